@@ -1,0 +1,1 @@
+"""May this exact content go out? Requirements, decisions and their matching."""

@@ -1,0 +1,1 @@
+"""The ground every part stands on, and the wiring above them."""
