@@ -1,0 +1,110 @@
+"""The cluster of these tests: the practice one, or a real control plane (PORTAL_TEST_CLUSTER=real)."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import urllib3
+
+from tests.cluster.api import Api, from_kubeconfig
+from tests.cluster.controlplane.processes import ProcessGroup, free_ports
+from tests.cluster.controlplane.start import ControlPlane
+from tests.cluster.objects import Space, namespace
+from tests.cluster.rights import portal_account
+
+Kind = Literal["practice", "real"]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster: `admin` may do everything, `limited` has the rights the portal asks for."""
+
+    kind: Kind
+    kubeconfig_path: Path
+    admin: Api
+    limited: Api
+
+    def kubectl(self, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as administrator and return what came of it, failures too."""
+        return subprocess.run(
+            [_kubectl(), "--kubeconfig", str(self.kubeconfig_path), *arguments],
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=seconds,
+        )
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster of this run, named by PORTAL_TEST_CLUSTER (`practice` or `real`) and KUBECONFIG_TEST."""
+    kind = os.environ.get("PORTAL_TEST_CLUSTER", "practice")
+    if kind not in {"practice", "real"}:
+        pytest.fail(f"PORTAL_TEST_CLUSTER is {kind!r}; it must be 'practice' or 'real'")
+    with contextlib.ExitStack() as stack:
+        if kind == "practice":
+            path = stack.enter_context(_practice_cluster(tmp_path_factory.mktemp("practice")))
+        else:
+            path = stack.enter_context(_real_cluster())
+        admin = from_kubeconfig(path)
+        assert admin is not None
+        stack.callback(admin.close)
+        limited = from_kubeconfig(path, context="limited") or stack.enter_context(portal_account(admin))
+        stack.callback(limited.close)
+        yield Cluster("practice" if kind == "practice" else "real", path, admin, limited)
+
+
+@pytest.fixture
+def space(cluster: Cluster) -> Iterator[Space]:
+    """A namespace of the test's own, seen by the administrator."""
+    with namespace(cluster.admin) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _real_cluster() -> Iterator[Path]:
+    named = os.environ.get("KUBECONFIG_TEST")
+    if named:
+        yield Path(named)
+        return
+    with ControlPlane() as plane:
+        yield plane.kubeconfig
+
+
+@contextlib.contextmanager
+def _practice_cluster(folder: Path) -> Iterator[Path]:
+    port, registry_port = free_ports(2)
+    path = folder / "kubeconfig"
+    options = ["--data", str(folder), "--port", str(port), "--registry-port", str(registry_port)]
+    processes = ProcessGroup(log_folder=folder)
+    command = [sys.executable, "-m", "portal.embedded.cluster", *options, "--kubeconfig", str(path)]
+    processes.start("practice-cluster", command)
+    try:
+        processes.wait_until(lambda: _answers(path), name="practice-cluster", seconds=30)
+        yield path
+    finally:
+        processes.stop()
+
+
+def _answers(kubeconfig: Path) -> bool:
+    if not kubeconfig.exists():
+        return False
+    try:
+        api = from_kubeconfig(kubeconfig)
+        return api is not None and api.ask("GET", "version").code == 200
+    except (urllib3.exceptions.HTTPError, ValueError, KeyError):
+        return False
+
+
+def _kubectl() -> str:
+    found = shutil.which("kubectl")
+    if found is None:
+        pytest.fail("kubectl is needed on the PATH for these tests (any version from 1.30 on)")
+    return found

@@ -1,0 +1,1 @@
+"""What the portal relies on in Kubernetes, asked of the practice cluster and a real one alike."""

@@ -1,0 +1,258 @@
+"""Starts the real control plane: etcd, API server, controllers, scheduler, and kwok in the place of nodes."""
+
+import argparse
+import contextlib
+import json
+import secrets
+import shutil
+import signal
+import ssl
+import sys
+import tempfile
+import types
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+
+from tests.cluster.controlplane.build import BuildError, Tools, ensure
+from tests.cluster.controlplane.certificates import write_certificates
+from tests.cluster.controlplane.processes import ProcessGroup, StartError, free_ports
+from tests.cluster.rights import GROUP, binding, role
+
+PodStages = Literal["fast", "general"]
+OPEN_PATHS = "/healthz,/readyz,/livez,/metrics"
+FAILING_PODS = Path(__file__).parent / "failing-pods.yaml"
+CAPACITY = {"cpu": "32", "memory": "256Gi", "pods": "500"}
+
+
+class ControlPlane:
+    """A whole cluster on loopback for the time of a `with` block.
+
+    `kubeconfig` names a file with two contexts: `admin` (current) and `limited`, whose token has the portal's
+    rights only. Nothing outlives the process that started it.
+    """
+
+    def __init__(self, *, pod_stages: PodStages = "fast", nodes: int = 3) -> None:
+        self._pod_stages = pod_stages
+        self._node_count = nodes
+        self._tokens = {"admin": secrets.token_hex(16), "limited": secrets.token_hex(16)}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything and wait until pods can run.
+
+        Raises:
+            BuildError: there are no binaries and they cannot be built.
+            StartError: a process did not come up.
+        """
+        self._tools = ensure()
+        self.folder = Path(tempfile.mkdtemp(prefix="portal-control-plane-"))
+        self._processes = ProcessGroup(log_folder=self.folder)
+        try:
+            self._start_servers()
+            self._make_nodes()
+            self._make_limited_user()
+            self._processes.wait_until(self._pods_can_run, name="kube-controller-manager", seconds=60)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        self._processes.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.folder / "kubeconfig"
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return self._processes.pids
+
+    def _start_servers(self) -> None:
+        etcd, peer, api, controllers, scheduler, kwok = free_ports(6)
+        self.server = f"https://127.0.0.1:{api}"
+        self._write_files()
+        start, tools, folder = self._processes.start, self._tools, self.folder
+        start("etcd", _etcd(tools, folder=folder, port=etcd, peer_port=peer))
+        start("kube-apiserver", _api_server(tools, folder=folder, port=api, etcd_port=etcd))
+        self._processes.wait_until(self._api_is_ready, name="kube-apiserver", seconds=60)
+        start("kube-controller-manager", _controllers(tools, folder=folder, port=controllers))
+        start("kube-scheduler", _scheduler(tools, folder=folder, port=scheduler))
+        start("kwok", _kwok(tools, folder=folder, port=kwok))
+
+    def _write_files(self) -> None:
+        write_certificates(self.folder)
+        users = [f'{self._tokens["admin"]},admin,1,"system:masters"', f"{self._tokens['limited']},portal,2"]
+        (self.folder / "tokens.csv").write_text("\n".join(users) + "\n")
+        self.kubeconfig.touch(mode=0o600)
+        self.kubeconfig.write_text(yaml.safe_dump(self._kubeconfig()))
+        names = ["node/fast", "node/heartbeat-with-lease", f"pod/{self._pod_stages}"]
+        texts = [self._tools.stage(name).read_text() for name in names]
+        (self.folder / "stages.yaml").write_text("\n---\n".join([*texts, FAILING_PODS.read_text()]))
+
+    def _kubeconfig(self) -> dict[str, Any]:
+        authority = b64encode((self.folder / "ca.crt").read_bytes()).decode()
+        cluster = {"server": self.server, "certificate-authority-data": authority}
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": name, "user": {"token": token}} for name, token in self._tokens.items()],
+            "contexts": [
+                {"name": name, "context": {"cluster": "test", "user": name}} for name in self._tokens
+            ],
+            "current-context": "admin",
+        }
+
+    def _make_nodes(self) -> None:
+        for number in range(self._node_count):
+            name = f"node-{number}"
+            labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "type": "kwok"}
+            metadata = {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}}
+            status = {"capacity": CAPACITY, "allocatable": CAPACITY}
+            self._post("/api/v1/nodes", {"kind": "Node", "metadata": metadata, "status": status})
+
+    def _make_limited_user(self) -> None:
+        subject = {"apiGroup": GROUP, "kind": "User", "name": "portal"}
+        self._post(f"/apis/{GROUP}/v1/clusterroles", role("portal"))
+        self._post(f"/apis/{GROUP}/v1/clusterrolebindings", binding("portal", subject=subject))
+
+    def _api_is_ready(self) -> bool:
+        try:
+            self._call("/readyz")
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+        return True
+
+    def _pods_can_run(self) -> bool:
+        nodes = json.loads(self._call("/api/v1/nodes"))["items"]
+        conditions = [
+            {c["type"]: c["status"] for c in node["status"].get("conditions", [])} for node in nodes
+        ]
+        accounts = json.loads(self._call("/api/v1/namespaces/default/serviceaccounts"))["items"]
+        tainted = [node for node in nodes if node["spec"].get("taints")]
+        return bool(accounts) and not tainted and all(each.get("Ready") == "True" for each in conditions)
+
+    def _post(self, path: str, body: dict[str, Any]) -> None:
+        # Several groups share the word v1, so the address tells the version that the body needs.
+        version = "v1" if path.startswith("/api/") else "/".join(path.split("/")[2:4])
+        self._call(path, body={"apiVersion": version, **body})
+
+    def _call(self, path: str, *, body: dict[str, Any] | None = None) -> bytes:
+        headers = {"Authorization": f"Bearer {self._tokens['admin']}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.server + path, data=data, headers=headers)
+        trust = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
+        with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
+            return bytes(answer.read())
+
+
+def _etcd(tools: Tools, *, folder: Path, port: int, peer_port: int) -> list[str]:
+    own, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
+    places = ["--name", "n0", "--data-dir", str(folder / "etcd"), "--initial-cluster", f"n0={peer}"]
+    clients = ["--listen-client-urls", own, "--advertise-client-urls", own]
+    peers = ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
+    # The data ends with the tests: nothing need reach the disk.
+    return [tools.binary("etcd"), *places, *clients, *peers, "--unsafe-no-fsync", "--log-level", "warn"]
+
+
+def _api_server(tools: Tools, *, folder: Path, port: int, etcd_port: int) -> list[str]:
+    key = str(folder / "admin.key")
+    flags = {
+        "etcd-servers": f"http://127.0.0.1:{etcd_port}",
+        "bind-address": "127.0.0.1",
+        "secure-port": str(port),
+        "tls-cert-file": str(folder / "admin.crt"),
+        "tls-private-key-file": key,
+        "client-ca-file": str(folder / "ca.crt"),
+        "token-auth-file": str(folder / "tokens.csv"),
+        "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
+        "service-account-key-file": key,
+        "service-account-signing-key-file": key,
+        "authorization-mode": "RBAC",
+        "service-cluster-ip-range": "10.0.0.0/24",
+        "endpoint-reconciler-type": "none",
+        "allow-privileged": "true",
+    }
+    return [tools.binary("kube-apiserver"), *(f"--{name}={value}" for name, value in flags.items())]
+
+
+def _controllers(tools: Tools, *, folder: Path, port: int) -> list[str]:
+    flags = {
+        "kubeconfig": str(folder / "kubeconfig"),
+        "bind-address": "127.0.0.1",
+        "secure-port": str(port),
+        "authorization-always-allow-paths": OPEN_PATHS,
+        "root-ca-file": str(folder / "ca.crt"),
+        "service-account-private-key-file": str(folder / "admin.key"),
+        "leader-elect": "false",
+        # The stock 15 s would be most of a test's time.
+        "horizontal-pod-autoscaler-sync-period": "2s",
+    }
+    return [tools.binary("kube-controller-manager"), *(f"--{name}={value}" for name, value in flags.items())]
+
+
+def _scheduler(tools: Tools, *, folder: Path, port: int) -> list[str]:
+    flags = {
+        "kubeconfig": str(folder / "kubeconfig"),
+        "bind-address": "127.0.0.1",
+        "secure-port": str(port),
+        "authorization-always-allow-paths": OPEN_PATHS,
+        "leader-elect": "false",
+    }
+    return [tools.binary("kube-scheduler"), *(f"--{name}={value}" for name, value in flags.items())]
+
+
+def _kwok(tools: Tools, *, folder: Path, port: int) -> list[str]:
+    flags = {
+        "kubeconfig": str(folder / "kubeconfig"),
+        "manage-all-nodes": "true",
+        "config": str(folder / "stages.yaml"),
+        "node-ip": "127.0.0.1",
+        "node-lease-duration-seconds": "40",
+        "server-address": f"127.0.0.1:{port}",
+    }
+    return [tools.binary("kwok"), *(f"--{name}={value}" for name, value in flags.items())]
+
+
+def _end(_number: int, _frame: types.FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def main() -> int:
+    """Run a control plane until Ctrl-C and write its kubeconfig to the file that was asked for."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--kubeconfig", type=Path, required=True, help="file to write the kubeconfig to")
+    parser.add_argument("--pod-stages", choices=("fast", "general"), default="general", help="how pods start")
+    parser.add_argument("--nodes", type=int, default=3)
+    options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    try:
+        with ControlPlane(pod_stages=options.pod_stages, nodes=options.nodes) as plane:
+            shutil.copy(plane.kubeconfig, options.kubeconfig)
+            sys.stdout.write(f"{plane.server} is ready; logs are in {plane.folder}\n")
+            sys.stdout.flush()
+            while True:
+                signal.pause()
+    except (BuildError, StartError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            options.kubeconfig.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
