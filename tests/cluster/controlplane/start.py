@@ -18,13 +18,13 @@ from typing import Any, Literal, Self
 
 import yaml
 
-from tests.cluster.controlplane.build import BuildError, Tools, ensure
+from tests.cluster.controlplane import commands
+from tests.cluster.controlplane.build import BuildError, ensure
 from tests.cluster.controlplane.certificates import write_certificates
 from tests.cluster.controlplane.processes import ProcessGroup, StartError, free_ports
 from tests.cluster.rights import GROUP, binding, role
 
 PodStages = Literal["fast", "general"]
-OPEN_PATHS = "/healthz,/readyz,/livez,/metrics"
 FAILING_PODS = Path(__file__).parent / "failing-pods.yaml"
 CAPACITY = {"cpu": "32", "memory": "256Gi", "pods": "500"}
 
@@ -84,12 +84,13 @@ class ControlPlane:
         self.server = f"https://127.0.0.1:{api}"
         self._write_files()
         start, tools, folder = self._processes.start, self._tools, self.folder
-        start("etcd", _etcd(tools, folder=folder, port=etcd, peer_port=peer))
-        start("kube-apiserver", _api_server(tools, folder=folder, port=api, etcd_port=etcd))
+        start("etcd", commands.etcd(tools, folder=folder, port=etcd, peer_port=peer))
+        self._processes.wait_until(lambda: _age(etcd), name="etcd", seconds=30)
+        start("kube-apiserver", commands.api_server(tools, folder=folder, port=api, etcd_port=etcd))
         self._processes.wait_until(self._api_is_ready, name="kube-apiserver", seconds=60)
-        start("kube-controller-manager", _controllers(tools, folder=folder, port=controllers))
-        start("kube-scheduler", _scheduler(tools, folder=folder, port=scheduler))
-        start("kwok", _kwok(tools, folder=folder, port=kwok))
+        start("kube-controller-manager", commands.controllers(tools, folder=folder, port=controllers))
+        start("kube-scheduler", commands.scheduler(tools, folder=folder, port=scheduler))
+        start("kwok", commands.kwok(tools, folder=folder, port=kwok))
 
     def _write_files(self) -> None:
         write_certificates(self.folder)
@@ -158,72 +159,25 @@ class ControlPlane:
             return bytes(answer.read())
 
 
-def _etcd(tools: Tools, *, folder: Path, port: int, peer_port: int) -> list[str]:
-    own, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
-    places = ["--name", "n0", "--data-dir", str(folder / "etcd"), "--initial-cluster", f"n0={peer}"]
-    clients = ["--listen-client-urls", own, "--advertise-client-urls", own]
-    peers = ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
-    # The data ends with the tests: nothing need reach the disk.
-    return [tools.binary("etcd"), *places, *clients, *peers, "--unsafe-no-fsync", "--log-level", "warn"]
+def _age(etcd_port: int) -> bool:
+    """Give the store a past before the API server reads it, false while it does not answer yet.
+
+    In a store as young as the API server every version is still cached, and no version would be too old (410).
+    """
+    key, value = b64encode(b"/past").decode(), b64encode(b"x").decode()
+    try:
+        for _ in range(20):
+            _post_json(f"http://127.0.0.1:{etcd_port}/v3/kv/put", {"key": key, "value": value})
+        _post_json(f"http://127.0.0.1:{etcd_port}/v3/kv/compaction", {"revision": "15"})
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+    return True
 
 
-def _api_server(tools: Tools, *, folder: Path, port: int, etcd_port: int) -> list[str]:
-    key = str(folder / "admin.key")
-    flags = {
-        "etcd-servers": f"http://127.0.0.1:{etcd_port}",
-        "bind-address": "127.0.0.1",
-        "secure-port": str(port),
-        "tls-cert-file": str(folder / "admin.crt"),
-        "tls-private-key-file": key,
-        "client-ca-file": str(folder / "ca.crt"),
-        "token-auth-file": str(folder / "tokens.csv"),
-        "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
-        "service-account-key-file": key,
-        "service-account-signing-key-file": key,
-        "authorization-mode": "RBAC",
-        "service-cluster-ip-range": "10.0.0.0/24",
-        "endpoint-reconciler-type": "none",
-        "allow-privileged": "true",
-    }
-    return [tools.binary("kube-apiserver"), *(f"--{name}={value}" for name, value in flags.items())]
-
-
-def _controllers(tools: Tools, *, folder: Path, port: int) -> list[str]:
-    flags = {
-        "kubeconfig": str(folder / "kubeconfig"),
-        "bind-address": "127.0.0.1",
-        "secure-port": str(port),
-        "authorization-always-allow-paths": OPEN_PATHS,
-        "root-ca-file": str(folder / "ca.crt"),
-        "service-account-private-key-file": str(folder / "admin.key"),
-        "leader-elect": "false",
-        # The stock 15 s would be most of a test's time.
-        "horizontal-pod-autoscaler-sync-period": "2s",
-    }
-    return [tools.binary("kube-controller-manager"), *(f"--{name}={value}" for name, value in flags.items())]
-
-
-def _scheduler(tools: Tools, *, folder: Path, port: int) -> list[str]:
-    flags = {
-        "kubeconfig": str(folder / "kubeconfig"),
-        "bind-address": "127.0.0.1",
-        "secure-port": str(port),
-        "authorization-always-allow-paths": OPEN_PATHS,
-        "leader-elect": "false",
-    }
-    return [tools.binary("kube-scheduler"), *(f"--{name}={value}" for name, value in flags.items())]
-
-
-def _kwok(tools: Tools, *, folder: Path, port: int) -> list[str]:
-    flags = {
-        "kubeconfig": str(folder / "kubeconfig"),
-        "manage-all-nodes": "true",
-        "config": str(folder / "stages.yaml"),
-        "node-ip": "127.0.0.1",
-        "node-lease-duration-seconds": "40",
-        "server-address": f"127.0.0.1:{port}",
-    }
-    return [tools.binary("kwok"), *(f"--{name}={value}" for name, value in flags.items())]
+def _post_json(url: str, body: dict[str, Any]) -> None:
+    request = urllib.request.Request(url, data=json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        answer.read()
 
 
 def _end(_number: int, _frame: types.FrameType | None) -> None:
