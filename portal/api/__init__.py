@@ -1,0 +1,1 @@
+"""API v1's shell: authentication, paging, problems, idempotency; routes belong to the apps."""

@@ -1,0 +1,1 @@
+"""The record: one append-only, hash-chained table of every act."""

@@ -1,0 +1,32 @@
+"""One entry of the record; the database links it into the chain when its transaction commits."""
+
+from django.db import models
+
+
+class AuditEntry(models.Model):
+    """An act: who, through which door, on what, before and after, why.
+
+    `body` is the RFC 8785 text of the entry; `digest` is the SHA-256 of
+    {"entry": body, "number": number, "previous": previous} in the same form. The other columns
+    repeat the body for searching. A deferred trigger gives number, previous and digest at commit,
+    and no row can be changed or deleted afterwards (migration 0002).
+    """
+
+    number = models.BigIntegerField(null=True, unique=True, editable=False)
+    at = models.DateTimeField(db_index=True)
+    actor = models.CharField(max_length=150, db_index=True)
+    action = models.CharField(max_length=60, db_index=True)
+    subject_kind = models.CharField(max_length=40)
+    subject = models.CharField(max_length=200)
+    release = models.BigIntegerField(null=True, db_index=True)
+    service = models.CharField(max_length=120, blank=True)
+    body = models.TextField()
+    previous = models.CharField(max_length=64, null=True, editable=False)
+    digest = models.CharField(max_length=64, null=True, unique=True, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["subject_kind", "subject"], name="audit_subject")]
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.action} {self.subject}"

@@ -1,0 +1,160 @@
+"""Nudges: `enqueue` after commit, the runner that carries them out, and the sweep for what was lost.
+
+A job names a function marked with @job and carries ids and short strings. The database is the truth:
+a job may be lost, doubled or late, and what it would have done is found again by a sweep.
+"""
+
+import importlib
+import logging
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import django_rq
+from django.db import close_old_connections, transaction
+from redis.exceptions import RedisError
+from rq import SimpleWorker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.timeouts import TimerDeathPenalty
+
+logger = logging.getLogger(__name__)
+
+Argument = int | str
+JOBS: dict[str, Callable[..., None]] = {}
+RUNNER = "portal.jobs.run"
+
+
+def job(function: Callable[..., None]) -> Callable[..., None]:
+    """Mark a function as one that a queue entry may name."""
+    JOBS[f"{function.__module__}.{function.__qualname__}"] = function
+    return function
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A function that finds rows waiting too long, and how often it is called (seconds)."""
+
+    run: Callable[[], None]
+    every_seconds: float
+
+
+SWEEPS: list[Sweep] = []
+
+
+def sweep(*, every_seconds: float) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Register a function that the sweeper calls again and again."""
+
+    def register(function: Callable[[], None]) -> Callable[[], None]:
+        SWEEPS.append(Sweep(function, every_seconds))
+        return function
+
+    return register
+
+
+def enqueue(name: str, *args: Argument) -> None:
+    """Ask a worker to run the job NAME once this transaction has committed.
+
+    A queue that cannot be reached is logged and forgotten: the sweep finds the row.
+    """
+    transaction.on_commit(lambda: _send(name, args))
+
+
+def _send(name: str, args: tuple[Argument, ...]) -> None:
+    try:
+        queue = django_rq.get_queue("default", serializer=JSONSerializer, job_class=AllowedJob)
+        queue.enqueue_call(RUNNER, args=(name, *args), result_ttl=0, failure_ttl=3600)
+    except RedisError as error:
+        logger.warning("queue out of reach, %s waits for the sweep: %s", name, error)
+
+
+class NotAJob(Exception):
+    """A queue entry named something that is not a job."""
+
+
+class AllowedJob(Job):  # type: ignore[misc]
+    """A queue entry that can only ever call the runner, whatever was written into Redis."""
+
+    @property
+    def func(self) -> Callable[..., None]:
+        """The runner; anything else is refused."""
+        if self.func_name != RUNNER:
+            raise NotAJob(self.func_name)
+        return run
+
+
+def find(name: str) -> Callable[..., None]:
+    """Return the job called NAME.
+
+    Raises:
+        NotAJob: no function of that name is marked as a job.
+    """
+    module, _, _ = name.rpartition(".")
+    if module.endswith(".jobs") and module.split(".")[0] in {"portal", "approvals", "releases"}:
+        importlib.import_module(module)
+    if name not in JOBS:
+        raise NotAJob(name)
+    return JOBS[name]
+
+
+def run(name: str, *args: Argument) -> None:
+    """Carry out one job; what it raises is logged here and kept by the row's own operation."""
+    close_old_connections()
+    try:
+        find(name)(*args)
+    except Exception:
+        logger.exception("job %s%r failed", name, args)
+        raise
+    finally:
+        close_old_connections()
+
+
+class Worker(SimpleWorker):  # type: ignore[misc]
+    """Runs jobs in its own process: a fork would cost more than most jobs (see design.md, "Measured")."""
+
+    death_penalty_class = TimerDeathPenalty
+
+
+def work() -> None:
+    """Run jobs until told to end; called by `manage.py run worker`."""
+    queue = django_rq.get_queue("default", serializer=JSONSerializer, job_class=AllowedJob)
+    while True:
+        worker = Worker([queue], connection=queue.connection, serializer=JSONSerializer, job_class=AllowedJob)
+        try:
+            worker.work(logging_level="WARNING")
+        except RedisError as error:
+            logger.warning("queue out of reach: %s", error)
+            time.sleep(1)
+            continue
+        return
+
+
+def sweep_once(due: dict[Callable[[], None], float] | None = None) -> None:
+    """Call every registered sweep whose time has come (all of them when no times are given)."""
+    times: dict[Callable[[], None], float] = {} if due is None else due
+    for entry in SWEEPS:
+        if times.get(entry.run, 0.0) > time.monotonic():
+            continue
+        times[entry.run] = time.monotonic() + entry.every_seconds
+        _guarded(entry.run)
+
+
+def _guarded(function: Callable[[], Any]) -> None:
+    close_old_connections()
+    try:
+        function()
+    except Exception:
+        logger.exception("sweep %s failed", function.__qualname__)
+
+
+def sweep_forever() -> None:
+    """Call the sweeps until told to end; called by `manage.py run sweeper`."""
+    ending: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: ending.append(received))
+    due: dict[Callable[[], None], float] = {}
+    while not ending:
+        sweep_once(due)
+        time.sleep(0.2)

@@ -1,0 +1,7 @@
+"""The WebSocket's door."""
+
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+
+class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+    """Hands the events of the topics a person watches to their browser."""

@@ -1,0 +1,1 @@
+"""Messages that must leave after commit, with retries: never lost, sent once per key."""

@@ -1,0 +1,1 @@
+"""Users, teams and roles; sign-in, access tokens and preferences."""

@@ -1,0 +1,44 @@
+"""The releases app."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+from portal.audit.actions import register
+
+
+class ReleasesConfig(AppConfig):
+    """Releases from draft to close."""
+
+    name = "releases"
+
+    def ready(self) -> None:
+        """Name the acts this app records."""
+        register(
+            {
+                "release.created": _("Release composed"),
+                "release.edited": _("Release edited"),
+                "release.draft": _("Returned to draft"),
+                "release.submitted": _("Submitted"),
+                "release.in_review": _("Review began"),
+                "release.approved": _("Release approved"),
+                "release.sent_back": _("Release sent back"),
+                "release.rejected": _("Release rejected"),
+                "release.withdrawn": _("Release withdrawn"),
+                "release.superseded": _("Release superseded"),
+                "release.expired": _("Release expired"),
+                "release.scheduled": _("Release scheduled"),
+                "release.rolling_out": _("Rollout began"),
+                "release.paused": _("Release paused"),
+                "release.verifying": _("Verification began"),
+                "release.awaiting_signoff": _("Result sign-off awaited"),
+                "release.switching": _("Traffic switches"),
+                "release.announced": _("Release announced"),
+                "release.review_owed": _("Review owed"),
+                "release.closed": _("Release closed"),
+                "release.failed": _("Release failed"),
+                "release.rolling_back": _("Rollback began"),
+                "release.rolled_back": _("Release rolled back"),
+                "release.start_refused": _("Start refused"),
+                "checklist.ticked": _("Check answered"),
+            }
+        )

@@ -1,0 +1,1 @@
+"""Services, environments, plans, checklists and connections; read from and written to files."""

@@ -1,0 +1,165 @@
+"""A release: what goes out, its changes and checks, and where its life stands."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from approvals.models import Request
+from portal.people.models import Role
+from releases.catalog.models import Environment, Plan, Service
+from releases.states import MOVES, ReleaseState
+
+GRADES = [(letter, letter) for letter in "ABCDE"]
+
+
+class Release(models.Model):
+    """Several services with exact images, for one environment.
+
+    `content` is the canonical content as sealed at submission (rules.md, "Content"), `content_digest` the
+    SHA-256 of its RFC 8785 form; both are recomputed at every edit. `proposal` is
+    {"grade", "reasons": [{"fact", "service", "grade", "text"}]}.
+    """
+
+    MOVES: ClassVar[dict[str, frozenset[str]]] = MOVES
+    KIND: ClassVar[str] = "release"
+    ACCESS_VIA: ClassVar[str] = "environment"
+
+    number = models.BigAutoField(primary_key=True)
+    title = models.CharField(max_length=200)
+    environment = models.ForeignKey(Environment, models.PROTECT, related_name="releases")
+    plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="releases")
+    state = models.CharField(max_length=20, choices=ReleaseState.choices, default=ReleaseState.DRAFT)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="releases")
+    contributors = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="contributed_releases")
+    facts = models.JSONField(default=dict)
+    database_changes = models.JSONField(default=list)
+    grade = models.CharField(max_length=1, choices=GRADES, blank=True)
+    grade_reason = models.TextField(blank=True)
+    proposal = models.JSONField(default=dict)
+    incident = models.JSONField(null=True, blank=True)
+    announcement = models.TextField(blank=True)
+    content = models.JSONField(default=dict)
+    content_digest = models.CharField(max_length=80, blank=True)
+    policy_version = models.PositiveIntegerField(null=True)
+    approval_request = models.ForeignKey(Request, models.PROTECT, null=True, related_name="+")
+    duplicate_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="duplicates")
+    superseded_by = models.ForeignKey("self", models.PROTECT, null=True, related_name="supersedes")
+    target_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+    submitted_at = models.DateTimeField(null=True, blank=True)
+    approved_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=ReleaseState.values), name="releases_release_state"),
+            models.CheckConstraint(condition=Q(grade__in=["", *"ABCDE"]), name="releases_release_grade"),
+        ]
+        indexes = [
+            models.Index(fields=["state", "-number"], name="releases_by_state"),
+            models.Index(fields=["environment", "-number"], name="releases_by_environment"),
+            models.Index(fields=["author", "-number"], name="releases_by_author"),
+        ]
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.title}"
+
+    @property
+    def topic(self) -> str:
+        """The live stream of this release."""
+        return f"release.{self.number}"
+
+    @property
+    def subject(self) -> str:
+        """The opaque key under which approvals know this release."""
+        return f"release:{self.number}"
+
+
+class Item(models.Model):
+    """One service in a release: the version people asked for and the image it was resolved to.
+
+    `accepted` are the digests a node may report for this image: index, platform manifests, configs.
+    `configuration` are changed keys: [{"key", "before", "after"}].
+    """
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="items")
+    service = models.ForeignKey(Service, models.PROTECT, related_name="items")
+    position = models.PositiveSmallIntegerField(default=0)
+    version = models.CharField(max_length=128)
+    image = models.CharField(max_length=400, blank=True)
+    digest = models.CharField(max_length=80, blank=True)
+    accepted = models.JSONField(default=list)
+    commit = models.CharField(max_length=64, blank=True)
+    built_by = models.CharField(max_length=150, blank=True)
+    running = models.JSONField(default=dict)
+    configuration = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["release", "service"], name="releases_item_once")]
+        ordering = ["position", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.service_id} {self.version}"
+
+
+class Change(models.Model):
+    """One line of what is in the release, with its area in brackets in the announcement."""
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="changes")
+    position = models.PositiveSmallIntegerField(default=0)
+    area = models.CharField(max_length=60)
+    text = models.CharField(max_length=500)
+    link = models.URLField(max_length=500, null=True, blank=True)
+
+    class Meta:
+        ordering = ["position", "id"]
+
+    def __str__(self) -> str:
+        return f"[{self.area}] {self.text}"
+
+
+class CheckPhase(models.TextChoices):
+    """When a check is due."""
+
+    BEFORE = "before", _("Before")
+    DURING = "during", _("During")
+    AFTER = "after", _("After")
+
+
+class CheckResult(models.TextChoices):
+    """How a check was answered."""
+
+    DONE = "done", _("done")
+    FAILED = "failed", _("failed")
+    NOT_APPLICABLE = "not_applicable", _("not applicable")
+
+
+class Check(models.Model):
+    """One item of the release's checklist, copied from its template at submission."""
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="checks")
+    phase = models.CharField(max_length=6, choices=CheckPhase.choices)
+    position = models.PositiveSmallIntegerField(default=0)
+    text = models.CharField(max_length=300)
+    role = models.CharField(max_length=20, choices=Role.choices, blank=True)
+    kind = models.CharField(max_length=10, default="person")
+    required = models.BooleanField(default=True)
+    result = models.CharField(max_length=14, choices=CheckResult.choices, blank=True)
+    evidence = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+    answered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    answered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(phase__in=CheckPhase.values), name="releases_check_phase")
+        ]
+        ordering = ["phase", "position", "id"]
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,0 +1,48 @@
+"""The rollouts app."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+from portal.audit.actions import register
+
+
+class RolloutsConfig(AppConfig):
+    """The rollout engine."""
+
+    name = "releases.rollouts"
+    label = "rollouts"
+
+    def ready(self) -> None:
+        """Name the acts this app records."""
+        register(
+            {
+                "rollout.queued": _("Rollout queued"),
+                "rollout.running": _("Rollout running"),
+                "rollout.paused": _("Rollout paused"),
+                "rollout.verifying": _("Rollout verifying"),
+                "rollout.stopping": _("Rollout stopping"),
+                "rollout.stopped": _("Rollout stopped"),
+                "rollout.failed": _("Rollout failed"),
+                "rollout.succeeded": _("Rollout succeeded"),
+                "rollout.rolling_back": _("Rolling back"),
+                "rollout.rolled_back": _("Rolled back"),
+                "rollout.rollback_failed": _("Rollback failed"),
+                "rollout.refused": _("Rollout refused"),
+                "order.asked": _("Order given"),
+                "order.honoured": _("Order honoured"),
+                "order.refused": _("Order refused"),
+                "step.ready": _("Step ready"),
+                "step.waiting": _("Step waiting"),
+                "step.running": _("Step began"),
+                "step.acted": _("Step acted on the cluster"),
+                "step.succeeded": _("Step succeeded"),
+                "step.failed": _("Step failed"),
+                "step.errored": _("Step could not measure"),
+                "step.inconclusive": _("Step inconclusive"),
+                "step.cancelled": _("Step cancelled"),
+                "step.skipped": _("Step skipped"),
+                "step.undone": _("Step undone"),
+                "pin.set": _("Service pinned"),
+                "pin.lifted": _("Pin lifted"),
+            }
+        )

@@ -1,0 +1,205 @@
+"""The durable rows of a rollout: graph of steps, orders of people, leases, and what was seen to run."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+
+from releases.catalog.models import Environment, Service
+from releases.models import Release
+from releases.rollouts.states import (
+    ACTIVE,
+    ROLLOUT_MOVES,
+    STEP_MOVES,
+    Direction,
+    OrderKind,
+    RolloutState,
+    StepState,
+)
+
+
+class Rollout(models.Model):
+    """One carrying out of a release. Every write by the engine carries `lease_epoch` and is refused when old.
+
+    `pause` is {"reason", "text", "by", "lift": [rights]} while paused. `wake_at` is when the sweep must look
+    again. `orders_seen` is the highest order the engine has honoured. `verdict` is what verification found.
+    """
+
+    MOVES: ClassVar[dict[str, frozenset[str]]] = ROLLOUT_MOVES
+    KIND: ClassVar[str] = "rollout"
+    ACCESS_VIA: ClassVar[str] = "environment"
+
+    release = models.ForeignKey(Release, models.PROTECT, related_name="rollouts")
+    environment = models.ForeignKey(Environment, models.PROTECT, related_name="rollouts")
+    state = models.CharField(max_length=20, choices=RolloutState.choices, default=RolloutState.QUEUED)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    content_digest = models.CharField(max_length=80)
+    expected_seconds = models.PositiveIntegerField(default=0)
+    pause = models.JSONField(null=True, blank=True)
+    verdict = models.JSONField(null=True, blank=True)
+    lease_owner = models.CharField(max_length=80, blank=True)
+    lease_epoch = models.BigIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    wake_at = models.DateTimeField(null=True, blank=True)
+    queued_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=RolloutState.values), name="rollouts_rollout_state"),
+            models.UniqueConstraint(
+                fields=["release"],
+                condition=Q(state__in=sorted({*ACTIVE, RolloutState.PAUSED, RolloutState.FAILED})),
+                name="rollouts_one_open_rollout",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["wake_at"], condition=Q(state__in=sorted(ACTIVE)), name="rollouts_due"),
+            models.Index(fields=["environment", "-id"], name="rollouts_by_environment"),
+        ]
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"rollout {self.pk}"
+
+    @property
+    def topic(self) -> str:
+        """The live stream of this rollout."""
+        return f"rollout.{self.pk}"
+
+
+class Step(models.Model):
+    """One node of the graph: what it will do, what it is doing, what it saw, how to undo it.
+
+    `planned` is {"text", "changes": [{"object", "field", "before", "after"}]}; `before` what was recorded
+    for the way back; `observed` {"text", "ready", "wanted", ...}; `failure` {"code", "text", "message",
+    "container", "pod", "log": [...], "events": [...]}; `history` the earlier attempts.
+    """
+
+    MOVES: ClassVar[dict[str, frozenset[str]]] = STEP_MOVES
+    KIND: ClassVar[str] = "step"
+
+    rollout = models.ForeignKey(Rollout, models.CASCADE, related_name="steps")
+    key = models.CharField(max_length=120)
+    kind = models.CharField(max_length=40)
+    direction = models.CharField(max_length=8, choices=Direction.choices, default=Direction.FORWARD)
+    service = models.ForeignKey(Service, models.PROTECT, null=True, related_name="+")
+    wave = models.PositiveSmallIntegerField(default=0)
+    wave_title = models.CharField(max_length=120, blank=True)
+    position = models.PositiveSmallIntegerField(default=0)
+    state = models.CharField(max_length=12, choices=StepState.choices, default=StepState.WAITING)
+    depends_on = models.ManyToManyField("self", symmetrical=False, related_name="dependents")
+    undo_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="undone_by")
+    params = models.JSONField(default=dict)
+    planned = models.JSONField(default=dict)
+    before = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    intent = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+    acted = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+    observed = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    failure = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+    history = models.JSONField(default=list, encoder=DjangoJSONEncoder)
+    attempt = models.PositiveIntegerField(default=1)
+    tries = models.PositiveIntegerField(default=0)
+    timeout_seconds = models.PositiveIntegerField(default=600)
+    reason = models.TextField(blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    acted_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)
+    wake_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["rollout", "key"], name="rollouts_step_key"),
+            models.CheckConstraint(condition=Q(state__in=StepState.values), name="rollouts_step_state"),
+        ]
+        ordering = ["position", "id"]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Order(models.Model):
+    """Something a person asked of a rollout: written at once, honoured by the engine, then reported."""
+
+    rollout = models.ForeignKey(Rollout, models.CASCADE, related_name="orders")
+    kind = models.CharField(max_length=10, choices=OrderKind.choices)
+    step = models.ForeignKey(Step, models.CASCADE, null=True, related_name="orders")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    door = models.CharField(max_length=10)
+    reason = models.TextField(blank=True)
+    asked_at = models.DateTimeField()
+    honoured_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=250, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=OrderKind.values), name="rollouts_order_kind")
+        ]
+        indexes = [
+            models.Index(fields=["rollout"], condition=Q(honoured_at=None), name="rollouts_open_orders")
+        ]
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.rollout_id}"
+
+
+class Running(models.Model):
+    """What was last seen to run: one row per service and environment, written by the watcher.
+
+    `seen` is {"version", "images": {container: image}, "digests": [...], "ready", "wanted", "health",
+    "text", "generation"}; `expected` the digests of the last release verified here.
+    """
+
+    service = models.ForeignKey(Service, models.CASCADE, related_name="running")
+    environment = models.ForeignKey(Environment, models.CASCADE, related_name="running")
+    seen = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    expected = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    release = models.ForeignKey(Release, models.SET_NULL, null=True, related_name="+")
+    since = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["service", "environment"], name="rollouts_running_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_id}@{self.environment_id}"
+
+
+class Pin(models.Model):
+    """After a rollback no automation rolls this service forward until someone lifts the pin with a reason."""
+
+    service = models.ForeignKey(Service, models.CASCADE, related_name="pins")
+    environment = models.ForeignKey(Environment, models.CASCADE, related_name="pins")
+    rollout = models.ForeignKey(Rollout, models.CASCADE, related_name="pins")
+    set_at = models.DateTimeField()
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    lift_reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["service", "environment"], condition=Q(lifted_at=None), name="rollouts_one_pin"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_id}@{self.environment_id}"
+
+
+class WatchLead(models.Model):
+    """Which watcher process leads for a cluster, and until when."""
+
+    cluster = models.CharField(max_length=120, primary_key=True)
+    owner = models.CharField(max_length=80)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.cluster}: {self.owner}"

@@ -1,0 +1,87 @@
+"""States of rollouts, steps and orders (screens.md 3.3; product.md, "What a rollout can do")."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class RolloutState(models.TextChoices):
+    """Where a rollout stands."""
+
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    PAUSED = "paused", _("paused")
+    VERIFYING = "verifying", _("verifying")
+    STOPPING = "stopping", _("stopping")
+    STOPPED = "stopped", _("stopped")
+    FAILED = "failed", _("failed")
+    SUCCEEDED = "succeeded", _("succeeded")
+    ROLLING_BACK = "rolling_back", _("rolling back")
+    ROLLED_BACK = "rolled_back", _("rolled back")
+    ROLLBACK_FAILED = "rollback_failed", _("rollback failed")
+
+
+R = RolloutState
+ACTIVE = frozenset({R.QUEUED, R.RUNNING, R.VERIFYING, R.STOPPING, R.ROLLING_BACK})
+ROLLOUT_MOVES: dict[str, frozenset[str]] = {
+    R.QUEUED: frozenset({R.RUNNING, R.STOPPING, R.STOPPED, R.PAUSED, R.FAILED}),
+    R.RUNNING: frozenset({R.PAUSED, R.VERIFYING, R.STOPPING, R.FAILED, R.SUCCEEDED, R.ROLLING_BACK}),
+    R.PAUSED: frozenset({R.RUNNING, R.VERIFYING, R.STOPPING, R.STOPPED, R.FAILED, R.ROLLING_BACK}),
+    R.VERIFYING: frozenset({R.PAUSED, R.RUNNING, R.STOPPING, R.FAILED, R.SUCCEEDED, R.ROLLING_BACK}),
+    R.STOPPING: frozenset({R.STOPPED, R.ROLLING_BACK}),
+    R.STOPPED: frozenset({R.ROLLING_BACK}),
+    R.FAILED: frozenset({R.RUNNING, R.VERIFYING, R.STOPPING, R.STOPPED, R.ROLLING_BACK}),
+    R.SUCCEEDED: frozenset({R.ROLLING_BACK}),
+    R.ROLLING_BACK: frozenset({R.ROLLED_BACK, R.ROLLBACK_FAILED, R.PAUSED}),
+    R.ROLLBACK_FAILED: frozenset({R.ROLLING_BACK}),
+    R.ROLLED_BACK: frozenset(),
+}
+
+
+class StepState(models.TextChoices):
+    """Where a step stands: failed is measured bad, errored not measurable, inconclusive neither."""
+
+    WAITING = "waiting", _("waiting")
+    READY = "ready", _("ready")
+    RUNNING = "running", _("running")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+    ERRORED = "errored", _("errored")
+    INCONCLUSIVE = "inconclusive", _("inconclusive")
+    CANCELLED = "cancelled", _("cancelled")
+    SKIPPED = "skipped", _("skipped")
+    UNDONE = "undone", _("undone")
+
+
+P = StepState
+DONE = frozenset({P.SUCCEEDED, P.SKIPPED, P.UNDONE})
+TROUBLED = frozenset({P.FAILED, P.ERRORED, P.INCONCLUSIVE})
+STEP_MOVES: dict[str, frozenset[str]] = {
+    P.WAITING: frozenset({P.READY, P.CANCELLED, P.SKIPPED}),
+    P.READY: frozenset({P.RUNNING, P.CANCELLED, P.SKIPPED, P.WAITING}),
+    P.RUNNING: frozenset({P.SUCCEEDED, P.FAILED, P.ERRORED, P.INCONCLUSIVE, P.CANCELLED, P.SKIPPED}),
+    P.SUCCEEDED: frozenset({P.UNDONE}),
+    P.FAILED: frozenset({P.READY, P.SKIPPED, P.CANCELLED, P.UNDONE}),
+    P.ERRORED: frozenset({P.READY, P.SKIPPED, P.CANCELLED, P.UNDONE}),
+    P.INCONCLUSIVE: frozenset({P.READY, P.SKIPPED, P.CANCELLED, P.SUCCEEDED, P.UNDONE}),
+    P.CANCELLED: frozenset({P.READY, P.WAITING, P.UNDONE}),
+    P.SKIPPED: frozenset({P.UNDONE}),
+    P.UNDONE: frozenset(),
+}
+
+
+class OrderKind(models.TextChoices):
+    """What a person can ask of a rollout."""
+
+    PAUSE = "pause", _("Pause")
+    RESUME = "resume", _("Resume")
+    STOP = "stop", _("Stop")
+    ROLLBACK = "rollback", _("Roll back")
+    RETRY = "retry", _("Retry")
+    SKIP = "skip", _("Skip")
+
+
+class Direction(models.TextChoices):
+    """Forward to the approved content, or back to what ran before."""
+
+    FORWARD = "forward", _("forward")
+    BACK = "back", _("back")
