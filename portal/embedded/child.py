@@ -1,5 +1,6 @@
 """A program started by the portal: how it is started, awaited and ended."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 LAUNCHER = Path(__file__).with_name("launch.py")
 POLL_SECONDS = 0.03
 
@@ -44,6 +46,7 @@ def start(command: Command, *, output: int | IO[bytes]) -> subprocess.Popen[byte
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
+        cwd=REPOSITORY,
         env={**os.environ, **command.env},
         start_new_session=True,
     )
@@ -75,7 +78,26 @@ def stop(process: subprocess.Popen[bytes], *, stop_signal: signal.Signals, timeo
     try:
         process.wait(timeout_seconds)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process.pid)
         process.wait()
         return False
+    return True
+
+
+def kill_group(pid: int) -> None:
+    """Kill what is left of the group that the process led."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process has this number, whoever owns it."""
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
     return True

@@ -6,12 +6,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import psycopg
 from psycopg import sql
 
 from portal.embedded import accounts
-from portal.embedded.child import Command, StartError
+from portal.embedded.child import Command, StartError, is_alive
 from portal.embedded.ports import HOST
 
 ROLE = "portal"
@@ -153,7 +152,7 @@ class Postgres:
         if not lock.exists():
             return
         pid = int(lock.read_text().split()[0])
-        if not psutil.pid_exists(pid) or "postgres" not in psutil.Process(pid).name():
+        if not is_alive(pid) or _name_of(pid) not in {"postgres", ""}:
             lock.unlink()
 
 
@@ -166,3 +165,9 @@ def _install_folder() -> Path:
 
 def _program(name: str) -> str:
     return str(_install_folder() / "bin" / name)
+
+
+def _name_of(pid: int) -> str:
+    """Return the program's name, or nothing where the system does not say it in a file."""
+    file = Path(f"/proc/{pid}/comm")
+    return file.read_text().strip() if file.exists() else ""

@@ -1,0 +1,94 @@
+"""Runs one role of the portal in this process, or all of them with what they need."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError, connection
+
+from portal import env
+from portal.embedded.roles import READY_FILE
+from portal.embedded.stack import run_all
+
+GRACE_SECONDS = 5
+LARGEST_MESSAGE_BYTES = 64 * 1024
+
+
+class Command(BaseCommand):
+    """`manage.py run ROLE`; without a role, or with `all`, everything on this machine."""
+
+    help = "Run the portal, or one of its roles: web, worker, watcher, sweeper."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the role."""
+        parser.add_argument("role", nargs="?", default="all", choices=["all", *ROLES])
+
+    def handle(self, *_args: str, role: str, **_options: Any) -> None:
+        """Run until a signal comes."""
+        if role == "all":
+            sys.exit(run_all())
+        ROLES[role]()
+
+
+def run_web() -> None:
+    """Serve pages, API and sockets; proxy headers are believed from FORWARDED_ALLOW_IPS only."""
+    proxies = env.text("FORWARDED_ALLOW_IPS", "")
+    uvicorn.run(
+        "portal.asgi:application",
+        host=env.text("LISTEN", "127.0.0.1"),
+        port=env.integer("PORT", 8000),
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
+        ws_max_size=LARGEST_MESSAGE_BYTES,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+def run_worker() -> None:
+    """Run jobs from the queue."""
+    from portal import jobs  # noqa: PLC0415  the role decides which part of the portal is loaded
+
+    _say_ready()
+    jobs.work()
+
+
+def run_watcher() -> None:
+    """Follow the clusters of everything that is rolling out."""
+    from releases.rollouts import watcher  # noqa: PLC0415  only this role loads the Kubernetes client at once
+
+    _say_ready()
+    watcher.run()
+
+
+def run_sweeper() -> None:
+    """Look for what waits too long, again and again."""
+    from portal import jobs  # noqa: PLC0415  the role decides which part of the portal is loaded
+
+    _say_ready()
+    jobs.sweep_forever()
+
+
+ROLES: dict[str, Callable[[], None]] = {
+    "web": run_web,
+    "worker": run_worker,
+    "watcher": run_watcher,
+    "sweeper": run_sweeper,
+}
+
+
+def _say_ready() -> None:
+    """Reach the database once, then make the file that the supervisor waits for, if one does."""
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        raise CommandError(f"DATABASE_URL names a database that does not answer: {error}") from error
+    if sign := os.environ.get(READY_FILE):
+        Path(sign).touch()

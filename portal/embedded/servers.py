@@ -1,0 +1,60 @@
+"""The servers that come along, as parts for the supervisor: PostgreSQL, Valkey and the practice cluster."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from portal.embedded import ports
+from portal.embedded.child import REPOSITORY, Command
+from portal.embedded.postgres import Postgres
+from portal.embedded.supervisor import Part
+from portal.embedded.valkey import Valkey
+
+PRACTICE_IMAGES = REPOSITORY / "deploy" / "examples" / "images.yaml"
+
+
+@dataclass(frozen=True)
+class PracticeCluster:
+    """Where the practice cluster and its registry answer, and where it keeps its objects."""
+
+    data: Path
+    port: int
+    registry_port: int
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Return the file that the cluster writes for kubectl and the portal."""
+        return self.data / "kubeconfig"
+
+    def command(self) -> Command:
+        """Return the cluster as a process of its own."""
+        argv = [sys.executable, "-m", "portal.embedded.cluster", "--data", str(self.data / "cluster")]
+        argv += ["--port", str(self.port), "--registry-port", str(self.registry_port)]
+        argv += ["--kubeconfig", str(self.kubeconfig), "--images", str(PRACTICE_IMAGES)]
+        return Command(tuple(argv))
+
+    def is_ready(self) -> bool:
+        """Say whether cluster and registry listen and the kubeconfig is written."""
+        return self.kubeconfig.exists() and ports.answers(self.port) and ports.answers(self.registry_port)
+
+
+def postgres_part(server: Postgres) -> Part:
+    """Return PostgreSQL as a part."""
+    return Part(
+        "postgres",
+        "postgres",
+        server.command(),
+        server.is_ready,
+        prepare=server.prepare,
+        after_ready=server.open_for_portal,
+    )
+
+
+def valkey_part(server: Valkey) -> Part:
+    """Return Valkey as a part."""
+    return Part("valkey", "valkey", server.command(), server.is_ready, prepare=server.prepare)
+
+
+def cluster_part(cluster: PracticeCluster) -> Part:
+    """Return the practice cluster as a part."""
+    return Part("cluster", "cluster", cluster.command(), cluster.is_ready)

@@ -1,0 +1,161 @@
+"""`manage.py run`: everything that the portal needs on one machine, from the environment and one data folder.
+
+Imports no Django models and reads no Django settings: the database they need is started here.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from portal import env
+from portal.embedded import accounts, ports, report, runlock
+from portal.embedded.child import REPOSITORY, StartError
+from portal.embedded.output import say
+from portal.embedded.postgres import Postgres
+from portal.embedded.roles import manage, role_parts
+from portal.embedded.servers import PracticeCluster, cluster_part, postgres_part, valkey_part
+from portal.embedded.supervisor import Part, StopRequested, Supervisor
+from portal.embedded.valkey import Valkey
+
+DEFAULT_PORT = 8000
+PORT_NAMES = ("postgres", "valkey", "cluster", "registry")
+FAILED = 1
+MISCONFIGURED = 2
+
+
+def run_all() -> int:
+    """Run the whole portal until a signal comes; return the exit code."""
+    started_at = time.monotonic()
+    try:
+        stack = Stack.from_environment()
+        with runlock.take(stack.data / "lock") as lock, Supervisor(lock) as supervisor:
+            return stack.run(supervisor, started_at=started_at)
+    except (ImproperlyConfigured, runlock.AlreadyRunningError) as error:
+        say("supervisor", str(error))
+        return MISCONFIGURED
+
+
+@dataclass
+class Stack:
+    """The parts of one start, and what they are told."""
+
+    data: Path
+    environment: dict[str, str]
+    demo: str
+    port: int
+    ports: Mapping[str, int] = field(default_factory=dict)
+    people: list[report.Person] = field(default_factory=list)
+
+    @classmethod
+    def from_environment(cls) -> "Stack":
+        """Read the variables that concern the whole; the settings of each part read theirs.
+
+        Raises:
+            ImproperlyConfigured: One is wrong; the text names it.
+        """
+        data = Path(env.text("PORTAL_DATA", str(REPOSITORY / "var"))).absolute()
+        demo = env.choice("DEMO", "off" if env.text("KUBECONFIG", "") else "full", ("full", "people", "off"))
+        port = env.integer("PORT", DEFAULT_PORT)
+        if not 0 < port < 65536:
+            raise ImproperlyConfigured(f"PORT is {port}; it should be a number from 1 to 65535.")
+        accounts.make_folder(data)
+        return cls(data=data, environment={}, demo=demo, port=port)
+
+    def run(self, supervisor: Supervisor, *, started_at: float) -> int:
+        """Start in order, tell people where, keep running."""
+        try:
+            self._start(supervisor)
+            self._announce(time.monotonic() - started_at)
+            supervisor.watch()
+        except StopRequested:
+            return 0
+        except StartError as error:
+            say("supervisor", str(error))
+            return FAILED
+        finally:
+            say("supervisor", "stopping")
+        return 0
+
+    def _start(self, supervisor: Supervisor) -> None:
+        self._choose_ports()
+        supervisor.start(self._servers())
+        self._load(supervisor)
+        supervisor.on_change = lambda: self._write_report(supervisor)
+        supervisor.start(role_parts(self.data, env=self.environment))
+        self._write_report(supervisor)
+
+    def _choose_ports(self) -> None:
+        self.ports = ports.kept_ports(self.data / "ports.json", PORT_NAMES)
+        free = ports.next_free_port(self.port)
+        if free != self.port:
+            say("supervisor", f"port {self.port} is taken, using {free}")
+        self.port = free
+        self.environment = {
+            "PORTAL_DATA": str(self.data),
+            "PORT": str(free),
+            "PUBLIC_URL": env.text("PUBLIC_URL", f"http://{ports.HOST}:{free}"),
+            "SECRET_KEY": env.text("SECRET_KEY", accounts.kept_secret(self.data / "secret_key")),
+            "DEMO": self.demo,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _servers(self) -> list[Part]:
+        """Return the servers that the environment does not name, and tell the portal where all are."""
+        parts: list[Part] = []
+        self.environment["DATABASE_URL"] = env.text("DATABASE_URL", "") or self._postgres(parts)
+        self.environment["REDIS_URL"] = env.text("REDIS_URL", "") or self._valkey(parts)
+        self.environment["KUBECONFIG"] = env.text("KUBECONFIG", "") or self._cluster(parts)
+        return parts[::-1]  # making a new database takes longest; the others start meanwhile
+
+    def _postgres(self, parts: list[Part]) -> str:
+        server = Postgres(self.data / "postgres", self.ports["postgres"])
+        parts.append(postgres_part(server))
+        accounts.make_folder(server.folder)
+        return server.url
+
+    def _valkey(self, parts: list[Part]) -> str:
+        server = Valkey(self.data / "valkey", self.ports["valkey"])
+        parts.append(valkey_part(server))
+        accounts.make_folder(server.folder)
+        return server.url
+
+    def _cluster(self, parts: list[Part]) -> str:
+        cluster = PracticeCluster(self.data, self.ports["cluster"], self.ports["registry"])
+        parts.append(cluster_part(cluster))
+        registry = f"http://{ports.HOST}:{cluster.registry_port}"
+        self.environment["PRACTICE_REGISTRY_URL"] = registry
+        return str(cluster.kubeconfig)
+
+    def _load(self, supervisor: Supervisor) -> None:
+        supervisor.run_once("migrate", manage("migrate", "--noinput", "-v", "0", env=self.environment))
+        if self.demo == "off":
+            return
+        supervisor.run_once("demo", manage("demo", env=self.environment))
+        command = manage("demo", "--print-people", env=self.environment)
+        self.people = report.people_in(supervisor.run_once("people", command, show=False))
+
+    def _write_report(self, supervisor: Supervisor) -> None:
+        pids: dict[str, object] = {"supervisor": os.getpid()}
+        pids |= {kind: supervisor.pids(kind) for kind in report.ROLES}
+        pids |= {kind: next(iter(supervisor.pids(kind)), None) for kind in report.SERVERS}
+        content = {
+            "url": self.environment["PUBLIC_URL"],
+            "kubeconfig": self.environment["KUBECONFIG"],
+            "database_url": self.environment["DATABASE_URL"],
+            "redis_url": self.environment["REDIS_URL"],
+            "pids": pids,
+            "people": self.people,
+        }
+        report.write_report(self.data / "demo.json", content)
+
+    def _announce(self, seconds: float) -> None:
+        for line in report.table(self.people):
+            say("supervisor", line)
+        say(
+            "supervisor",
+            f"ready in {seconds:.1f} s at {self.environment['PUBLIC_URL']} (Ctrl-C ends everything)",
+        )
