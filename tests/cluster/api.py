@@ -41,7 +41,7 @@ class Answer:
     headers: Mapping[str, str]
 
 
-class Refused(Exception):  # noqa: N818 - reads as a sentence in `pytest.raises(Refused)`
+class Refused(Exception):
     """The server answered with a Status that is an error."""
 
     def __init__(self, answer: Answer) -> None:

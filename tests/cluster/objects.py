@@ -16,7 +16,7 @@ IMAGE = "registry.test/web:1"
 PATIENCE_SECONDS = 30.0
 
 
-class TooLate(AssertionError):  # noqa: N818 - reads as a sentence where it is raised
+class TooLate(AssertionError):
     """What was waited for did not happen."""
 
 

@@ -162,7 +162,7 @@ class ControlPlane:
 def _age(etcd_port: int) -> bool:
     """Give the store a past before the API server reads it, false while it does not answer yet.
 
-    In a store as young as the API server every version is still cached, and no version would be too old (410).
+    In a store as young as the API server every version is still cached, and none is too old (410).
     """
     key, value = b64encode(b"/past").decode(), b64encode(b"x").decode()
     try:
