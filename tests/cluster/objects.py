@@ -89,6 +89,17 @@ class Space:
         """Wait until a Deployment's rollout is done by kubectl's rules, and return the Deployment."""
         return self.wait("deployments", name, rollout_done, seconds=seconds)
 
+    def settle(self, name: str) -> Json:
+        """Wait until a Deployment is done and its controller has written all it has to say, and return it."""
+
+        def settled(seen: Json) -> bool:
+            return (
+                rollout_done(seen)
+                and condition(seen, "Progressing").get("reason") == "NewReplicaSetAvailable"
+            )
+
+        return self.wait("deployments", name, settled)
+
     def wait(
         self,
         plural: str,

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cluster.api import Json, Refused
-from tests.cluster.objects import Space, config_map, deployment, image_of, image_patch, rollout_done
+from tests.cluster.objects import Space, config_map, deployment, image_of, image_patch
 
 
 def test_a_strategic_patch_changes_one_container_of_two(space: Space) -> None:
@@ -112,18 +112,11 @@ def test_a_patch_type_nobody_knows_is_refused(space: Space) -> None:
 
 
 def test_image_and_annotations_change_in_one_write(space: Space) -> None:
-    made = space.create(deployment("web"))
-    body = image_patch("registry.test/web:2") | {
-        "metadata": {
-            "resourceVersion": made["metadata"]["resourceVersion"],
-            "uid": made["metadata"]["uid"],
-            "annotations": {"kubernetes.io/change-cause": "release 7"},
-        }
-    }
-    # The controller writes the status of a new Deployment at once, so the version that was read may be old by now.
-    seen = space.wait("deployments", "web", rollout_done)
-    body["metadata"]["resourceVersion"] = seen["metadata"]["resourceVersion"]
-    patched = space.patch("deployments", "web", body)
+    space.create(deployment("web"))
+    seen = space.settle("web")["metadata"]
+    metadata = {"resourceVersion": seen["resourceVersion"], "uid": seen["uid"]}
+    metadata["annotations"] = {"kubernetes.io/change-cause": "release 7"}
+    patched = space.patch("deployments", "web", {"metadata": metadata, **image_patch("registry.test/web:2")})
     assert image_of(patched) == "registry.test/web:2"
     assert patched["metadata"]["annotations"]["kubernetes.io/change-cause"] == "release 7"
 

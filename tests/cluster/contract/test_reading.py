@@ -202,7 +202,7 @@ def _first(events: Iterator[Json], count: int) -> Iterator[Json]:
 
 
 def _gone(space: Space) -> int:
-    """Return the code of a watch from the first version there ever was: as answer or as event, both are right."""
+    """Return the code that a watch from the first version gets, as an answer or as an event."""
     try:
         event = next(space.api.watch(space.path("configmaps"), seconds=5, resourceVersion=1))
     except Refused as refused:

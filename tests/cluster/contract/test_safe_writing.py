@@ -1,4 +1,4 @@
-"""Conditional writes, dry runs and strict validation: what lets the portal write without breaking anything."""
+"""Conditional writes, dry runs and strict validation: what lets the portal write safely."""
 
 import pytest
 
@@ -177,7 +177,7 @@ def test_an_ordinary_patch_takes_an_applied_field_silently(space: Space) -> None
 def _settled(space: Space) -> Json:
     """A Deployment that its controller has no more to say about."""
     space.create(deployment("web"))
-    return space.wait_until_done("web")
+    return space.settle("web")
 
 
 def _versioned(version: str) -> Json:
