@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -117,6 +118,30 @@ class Checklist(Named):
 
     version = models.PositiveIntegerField(default=1)
     spec = models.JSONField(default=dict)
+
+
+class Running(models.Model):
+    """What was last seen to run: one row per service and environment, written by the watcher.
+
+    `seen` is {"version", "images": {container: image}, "digests": [...], "ready", "wanted", "health",
+    "text", "generation"}; `expected` the digests of the last release verified here, `release` its number.
+    """
+
+    service = models.ForeignKey(Service, models.CASCADE, related_name="running")
+    environment = models.ForeignKey(Environment, models.CASCADE, related_name="running")
+    seen = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    expected = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    release = models.BigIntegerField(null=True)
+    since = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["service", "environment"], name="catalog_running_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_id}@{self.environment_id}"
 
 
 class ServiceGroupPermission(GroupObjectPermissionBase):  # type: ignore[misc]

@@ -148,30 +148,6 @@ class Order(models.Model):
         return f"{self.kind} {self.rollout_id}"
 
 
-class Running(models.Model):
-    """What was last seen to run: one row per service and environment, written by the watcher.
-
-    `seen` is {"version", "images": {container: image}, "digests": [...], "ready", "wanted", "health",
-    "text", "generation"}; `expected` the digests of the last release verified here.
-    """
-
-    service = models.ForeignKey(Service, models.CASCADE, related_name="running")
-    environment = models.ForeignKey(Environment, models.CASCADE, related_name="running")
-    seen = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
-    expected = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
-    release = models.ForeignKey(Release, models.SET_NULL, null=True, related_name="+")
-    since = models.DateTimeField(null=True, blank=True)
-    seen_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["service", "environment"], name="rollouts_running_once")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.service_id}@{self.environment_id}"
-
-
 class Pin(models.Model):
     """After a rollback no automation rolls this service forward until someone lifts the pin with a reason."""
 
