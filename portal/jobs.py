@@ -74,7 +74,7 @@ class NotAJob(Exception):
     """A queue entry named something that is not a job."""
 
 
-class AllowedJob(Job):  # type: ignore[misc]
+class AllowedJob(Job):
     """A queue entry that can only ever call the runner, whatever was written into Redis."""
 
     @property
@@ -111,7 +111,7 @@ def run(name: str, *args: Argument) -> None:
         close_old_connections()
 
 
-class Worker(SimpleWorker):  # type: ignore[misc]
+class Worker(SimpleWorker):
     """Runs jobs in its own process: a fork would cost more than most jobs (see design.md, "Measured")."""
 
     death_penalty_class = TimerDeathPenalty

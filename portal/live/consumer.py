@@ -3,5 +3,5 @@
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 
-class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class LiveConsumer(AsyncJsonWebsocketConsumer):
     """Hands the events of the topics a person watches to their browser."""

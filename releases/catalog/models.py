@@ -144,13 +144,13 @@ class Running(models.Model):
         return f"{self.service_id}@{self.environment_id}"
 
 
-class ServiceGroupPermission(GroupObjectPermissionBase):  # type: ignore[misc]
+class ServiceGroupPermission(GroupObjectPermissionBase):
     """A right on a service, granted to a group (a direct key: guardian's fast form)."""
 
     content_object = models.ForeignKey(Service, models.CASCADE)
 
 
-class EnvironmentGroupPermission(GroupObjectPermissionBase):  # type: ignore[misc]
+class EnvironmentGroupPermission(GroupObjectPermissionBase):
     """A right on an environment, granted to a group."""
 
     content_object = models.ForeignKey(Environment, models.CASCADE)
