@@ -1,0 +1,230 @@
+"""Template tags: one tag for each thing that must look the same everywhere."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect
+from django.urls import NoReverseMatch, ResolverMatch, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from portal.ui import times
+from portal.ui.diffs import diff_rows
+from portal.ui.graphs import NODE_HEIGHT, NODE_WIDTH, lay_out
+from portal.ui.looks import STATES, grade_look, role_name, state_look
+
+register = template.Library()
+
+Context = dict[str, Any]
+DIGEST_HEAD, DIGEST_TAIL = 6, 4
+SHOWN_WHOLE = 16
+
+
+@register.inclusion_tag("components/pill.html")
+def state_pill(value: str, *, plain: bool = False, large: bool = False, label: str = "") -> Context:
+    """Draw a state: shape, word and tone. `plain` drops the ground, `large` is for title lines."""
+    return {"value": value, "look": state_look(value), "plain": plain, "large": large, "label": label}
+
+
+@register.simple_tag
+def state_label(value: str) -> str:
+    """Say a state's word alone, for titles and options."""
+    return str(state_look(value).label)
+
+
+@register.simple_tag
+def shape(name: str, *, label: str = "") -> SafeString:
+    """Draw a symbol of the sprite; without a label it is hidden from screen readers."""
+    if label:
+        return format_html(
+            '<svg class="shape shape-{0}" role="img" aria-label="{1}"><use href="#shape-{0}"/></svg>',
+            name,
+            label,
+        )
+    return format_html('<svg class="shape shape-{0}" aria-hidden="true"><use href="#shape-{0}"/></svg>', name)
+
+
+@register.simple_tag
+def state_shape(value: str) -> SafeString:
+    """Draw a state's shape alone; its word is said to screen readers."""
+    look = state_look(value)
+    return format_html(
+        '<span class="tone-{}" title="{}">{}</span>',
+        look.tone,
+        look.label,
+        shape(look.shape, label=str(look.label)),
+    )
+
+
+@register.simple_tag
+def state_tone(value: str) -> str:
+    """Name a state's tone (mute, act, wait, ok, bad) for a class."""
+    return state_look(value).tone.value
+
+
+@register.inclusion_tag("components/grade.html")
+def grade(value: str | None, *, short: bool = False) -> Context:
+    """Draw a grade: letter and risk word; `short` leaves the word to screen readers (dense tables)."""
+    return {"look": grade_look(value), "short": short}
+
+
+@register.simple_tag
+def role(value: str) -> str:
+    """Name a role in the reader's language."""
+    return role_name(value)
+
+
+@register.inclusion_tag("components/person.html")
+def person(user: object, *, acting_for: object = None) -> Context:
+    """Draw a person's name; `acting_for` reads "B for A" (delegation). None is a dash."""
+    return {"name": _person_name(user), "giver": _person_name(acting_for), "username": _username(user)}
+
+
+@register.inclusion_tag("components/when.html")
+def when(moment: datetime | None, *, exact: bool = False) -> Context:
+    """Draw a time: "3 minutes ago (14:02)" within a day, else the date; `exact` names second and zone."""
+    if moment is None:
+        return {"moment": None}
+    now = timezone.now()
+    near = times.is_near(moment, now=now) and not exact
+    return {
+        "moment": moment,
+        "iso": moment.isoformat(),
+        "relative": times.relative(moment, now=now) if near else "",
+        "clock": times.clock(moment),
+        "absolute": times.exact(moment) if exact else times.absolute(moment, now=now),
+    }
+
+
+@register.simple_tag
+def duration(seconds: float | None) -> str:
+    """Say a span of seconds in at most two units; None is a dash."""
+    return "–" if seconds is None else times.span(float(seconds))
+
+
+@register.inclusion_tag("components/digest.html")
+def digest(value: str | None) -> Context:
+    """Draw a digest cut in the middle, with a button that copies it whole."""
+    text = str(value or "")
+    return {"value": text, "cut": _cut(text)}
+
+
+@register.inclusion_tag("components/change.html")
+def change(old: str | None, new: str | None) -> Context:
+    """Draw "old → new" for a version or one value; a missing old one is new."""
+    return {"old": old, "new": new}
+
+
+@register.inclusion_tag("components/diff.html")
+def diff(old: str | None, new: str | None, *, label: str = "") -> Context:
+    """Draw the difference of two texts line by line."""
+    return {"rows": diff_rows(old or "", new or ""), "label": label}
+
+
+@register.inclusion_tag("components/empty.html")
+def empty(text: str, action_label: str = "", action_url: str = "") -> Context:
+    """Draw an empty list: one sentence and one next step."""
+    return {"text": text, "action_label": action_label, "action_url": action_url}
+
+
+@register.inclusion_tag("components/progress.html")
+def progress(done: int, total: int, *, tone: str = "", label: str = "") -> Context:
+    """Draw progress as "3/5", a bar and a percentage; a total of nought counts as not begun."""
+    percent = round(100 * done / total) if total else 0
+    return {"done": done, "total": total, "percent": percent, "tone": tone, "label": label}
+
+
+@register.inclusion_tag("components/field.html")
+def field(bound: BoundField, *, narrow: bool = False) -> Context:
+    """Draw a form field: label, widget, help and errors, tied together for screen readers."""
+    widget = bound.field.widget
+    return {
+        "field": bound,
+        "narrow": narrow,
+        "checkbox": isinstance(widget, CheckboxInput),
+        "group": isinstance(widget, (RadioSelect, CheckboxSelectMultiple)),
+    }
+
+
+@register.inclusion_tag("components/wave_graph.html")
+def wave_graph(waves: Sequence[Mapping[str, Any]], *, label: str) -> Context:
+    """Draw waves as columns of nodes; the page lists the same facts as text below it."""
+    return {"graph": lay_out(waves), "label": label, "width": NODE_WIDTH, "height": NODE_HEIGHT}
+
+
+@register.inclusion_tag("components/life_line.html")
+def life_line(points: Sequence[Mapping[str, Any]]) -> Context:
+    """Draw where a release stands.
+
+    Each point is {"label", "status", "note"} with status "done", "now", "wait", "bad" or "next".
+    """
+    shapes = {"done": "check", "now": "arc", "wait": "ring", "bad": "octagon-cross", "next": "dot"}
+    drawn = [{**point, "shape": shapes.get(point["status"], "dot")} for point in points]
+    return {"points": drawn}
+
+
+@register.inclusion_tag("components/nav_link.html", takes_context=True)
+def nav_link(
+    context: Context, url_name: str, label: str, *, icon: str = "", go: str = "", counts: bool = False
+) -> Context:
+    """Draw a link of the frame; nothing where the page does not exist. `go` is the letter after g."""
+    match = getattr(context.get("request"), "resolver_match", None)
+    return {
+        "url": _url_or_nothing(url_name),
+        "label": label,
+        "icon": icon,
+        "go": go,
+        "counts": counts,
+        "current": match is not None and _is_here(match, url_name=url_name),
+        "waiting_count": context.get("waiting_count"),
+        "trouble_count": context.get("trouble_count"),
+    }
+
+
+@register.inclusion_tag("components/notice.html")
+def notice(text: str, *, tone: str = "act", title: str = "") -> Context:
+    """Draw a box of one tone (act, ok, wait, bad, mute) with an optional title."""
+    shapes = {"ok": "check", "wait": "triangle", "bad": "octagon-cross"}
+    return {"text": text, "tone": tone, "title": title, "shape": shapes.get(tone, "info")}
+
+
+@register.filter
+def is_state(value: object) -> bool:
+    """Tell whether a word is a listed state."""
+    return str(value) in STATES
+
+
+def _url_or_nothing(url_name: str) -> str:
+    try:
+        return reverse(url_name)
+    except NoReverseMatch:
+        return ""
+
+
+def _is_here(match: ResolverMatch, *, url_name: str) -> bool:
+    namespace, _, name = url_name.rpartition(":")
+    return match.namespace == namespace if namespace else match.view_name == name
+
+
+def _cut(text: str) -> str:
+    body = text.rpartition(":")[2]
+    if len(body) <= SHOWN_WHOLE:
+        return body
+    return f"{body[:DIGEST_HEAD]}…{body[-DIGEST_TAIL:]}"
+
+
+def _username(user: object) -> str:
+    return str(getattr(user, "username", "") or "")
+
+
+def _person_name(user: object) -> str:
+    if user is None or user == "":
+        return ""
+    if isinstance(user, str):
+        return user
+    full_name = getattr(user, "get_full_name", None)
+    spoken = str(full_name()) if callable(full_name) else ""
+    return spoken or _username(user) or str(user)

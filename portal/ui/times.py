@@ -1,0 +1,112 @@
+"""Times and spans in words: what the reader sees instead of a timestamp."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def relative(moment: datetime, *, now: datetime) -> str:
+    """Say how far a moment lies from now: "3 minutes ago", "in 2 hours".
+
+    Seconds up to a minute, then whole minutes, then whole hours; days are never said this way.
+    """
+    seconds = int((now - moment).total_seconds())
+    count, unit = _largest_unit(abs(seconds))
+    return _ago(count, unit=unit) if seconds >= 0 else _ahead(count, unit=unit)
+
+
+def absolute(moment: datetime, *, now: datetime) -> str:
+    """Write a moment as day and clock time in the viewer's zone; the year only when it is another one."""
+    local = timezone.localtime(moment)
+    parts = {
+        "year": local.year,
+        "month": _months()[local.month - 1],
+        "day": local.day,
+        "weekday": _weekdays()[local.weekday()],
+        "time": clock(moment),
+    }
+    if local.year != timezone.localtime(now).year:
+        return pgettext("date", "%(weekday)s, %(day)d %(month)s %(year)d, %(time)s") % parts
+    return pgettext("date", "%(weekday)s, %(day)d %(month)s, %(time)s") % parts
+
+
+def clock(moment: datetime) -> str:
+    """Write hours and minutes in the viewer's zone; a zone other than the company's is named."""
+    local = timezone.localtime(moment)
+    zone = "" if _is_home_zone(local) else f" {local:%Z}"
+    return f"{local:%H:%M}{zone}"
+
+
+def exact(moment: datetime) -> str:
+    """Write a moment to the second with its zone, for the proof."""
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def is_near(moment: datetime, *, now: datetime) -> bool:
+    """Tell whether a moment is close enough to be said relative to now (within a day)."""
+    return abs(now - moment) < timedelta(days=1)
+
+
+def span(seconds: float) -> str:
+    """Say how long something takes in at most two units; negative spans count as none."""
+    whole = max(0, round(seconds))
+    if whole < MINUTE:
+        return _("%(n)d s") % {"n": whole}
+    if whole < HOUR:
+        return _two(whole, big=MINUTE, small=1, words=(_("%(n)d min"), _("%(n)d s")), until=10)
+    if whole < DAY:
+        return _two(whole, big=HOUR, small=MINUTE, words=(_("%(n)d h"), _("%(n)d min")), until=24)
+    return _two(whole, big=DAY, small=HOUR, words=(_("%(n)d d"), _("%(n)d h")), until=7)
+
+
+def _two(whole: int, *, big: int, small: int, words: tuple[str, str], until: int) -> str:
+    count, rest = divmod(whole, big)
+    first = words[0] % {"n": count}
+    second = rest // small
+    return f"{first} {words[1] % {'n': second}}" if second and count < until else first
+
+
+def _largest_unit(seconds: int) -> tuple[int, str]:
+    if seconds < MINUTE:
+        return seconds, "second"
+    if seconds < HOUR:
+        return seconds // MINUTE, "minute"
+    return seconds // HOUR, "hour"
+
+
+def _ago(count: int, *, unit: str) -> str:
+    words = {
+        "second": ngettext("%(n)d second ago", "%(n)d seconds ago", count),
+        "minute": ngettext("%(n)d minute ago", "%(n)d minutes ago", count),
+        "hour": ngettext("%(n)d hour ago", "%(n)d hours ago", count),
+    }
+    return words[unit] % {"n": count}
+
+
+def _ahead(count: int, *, unit: str) -> str:
+    words = {
+        "second": ngettext("in %(n)d second", "in %(n)d seconds", count),
+        "minute": ngettext("in %(n)d minute", "in %(n)d minutes", count),
+        "hour": ngettext("in %(n)d hour", "in %(n)d hours", count),
+    }
+    return words[unit] % {"n": count}
+
+
+def _is_home_zone(local: datetime) -> bool:
+    home = timezone.get_default_timezone()
+    return local.utcoffset() == local.astimezone(home).utcoffset() and settings.USE_TZ
+
+
+def _weekdays() -> list[str]:
+    short = pgettext("weekdays from Monday, one word each", "Mon Tue Wed Thu Fri Sat Sun")
+    return short.split()
+
+
+def _months() -> list[str]:
+    short = pgettext("months, one word each", "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec")
+    return short.split()

@@ -1,0 +1,55 @@
+// Refreshes the parts of the page that follow a topic; spares those in which someone is writing.
+
+const GATHER_MS = 120;
+const held = new Set();
+const due = new Set();
+let timer = 0;
+
+function isField(element) {
+  return element.matches("input, select, textarea, [contenteditable]");
+}
+
+function isTyped(field) {
+  if (field.matches('[type="checkbox"], [type="radio"]')) return field.checked !== field.defaultChecked;
+  if (field.matches("select")) return [...field.options].some((option) => option.selected !== option.defaultSelected);
+  return field.value !== field.defaultValue;
+}
+
+// htmx gives the focus back to an element with the same id; anything else that has it must not be swapped.
+function isInUse(part) {
+  const active = document.activeElement;
+  if (part.contains(active) && part !== active && (isField(active) || !active.id)) return true;
+  if (part.querySelector("dialog[open], details.menu[open]")) return true;
+  return [...part.querySelectorAll("input:not([type=hidden]), select, textarea")].some(isTyped);
+}
+
+function refresh(part) {
+  if (!part.isConnected) return;
+  if (isInUse(part)) {
+    held.add(part);
+    part.dataset.liveHeld = "";
+    return;
+  }
+  held.delete(part);
+  delete part.dataset.liveHeld;
+  window.htmx?.trigger(part, "live");
+}
+
+function flush() {
+  timer = 0;
+  const parts = [...due];
+  due.clear();
+  parts.forEach(refresh);
+}
+
+// Parts already drawn at or after `newest` have nothing to gain.
+export function refreshParts(topic, newest) {
+  for (const part of document.querySelectorAll(`[data-live-topic="${CSS.escape(topic)}"]`)) {
+    if (Number(part.dataset.liveAfter || 0) < newest) due.add(part);
+  }
+  if (due.size && !timer) timer = setTimeout(flush, GATHER_MS);
+}
+
+export function flushHeld() {
+  for (const part of [...held]) refresh(part);
+}

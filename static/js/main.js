@@ -1,0 +1,13 @@
+// Everything a page needs, each in a file of its own.
+
+import "./csrf.js";
+import "./theme.js";
+import "./menu.js";
+import "./keys.js";
+import "./times.js";
+import "./once.js";
+import "./copy.js";
+import "./focus.js";
+import "./trouble.js";
+import "./counts.js";
+import "./live.js";
