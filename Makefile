@@ -1,0 +1,55 @@
+# One command each; `make run` is the place to begin. Needs Python 3.11 or newer and make.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+# Checks read code and touch no server.
+CHECK := DJANGO_SETTINGS_MODULE=tests.check_settings
+
+.DEFAULT_GOAL := run
+.PHONY: setup install run reset test test-cluster check bench format migrate worker
+
+setup: ## virtual environment from the hashed lock file; installed again only when the lock changed
+	@cmp -s requirements.lock $(VENV)/installed.lock || $(MAKE) --no-print-directory install
+	@$(BIN)/python -m portal.translations compile
+
+install:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found; name one: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Installing the packages of requirements.lock into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@cp requirements.lock $(VENV)/installed.lock
+
+run: setup ## everything on this machine, with demo people; Ctrl-C ends it
+	@exec $(BIN)/python manage.py run
+
+reset: setup ## forget what `make run` kept
+	@$(BIN)/python -m portal.embedded.reset
+
+test: setup ## the whole suite but what needs Go
+	@$(BIN)/python -m pytest -n 2
+
+test-cluster: setup ## the cluster suite on a real Kubernetes control plane
+	@PORTAL_TEST_CLUSTER=real $(BIN)/python -m pytest tests/cluster
+
+check: setup ## format, lint, types, imports, templates, migrations, translations
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/djlint templates --lint --quiet
+	$(CHECK) $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
+	$(BIN)/python -m portal.translations check
+
+bench: setup ## benchmarks: a table and JSON
+	@$(BIN)/python -m tests.bench
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+migrate: setup ## on the database that DATABASE_URL names
+	$(BIN)/python manage.py migrate
+
+worker: setup ## one worker on DATABASE_URL and REDIS_URL
+	@exec $(BIN)/python manage.py run worker
