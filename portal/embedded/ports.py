@@ -46,7 +46,7 @@ def kept_ports(file: Path, names: Iterable[str]) -> dict[str, int]:
     chosen: dict[str, int] = {}
     for name in names:
         port = noted.get(name, 0)
-        usable = 0 < port < 65536 and port not in chosen.values() and is_free(port)
+        usable = 1023 < port < 65536 and port not in chosen.values() and is_free(port)
         chosen[name] = port if usable else free_port()
     file.write_text(json.dumps(chosen))
     return chosen

@@ -4,30 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.embedded.processes import lives, wait_for
+
 NAMES = ("early", "late", "stubborn")
-
-
-def wait_for(condition: Callable[[], bool], *, seconds: float = 15.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.03)
-    return condition()
-
-
-def lives(pid: int) -> bool:
-    """Say whether the process runs; one that nobody has collected yet does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{pid}/stat")
-    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 def begin(folder: Path) -> subprocess.Popen[str]:
