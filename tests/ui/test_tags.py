@@ -1,0 +1,161 @@
+"""What the template tags write, and that nothing of what people typed gets out unescaped."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from django import forms
+from django.template import Context, Template
+from django.utils import timezone, translation
+
+from portal.ui import times
+from portal.ui.diffs import diff_rows
+
+EVIL = '"><script>alert(1)</script>'
+NOON = datetime(2026, 11, 21, 5, 2, 33, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def english_in_seoul() -> object:
+    with translation.override("en"), timezone.override("Asia/Seoul"):
+        yield
+
+
+def render(source: str, **context: object) -> str:
+    return Template("{% load ui %}" + source).render(Context(context))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% state_pill value %}",
+        "{% state_pill 'draft' label=value %}",
+        "{% grade value %}",
+        "{% person value %}",
+        "{% person value acting_for=value %}",
+        "{% digest value %}",
+        "{% change value value %}",
+        "{% diff '' value label=value %}",
+        "{% empty value value value %}",
+        "{% notice value title=value %}",
+        "{% shape value label=value %}",
+        "{% role value %}",
+        "{% progress 1 2 label=value %}",
+    ],
+)
+def test_no_tag_lets_markup_through(source: str) -> None:
+    assert "<script" not in render(source, value=EVIL)
+
+
+def test_graph_and_life_line_let_no_markup_through() -> None:
+    waves = [{"title": EVIL, "members": [{"name": EVIL, "state": EVIL, "note": EVIL, "href": EVIL}]}]
+    assert "<script" not in render("{% wave_graph waves label=label %}", waves=waves, label=EVIL)
+    assert "<script" not in render("{% life_line p %}", p=[{"label": EVIL, "status": EVIL, "note": EVIL}])
+
+
+def test_a_pill_says_its_state_in_word_tone_and_shape() -> None:
+    html = render("{% state_pill 'in_review' %}")
+    assert "In review" in html
+    assert "pill-wait" in html
+    assert "#shape-ring" in html
+
+
+def test_a_grade_always_says_its_risk() -> None:
+    assert "high" in render("{% grade 'D' %}")
+    assert "high" in render("{% grade 'D' short=True %}")
+    assert "No grade yet" in render("{% grade None %}")
+
+
+def test_a_person_is_named_and_a_delegate_with_the_giver() -> None:
+    minji = SimpleNamespace(username="minji", get_full_name=lambda: "Minji Kim")
+    assert "Minji Kim" in render("{% person user %}", user=minji)
+    assert "Minji Kim for Haneul" in render("{% person user acting_for='Haneul' %}", user=minji)
+    assert "–" in render("{% person None %}")
+
+
+def test_a_digest_is_cut_in_the_middle_and_copied_whole() -> None:
+    whole = "sha256:" + "0123456789abcdef" * 4
+    html = render("{% digest d %}", d=whole)
+    assert "012345…cdef" in html
+    assert f'data-copy="{whole}"' in html
+
+
+def test_a_near_time_is_relative_with_its_clock_time() -> None:
+    html = render("{% when at %}", at=timezone.now() - timedelta(minutes=3, seconds=5))
+    assert "3 minutes ago" in html
+    assert "<time datetime=" in html
+
+
+def test_a_far_time_is_a_date() -> None:
+    assert times.absolute(NOON, now=NOON) == "Sat, 21 Nov, 14:02"
+    assert times.absolute(NOON, now=NOON + timedelta(days=400)) == "Sat, 21 Nov 2026, 14:02"
+
+
+def test_a_zone_other_than_the_company_s_is_named() -> None:
+    assert times.clock(NOON) == "14:02"
+    with timezone.override("UTC"):
+        assert times.clock(NOON) == "05:02 UTC"
+
+
+def test_the_proof_s_time_has_seconds_and_zone() -> None:
+    assert "2026-11-21 14:02:33 KST" in render("{% when at exact=True %}", at=NOON)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (40, "40 s"),
+        (75, "1 min 15 s"),
+        (900, "15 min"),
+        (4800, "1 h 20 min"),
+        (180_000, "2 d 2 h"),
+    ],
+)
+def test_spans_are_said_in_at_most_two_units(seconds: int, words: str) -> None:
+    assert times.span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [(-40, "40 seconds ago"), (-7200, "2 hours ago"), (60, "in 1 minute"), (-1, "1 second ago")],
+)
+def test_distance_from_now_is_said_in_one_unit(ahead: int, words: str) -> None:
+    assert times.relative(NOON + timedelta(seconds=ahead), now=NOON) == words
+
+
+def test_a_difference_numbers_lines_and_keeps_context() -> None:
+    old = "\n".join(f"line {n}" for n in range(20))
+    rows = diff_rows(old, old.replace("line 10", "changed"))
+    assert [row.kind for row in rows].count("same") == 6
+    assert [(row.sign, row.old_number, row.new_number) for row in rows if row.sign] == [
+        ("−", 11, None),
+        ("+", None, 11),
+    ]
+    assert diff_rows(old, old) == []
+
+
+def test_a_wrong_field_is_tied_to_its_error_and_help() -> None:
+    class Reason(forms.Form):
+        reason = forms.CharField(help_text="Why?")
+
+    form = Reason({"reason": ""})
+    html = render("{% field form.reason %}", form=form)
+    assert 'aria-invalid="true"' in html
+    assert 'aria-describedby="id_reason_helptext id_reason_error"' in html
+    assert 'id="id_reason_helptext"' in html
+    assert 'id="id_reason_error"' in html
+    assert '<label for="id_reason">' in html
+
+
+def test_a_graph_joins_its_waves_and_stays_in_its_frame() -> None:
+    waves = [{"members": [{"name": f"s{n}", "state": "succeeded"}]} for n in range(8)]
+    html = render("{% wave_graph waves label='graph' %}", waves=waves)
+    assert html.count('class="node ') == 8
+    assert html.count("edge-done") == 7
+    assert 'role="img"' in html
+    assert 'viewBox="0 0 1224 ' in html
+
+
+def test_an_empty_graph_is_drawn_without_waves() -> None:
+    assert 'viewBox="0 0 0 2"' in render("{% wave_graph waves label='graph' %}", waves=[])
