@@ -198,13 +198,20 @@ def failing(reason: str, **more: str) -> dict[str, str]:
     }
 
 
-def slow(seconds: int = 2) -> dict[str, str]:
+def slow(after: str = "300ms") -> dict[str, str]:
     """Return the pod annotations that delay readiness, so that a rollout can be watched on its way."""
-    return failing("LateReady", after=f"{seconds}s")
+    return failing("LateReady", after=after)
 
 
 def image_patch(image: str, *, container: str = "web") -> Json:
     return {"spec": {"template": {"spec": {"containers": [{"name": container, "image": image}]}}}}
+
+
+def template_patch(image: str, pod_annotations: Mapping[str, str], *, container: str = "web") -> Json:
+    """Return a strategic patch that gives the pods another image and annotations."""
+    patch = image_patch(image, container=container)
+    patch["spec"]["template"]["metadata"] = {"annotations": dict(pod_annotations)}
+    return patch
 
 
 def rollout_done(seen: Json) -> bool:

@@ -14,7 +14,8 @@ from tests.cluster.objects import Space, deployment, failing, job, service, stat
 
 @pytest.fixture
 def python_client(cluster: Cluster) -> Iterator[client.ApiClient]:
-    with config.new_client_from_config(config_file=str(cluster.kubeconfig_path)) as made:
+    load: Any = config.new_client_from_config
+    with load(config_file=str(cluster.kubeconfig_path)) as made:
         yield made
 
 
