@@ -19,11 +19,13 @@ class PeopleConfig(AppConfig):
                 "person.created": _("Person created"),
                 "person.changed": _("Person changed"),
                 "person.deactivated": _("Person deactivated"),
+                "person.activated": _("Person activated again"),
                 "role.granted": _("Role granted"),
                 "role.revoked": _("Role revoked"),
                 "token.created": _("Access token created"),
                 "token.revoked": _("Access token revoked"),
                 "session.started": _("Signed in"),
                 "session.refused": _("Sign-in refused"),
+                "session.ended": _("Signed out"),
             }
         )

@@ -1,0 +1,34 @@
+"""Reading who holds what."""
+
+from django.db.models import QuerySet
+
+from portal.people.models import Role, RoleAssignment, User
+
+
+def holders(role: str, scope: str) -> QuerySet[User]:
+    """Active people who hold exactly this role in exactly this scope now (rules.md, "holder")."""
+    held = RoleAssignment.objects.filter(role=role, scope=scope, revoked_at=None)
+    return User.objects.filter(is_active=True, pk__in=held.values("user")).order_by("username")
+
+
+def roles_of(user: User) -> QuerySet[RoleAssignment]:
+    """The roles a person holds now; none when the account is closed."""
+    return RoleAssignment.objects.filter(user=user, user__is_active=True, revoked_at=None).order_by(
+        "role", "scope"
+    )
+
+
+def capacities(user: User) -> list[list[str]]:
+    """The [role, scope] pairs of a person now, in order."""
+    return [list(pair) for pair in roles_of(user).values_list("role", "scope")]
+
+
+def is_administrator(user: User) -> bool:
+    """Whether the active person administers the portal."""
+    return roles_of(user).filter(role=Role.ADMINISTRATOR, scope="*").exists()
+
+
+def teams_of(user: User) -> list[str]:
+    """Keys of the teams in which the person holds a role, in order."""
+    scopes = roles_of(user).filter(scope__startswith="team:").values_list("scope", flat=True)
+    return sorted({scope.removeprefix("team:") for scope in scopes})
