@@ -1,0 +1,334 @@
+"""Calls to one cluster: raw JSON in and out, a time-out on each, writes that name what they rest on.
+
+Reads bypass the library's models: they are slow for polling and refuse answers with a field missing
+(protocols.md, A5). Nothing is repeated silently: what to do after an error is the caller's decision.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+from django.utils.translation import gettext_lazy as _
+from kubernetes import client as library
+
+from portal.errors import PermanentError
+from portal.integrations.kubernetes.connection import Access, read_connection
+from portal.integrations.kubernetes.errors import refused, unreachable
+from portal.integrations.kubernetes.workloads import Json, Reference, Workload
+
+FIELD_MANAGER = "release-portal"
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 8.0
+TOKEN_SECONDS = 60.0
+STRATEGIC = "application/strategic-merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+GROUPS = {
+    "deployments": "/apis/apps/v1",
+    "statefulsets": "/apis/apps/v1",
+    "replicasets": "/apis/apps/v1",
+    "horizontalpodautoscalers": "/apis/autoscaling/v2",
+    "endpointslices": "/apis/discovery.k8s.io/v1",
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The objects of a collection and the version from which a watch goes on."""
+
+    items: list[Json]
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Right:
+    """One thing the portal must be allowed to do in a namespace."""
+
+    verb: str
+    resource: str
+    group: str = ""
+    subresource: str = ""
+
+    def __str__(self) -> str:
+        name = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+        return f"{self.verb} {name}"
+
+
+class Cluster:
+    """One API server as the portal's account sees it."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._token = access.token
+        self._token_read_at = 0.0
+        self._client = library.ApiClient(_configuration(access))
+
+    def close(self) -> None:
+        """Give up the connections."""
+        self._client.close()
+
+    def get(self, path: str, **query: object) -> Json:
+        """Read one object or collection by path."""
+        return self.call("GET", path, query=query)
+
+    def find(
+        self, plural: str, namespace: str, *, labels: Mapping[str, str] | None = None, fields: str = ""
+    ) -> Listing:
+        """Read a collection of a namespace, cut to labels and to a field selector."""
+        query: dict[str, object] = {}
+        if labels:
+            query["labelSelector"] = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        if fields:
+            query["fieldSelector"] = fields
+        body = self.call("GET", collection_path(plural, namespace), query=query)
+        kind = str(body.get("kind", "")).removesuffix("List")
+        items = [{"kind": kind, **item} for item in body.get("items") or []]
+        return Listing(items, str(body.get("metadata", {}).get("resourceVersion", "")))
+
+    def workload(self, reference: Reference) -> Workload:
+        """Read one workload.
+
+        Raises:
+            PermanentError: with code "missing" when it does not exist.
+        """
+        return Workload({"kind": reference.kind, **self.get(reference.path)})
+
+    def set_images(
+        self,
+        seen: Workload,
+        images: Mapping[str, str],
+        *,
+        annotations: Mapping[str, str],
+        dry_run: bool = False,
+    ) -> Workload:
+        """Change the images of named containers, on the condition that nothing else changed since `seen`.
+
+        Raises:
+            PermanentError: a container is not there (a strategic patch would add it), or a refusal.
+            TemporaryError: with code "conflict" when the object changed since it was read.
+        """
+        missing = sorted(set(images) - set(seen.images))
+        if missing:
+            text = _("{workload} has no container {names}.").format(
+                workload=seen.reference, names=", ".join(missing)
+            )
+            raise PermanentError(text, code="no_such_container")
+        body = image_patch(seen, images, annotations=annotations)
+        return self._patch(seen.reference, body, content_type=STRATEGIC, dry_run=dry_run)
+
+    def restore_template(
+        self, seen: Workload, template: Json, *, annotations: Mapping[str, str], dry_run: bool = False
+    ) -> Workload:
+        """Put a recorded pod template back as a whole, on the condition that nothing changed since `seen`."""
+        operations = template_patch(seen, template, annotations=annotations)
+        return self._patch(seen.reference, operations, content_type=JSON_PATCH, dry_run=dry_run)
+
+    def may(self, right: Right, *, namespace: str) -> bool:
+        """Ask the cluster whether the portal's account has a right (SelfSubjectAccessReview)."""
+        attributes = {
+            "namespace": namespace,
+            "verb": right.verb,
+            "group": right.group,
+            "resource": right.resource,
+            "subresource": right.subresource,
+        }
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        answer = self.call("POST", path, body=body)
+        return bool(answer.get("status", {}).get("allowed"))
+
+    def log_tail(
+        self, namespace: str, pod: str, *, container: str, previous: bool, lines: int = 50
+    ) -> list[str]:
+        """Return the last lines a container wrote; `previous` asks for the run before the present one."""
+        query = {"container": container, "tailLines": lines, "limitBytes": 65_536}
+        if previous:
+            query["previous"] = "true"
+        data = self._send("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query=query).data
+        return bytes(data).decode(errors="replace").splitlines()[-lines:]
+
+    def watch(self, path: str, *, version: str, seconds: int) -> Iterator[Json]:
+        """Yield the events of a watch until the server ends it after `seconds`.
+
+        Raises:
+            TemporaryError: the stream was cut or fell silent.
+            PermanentError: with code "expired" when the version is too old.
+        """
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": seconds}
+        query["allowWatchBookmarks"] = "true"
+        response = self._send("GET", path, query=query, read_seconds=seconds + 15, preload=False)
+        rest = b""
+        try:
+            for chunk in response.stream(amt=None):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from (json.loads(line) for line in whole if line.strip())
+        except urllib3.exceptions.HTTPError as error:
+            raise unreachable(self.access.server, error) from error
+        finally:
+            response.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        """Send one request and return the object in its answer.
+
+        Raises:
+            TemporaryError: no answer, or one that may heal; `code` says which.
+            PermanentError: a refusal in the server's own words.
+        """
+        response = self._send(method, path, query=query, body=body, content_type=content_type)
+        try:
+            decoded = json.loads(response.data)
+        except ValueError as error:
+            raise unreachable(self.access.server, error) from error
+        if not isinstance(decoded, dict):
+            raise unreachable(self.access.server, ValueError("not an object"))
+        return decoded
+
+    def _patch(self, reference: Reference, body: object, *, content_type: str, dry_run: bool) -> Workload:
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        if dry_run:
+            query["dryRun"] = "All"
+        answer = self.call("PATCH", reference.path, query=query, body=body, content_type=content_type)
+        return Workload({"kind": reference.kind, **answer})
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        read_seconds: float = READ_SECONDS,
+        preload: bool = True,
+    ) -> urllib3.BaseHTTPResponse:
+        url = f"{self.access.server}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json", **self._authorization()}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        try:
+            answer = self._client.call_api(
+                method,
+                url,
+                header_params=headers,
+                body=body,
+                _request_timeout=(CONNECT_SECONDS, read_seconds),
+            )
+            response: urllib3.BaseHTTPResponse = answer.response
+            if preload or response.status >= 400:
+                _ = response.data
+        except urllib3.exceptions.HTTPError as error:
+            raise unreachable(self.access.server, error) from error
+        except library.exceptions.ApiException as error:
+            raise unreachable(self.access.server, error) from error
+        if response.status >= 300:
+            raise refused(response.status, response.data, response.headers)
+        return response
+
+    def _authorization(self) -> dict[str, str]:
+        if self.access.token_file and time.monotonic() - self._token_read_at > TOKEN_SECONDS:
+            self._token = Path(self.access.token_file).read_text(encoding="utf-8").strip()
+            self._token_read_at = time.monotonic()
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+
+_CLUSTERS: dict[str, Cluster] = {}
+
+
+def connect(spec: Mapping[str, Any]) -> Cluster:
+    """Return the cluster a connection's spec names; one per access, so that sockets are kept.
+
+    Raises:
+        PermanentError: with code "connection" when the spec or its kubeconfig is unusable.
+    """
+    access = read_connection(spec)
+    key = f"{os.getpid()}:{access!r}"
+    if key not in _CLUSTERS:
+        _CLUSTERS[key] = Cluster(access)
+    return _CLUSTERS[key]
+
+
+def collection_path(plural: str, namespace: str) -> str:
+    """Return the path of a namespace's collection."""
+    return f"{GROUPS.get(plural, '/api/v1')}/namespaces/{namespace}/{plural}"
+
+
+def image_patch(seen: Workload, images: Mapping[str, str], *, annotations: Mapping[str, str]) -> Json:
+    """Return the strategic merge patch that sets images and annotations on what was seen."""
+    pod = seen.template.get("spec") or {}
+    spec: Json = {}
+    for field in ("initContainers", "containers"):
+        named = [each["name"] for each in pod.get(field) or [] if each["name"] in images]
+        if named:
+            spec[field] = [{"name": name, "image": images[name]} for name in named]
+    return {
+        "metadata": {"resourceVersion": seen.resource_version, "annotations": dict(annotations)},
+        "spec": {"template": {"spec": spec}},
+    }
+
+
+def template_patch(seen: Workload, template: Json, *, annotations: Mapping[str, str]) -> list[Json]:
+    """Return the JSON patch that puts a template back; a stale version is answered with a clean conflict."""
+    operations: list[Json] = [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": seen.resource_version},
+        {"op": "replace", "path": "/spec/template", "value": template},
+    ]
+    if "annotations" not in seen.raw["metadata"]:
+        return [*operations, {"op": "add", "path": "/metadata/annotations", "value": dict(annotations)}]
+    return operations + [
+        {"op": "add", "path": f"/metadata/annotations/{_escaped(key)}", "value": value}
+        for key, value in annotations.items()
+    ]
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _configuration(access: Access) -> library.Configuration:
+    configuration = library.Configuration(host=access.server)
+    configuration.verify_ssl = access.verify
+    configuration.ca_cert_data = access.authority or None
+    configuration.tls_server_name = access.server_name or None
+    configuration.retries = urllib3.Retry(
+        connect=1, read=0, redirect=0, status=0, other=0, backoff_factor=0.1
+    )
+    configuration.connection_pool_maxsize = 16
+    if access.certificate:
+        configuration.cert_file = _private_file(access.certificate)
+        configuration.key_file = _private_file(access.key)
+    return configuration
+
+
+def _private_file(text: str) -> str:
+    """The library takes certificates by path only; the file is for this account and goes with the process."""
+    descriptor, name = tempfile.mkstemp(prefix="portal-")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    atexit.register(lambda: Path(name).unlink(missing_ok=True))
+    return name
+
+
+def pods_with(selector: Mapping[str, str], pods: Sequence[Json]) -> list[Json]:
+    """Return the pods that carry all the labels."""
+    return [pod for pod in pods if selector.items() <= (pod["metadata"].get("labels") or {}).items()]

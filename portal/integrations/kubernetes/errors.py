@@ -1,0 +1,78 @@
+"""What an API server answers, translated into temporary and permanent errors with its own words."""
+
+import json
+import random
+from collections.abc import Mapping
+
+import urllib3
+from django.utils.translation import gettext_lazy as _
+
+from portal.errors import PermanentError, TemporaryError
+
+MAX_WORDS = 2_000
+# Codes that may heal by themselves; every other error code is a refusal.
+TEMPORARY = {
+    408: "server_error",
+    409: "conflict",
+    429: "too_many_requests",
+    500: "server_error",
+    502: "server_error",
+    503: "server_error",
+    504: "server_error",
+}
+PERMANENT = {
+    400: "invalid",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "missing",
+    405: "invalid",
+    410: "expired",
+    415: "invalid",
+    422: "invalid",
+}
+UNREACHABLE = "unreachable"
+CONFLICT = "conflict"
+MISSING = "missing"
+EXPIRED = "expired"
+
+
+def refused(code: int, body: bytes, headers: Mapping[str, str]) -> TemporaryError | PermanentError:
+    """Return the error for an answer with an error code, worded as the server worded it."""
+    words = server_words(body) or f"HTTP {code}"
+    if code in TEMPORARY:
+        return TemporaryError(words, retry_in=_retry_in(code, headers), code=TEMPORARY[code])
+    return PermanentError(words, code=PERMANENT.get(code, "refused_outside"))
+
+
+def unreachable(server: str, error: Exception) -> TemporaryError:
+    """Return the error for a server that did not answer, or whose answer was cut."""
+    reason = getattr(error, "reason", None) or error
+    text = _("The cluster at {server} does not answer: {reason}").format(server=server, reason=_brief(reason))
+    return TemporaryError(text, retry_in=2.0, code=UNREACHABLE)
+
+
+def server_words(body: bytes) -> str:
+    """Return the message of a Status object, or the plain text of the answer, cut to a sane length."""
+    try:
+        status = json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace").strip()[:MAX_WORDS]
+    words = status.get("message") if isinstance(status, dict) else None
+    return str(words or "")[:MAX_WORDS]
+
+
+def _retry_in(code: int, headers: Mapping[str, str]) -> float:
+    if code == 409:
+        return 0.1
+    try:
+        asked = float(headers.get("Retry-After", "1"))
+    except ValueError:
+        asked = 1.0
+    # Not all at the same moment; no secret depends on this number.
+    return min(max(asked, 0.5), 60.0) + random.uniform(0, 0.5)  # noqa: S311
+
+
+def _brief(reason: object) -> str:
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return str(reason).rpartition(": ")[2]
+    return f"{type(reason).__name__}: {reason}"[:300] if isinstance(reason, Exception) else str(reason)[:300]

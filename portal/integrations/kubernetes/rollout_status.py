@@ -1,0 +1,111 @@
+"""When is a rollout done? Pure: the rules of `kubectl rollout status`, proof against the last rollout's answer.
+
+Rules and their order: protocols.md, A1 (from kubectl's polymorphichelpers).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from portal.integrations.kubernetes.workloads import Json, Workload
+
+DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a rollout is.
+
+    Attributes:
+        done: everything wanted runs and nothing old is left.
+        waits_for: observed, updated, old_pods, available, ready, or empty when done.
+        failure: why it can never be done without someone's help; a code, empty if it can.
+        ready, updated, wanted: counts of pods.
+    """
+
+    done: bool
+    ready: int
+    updated: int
+    wanted: int
+    waits_for: str = ""
+    failure: str = ""
+    message: str = ""
+
+
+def judge(workload: Workload, *, images: Mapping[str, str] | None = None) -> Progress:
+    """Tell how far a workload's rollout is.
+
+    Args:
+        images: what the template must ask for; a status is believed only for the template we mean.
+    """
+    status = workload.raw.get("status") or {}
+    if images and any(workload.images.get(name) != image for name, image in images.items()):
+        return _progress(workload, status, waits_for="template")
+    if workload.reference.kind == "Deployment":
+        return _deployment(workload, status)
+    if workload.reference.kind == "StatefulSet":
+        return _stateful_set(workload, status)
+    return _progress(workload, status, failure="kind_not_supported")
+
+
+def condition(status: Json, name: str) -> Json:
+    """Return the condition of that type, empty when there is none."""
+    found = status.get("conditions") or []
+    return next((each for each in found if each.get("type") == name), {})
+
+
+def _deployment(workload: Workload, status: Json) -> Progress:  # noqa: PLR0911  a table of rules
+    wanted = workload.replicas
+    updated, total = _count(status, "updatedReplicas"), _count(status, "replicas")
+    if workload.generation > _count(status, "observedGeneration"):
+        return _progress(workload, status, waits_for="observed")
+    progressing = condition(status, "Progressing")
+    if progressing.get("reason") == DEADLINE_EXCEEDED:
+        message = str(progressing.get("message", ""))
+        return _progress(workload, status, failure="deadline_exceeded", message=message)
+    if workload.spec.get("paused"):
+        return _progress(workload, status, waits_for="unpaused")
+    if updated < wanted:
+        return _progress(workload, status, waits_for="updated")
+    if total > updated:
+        return _progress(workload, status, waits_for="old_pods")
+    if _count(status, "availableReplicas") < updated:
+        return _progress(workload, status, waits_for="available")
+    return _progress(workload, status)
+
+
+def _stateful_set(workload: Workload, status: Json) -> Progress:
+    strategy = workload.spec.get("updateStrategy") or {}
+    if strategy.get("type", "RollingUpdate") != "RollingUpdate":
+        return _progress(workload, status, failure="strategy_not_rolling")
+    observed = _count(status, "observedGeneration")
+    if observed == 0 or workload.generation > observed:
+        return _progress(workload, status, waits_for="observed")
+    if _count(status, "readyReplicas") < workload.replicas:
+        return _progress(workload, status, waits_for="ready")
+    partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
+    if _count(status, "updatedReplicas") < workload.replicas - partition:
+        return _progress(workload, status, waits_for="updated")
+    if partition == 0 and status.get("updateRevision") != status.get("currentRevision"):
+        return _progress(workload, status, waits_for="old_pods")
+    return _progress(workload, status)
+
+
+def _progress(
+    workload: Workload, status: Json, *, waits_for: str = "", failure: str = "", message: str = ""
+) -> Progress:
+    updated = _count(status, "updatedReplicas")
+    ready = _count(status, "readyReplicas")
+    return Progress(
+        done=not waits_for and not failure,
+        # Ready pods of the new kind: the status counts ready pods of all kinds together.
+        ready=min(ready, updated) if waits_for != "observed" else 0,
+        updated=updated,
+        wanted=workload.replicas,
+        waits_for=waits_for,
+        failure=failure,
+        message=message,
+    )
+
+
+def _count(status: Json, field: str) -> int:
+    return int(status.get(field) or 0)

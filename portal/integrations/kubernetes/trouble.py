@@ -1,0 +1,246 @@
+"""Failing in seconds: reads what is wrong from pods, ReplicaSets and events, long before a deadline does.
+
+Pure. Signals and how long each may last before it counts as final: protocols.md, A4. Only pods of the new
+ReplicaSet are looked at, init containers as well; a baseline keeps out what was broken before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from portal.integrations.kubernetes.rollout_status import condition
+from portal.integrations.kubernetes.workloads import Json
+
+AT_ONCE = 0.0
+NEVER = float("inf")
+# How long a waiting reason may stand (seconds), and the sight at which it is final whatever the time.
+PATIENCE: dict[str, tuple[float, int]] = {
+    "InvalidImageName": (AT_ONCE, 1),
+    "ErrImageNeverPull": (AT_ONCE, 1),
+    "ErrImagePull": (20.0, 2),
+    "ImageInspectError": (60.0, 1_000),
+    "RegistryUnavailable": (60.0, 1_000),
+    "CreateContainerConfigError": (15.0, 1_000),
+    "CreateContainerError": (20.0, 2),
+    "RunContainerError": (20.0, 2),
+    "PreCreateHookError": (20.0, 2),
+    "PreStartHookError": (20.0, 2),
+    "PostStartHookError": (20.0, 2),
+    "CreatePodSandboxError": (60.0, 1_000),
+    "Unschedulable": (60.0, 1_000),
+    "FailedCreate": (10.0, 1_000),
+    "Evicted": (NEVER, 2),
+    "PodFailed": (NEVER, 2),
+    "CrashLoopBackOff": (NEVER, 2),
+    "OOMKilled": (NEVER, 2),
+    "Unhealthy": (NEVER, 1_000_000),
+}
+SAME = {"ImagePullBackOff": "ErrImagePull"}
+# Words of registries that no waiting will change.
+HOPELESS_PULL = ("not found", "unauthorized", "denied", "manifest unknown", "no such")
+SANDBOX_EVENT = "FailedCreatePodSandBox"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """One thing that is wrong with a rollout.
+
+    Attributes:
+        code: the cluster's own name for it, such as ErrImagePull.
+        message: the cluster's own words.
+        final: no reason is left to wait any longer.
+        after_seconds: from the first sight until it becomes final by time alone; None: never by time.
+    """
+
+    code: str
+    message: str
+    pod: str = ""
+    container: str = ""
+    exit_code: int | None = None
+    restarts: int = 0
+    final: bool = False
+    after_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One signal as read from the cluster at one moment; `face` tells repeated sights apart."""
+
+    code: str
+    message: str
+    pod: str = ""
+    container: str = ""
+    exit_code: int | None = None
+    restarts: int = 0
+    face: str = ""
+    hopeless: bool = False
+
+    @property
+    def key(self) -> str:
+        """What counts as the same trouble over time."""
+        return f"{self.code}/{self.container}"
+
+
+@dataclass
+class Sights:
+    """What was seen before, kept between two looks: {key: {"first": iso time, "faces": [...]}}."""
+
+    seen: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def note(self, sign: Sign, now: datetime) -> tuple[float, int]:
+        """Remember a sight; return its age in seconds and how many different ones there were."""
+        entry = self.seen.setdefault(sign.key, {"first": now.isoformat(), "faces": []})
+        if sign.face not in entry["faces"] and len(entry["faces"]) < 10:
+            entry["faces"].append(sign.face)
+        age = (now - datetime.fromisoformat(entry["first"])).total_seconds()
+        return age, len(entry["faces"])
+
+    def forget_all_but(self, keys: Iterable[str]) -> None:
+        """Drop what has healed, so that a later one starts its own clock."""
+        self.seen = {key: entry for key, entry in self.seen.items() if key in set(keys)}
+
+
+def restart_counts(pods: Sequence[Json]) -> dict[str, int]:
+    """Return the baseline: restarts so far by pod and container."""
+    return {
+        f"{pod['metadata']['name']}/{status['name']}": int(status.get("restartCount") or 0)
+        for pod in pods
+        for status in _statuses(pod)
+    }
+
+
+def find_trouble(
+    *,
+    pods: Sequence[Json],
+    owner: Json | None,
+    events: Sequence[Json] = (),
+    sights: Sights,
+    now: datetime,
+    baseline: Mapping[str, int] | None = None,
+) -> list[Trouble]:
+    """Return what is wrong now, the gravest first; `sights` is brought up to date.
+
+    Args:
+        pods: those of the new ReplicaSet (of the new revision for a StatefulSet).
+        owner: the new ReplicaSet or the workload itself, for its conditions.
+        events: of the pods, where something is only told there.
+        baseline: restarts that were there before the rollout began.
+    """
+    signs = [sign for pod in pods for sign in _pod_signs(pod, events, baseline or {})]
+    signs += _owner_signs(owner)
+    found = [_judged(sign, sights, now) for sign in signs]
+    # A crash loop that runs for a moment between two deaths is still the same trouble.
+    standing = {sign.key for sign in signs} | {
+        key
+        for key in sights.seen
+        if key.startswith(("CrashLoopBackOff/", "OOMKilled/", "Evicted/", "PodFailed/"))
+    }
+    sights.forget_all_but(standing)
+    return sorted(
+        found, key=lambda each: (not each.final, each.after_seconds is None, each.after_seconds or 0.0)
+    )
+
+
+def _judged(sign: Sign, sights: Sights, now: datetime) -> Trouble:
+    seconds, sight = PATIENCE.get(sign.code, (30.0, 1_000))
+    age, seen = sights.note(sign, now)
+    seen = max(seen, sign.restarts)
+    final = sign.hopeless or age >= seconds or seen >= sight
+    return Trouble(
+        code=sign.code,
+        message=sign.message,
+        pod=sign.pod,
+        container=sign.container,
+        exit_code=sign.exit_code,
+        restarts=sign.restarts,
+        final=final,
+        after_seconds=None if seconds == NEVER else max(seconds - age, 0.0),
+    )
+
+
+def _pod_signs(pod: Json, events: Sequence[Json], baseline: Mapping[str, int]) -> list[Sign]:
+    name = pod["metadata"]["name"]
+    status = pod.get("status") or {}
+    if status.get("phase") == "Failed":
+        reason = status.get("reason") or "PodFailed"
+        code = "Evicted" if reason == "Evicted" else "PodFailed"
+        return [Sign(code, str(status.get("message") or reason), pod=name, face=name)]
+    scheduled = condition(status, "PodScheduled")
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+        return [Sign("Unschedulable", str(scheduled.get("message", "")), pod=name)]
+    signs = [sign for each in _statuses(pod) for sign in _container_signs(name, each, baseline)]
+    return signs or _event_signs(pod, events)
+
+
+def _container_signs(pod: str, status: Json, baseline: Mapping[str, int]) -> list[Sign]:
+    container = status["name"]
+    restarts = int(status.get("restartCount") or 0) - baseline.get(f"{pod}/{container}", 0)
+    state = status.get("state") or {}
+    waiting = state.get("waiting") or {}
+    ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
+    reason = waiting.get("reason") or ""
+    if ended.get("reason") == "OOMKilled" and (restarts > 0 or state.get("terminated")):
+        return [_ended_sign("OOMKilled", pod, container, ended, restarts)]
+    if reason == "CrashLoopBackOff" or (restarts > 0 and ended.get("exitCode")):
+        return [
+            _ended_sign("CrashLoopBackOff", pod, container, ended, restarts, message=waiting.get("message"))
+        ]
+    if not reason or reason in {"ContainerCreating", "PodInitializing"}:
+        return []
+    code = SAME.get(reason, reason)
+    message = str(waiting.get("message") or reason)
+    hopeless = code == "ErrImagePull" and any(word in message.lower() for word in HOPELESS_PULL)
+    known = code in PATIENCE or code.startswith("Err") or code.endswith(("Error", "BackOff"))
+    # The kubelet alternates between failing and backing off: the second face is a second try.
+    sign = Sign(code, message, pod=pod, container=container, face=reason, hopeless=hopeless)
+    return [sign] if known else []
+
+
+def _ended_sign(
+    code: str, pod: str, container: str, ended: Json, restarts: int, *, message: object = None
+) -> Sign:
+    words = str(ended.get("message") or message or ended.get("reason") or code)
+    return Sign(
+        code,
+        words,
+        pod=pod,
+        container=container,
+        exit_code=ended.get("exitCode"),
+        restarts=restarts,
+        face=f"{pod}/{restarts}",
+    )
+
+
+def _event_signs(pod: Json, events: Sequence[Json]) -> list[Sign]:
+    name = pod["metadata"]["name"]
+    own = [each for each in events if (each.get("involvedObject") or {}).get("name") == name]
+    sandbox = [each for each in own if each.get("reason") == SANDBOX_EVENT]
+    if sandbox and not _statuses_started(pod):
+        return [Sign("CreatePodSandboxError", str(sandbox[-1].get("message", "")), pod=name)]
+    unhealthy = [each for each in own if each.get("reason") == "Unhealthy"]
+    if unhealthy and condition(pod.get("status") or {}, "Ready").get("status") != "True":
+        return [Sign("Unhealthy", str(unhealthy[-1].get("message", "")), pod=name)]
+    return []
+
+
+def _owner_signs(owner: Json | None) -> list[Sign]:
+    if owner is None:
+        return []
+    failure = condition(owner.get("status") or {}, "ReplicaFailure")
+    if failure.get("status") != "True":
+        return []
+    return [Sign("FailedCreate", str(failure.get("message", "")))]
+
+
+def _statuses(pod: Json) -> list[Json]:
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def _statuses_started(pod: Json) -> bool:
+    return any(
+        status.get("started") or (status.get("state") or {}).get("running") for status in _statuses(pod)
+    )

@@ -1,0 +1,163 @@
+"""A Deployment or StatefulSet as the API server describes it, with the few facts the portal decides by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+PLURALS = {
+    "Deployment": "deployments",
+    "StatefulSet": "statefulsets",
+    "DaemonSet": "daemonsets",
+    "ReplicaSet": "replicasets",
+}
+ROLLOUT_ANNOTATION = "portal/rollout"
+STEP_ANNOTATION = "portal/step"
+REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
+ARGO_TRACKING = "argocd.argoproj.io/tracking-id"
+
+
+@dataclass(frozen=True, order=True)
+class Reference:
+    """Names one workload in a cluster."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """The object's path below the server's address."""
+        return f"/apis/apps/v1/namespaces/{self.namespace}/{PLURALS[self.kind]}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.kind.lower()}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One workload as last read; `raw` is the answer itself."""
+
+    raw: Json
+
+    @property
+    def reference(self) -> Reference:
+        """Its name."""
+        metadata = self.raw["metadata"]
+        return Reference(self.raw["kind"], metadata["namespace"], metadata["name"])
+
+    @property
+    def spec(self) -> Json:
+        """What is wanted."""
+        spec: Json = self.raw["spec"]
+        return spec
+
+    @property
+    def template(self) -> Json:
+        """The pod template."""
+        template: Json = self.spec["template"]
+        return template
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The object's annotations."""
+        return self.raw["metadata"].get("annotations") or {}
+
+    @property
+    def resource_version(self) -> str:
+        """The version a conditional write names."""
+        return str(self.raw["metadata"]["resourceVersion"])
+
+    @property
+    def uid(self) -> str:
+        """Tells a re-created object from the old one."""
+        return str(self.raw["metadata"].get("uid", ""))
+
+    @property
+    def generation(self) -> int:
+        """Rises with each change of the spec."""
+        return int(self.raw["metadata"].get("generation", 0))
+
+    @property
+    def replicas(self) -> int:
+        """How many pods are wanted."""
+        value = self.spec.get("replicas")
+        return 1 if value is None else int(value)
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The labels its pods carry."""
+        return (self.spec.get("selector") or {}).get("matchLabels") or {}
+
+    @property
+    def images(self) -> dict[str, str]:
+        """Image by container name, init containers included."""
+        return {each["name"]: each.get("image", "") for each in containers(self.template)}
+
+    @property
+    def revision(self) -> str:
+        """The rollout's number: a label for people, not an identity (protocols.md, fact 3)."""
+        return self.annotations.get(REVISION_ANNOTATION, "")
+
+    @property
+    def argo_application(self) -> str:
+        """The Argo CD tracking id, where it names this very object; else empty."""
+        tracking = self.annotations.get(ARGO_TRACKING, "")
+        here = f":apps/{self.reference.kind}:{self.reference.namespace}/{self.reference.name}"
+        return tracking if tracking.endswith(here) else ""
+
+
+def containers(template: Json) -> list[Json]:
+    """Return the containers of a pod template, init containers first."""
+    spec = template.get("spec") or {}
+    return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+
+
+def changed_fields(before: object, after: object, *, path: str = "") -> list[tuple[str, object, object]]:
+    """Return the fields that differ as (path, before, after); lists of named things are compared by name."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted({*before, *after})
+        pairs = [(f"{path}.{key}" if path else key, before.get(key), after.get(key)) for key in keys]
+    elif _named(before) and _named(after):
+        old, new = _by_name(before), _by_name(after)
+        names = sorted({*old, *new})
+        pairs = [(f"{path}[{name}]", old.get(name), new.get(name)) for name in names]
+    else:
+        return [] if before == after else [(path, before, after)]
+    return [change for where, old, new in pairs for change in changed_fields(old, new, path=where)]
+
+
+def last_manager(workload: Workload, field: str) -> str:
+    """Return who last wrote a field of the spec, judged by the object's managed fields; empty if unknown."""
+    entries = workload.raw["metadata"].get("managedFields") or []
+    steps = ["f:spec", *(f"f:{part}" for part in field.split("[", maxsplit=1)[0].split("."))]
+    owners = [
+        each for each in entries if not each.get("subresource") and _depth(each.get("fieldsV1"), steps) > 1
+    ]
+    owners.sort(key=lambda each: (_depth(each.get("fieldsV1"), steps), each.get("time") or ""))
+    return str(owners[-1].get("manager", "")) if owners else ""
+
+
+def _depth(fields: object, steps: list[str]) -> int:
+    depth = 0
+    for step in steps:
+        if not isinstance(fields, dict) or step not in fields:
+            return depth
+        fields = fields[step]
+        depth += 1
+    return depth
+
+
+def _named(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(each, dict) and "name" in each for each in value)
+    )
+
+
+def _by_name(value: object) -> dict[str, Json]:
+    assert isinstance(value, list)
+    return {str(each["name"]): each for each in value}
