@@ -33,6 +33,7 @@ class Request(models.Model):
     """One round of asking for approval of one exact content.
 
     `subject` is an opaque key given by the caller: this app never learns what is being approved.
+    Roles granted after `watched_since` by someone barred cannot serve it.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = REQUEST_MOVES
@@ -47,6 +48,8 @@ class Request(models.Model):
     opened_at = models.DateTimeField()
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     settled_at = models.DateTimeField(null=True, blank=True)
+    watched_since = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     barred = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="barred_from", blank=True)
 
@@ -69,7 +72,8 @@ class Request(models.Model):
 class Requirement(models.Model):
     """A row that must be met: so many people of a role in a scope, in a phase.
 
-    `climbed` names the steps of the ladder left behind: [{"role", "scope", "why": "barred"|"vacant"}].
+    `accepted` are the [role, scope] pairs of which a person must hold one. `climbed` names the steps of the
+    ladder left behind: [{"role", "scope", "why": "author" | "barred" | "vacant"}].
     """
 
     request = models.ForeignKey(Request, models.CASCADE, related_name="requirements")
@@ -77,6 +81,7 @@ class Requirement(models.Model):
     role = models.CharField(max_length=20, choices=Role.choices)
     scope = models.CharField(max_length=120)
     count = models.PositiveSmallIntegerField(default=1)
+    accepted = models.JSONField(default=list)
     because = models.JSONField(default=list)
     climbed = models.JSONField(default=list)
     fulfillable = models.BooleanField(default=True)

@@ -21,7 +21,8 @@ class Release(models.Model):
 
     `content` is the canonical content as sealed at submission (rules.md, "Content"), `content_digest` the
     SHA-256 of its RFC 8785 form; both are recomputed at every edit. `proposal` is
-    {"grade", "reasons": [{"fact", "service", "grade", "text"}]}.
+    {"grade", "reasons": [{"fact", "service", "grade"}]}; its words come from releases.queries.reasons_of.
+    `checklist` is {"name", "version"} of the template copied at submission.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = MOVES
@@ -44,6 +45,7 @@ class Release(models.Model):
     announcement = models.TextField(blank=True)
     content = models.JSONField(default=dict)
     content_digest = models.CharField(max_length=80, blank=True)
+    checklist = models.JSONField(default=dict)
     policy_version = models.PositiveIntegerField(null=True)
     approval_request = models.ForeignKey(Request, models.PROTECT, null=True, related_name="+")
     duplicate_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="duplicates")
