@@ -25,7 +25,6 @@ class Node:
     state: str
     look: Look
     note: str
-    href: str
 
     @property
     def middle(self) -> int:
@@ -69,7 +68,7 @@ class Graph:
 def lay_out(waves: Sequence[Mapping[str, Any]]) -> Graph:
     """Place waves from left to right, six to a band, members below each other.
 
-    Each wave is {"title", "members": [{"name", "state", "note", "href"}]}; title, note, href are optional.
+    Each wave is {"title", "members": [{"name", "state", "note"}]}; title and note are optional.
     """
     columns: list[Column] = []
     band_top = 0
@@ -108,7 +107,6 @@ def _node(member: Mapping[str, Any], *, x: int, y: int) -> Node:
         state=state,
         look=state_look(state),
         note=str(member.get("note", "")),
-        href=str(member.get("href", "")),
     )
 
 

@@ -172,8 +172,8 @@ def _rollout() -> dict[str, Any]:
             {
                 "title": "3",
                 "members": [
-                    {"name": "order-api", "state": "running", "note": "2/4", "href": "#order"},
-                    {"name": "web", "state": "failed", "note": "0/3", "href": "#web"},
+                    {"name": "order-api", "state": "running", "note": "2/4"},
+                    {"name": "web", "state": "failed", "note": "0/3"},
                     {"name": "recommendation-personalizer", "state": "paused", "note": "1/3"},
                 ],
             },
