@@ -17,7 +17,7 @@ install:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found; name one: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Installing the packages of requirements.lock into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	@cp requirements.lock $(VENV)/installed.lock
 
 run: setup ## everything on this machine, with demo people; Ctrl-C ends it

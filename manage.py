@@ -13,9 +13,13 @@ def main() -> None:
         from portal.embedded.stack import run_all  # noqa: PLC0415
 
         sys.exit(run_all())
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415  not needed by the supervisor
     from django.core.management import execute_from_command_line  # noqa: PLC0415  not needed by the supervisor
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

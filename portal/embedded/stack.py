@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from portal import env
 from portal.embedded import accounts, ports, report, runlock
 from portal.embedded.child import REPOSITORY, StartError
+from portal.embedded.given import check_database, check_kubeconfig, check_redis
 from portal.embedded.output import say
 from portal.embedded.postgres import Postgres
 from portal.embedded.roles import manage, role_parts
@@ -23,6 +24,7 @@ from portal.embedded.valkey import Valkey
 
 DEFAULT_PORT = 8000
 PORT_NAMES = ("postgres", "valkey", "cluster", "registry")
+GIVEN = {"DATABASE_URL": check_database, "REDIS_URL": check_redis, "KUBECONFIG": check_kubeconfig}
 FAILED = 1
 MISCONFIGURED = 2
 
@@ -62,6 +64,9 @@ class Stack:
         port = env.integer("PORT", DEFAULT_PORT)
         if not 0 < port < 65536:
             raise ImproperlyConfigured(f"PORT is {port}; it should be a number from 1 to 65535.")
+        for name, check in GIVEN.items():
+            if value := env.text(name, ""):
+                check(value)
         accounts.make_folder(data)
         return cls(data=data, environment={}, demo=demo, port=port)
 
@@ -83,9 +88,10 @@ class Stack:
     def _start(self, supervisor: Supervisor) -> None:
         self._choose_ports()
         supervisor.start(self._servers())
-        self._load(supervisor)
+        supervisor.run_once("migrate", manage("migrate", "--noinput", "-v", "0", env=self.environment))
         supervisor.on_change = lambda: self._write_report(supervisor)
-        supervisor.start(role_parts(self.data, env=self.environment))
+        roles = role_parts(self.data, env=self.environment)
+        supervisor.start(roles, meanwhile=lambda: self._load_demo(supervisor))
         self._write_report(supervisor)
 
     def _choose_ports(self) -> None:
@@ -130,13 +136,15 @@ class Stack:
         self.environment["PRACTICE_REGISTRY_URL"] = registry
         return str(cluster.kubeconfig)
 
-    def _load(self, supervisor: Supervisor) -> None:
-        supervisor.run_once("migrate", manage("migrate", "--noinput", "-v", "0", env=self.environment))
+    def _load_demo(self, supervisor: Supervisor) -> None:
         if self.demo == "off":
             return
         supervisor.run_once("demo", manage("demo", env=self.environment))
         command = manage("demo", "--print-people", env=self.environment)
-        self.people = report.people_in(supervisor.run_once("people", command, show=False))
+        try:
+            self.people = report.people_in(supervisor.run_once("people", command, show=False))
+        except ValueError as error:
+            raise StartError(f"the demo people could not be read: {error}") from error
 
     def _write_report(self, supervisor: Supervisor) -> None:
         pids: dict[str, object] = {"supervisor": os.getpid()}

@@ -87,8 +87,8 @@ class Supervisor:
             self._guard.stdin.close()
             self._guard.wait()
 
-    def start(self, parts: Iterable[Part]) -> None:
-        """Start the parts side by side and wait until all are ready.
+    def start(self, parts: Iterable[Part], *, meanwhile: Callable[[], None] = nothing) -> None:
+        """Start the parts side by side, do something meanwhile, and wait until all are ready.
 
         Raises:
             StartError: One of them ended, or was not ready in time.
@@ -96,6 +96,7 @@ class Supervisor:
         """
         self._batches += 1
         batch = [self._launch(part) for part in parts]
+        meanwhile()
         deadline = time.monotonic() + READY_SECONDS
         while waiting := [running for running in batch if not running.ready]:
             for running in waiting:

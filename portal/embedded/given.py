@@ -1,0 +1,48 @@
+"""Servers that the environment names: looked at first, so that a wrong name is told at once."""
+
+from pathlib import Path
+
+import psycopg
+import redis
+from django.core.exceptions import ImproperlyConfigured
+
+TIMEOUT_SECONDS = 5
+
+
+def check_database(url: str) -> None:
+    """Refuse a DATABASE_URL where no PostgreSQL lets us in.
+
+    Raises:
+        ImproperlyConfigured: It does not; the text says why, without the password.
+    """
+    try:
+        psycopg.connect(url, connect_timeout=TIMEOUT_SECONDS).close()
+    except psycopg.Error as error:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL should be postgresql://user:password@host:5432/name of a running server: {error}"
+        ) from error
+
+
+def check_redis(url: str) -> None:
+    """Refuse a REDIS_URL where no Redis or Valkey answers.
+
+    Raises:
+        ImproperlyConfigured: It does not; the text says why, without the password.
+    """
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=TIMEOUT_SECONDS) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"REDIS_URL should be redis://:password@host:6379/0 of a running server: {error}"
+        ) from error
+
+
+def check_kubeconfig(path: str) -> None:
+    """Refuse a KUBECONFIG that is no file; whether the cluster answers shows later, and may change.
+
+    Raises:
+        ImproperlyConfigured: There is no such file.
+    """
+    if not Path(path).is_file():
+        raise ImproperlyConfigured(f"KUBECONFIG should name one kubeconfig file; {path} is none.")
