@@ -142,16 +142,14 @@ def deployment(
     image: str = IMAGE,
     replicas: int = 1,
     pod_annotations: Mapping[str, str] | None = None,
+    pod_spec: Mapping[str, Any] | None = None,
     annotations: Mapping[str, str] | None = None,
     **spec: Any,
 ) -> Json:
-    """Return a Deployment with one container `web`; `spec` may add or replace fields of its spec."""
-    wanted = {
-        "replicas": replicas,
-        "selector": _selector(name),
-        "template": _template(name, image, pod_annotations),
-    }
-    return _object("apps/v1", "Deployment", name, spec={**wanted, **spec}, annotations=annotations)
+    """Return a Deployment with one container `web`; `pod_spec` and `spec` add fields or replace them."""
+    template = _template(name, image=image, annotations=pod_annotations, spec=pod_spec)
+    wanted = {"replicas": replicas, "selector": _selector(name), "template": template, **spec}
+    return _object("apps/v1", "Deployment", name, spec=wanted, annotations=annotations)
 
 
 def stateful_set(
@@ -163,12 +161,8 @@ def stateful_set(
     **spec: Any,
 ) -> Json:
     """Return a StatefulSet with one container `web` and the headless service name `<name>`."""
-    wanted = {
-        "replicas": replicas,
-        "serviceName": name,
-        "selector": _selector(name),
-        "template": _template(name, image, pod_annotations),
-    }
+    template = _template(name, image=image, annotations=pod_annotations)
+    wanted = {"replicas": replicas, "serviceName": name, "selector": _selector(name), "template": template}
     return _object("apps/v1", "StatefulSet", name, spec={**wanted, **spec})
 
 
@@ -176,8 +170,8 @@ def job(
     name: str, *, image: str = IMAGE, pod_annotations: Mapping[str, str] | None = None, **spec: Any
 ) -> Json:
     """Return a Job that runs one pod once."""
-    template = _template(name, image, pod_annotations)
-    template["spec"]["restartPolicy"] = "Never"
+    pod = {"restartPolicy": "Never"}
+    template = _template(name, image=image, annotations=pod_annotations, spec=pod)
     return _object("batch/v1", "Job", name, spec={"backoffLimit": 0, "template": template, **spec})
 
 
@@ -255,10 +249,16 @@ def _selector(name: str) -> Json:
     return {"matchLabels": {"app": name}}
 
 
-def _template(name: str, image: str, annotations: Mapping[str, str] | None) -> Json:
+def _template(
+    name: str,
+    *,
+    image: str,
+    annotations: Mapping[str, str] | None,
+    spec: Mapping[str, Any] | None = None,
+) -> Json:
     return {
         "metadata": {"labels": {"app": name}, "annotations": dict(annotations or {})},
-        "spec": {"containers": [{"name": "web", "image": image}]},
+        "spec": {"containers": [{"name": "web", "image": image}], **(spec or {})},
     }
 
 
