@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.template.loader import render_to_string
-from django.test import RequestFactory
+from django.test import RequestFactory, override_settings
+from django.urls import resolve
 from django.utils import translation
 
 from tests.ui.gallery_sample import sample
@@ -39,12 +40,13 @@ class Reader:
 
 
 def gallery(language: str, *, user: object, theme: str = "") -> str:
-    request = RequestFactory().get("/gallery/")
+    request = RequestFactory().get("/board/")
     request.user = user  # type: ignore[assignment]
+    request.resolver_match = resolve("/board/", urlconf="tests.ui.frame_urls")
     if theme:
         request.COOKIES["theme"] = theme
     context = {"sample": sample(), "waiting_count": 4, "trouble_count": 1}
-    with translation.override(language):
+    with translation.override(language), override_settings(ROOT_URLCONF="tests.ui.frame_urls"):
         return render_to_string("gallery.html", context, request=request)
 
 
@@ -78,6 +80,18 @@ def test_ids_are_unique_and_labels_point_at_something() -> None:
 def test_the_chosen_theme_is_drawn_by_the_server_and_nothing_else_is_taken_from_the_cookie() -> None:
     assert 'data-theme="dark"' in gallery("en", user=Reader(), theme="dark")
     assert "data-theme=" not in gallery("en", user=Reader(), theme="neon").partition("<body")[0]
+
+
+def test_the_link_of_the_page_one_is_on_says_so() -> None:
+    html = gallery("en", user=Reader())
+    assert re.findall(r'<a href="([^"]+)" aria-current="page"', html) == ["/board/", "/board/"]
+
+
+def test_both_counts_are_in_the_header_and_in_the_tab() -> None:
+    html = gallery("en", user=Reader())
+    assert 'id="counts" data-waiting="4" data-trouble="1"' in html
+    assert "<title>(4) Components · Release portal</title>" in html
+    assert "favicon-trouble.svg" in html.partition('rel="icon"')[2].partition("data-calm")[0]
 
 
 def test_a_stranger_sees_no_links_and_no_menu() -> None:
