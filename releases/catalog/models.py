@@ -154,3 +154,25 @@ class EnvironmentGroupPermission(GroupObjectPermissionBase):
     """A right on an environment, granted to a group."""
 
     content_object = models.ForeignKey(Environment, models.CASCADE)
+
+
+class StoredDocument(models.Model):
+    """A loaded document with the file it came from, so that an export gives the same files back.
+
+    `text` is the exact slice of the file; joined by `position`, the slices of `root`/`file` are the file.
+    """
+
+    kind = models.CharField(max_length=20)
+    name = models.CharField(max_length=120)
+    root = models.CharField(max_length=120)
+    file = models.CharField(max_length=250)
+    position = models.PositiveIntegerField()
+    text = models.TextField()
+    source = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "name"], name="catalog_one_document_a_name")]
+        ordering = ["root", "file", "position"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"

@@ -1,0 +1,254 @@
+"""What no schema can say: that names meet their objects, and that orders do not contradict each other.
+
+Pure: documents to load, and the documents already in the portal, go in; problems come out.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from approvals import policy_table
+from portal.errors import Invalid
+from releases.catalog.documents import Document, Problem
+
+Known = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class World:
+    """Documents to be loaded, over those already there (kind and name to spec)."""
+
+    documents: list[Document]
+    stored: Known
+
+    @cached_property
+    def _specs(self) -> dict[tuple[str, str], Mapping[str, Any]]:
+        return {**self.stored, **{(each.kind, each.name): each.spec for each in self.documents}}
+
+    def spec(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """The spec that will hold after loading, or None where there is no such object."""
+        return self._specs.get((kind, name))
+
+    def all(self, kind: str) -> dict[str, Mapping[str, Any]]:
+        """Every object of a kind, by name, as it will be after loading."""
+        return {name: spec for (each, name), spec in self._specs.items() if each == kind}
+
+
+def problems_between(documents: list[Document], stored: Known) -> list[Problem]:
+    """Every broken reference and contradiction among documents that fit their schemas."""
+    world = World(documents, stored)
+    found = [*_repeated_namespaces(world), *_cycles(world), *_several_policies(world)]
+    for each in documents:
+        if check := CHECKS.get(each.kind):
+            found += check(each, world)
+    return found
+
+
+def _reference(document: Document, world: World, kind: str, name: Any, *path: str | int) -> Iterator[Problem]:
+    if world.spec(kind, str(name)) is None:
+        text = _("There is no %(kind)s named %(name)s.") % {"kind": kind, "name": name}
+        yield document.problem(text, "spec", *path)
+
+
+def _references(document: Document, world: World, kind: str, *path: str | int) -> Iterator[Problem]:
+    names: Any = document.spec
+    for part in path:
+        names = names.get(part, []) if isinstance(names, dict) else names[part]
+    for index, name in enumerate(names):
+        yield from _reference(document, world, kind, name, *path, index)
+
+
+def _team(document: Document, world: World) -> Iterator[Problem]:
+    yield from _recipients(document, world, document.spec.get("notify", []), "notify")
+
+
+def _environment(document: Document, world: World) -> Iterator[Problem]:
+    cluster = world.spec("Connection", document.spec["cluster"])
+    if cluster is None or cluster.get("kind") != "kubernetes":
+        text = _("There is no Connection named %(name)s of kind kubernetes.")
+        yield document.problem(text % {"name": document.spec["cluster"]}, "spec", "cluster")
+
+
+def _service(document: Document, world: World) -> Iterator[Problem]:
+    spec = document.spec
+    yield from _reference(document, world, "Team", spec["team"], "team")
+    yield from _references(document, world, "Environment", "environments")
+    yield from _references(document, world, "Service", "dependencies")
+    for index, name in enumerate(spec["environments"]):
+        environment = world.spec("Environment", name)
+        if environment is not None and environment["system"] != spec["system"]:
+            text = _("The environment %(name)s belongs to the system %(system)s.")
+            values = {"name": name, "system": environment["system"]}
+            yield document.problem(text % values, "spec", "environments", index)
+    seen: set[tuple[str, str]] = set()
+    for index, workload in enumerate(spec["workloads"]):
+        key = (workload["kind"], workload["name"])
+        if key in seen:
+            text = _("The %(kind)s %(name)s is listed twice.") % dict(zip(("kind", "name"), key, strict=True))
+            yield document.problem(text, "spec", "workloads", index)
+        seen.add(key)
+
+
+def _checklist(document: Document, world: World) -> Iterator[Problem]:
+    yield from _references(document, world, "Environment", "environments")
+    yield from _references(document, world, "Service", "services")
+
+
+def _policy(document: Document, world: World) -> Iterator[Problem]:
+    for grade, rule in document.spec["grades"].items():
+        if "checklist" in rule:
+            yield from _reference(
+                document, world, "Checklist", rule["checklist"], "grades", grade, "checklist"
+            )
+    try:
+        policy_table.read(document.spec["grades"])
+    except Invalid as error:
+        for each in error.missing:
+            path = [int(part) if part.isdigit() else part for part in str(each["field"]).split(".")]
+            yield document.problem(f"{each['field']}: {each['text']}", "spec", "grades", *path)
+
+
+def _plan(document: Document, world: World) -> Iterator[Problem]:
+    yield from _references(document, world, "Environment", "environments")
+    yield from _plan_waves(document, world)
+    yield from _plan_steps(document, world)
+    if [step["kind"] for step in document.spec["each"]].count("set_image") > 1:
+        yield document.problem(_("set_image may stand in `each` only once."), "spec", "each")
+
+
+def _plan_waves(document: Document, world: World) -> Iterator[Problem]:
+    wave_of: dict[str, int] = {}
+    for number, wave in enumerate(document.spec["waves"]):
+        yield from _references(document, world, "Service", "waves", number, "services")
+        for index, name in enumerate(wave["services"]):
+            where = ("spec", "waves", number, "services", index)
+            if name in wave_of:
+                text = _("%(service)s already stands in wave %(wave)d.")
+                yield document.problem(text % {"service": name, "wave": wave_of[name] + 1}, *where)
+                continue
+            wave_of[name] = number
+            yield from _lives_elsewhere(document, world, name, where)
+    for name, number in wave_of.items():
+        yield from _against_dependencies(document, world, name, number, wave_of)
+
+
+def _lives_elsewhere(
+    document: Document, world: World, name: str, where: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    service = world.spec("Service", name)
+    if service is None:
+        return
+    for environment in document.spec["environments"]:
+        if environment not in service["environments"] and world.spec("Environment", environment) is not None:
+            text = _("%(service)s does not run in %(environment)s.")
+            yield document.problem(text % {"service": name, "environment": environment}, *where)
+
+
+def _against_dependencies(
+    document: Document, world: World, name: str, number: int, wave_of: Mapping[str, int]
+) -> Iterator[Problem]:
+    """A service may not go out in an earlier wave than one it depends on."""
+    for needed in (world.spec("Service", name) or {}).get("dependencies", []):
+        if wave_of.get(needed, -1) > number:
+            index = document.spec["waves"][number]["services"].index(name)
+            text = _(
+                "%(service)s (wave %(wave)d) depends on %(needed)s, which goes out later (wave %(later)d)."
+            )
+            values = {"service": name, "wave": number + 1, "needed": needed, "later": wave_of[needed] + 1}
+            yield document.problem(text % values, "spec", "waves", number, "services", index)
+
+
+def _plan_steps(document: Document, world: World) -> Iterator[Problem]:
+    for part in ("before", "each", "after"):
+        seen: set[str] = set()
+        for index, step in enumerate(document.spec.get(part, [])):
+            if step["kind"] == "health" and "service" in step:
+                yield from _reference(document, world, "Service", step["service"], part, index, "service")
+            if step["kind"] == "notice":
+                yield from _recipients(document, world, step["to"], part, index, "to")
+            if (name := step.get("id")) in seen:
+                text = _("The step id %(id)s is given twice.") % {"id": name}
+                yield document.problem(text, "spec", part, index, "id")
+            seen |= {name} if name else set()
+
+
+def _recipients(
+    document: Document, world: World, recipients: Iterable[str], *path: str | int
+) -> Iterator[Problem]:
+    for index, recipient in enumerate(recipients):
+        kind, _colon, name = recipient.partition(":")
+        if kind == "team":
+            yield from _reference(document, world, "Team", name, *path, index)
+
+
+def _several_policies(world: World) -> Iterator[Problem]:
+    policies = [each for each in world.documents if each.kind == "Policy"]
+    others = {name for kind, name in world.stored if kind == "Policy"}
+    for each in policies[1:]:
+        yield each.problem(_("There can be only one Policy."), "metadata", "name")
+    if policies and others - {policies[0].name}:
+        text = _("The policy in force is named %(name)s; there can be only one.")
+        yield policies[0].problem(text % {"name": ", ".join(sorted(others))}, "metadata", "name")
+
+
+def _repeated_namespaces(world: World) -> Iterator[Problem]:
+    """Two environments on one namespace would be a protected and an unprotected door to the same thing."""
+    loaded = {each.name: each for each in world.documents if each.kind == "Environment"}
+    seen: dict[tuple[str, str], str] = {}
+    for name, spec in sorted(world.all("Environment").items(), key=lambda item: item[0] in loaded):
+        key = (str(spec["cluster"]), str(spec["namespace"]))
+        other = seen.setdefault(key, name)
+        if other != name and name in loaded:
+            text = _(
+                "The namespace %(namespace)s of %(cluster)s already belongs to the environment %(other)s."
+            )
+            values = {"cluster": key[0], "namespace": key[1], "other": other}
+            yield loaded[name].problem(text % values, "spec", "namespace")
+
+
+def _cycles(world: World) -> Iterator[Problem]:
+    """Services that depend on each other in a circle have no order in which they could go out."""
+    needs = {name: list(spec.get("dependencies", [])) for name, spec in world.all("Service").items()}
+    loaded = {each.name: each for each in world.documents if each.kind == "Service"}
+    told: set[frozenset[str]] = set()
+    for name, document in loaded.items():
+        circle = _circle(name, needs)
+        if circle and frozenset(circle) not in told:
+            told.add(frozenset(circle))
+            text = _("The dependencies run in a circle: %(circle)s.") % {"circle": " → ".join(circle)}
+            yield document.problem(text, "spec", "dependencies")
+
+
+def _circle(start: str, needs: Mapping[str, list[str]]) -> list[str]:
+    """The way from a service back to itself, or nothing; breadth first, so the shortest."""
+    came_from: dict[str, str] = {}
+    waiting = [start]
+    while waiting:
+        current = waiting.pop(0)
+        for needed in needs.get(current, []):
+            if needed == start:
+                return [*_way(start, current, came_from), start]
+            if needed not in came_from:
+                came_from[needed] = current
+                waiting.append(needed)
+    return []
+
+
+def _way(start: str, end: str, came_from: Mapping[str, str]) -> list[str]:
+    way = [end]
+    while way[-1] != start:
+        way.append(came_from[way[-1]])
+    return way[::-1]
+
+
+CHECKS = {
+    "Team": _team,
+    "Environment": _environment,
+    "Service": _service,
+    "Checklist": _checklist,
+    "Policy": _policy,
+    "Plan": _plan,
+}

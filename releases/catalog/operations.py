@@ -1,0 +1,270 @@
+"""Writes the catalog: whole loads only, in one transaction with one entry in the record."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import ProtectedError
+from django.utils.translation import gettext_lazy as _
+
+from approvals.models import PolicyVersion
+from portal import access, clock
+from portal.actors import Actor
+from portal.audit.record import record
+from portal.errors import Conflict, NotAllowed
+from portal.people.models import Role, Team
+from releases.catalog import rights
+from releases.catalog.checks import problems_between
+from releases.catalog.difference import Change, Difference, Key, Stored, difference
+from releases.catalog.documents import Document, Problem, all_problems, duplicates, invalid, read
+from releases.catalog.models import (
+    Checklist,
+    Connection,
+    Environment,
+    Plan,
+    Service,
+    Stage,
+    StoredDocument,
+)
+from releases.catalog.schema import KINDS, problems_of
+
+Confirm = Callable[[Difference], bool]
+# One load at a time: a number of our own among PostgreSQL's advisory locks.
+LOAD_LOCK = 0x6361_7461
+
+
+def check_documents(documents: list[Document], stored: Mapping[Key, Stored]) -> list[Problem]:
+    """Everything wrong with the documents: their form, their names, and what lies between them."""
+    misshapen = [problem for each in documents for problem in problems_of(each)]
+    doubled = duplicates(documents)
+    if misshapen:
+        return all_problems(misshapen, doubled)
+    known = {key: each.source["spec"] for key, each in stored.items()}
+    return all_problems(doubled, problems_between(documents, known))
+
+
+def load_folder(
+    path: Path, *, actor: Actor, confirm: Confirm | None = None, prune: bool = False
+) -> Difference:
+    """Bring the catalog to what the files say; all of it, or nothing.
+
+    Args:
+        confirm: is shown the difference and says whether to go on; without it the load goes on.
+        prune: remove what an earlier load from a folder of this name brought and the files no longer hold.
+
+    Returns:
+        What was changed; when `confirm` says no, what would have been.
+
+    Raises:
+        Invalid: names every problem with file, line and what was expected.
+        Conflict: the catalog changed while the difference was read, or something to be removed is in use.
+        NotAllowed: the person is no administrator.
+    """
+    _require_administrator(actor)
+    documents, unreadable = read(path)
+    root = path.resolve().name
+    shown = _checked(documents, unreadable, root=root, prune=prune)
+    if confirm is not None and not confirm(shown):
+        return shown
+    with transaction.atomic():
+        _lock()
+        found = _checked(documents, unreadable, root=root, prune=prune)
+        if confirm is not None and found != shown:
+            raise Conflict(_("The catalog changed meanwhile. Look at the difference again."))
+        if not found.is_empty:
+            _write(documents, found, actor=actor)
+    return found
+
+
+def _require_administrator(actor: Actor) -> None:
+    if actor.user is not None and not access.has_role(actor.user, Role.ADMINISTRATOR):
+        raise NotAllowed
+
+
+def _lock() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOAD_LOCK])
+
+
+def stored_documents() -> dict[Key, Stored]:
+    """All documents the portal holds."""
+    rows = StoredDocument.objects.values_list("kind", "name", "root", "file", "position", "text", "source")
+    return {(row[0], row[1]): Stored(*row) for row in rows}
+
+
+def _checked(documents: list[Document], unreadable: list[Problem], *, root: str, prune: bool) -> Difference:
+    stored = stored_documents()
+    found = difference(documents, stored, root=root, prune=prune)
+    remaining = {key: each for key, each in stored.items() if Change(*key) not in found.removed}
+    problems = all_problems(
+        unreadable, check_documents(documents, remaining), _orphans(found, documents, remaining)
+    )
+    if problems:
+        raise invalid(problems)
+    return found
+
+
+def _orphans(found: Difference, documents: list[Document], remaining: Mapping[Key, Stored]) -> list[Problem]:
+    """Documents that stay, from other folders, and name one that would be removed."""
+    if not found.removed:
+        return []
+    loaded = {(each.kind, each.name) for each in documents}
+    others = [
+        Document(f"{each.root}/{each.file}", each.position, 1, value=each.source)
+        for key, each in remaining.items()
+        if key not in loaded
+    ]
+    return problems_between([*others, *documents], {})
+
+
+def _write(documents: Iterable[Document], found: Difference, *, actor: Actor) -> None:
+    wanted = {(each.kind, each.name): each for each in documents}
+    touched = {(each.kind, each.name) for each in (*found.added, *found.changed)}
+    for key in sorted(touched, key=lambda key: KINDS.index(key[0])):
+        if key[0] != "Service":
+            WRITERS[key[0]](wanted[key])
+    # A dependency may be on a service of the same load: links between rows need all rows first.
+    for key in sorted(key for key in touched if key[0] == "Service"):
+        _write_service(wanted[key])
+    for each in sorted(found.removed, key=lambda each: -KINDS.index(each.kind)):
+        _remove(each)
+    for each in (*found.added, *found.changed, *found.reformatted):
+        _keep(wanted[each.kind, each.name], root=found.root)
+    rights.grant()
+    before, after = _entry(found)
+    record("catalog.loaded", actor=actor, subject=("catalog", found.root), before=before, after=after)
+
+
+def _entry(found: Difference) -> tuple[dict[str, Any], dict[str, Any]]:
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {"added": _names(found.added), "removed": _names(found.removed)}
+    for each in found.changed:
+        name = f"{each.kind} {each.name}"
+        before[name] = {change.path: change.before for change in each.fields}
+        after[name] = {change.path: change.after for change in each.fields}
+    if found.reformatted:
+        after["reformatted"] = _names(found.reformatted)
+    return before, {key: value for key, value in after.items() if value}
+
+
+def _names(changes: Iterable[Change]) -> list[str]:
+    return [f"{each.kind} {each.name}" for each in changes]
+
+
+def _keep(document: Document, *, root: str) -> None:
+    StoredDocument.objects.update_or_create(
+        kind=document.kind,
+        name=document.name,
+        defaults={
+            "root": root,
+            "file": document.file,
+            "position": document.position,
+            "text": document.text,
+            "source": document.value,
+        },
+    )
+
+
+def _named(document: Document) -> dict[str, Any]:
+    return {"title": document.value["metadata"].get("title", ""), "source": document.value}
+
+
+def _write_team(document: Document) -> None:
+    values = _named(document)
+    values["title"] = values["title"] or document.name
+    Team.objects.update_or_create(key=document.name, defaults=values)
+
+
+def _write_connection(document: Document) -> None:
+    values = {**_named(document), "kind": document.spec["kind"], "spec": document.spec}
+    Connection.objects.update_or_create(name=document.name, defaults=values)
+
+
+def _write_environment(document: Document) -> None:
+    spec = document.spec
+    values = {
+        **_named(document),
+        "system": spec["system"],
+        "stage": spec["stage"],
+        "cluster": Connection.objects.get(name=spec["cluster"]),
+        "cluster_group": spec.get("clusterGroup", "default"),
+        "namespace": spec["namespace"],
+        "protected": spec.get("protected", spec["stage"] == Stage.PRODUCTION),
+        "spec": spec,
+    }
+    Environment.objects.update_or_create(name=document.name, defaults=values)
+
+
+def _write_service(document: Document) -> None:
+    spec = document.spec
+    values = {
+        **_named(document),
+        "team": Team.objects.get(key=spec["team"]),
+        "system": spec["system"],
+        "core": spec.get("core", False),
+        "image": spec["image"],
+        "spec": spec,
+    }
+    service, _made = Service.objects.update_or_create(name=document.name, defaults=values)
+    service.environments.set(Environment.objects.filter(name__in=spec["environments"]))
+
+
+def _write_plan(document: Document) -> None:
+    spec = document.spec
+    values = {**_named(document), "strategy": spec.get("strategy", "rolling"), "spec": spec}
+    plan, _made = Plan.objects.update_or_create(name=document.name, defaults=values)
+    plan.environments.set(Environment.objects.filter(name__in=spec["environments"]))
+
+
+def _write_checklist(document: Document) -> None:
+    values = {**_named(document), "spec": document.spec}
+    checklist, made = Checklist.objects.get_or_create(name=document.name, defaults=values)
+    if made:
+        return
+    if checklist.spec != document.spec:
+        values["version"] = checklist.version + 1
+    Checklist.objects.filter(pk=checklist.pk).update(**values)
+
+
+def _write_policy(document: Document) -> None:
+    table = document.spec["grades"]
+    newest = PolicyVersion.objects.order_by("-version").first()
+    if newest is not None and newest.table == table:
+        return
+    PolicyVersion.objects.create(
+        version=newest.version + 1 if newest else 1,
+        table=table,
+        note=document.value["metadata"].get("title", document.name),
+        created_at=clock.now(),
+    )
+
+
+WRITERS: dict[str, Callable[[Document], None]] = {
+    "Team": _write_team,
+    "Connection": _write_connection,
+    "Environment": _write_environment,
+    "Checklist": _write_checklist,
+    "Policy": _write_policy,
+    "Plan": _write_plan,
+}
+ROWS: dict[
+    str, type[Team] | type[Connection] | type[Environment] | type[Service] | type[Checklist] | type[Plan]
+] = {
+    "Team": Team,
+    "Connection": Connection,
+    "Environment": Environment,
+    "Service": Service,
+    "Checklist": Checklist,
+    "Plan": Plan,
+}
+
+
+def _remove(change: Change) -> None:
+    lookup = {"key": change.name} if change.kind == "Team" else {"name": change.name}
+    try:
+        ROWS[change.kind].objects.filter(**lookup).delete()
+    except ProtectedError:
+        text = _("{kind} {name} is in use and cannot be removed.")
+        raise Conflict(text.format(kind=change.kind, name=change.name)) from None
+    StoredDocument.objects.filter(kind=change.kind, name=change.name).delete()

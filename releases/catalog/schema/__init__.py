@@ -1,0 +1,101 @@
+"""The published JSON Schemas of the catalog's documents, and what to say when a document does not fit."""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from referencing import Registry, Resource
+
+from releases.catalog.documents import Document, Problem
+
+FOLDER = Path(__file__).parent
+API_VERSION = "portal/v1"
+# In the order in which later kinds refer to earlier ones.
+KINDS = ("Team", "Connection", "Environment", "Service", "Checklist", "Policy", "Plan")
+
+
+@cache
+def published(name: str) -> dict[str, Any]:
+    """The schema in a file of this folder, such as "plan.json"."""
+    found: dict[str, Any] = json.loads((FOLDER / name).read_text())
+    return found
+
+
+@cache
+def _validator(kind: str) -> Draft202012Validator:
+    common = Resource.from_contents(published("common.json"))
+    registry: Registry[Any] = Registry().with_resource("common.json", common)
+    return Draft202012Validator(published(f"{kind.lower()}.json"), registry=registry)
+
+
+def problems_of(document: Document) -> list[Problem]:
+    """Everything in which a document departs from the schema of its kind."""
+    if not isinstance(document.value, dict):
+        return [document.problem(_("Expected a document with apiVersion, kind, metadata and spec."))]
+    if document.value.get("apiVersion") != API_VERSION:
+        return [
+            document.problem(_("Expected apiVersion: %(version)s.") % {"version": API_VERSION}, "apiVersion")
+        ]
+    if document.kind not in KINDS:
+        known = ", ".join(KINDS)
+        return [document.problem(_("Expected kind to be one of: %(kinds)s.") % {"kinds": known}, "kind")]
+    found: list[Problem] = []
+    for error in _validator(document.kind).iter_errors(document.value):
+        found += _explain(document, error)
+    return found
+
+
+def _explain(document: Document, error: ValidationError) -> Iterator[Problem]:
+    path = tuple(error.absolute_path)
+    rule, value, schema = cast("tuple[str, Any, Any]", (error.validator, error.validator_value, error.schema))
+    where = ".".join(str(part) for part in path) or _("the document")
+    if rule == "additionalProperties":
+        known = ", ".join(sorted(schema["properties"]))
+        for name in sorted(set(cast("dict[str, Any]", error.instance)) - set(schema["properties"])):
+            text = _("Unknown field %(field)s in %(where)s; known here: %(known)s.")
+            values = {"field": name[:80], "where": where, "known": known}
+            yield document.problem(text % values, *path, name)
+    elif rule == "required":
+        text = _("The field %(field)s is missing in %(where)s.")
+        yield document.problem(text % {"field": _missing_field(error, value), "where": where}, *path)
+    else:
+        text = _("%(where)s: expected %(expected)s.")
+        yield document.problem(text % {"where": where, "expected": expected(rule, value, schema)}, *path)
+
+
+def _missing_field(error: ValidationError, names: list[str]) -> str:
+    # The validator raises one error per name and says which only in its own English sentence.
+    return next(name for name in names if error.message.startswith(repr(name)))
+
+
+TYPES = {
+    "string": gettext_lazy("text"),
+    "integer": gettext_lazy("a whole number"),
+    "boolean": gettext_lazy("true or false"),
+    "array": gettext_lazy("a list"),
+    "object": gettext_lazy("fields with values"),
+}
+SENTENCES: dict[str, Callable[[Any], str]] = {
+    "const": lambda value: str(json.dumps(value)),
+    "enum": lambda value: _("one of %(values)s") % {"values": ", ".join(map(str, value))},
+    "minItems": lambda value: _("at least %(count)d entries") % {"count": value},
+    "maxItems": lambda value: _("at most %(count)d entries") % {"count": value},
+    "uniqueItems": lambda _value: _("each entry only once"),
+}
+
+
+def expected(rule: str | None, value: Any, schema: Any) -> str:
+    """What should stand there, in words; the wrong value is never repeated, for it might be a secret."""
+    if schema is False or rule is None:
+        return _("nothing: this field has no meaning here")
+    if rule in SENTENCES:
+        return SENTENCES[rule](value)
+    if "description" in schema:
+        return str(schema["description"])
+    return str(TYPES.get(str(value), value)) if rule == "type" else f"{rule} {json.dumps(value)}"
