@@ -31,6 +31,8 @@ class Part:
 
     def scope(self, word: str) -> str:
         """The scope that a word of the policy means for this part, such as "team:commerce"."""
+        if word == "*":
+            return word
         value = {"service": self.service, "team": self.team, "cluster_group": self.cluster_group}[word]
         return f"{word}:{value}"
 
@@ -149,7 +151,7 @@ def _concerned(rule: RowRule, parts: Sequence[Part]) -> list[Part]:
 def _covering(part: Part, word: str) -> tuple[str, ...]:
     """Scopes in which a role serves a row: the row's own, the team above a service, and everywhere."""
     wider = (part.scope("team"),) if word == "service" else ()
-    return (part.scope(word), *wider, "*")
+    return tuple(dict.fromkeys((part.scope(word), *wider, "*")))
 
 
 def _climb(draft: _Draft, people: People) -> _Draft:

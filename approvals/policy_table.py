@@ -4,7 +4,7 @@
            "review":  [{"role": "pl", "scope": "service", "count": 1}],
            "signoff": [{"role": "pl", "scope": "service", "count": 1, "or": ["team_lead"]}],
            "owed":    [],
-           "shared":  "team",                # team | core_leads | owners
+           "shared":  "team",                # team | core_pls | owners
            "deadline_hours": 72,             # until when a review should be done; null: never
            "expires_hours": 336,             # after which the round is worth nothing; null: never
            "checklist": "standard",          # name of a Checklist; "" for none
@@ -12,11 +12,13 @@
            "signoff_by_another": false},     # a reviewer may not sign off
      "B": {…}, "C": {…}, "D": {…}, "E": {…}}
 
-A row: "scope" is service, team or cluster_group; "when" names facts of which one must be true
-(infrastructure, traffic_path); "or" names other roles that serve it as well; "author_climbs" sends the row up
-the ladder when the author holds the role themselves (default: rows of PL in review).
+A row: "scope" is service, team, cluster_group or *; "when" names facts of which one must be true; "or" names
+other roles that serve it as well (default: the team lead for a PL's sign-off); "author_climbs" sends the row
+up the ladder when the author holds the role themselves (default: rows of PL in review). Keys may be written
+in the catalog's way, such as deadlineHours.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,9 +29,9 @@ from portal.errors import Invalid, Missing, field_error
 from portal.people.models import Role
 
 GRADES = "ABCDE"
-SCOPES = ("service", "team", "cluster_group")
+SCOPES = ("service", "team", "cluster_group", "*")
 CONDITIONS = frozenset({"infrastructure", "traffic_path", "database_change", "new_api"})
-AUDIENCES = ("team", "core_leads", "owners")
+AUDIENCES = ("team", "core_pls", "owners")
 RISKS = ("very_low", "low", "medium", "high", "special")
 GRADE_KEYS = frozenset(
     {
@@ -101,6 +103,7 @@ def _read_grade(grade: str, data: object, errors: list[Missing]) -> GradePolicy:
     if not isinstance(data, Mapping):
         errors.append(field_error(grade, _("This grade is missing.")))
         data = {}
+    data = _snake_case(data)
     errors += [field_error(f"{grade}.{key}", _("Unknown field.")) for key in data if key not in GRADE_KEYS]
     rules = {phase: _read_rows(f"{grade}.{phase}", data, errors) for phase in ("review", "signoff", "owed")}
     asked = rules["owed"] if grade == "E" else rules["review"]
@@ -136,17 +139,23 @@ def _read_row(field: str, data: object, errors: list[Missing]) -> RowRule:
     if not isinstance(data, Mapping):
         errors.append(field_error(field, _("A row has a role, a scope and a count.")))
         return RowRule(role=Role.DIRECTOR, scope="team")
+    data = _snake_case(data)
     errors += [field_error(f"{field}.{key}", _("Unknown field.")) for key in data if key not in ROW_KEYS]
     role = _word(f"{field}.role", data.get("role"), tuple(MANDATES), errors)
     is_pl_review = role == Role.PL and ".review." in field
+    usual = [str(Role.TEAM_LEAD)] if role == Role.PL and ".signoff." in field else []
     return RowRule(
         role=role,
         scope=_word(f"{field}.scope", data.get("scope"), SCOPES, errors),
         count=_count(f"{field}.count", data.get("count", 1), errors),
         when=frozenset(_words(f"{field}.when", data.get("when", []), CONDITIONS, errors)),
-        alternatives=tuple(_words(f"{field}.or", data.get("or", []), MANDATES, errors)),
+        alternatives=tuple(_words(f"{field}.or", data.get("or", usual), MANDATES, errors)),
         author_climbs=_flag(f"{field}.author_climbs", data.get("author_climbs", is_pl_review), errors),
     )
+
+
+def _snake_case(data: Mapping[Any, Any]) -> dict[str, Any]:
+    return {re.sub(r"(?<=[a-z])([A-Z])", r"_\1", str(key)).lower(): value for key, value in data.items()}
 
 
 def _word(field: str, value: object, known: tuple[str, ...], errors: list[Missing]) -> str:

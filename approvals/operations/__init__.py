@@ -1,0 +1,19 @@
+"""Everything that writes to policies, requests and decisions."""
+
+from approvals.operations.decisions import Outcome, answer_objection, record_decision, revoke_decision
+from approvals.operations.policies import publish_policy
+from approvals.operations.refusals import check_reason, check_verdict
+from approvals.operations.requests import open_request, settle, void_request
+
+__all__ = [
+    "Outcome",
+    "answer_objection",
+    "check_reason",
+    "check_verdict",
+    "open_request",
+    "publish_policy",
+    "record_decision",
+    "revoke_decision",
+    "settle",
+    "void_request",
+]

@@ -1,0 +1,253 @@
+"""Taking, taking back and answering decisions; the request is locked before anything is looked at.
+
+`filed_under` is the number of the release in the record, passed through untouched.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from approvals import queries
+from approvals.holders import capacities_now
+from approvals.matching import Capacity
+from approvals.models import Decision, Request
+from approvals.operations.refusals import (
+    ALLOWED_STATES,
+    LIVE_STATES,
+    check_reason,
+    check_verdict,
+    not_entitled,
+    self_approval,
+    stale_digest,
+)
+from approvals.operations.requests import end, follow_rows, lock
+from approvals.states import Phase, RequestState, Verdict
+from portal import clock
+from portal.actors import Actor
+from portal.audit.record import record
+from portal.errors import Conflict, NotAllowed, NotFound
+from portal.people.models import User
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a decision led to.
+
+    Attributes:
+        state: the request's state afterwards.
+        changed: whether the request's state changed.
+        phase_met: whether every row of the decision's phase is met now.
+    """
+
+    request: Request
+    decision: Decision
+    state: str
+    changed: bool
+    phase_met: bool
+
+
+def record_decision(
+    request_id: int,
+    *,
+    actor: Actor,
+    verdict: str,
+    content_digest: str,
+    reason: str = "",
+    phase: str = Phase.REVIEW,
+    on_behalf_of: str | None = None,
+    also_barred: Iterable[int] = (),
+    filed_under: int | None = None,
+) -> Outcome:
+    """Write one verdict of one person and settle the request if it decides it.
+
+    Args:
+        content_digest: what the person saw; it must be what is asked for.
+        also_barred: ids of people who don't count in this phase, such as who started the rollout.
+
+    Raises:
+        Invalid: unknown verdict, or a refusal without a reason.
+        Conflict: wrong_state, expired, stale_digest or already_decided.
+        NotAllowed: self_approval or not_entitled.
+    """
+    check_verdict(verdict, reason, phase=phase)
+    with transaction.atomic():
+        request = lock(request_id)
+        _require_state(request, verdict, phase)
+        if content_digest != request.content_digest:
+            raise stale_digest()
+        person = _person(actor)
+        capacities: frozenset[Capacity] = frozenset()
+        if verdict != Verdict.OBJECT:
+            capacities = _require_entitled(
+                request,
+                person,
+                actor=actor,
+                phase=phase,
+                also_barred=also_barred,
+                on_behalf_of=on_behalf_of,
+            )
+        elif queries.only_reads(person) or not actor.has_scope("decide"):
+            raise not_entitled()
+        decision = Decision.objects.create(
+            request=request,
+            person=person,
+            phase=phase,
+            verdict=verdict,
+            content_digest=content_digest,
+            reason=reason,
+            capacities=sorted([role, scope] for role, scope in capacities),
+            door=actor.door,
+            decided_at=clock.now(),
+        )
+        _record(f"decision.{verdict}", decision, actor=actor, reason=reason, filed_under=filed_under)
+        return _after(request, decision, actor=actor, reason=reason, filed_under=filed_under)
+
+
+def revoke_decision(
+    decision_id: int, *, request_id: int, actor: Actor, filed_under: int | None = None
+) -> Outcome:
+    """Take back one's own approval or objection; a row that opens again opens the request.
+
+    Raises:
+        NotFound: no such decision in this request.
+        NotAllowed: it is somebody else's.
+        Conflict: it is taken back already, or its round is over.
+    """
+    with transaction.atomic():
+        request = lock(request_id)
+        decision = request.decisions.select_for_update().filter(pk=decision_id).first()
+        if decision is None:
+            raise NotFound
+        is_over = decision.verdict != Verdict.OBJECT and request.state not in LIVE_STATES
+        if decision.revoked_at is not None or is_over:
+            raise Conflict(_("This decision cannot be taken back any more."))
+        if actor.user is None or decision.person_id != actor.user.pk or not actor.has_scope("decide"):
+            raise NotAllowed(_("Only the person who decided can take the decision back."))
+        decision.revoked_at = clock.now()
+        decision.save(update_fields=["revoked_at"])
+        _record("decision.revoked", decision, actor=actor, filed_under=filed_under)
+        return _after(request, decision, actor=actor, reason="", filed_under=filed_under)
+
+
+def answer_objection(
+    decision_id: int, *, request_id: int, actor: Actor, answer: str, filed_under: int | None = None
+) -> Decision:
+    """Answer an objection in words, as somebody who decides on the request.
+
+    Raises:
+        Invalid: no words.
+        NotFound: no such objection to this request's subject.
+        Conflict: it is answered or withdrawn already.
+        NotAllowed: self_approval or not_entitled.
+    """
+    check_reason(answer, field="answer")
+    with transaction.atomic():
+        request = lock(request_id)
+        objection = (
+            Decision.objects.select_for_update(of=("self",))
+            .filter(pk=decision_id, request__subject=request.subject, verdict=Verdict.OBJECT)
+            .first()
+        )
+        if objection is None:
+            raise NotFound
+        if objection.answered_at or objection.revoked_at:
+            raise Conflict(_("This objection is settled already."))
+        person = _person(actor)
+        _require_capacity(request, person, actor, Phase.REVIEW, ())
+        objection.answer, objection.answered_by, objection.answered_at = answer, person, clock.now()
+        objection.save(update_fields=["answer", "answered_by", "answered_at"])
+        _record("objection.answered", objection, actor=actor, reason=answer, filed_under=filed_under)
+        return objection
+
+
+def _person(actor: Actor) -> User:
+    """The deciding person as the database knows them now; the portal itself never decides."""
+    if actor.user is None:
+        raise not_entitled()
+    person = User.objects.select_for_update().filter(pk=actor.user.pk, is_active=True).first()
+    if person is None:
+        raise not_entitled()
+    return person
+
+
+def _require_state(request: Request, verdict: str, phase: str) -> None:
+    if verdict == Verdict.OBJECT:
+        return
+    if request.expires_at is not None and phase == Phase.REVIEW and request.expires_at <= clock.now():
+        raise Conflict(_("The deadline has passed. Duplicate it and submit again."), code="expired")
+    if request.state not in ALLOWED_STATES[(phase, verdict)]:
+        raise Conflict(_("No decision is asked for here any more."))
+
+
+def _require_entitled(
+    request: Request,
+    person: User,
+    *,
+    actor: Actor,
+    phase: str,
+    also_barred: Iterable[int],
+    on_behalf_of: str | None,
+) -> frozenset[Capacity]:
+    capacities = _require_capacity(request, person, actor, phase, also_barred)
+    if on_behalf_of:
+        raise NotAllowed(_("No delegation from this person to you is in force."))
+    live = request.decisions.filter(person=person, revoked_at=None).exclude(verdict=Verdict.OBJECT)
+    if live.filter(phase=phase).exists():
+        raise Conflict(_("You have decided already. Take that back to decide anew."), code="already_decided")
+    another = queries.grade_policy(request.policy, request.grade).signoff_by_another
+    if phase == Phase.SIGNOFF and another and live.filter(phase=Phase.REVIEW).exists():
+        raise not_entitled()
+    return capacities
+
+
+def _require_capacity(
+    request: Request, person: User, actor: Actor, phase: str, also_barred: Iterable[int]
+) -> frozenset[Capacity]:
+    """What entitles the person to a row of the phase, or the refusal, own release first."""
+    if person.pk in set(also_barred) or request.barred.filter(pk=person.pk).exists():
+        raise self_approval()
+    if not actor.has_scope("decide"):
+        raise not_entitled()
+    held = capacities_now(person, request)
+    rows = queries.entitled_rows(request, phase, held)
+    if not rows:
+        raise not_entitled()
+    asked = {(role, scope) for row in rows for role, scope in row.accepted}
+    return held & asked
+
+
+def _after(
+    request: Request, decision: Decision, *, actor: Actor, reason: str, filed_under: int | None
+) -> Outcome:
+    ends = {Verdict.SEND_BACK: RequestState.SENT_BACK, Verdict.REJECT: RequestState.REJECTED}
+    ended = ends.get(Verdict(decision.verdict)) if decision.phase == Phase.REVIEW else None
+    if decision.verdict == Verdict.OBJECT:
+        changed, met = False, False
+    elif ended is not None:
+        end(request, ended, actor=actor, reason=reason, filed_under=filed_under)
+        changed, met = True, False
+    else:
+        changed, standing = follow_rows(request, actor=actor, filed_under=filed_under)
+        met = standing.is_met(decision.phase)
+    return Outcome(request=request, decision=decision, state=request.state, changed=changed, phase_met=met)
+
+
+def _record(
+    action: str, decision: Decision, *, actor: Actor, filed_under: int | None, reason: str = ""
+) -> None:
+    record(
+        action,
+        actor=actor,
+        subject=("decision", str(decision.pk)),
+        after={
+            "verdict": decision.verdict,
+            "phase": decision.phase,
+            "person": decision.person.username,
+            "capacities": decision.capacities,
+        },
+        reason=reason,
+        content_digest=decision.content_digest,
+        release=filed_under,
+    )
