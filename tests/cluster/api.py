@@ -81,7 +81,7 @@ class Api:
         path: str,
         *,
         body: object = None,
-        content_type: str = "application/json",
+        content_type: str | None = "application/json",
         query: Mapping[str, object] | None = None,
         accept: str = "application/json",
     ) -> Answer:
@@ -89,7 +89,7 @@ class Api:
         headers = {**self._headers, "Accept": accept}
         data = None
         if body is not None:
-            headers["Content-Type"] = content_type
+            headers |= {"Content-Type": content_type} if content_type else {}
             data = json.dumps(body).encode()
         fields = {name: str(value) for name, value in (query or {}).items()}
         url = f"{self.server}/{path}" + ("?" + urlencode(fields) if fields else "")

@@ -1,0 +1,90 @@
+"""Replicas: the scale subresource, and the bounds of an autoscaler that has no metrics."""
+
+import pytest
+
+from tests.cluster.api import Refused
+from tests.cluster.contract.autoscaling import autoscaler
+from tests.cluster.objects import Space, condition, deployment, stateful_set
+
+
+def test_a_scale_tells_size_and_selector(space: Space) -> None:
+    made = space.create(deployment("web", replicas=2))
+    space.settle("web")
+    scale = space.get("deployments", "web", sub="scale")
+    assert (scale["apiVersion"], scale["kind"]) == ("autoscaling/v1", "Scale")
+    assert scale["spec"]["replicas"] == 2
+    assert scale["status"] == {"replicas": 2, "selector": "app=web"}
+    assert scale["metadata"]["uid"] == made["metadata"]["uid"]
+    assert "generation" not in scale["metadata"]
+
+
+@pytest.mark.parametrize("plural", ["deployments", "statefulsets"])
+def test_a_scale_is_patched(space: Space, plural: str) -> None:
+    space.create(deployment("web") if plural == "deployments" else stateful_set("web"))
+    answer = space.patch(plural, "web", {"spec": {"replicas": 3}}, kind="merge", sub="scale")
+    assert (answer["kind"], answer["spec"]["replicas"]) == ("Scale", 3)
+    assert space.get(plural, "web")["spec"]["replicas"] == 3
+    space.wait(plural, "web", lambda seen: seen["status"].get("readyReplicas") == 3)
+
+
+def test_a_scale_is_replaced_even_without_a_content_type(space: Space) -> None:
+    space.create(deployment("web"))
+    space.settle("web")
+    scale = space.get("deployments", "web", sub="scale")
+    scale["spec"]["replicas"] = 2
+    path = space.path("deployments", "web", sub="scale")
+    assert space.api.call("PUT", path, body=scale, content_type=None)["spec"]["replicas"] == 2
+    assert space.get("deployments", "web")["spec"]["replicas"] == 2
+
+
+def test_a_scale_with_an_old_version_is_a_conflict(space: Space) -> None:
+    space.create(deployment("web"))
+    space.settle("web")
+    scale = space.get("deployments", "web", sub="scale")
+    space.patch("deployments", "web", {"metadata": {"labels": {"changed": "meanwhile"}}})
+    scale["spec"]["replicas"] = 2
+    with pytest.raises(Refused) as refused:
+        space.api.replace(space.path("deployments", "web", sub="scale"), scale)
+    assert (refused.value.code, refused.value.reason) == (409, "Conflict")
+    body = {"metadata": {"resourceVersion": scale["metadata"]["resourceVersion"]}, "spec": {"replicas": 2}}
+    with pytest.raises(Refused) as refused:
+        space.patch("deployments", "web", body, kind="merge", sub="scale")
+    assert refused.value.code == 409
+
+
+def test_scaling_to_nothing_and_back_keeps_the_revision(space: Space) -> None:
+    space.create(deployment("web", replicas=2))
+    space.settle("web")
+    for replicas in (0, 2):
+        space.patch("deployments", "web", {"spec": {"replicas": replicas}}, kind="merge", sub="scale")
+        # By kubectl's rules a Deployment that has pods too many is done: the counts tell, not the rules.
+        space.wait("deployments", "web", lambda seen, n=replicas: seen["status"].get("readyReplicas", 0) == n)
+    assert len(space.replica_sets("web")) == 1
+
+
+@pytest.mark.parametrize(("start", "end"), [(1, 2), (7, 4)])
+def test_an_autoscaler_enforces_its_bounds(space: Space, start: int, end: int) -> None:
+    space.create(deployment("web", replicas=start))
+    space.create(autoscaler("web", minimum=2, maximum=4))
+    space.wait("deployments", "web", lambda seen: seen["spec"]["replicas"] == end)
+    seen = space.wait("deployments", "web", lambda seen: seen["status"].get("readyReplicas") == end)
+    assert seen["status"]["replicas"] == end
+
+
+def test_an_autoscaler_without_metrics_says_so(space: Space) -> None:
+    space.create(deployment("web", replicas=2))
+    space.create(autoscaler("web", minimum=1, maximum=3))
+    plural = "horizontalpodautoscalers"
+    seen = space.wait(plural, "web", lambda seen: condition(seen, "ScalingActive"))
+    active = condition(seen, "ScalingActive")
+    assert (active["status"], active["reason"]) == ("False", "FailedGetResourceMetric")
+    assert space.get("deployments", "web")["spec"]["replicas"] == 2
+
+
+def test_an_autoscaler_stands_aside_at_zero(space: Space) -> None:
+    space.create(deployment("web", replicas=0))
+    space.create(autoscaler("web", minimum=2, maximum=4))
+    plural = "horizontalpodautoscalers"
+    seen = space.wait(plural, "web", lambda seen: condition(seen, "ScalingActive"))
+    assert condition(seen, "ScalingActive")["reason"] == "ScalingDisabled"
+    assert space.get("deployments", "web")["spec"]["replicas"] == 0
