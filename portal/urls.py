@@ -3,8 +3,8 @@
 from django.urls import include, path
 
 urlpatterns = [
-    path("i18n/", include("django.conf.urls.i18n")),
-    path("accounts/", include("allauth.urls")),
+    path("", include("portal.people.account_urls")),
+    path("", include("portal.people.urls")),
 ]
 
 handler404 = "portal.errors_view.not_found"

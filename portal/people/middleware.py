@@ -1,15 +1,46 @@
-"""A person's language and time zone, on every page."""
+"""Signed in by default, and each person's language and time zone on every page."""
 
 import zoneinfo
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils import timezone, translation
+
+API = "ninja"  # the name under which django-ninja joins its addresses
+
+
+class SignInRequiredMiddleware(LoginRequiredMiddleware):
+    """Sends everyone who is not signed in to the sign-in page, unless the view says it is public."""
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view_func: Callable[..., HttpResponseBase],
+        view_args: tuple[Any, ...],
+        view_kwargs: dict[str, Any],
+    ) -> HttpResponseBase | None:
+        """Leave the API alone: it asks for its own credentials and answers with problems."""
+        if request.resolver_match is not None and API in request.resolver_match.app_names:
+            return None
+        return super().process_view(request, view_func, view_args, view_kwargs)
+
+    def handle_no_permission(
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseRedirect:
+        """Redirect a page; tell htmx to load the whole page again instead of swapping a form in."""
+        answer = super().handle_no_permission(request, view_func)
+        if request.headers.get("HX-Request"):
+            del answer["Location"]
+            answer["HX-Refresh"] = "true"
+            answer.status_code = 200
+        return answer
 
 
 class PreferencesMiddleware:
-    """Applies what the person chose; the browser's language counts only for those who are not signed in."""
+    """Applies what the person chose; the browser's language counts only where they chose none."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -74,7 +74,8 @@ def create_token(
     _check(name=name, scopes=scopes, ends_at=ends_at, now=now)
     secret = MARK + secrets.token_hex(KEY_LENGTH // 2) + "_" + secrets.token_urlsafe(32)
     with transaction.atomic():
-        token = keep(actor.user, secret=secret, name=name, scopes=scopes, expires_at=ends_at)
+        reach = scopes_of(actor.user).intersection(scopes)
+        token = keep(actor.user, secret=secret, name=name, scopes=reach, expires_at=ends_at)
         after = {"name": name, "scopes": token.scopes, "expires_at": ends_at.isoformat()}
         record("token.created", actor=actor, subject=("token", token.prefix), after=after)
     return token, secret
@@ -83,21 +84,16 @@ def create_token(
 def keep(
     owner: User, *, secret: str, name: str, scopes: Collection[str], expires_at: datetime | None
 ) -> AccessToken:
-    """Store a token by the hash of its secret, cut to what the owner may; the same secret renews its row."""
-    possible = scopes_of(owner)
-    token, _made = AccessToken.objects.update_or_create(
-        prefix=_prefix(secret),
-        defaults={
-            "user": owner,
-            "name": name,
-            "hashed": _hashed(secret),
-            "scopes": [scope for scope in SCOPES if scope in scopes and scope in possible],
-            "created_at": clock.now(),
-            "expires_at": expires_at,
-            "revoked_at": None,
-        },
+    """Store a token by the hash of its secret."""
+    return AccessToken.objects.create(
+        user=owner,
+        name=name,
+        prefix=prefix_of(secret),
+        hashed=_hashed(secret),
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        created_at=clock.now(),
+        expires_at=expires_at,
     )
-    return token
 
 
 def revoke_token(prefix: str, *, actor: Actor) -> None:
@@ -124,7 +120,7 @@ def authenticate(bearer: str) -> tuple[User, AccessToken, frozenset[str]] | None
     """
     if not FORM.fullmatch(bearer):
         return None
-    token = AccessToken.objects.select_related("user").filter(prefix=_prefix(bearer)).first()
+    token = AccessToken.objects.select_related("user").filter(prefix=prefix_of(bearer)).first()
     if token is None or not hmac.compare_digest(token.hashed, _hashed(bearer)):
         return None
     now = clock.now()
@@ -140,7 +136,8 @@ def demo_secret(username: str) -> str:
     return MARK + key[:KEY_LENGTH] + "_" + key[KEY_LENGTH : KEY_LENGTH + SECRET_LENGTH]
 
 
-def _prefix(secret: str) -> str:
+def prefix_of(secret: str) -> str:
+    """The part of a secret that may be shown and by which its token is found."""
     return secret[: len(MARK) + KEY_LENGTH]
 
 
