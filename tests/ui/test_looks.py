@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.utils import translation
 
 from portal.ui.looks import ALIASES, FACTS, GRADES, ROLES, STATES, Tone, grade_look, role_name, state_look
@@ -36,6 +37,26 @@ def test_every_look_has_a_word_a_tone_and_a_drawn_shape(word: str, symbols: set[
     assert str(look.label).strip()
     assert look.tone in Tone
     assert look.shape in symbols
+
+
+def stored_states() -> set[tuple[str, str]]:
+    return {
+        (f"{model._meta.label}.{field.name}", str(value))
+        for model in apps.get_models()
+        for field in model._meta.fields
+        if model._meta.app_label in {"approvals", "releases", "rollouts"}
+        and field.name in {"state", "verdict", "result"}
+        and field.choices
+        for value, _label in field.flatchoices
+    }
+
+
+def test_the_search_for_stored_states_finds_some() -> None:
+    assert ("releases.Release.state", "in_review") in stored_states()
+
+
+def test_every_state_and_verdict_that_pages_show_has_a_look() -> None:
+    assert [pair for pair in sorted(stored_states()) if pair[1] not in {*STATES, *ALIASES}] == []
 
 
 def test_states_of_one_tone_and_shape_are_told_apart_by_their_word() -> None:
