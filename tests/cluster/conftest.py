@@ -21,6 +21,10 @@ from tests.cluster.rights import portal_account
 
 Kind = Literal["practice", "real"]
 
+# What builds and starts the control plane needs Go, and is tested only where it is used.
+USES_CONTROL_PLANE = os.environ.get("PORTAL_TEST_CLUSTER") == "real" and not os.environ.get("KUBECONFIG_TEST")
+collect_ignore = [] if USES_CONTROL_PLANE else ["controlplane"]
+
 
 @dataclass(frozen=True)
 class Cluster:

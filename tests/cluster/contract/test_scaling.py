@@ -4,7 +4,7 @@ import pytest
 
 from tests.cluster.api import Refused
 from tests.cluster.contract.autoscaling import autoscaler
-from tests.cluster.objects import Space, condition, deployment, stateful_set
+from tests.cluster.objects import Space, condition, deployment, stateful_set, wait_for
 
 
 def test_a_scale_tells_size_and_selector(space: Space) -> None:
@@ -55,10 +55,11 @@ def test_a_scale_with_an_old_version_is_a_conflict(space: Space) -> None:
 def test_scaling_to_nothing_and_back_keeps_the_revision(space: Space) -> None:
     space.create(deployment("web", replicas=2))
     space.settle("web")
-    for replicas in (0, 2):
-        space.patch("deployments", "web", {"spec": {"replicas": replicas}}, kind="merge", sub="scale")
-        # By kubectl's rules a Deployment that has pods too many is done: the counts tell, not the rules.
-        space.wait("deployments", "web", lambda seen, n=replicas: seen["status"].get("readyReplicas", 0) == n)
+    # By kubectl's rules a Deployment with pods too many is done: here the pods tell, not the rules.
+    _scale(space, 0)
+    wait_for(lambda: space.pods("web") == [], what="no pods")
+    _scale(space, 2)
+    assert space.settle("web")["status"]["readyReplicas"] == 2
     assert len(space.replica_sets("web")) == 1
 
 
@@ -88,3 +89,7 @@ def test_an_autoscaler_stands_aside_at_zero(space: Space) -> None:
     seen = space.wait(plural, "web", lambda seen: condition(seen, "ScalingActive"))
     assert condition(seen, "ScalingActive")["reason"] == "ScalingDisabled"
     assert space.get("deployments", "web")["spec"]["replicas"] == 0
+
+
+def _scale(space: Space, replicas: int) -> None:
+    space.patch("deployments", "web", {"spec": {"replicas": replicas}}, kind="merge", sub="scale")
