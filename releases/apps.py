@@ -38,6 +38,7 @@ class ReleasesConfig(AppConfig):
                 "release.failed": _("Release failed"),
                 "release.rolling_back": _("Rollback began"),
                 "release.rolled_back": _("Release rolled back"),
+                "release.refused": _("Refused"),
                 "release.start_refused": _("Start refused"),
                 "checklist.ticked": _("Check answered"),
             }

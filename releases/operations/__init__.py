@@ -1,0 +1,29 @@
+"""Everything that writes to a release; all doors come here."""
+
+from releases.operations.checks import answer_check
+from releases.operations.create import create_release, duplicate_release
+from releases.operations.decide import answer_objection, decide_release, recheck, take_back_decision
+from releases.operations.edit import edit_release
+from releases.operations.ends import announce_release, close_release, expire_release, withdraw_release
+from releases.operations.progress import finish_verification, follow
+from releases.operations.signoff import sign_off_result
+from releases.operations.submit import submit_release
+
+__all__ = [
+    "announce_release",
+    "answer_check",
+    "answer_objection",
+    "close_release",
+    "create_release",
+    "decide_release",
+    "duplicate_release",
+    "edit_release",
+    "expire_release",
+    "finish_verification",
+    "follow",
+    "recheck",
+    "sign_off_result",
+    "submit_release",
+    "take_back_decision",
+    "withdraw_release",
+]

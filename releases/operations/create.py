@@ -1,0 +1,70 @@
+"""Composing a release, and making a new draft from an old one."""
+
+from django.db import transaction
+
+from portal import access, clock
+from portal.actors import Actor
+from portal.audit.record import record
+from portal.errors import NotAllowed
+from portal.live.publish import publish
+from releases.models import Release
+from releases.operations.apply import fill, grade_and_seal, write_lines
+from releases.operations.composition import Composition, as_data, compose
+from releases.states import ReleaseState
+
+
+def create_release(data: object, *, actor: Actor) -> Release:
+    """Compose a draft; its versions are resolved to images and its grade is proposed at once.
+
+    Args:
+        data: the shape of interface.md, POST /releases; unknown fields are refused.
+
+    Raises:
+        Invalid: names every wrong field.
+        NotAllowed: the person may not compose one of the services.
+        TemporaryError: the registry does not answer.
+    """
+    if actor.user is None:
+        raise NotAllowed
+    return _store(compose(data, actor=actor), actor=actor)
+
+
+def duplicate_release(number: int, *, actor: Actor) -> Release:
+    """Make a new draft with the same content, resolved anew; works from any state.
+
+    Raises:
+        NotFound, Invalid, NotAllowed, TemporaryError: as for composing.
+    """
+    if actor.user is None:
+        raise NotAllowed
+    original = access.get_or_404(actor.user, Release, number=number)
+    data = {**as_data(original), "target_at": None}
+    return _store(compose(data, actor=actor), actor=actor, duplicate_of=original)
+
+
+def _store(composition: Composition, *, actor: Actor, duplicate_of: Release | None = None) -> Release:
+    assert actor.user is not None
+    now = clock.now()
+    with transaction.atomic():
+        release = Release(
+            author=actor.user,
+            state=ReleaseState.DRAFT,
+            duplicate_of=duplicate_of,
+            created_at=now,
+            changed_at=now,
+        )
+        fill(release, composition)
+        release.save(force_insert=True)
+        release.contributors.add(actor.user)
+        write_lines(release, composition)
+        grade_and_seal(release, chosen=composition.grade)
+        record(
+            "release.created",
+            actor=actor,
+            subject=("release", str(release.number)),
+            after={"title": release.title, "content": release.content},
+            content_digest=release.content_digest,
+            release=release.number,
+        )
+        publish(release.topic, "release.created", {"by": actor.name})
+    return release

@@ -1,0 +1,68 @@
+"""How the engine moves a release along with its rollout."""
+
+from portal import clock
+from portal.actors import Actor
+from portal.live.publish import touch
+from portal.transitions import move
+from releases import notices
+from releases.models import Release
+from releases.operations.ends import announce
+from releases.states import ENDS, ReleaseState
+
+
+def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> Release:
+    """Move the release to a state of its rollout; being there already is fine.
+
+    Called in the engine's transaction; the row is locked here.
+
+    Raises:
+        Conflict: the life of a release does not allow the move.
+    """
+    locked = _lock(release)
+    if locked.state == state:
+        return locked
+    if state in ENDS:
+        locked.ended_at = clock.now()
+    _move(locked, state, actor=actor, reason=reason)
+    if state in {ReleaseState.FAILED, ReleaseState.PAUSED, ReleaseState.ROLLED_BACK}:
+        notices.tell_trouble(locked, reason=reason)
+    return locked
+
+
+def finish_verification(release: Release, *, actor: Actor, reason: str = "") -> Release:
+    """What comes after a verified rollout: the owed review, the result's sign-off, or the announcement."""
+    locked = _lock(release)
+    phases = set()
+    if locked.approval_request is not None:
+        phases = set(locked.approval_request.requirements.values_list("phase", flat=True))
+    if "owed" in phases:
+        _move(locked, ReleaseState.REVIEW_OWED, actor=actor, reason=reason)
+        notices.touch_deciders(locked)
+    elif "signoff" in phases:
+        _move(locked, ReleaseState.AWAITING_SIGNOFF, actor=actor, reason=reason)
+        notices.tell_signoff_due(locked)
+    else:
+        announce(locked, actor=actor, reason=reason)
+    return locked
+
+
+def _lock(release: Release) -> Release:
+    return (
+        Release.objects.select_for_update(of=("self",))
+        .select_related("environment", "author", "approval_request")
+        .get(pk=release.pk)
+    )
+
+
+def _move(release: Release, state: str, *, actor: Actor, reason: str) -> None:
+    move(
+        release,
+        state,
+        actor=actor,
+        reason=reason,
+        fields=["ended_at"],
+        topic=release.topic,
+        release=release.number,
+        content_digest=release.content_digest,
+    )
+    touch(f"board.{release.environment.name}")

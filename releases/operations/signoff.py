@@ -1,0 +1,53 @@
+"""The superior's sign-off of the result, before the announcement (rules.md, "Verdicts")."""
+
+from approvals import operations
+from approvals.models import Decision
+from approvals.states import Phase, Verdict
+from portal.actors import Actor
+from portal.live.publish import publish
+from portal.transitions import move
+from releases import notices
+from releases.operations.decide import starters
+from releases.operations.locking import act, require_state
+from releases.states import ReleaseState
+
+
+def sign_off_result(number: int, *, actor: Actor, verdict: str, reason: str = "") -> Decision:
+    """Record one sign-off; a rejection fails the release, from where it can be rolled back.
+
+    Neither somebody barred nor who started the rollout counts.
+
+    Args:
+        verdict: approve or reject; the latter needs a reason.
+
+    Raises:
+        NotFound, Invalid, Conflict, NotAllowed: with the codes and in the order of rules.md, "Codes".
+    """
+    with act(number, actor=actor, refused="decision.refused") as release:
+        operations.check_verdict(verdict, reason, phase=Phase.SIGNOFF)
+        require_state(release, {ReleaseState.AWAITING_SIGNOFF})
+        assert release.approval_request_id is not None
+        outcome = operations.record_decision(
+            release.approval_request_id,
+            actor=actor,
+            verdict=verdict,
+            content_digest=release.content_digest,
+            reason=reason,
+            phase=Phase.SIGNOFF,
+            also_barred=starters(release),
+            filed_under=number,
+        )
+        data = {"by": actor.name, "verdict": verdict, "met": outcome.phase_met}
+        publish(release.topic, "signoff.given", data)
+        if verdict == Verdict.REJECT:
+            move(
+                release,
+                ReleaseState.FAILED,
+                actor=actor,
+                reason=reason,
+                topic=release.topic,
+                release=number,
+                content_digest=release.content_digest,
+            )
+        notices.touch_deciders(release)
+        return outcome.decision

@@ -1,0 +1,222 @@
+"""Submitting: images are pinned anew, facts recomputed, rows and checks copied, older releases superseded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext_lazy as _
+
+from approvals import grades, operations, policy
+from approvals import queries as approval_queries
+from portal import access, clock
+from portal.actors import Actor
+from portal.errors import Conflict, Invalid, NotAllowed, NotFound, PermanentError, field_error
+from portal.live.publish import publish
+from portal.transitions import move
+from releases import notices, proposal, wording
+from releases.models import Check, CheckPhase, Item, Release
+from releases.operations.apply import grade_and_seal, templates_for
+from releases.operations.composition import ComposedItem, pinned
+from releases.operations.locking import act, require_compose, require_state
+from releases.operations.supersede import supersede_older, warn_of_overlap
+from releases.states import ReleaseState
+
+FROM = frozenset({ReleaseState.DRAFT, ReleaseState.SENT_BACK})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """A tag that names another image than when the release was composed."""
+
+    service: str
+    version: str
+    before: str
+    after: str
+
+
+def submit_release(number: int, *, actor: Actor) -> Release:
+    """Seal the release and ask for its approvals; grade E may start at once instead.
+
+    Raises:
+        NotFound: no such release, or the person may not see it.
+        Invalid: something is missing in the draft, or a version is gone.
+        Conflict: not a draft, or `unfulfillable`: nobody can meet a row, whose role is named.
+        NotAllowed: the person may not compose one of the services.
+        TemporaryError: the registry does not answer.
+    """
+    if actor.user is None:
+        raise NotAllowed
+    seen = access.get_or_404(actor.user, Release, number=number)
+    answers = _ask_registry(seen) if seen.state in FROM else {}
+    with act(number, actor=actor) as release:
+        _require_complete(release)
+        require_state(release, FROM)
+        require_compose(actor, [item.service for item in release.items.select_related("service")])
+        moved = _pin(release, answers)
+        _seal(release)
+        _require_complete(release)
+        _open(release, moved, actor=actor)
+        return release
+
+
+def missing_in_draft(release: Release) -> list[tuple[str, str]]:
+    """(field, sentence) of everything a draft still needs before it can be submitted."""
+    needed: list[tuple[str, str]] = []
+    proposed = str(release.proposal.get("grade", ""))
+    if not release.items.exists():
+        needed.append(("items", str(_("At least one service is needed."))))
+    if release.plan_id is None:
+        needed.append(("plan", str(_("This environment has no plan. A platform engineer must add one."))))
+    if grades.is_lowered(release.grade, proposed) and not release.grade_reason:
+        text = _("Say why the grade is lower than the proposed {grade}.").format(grade=proposed)
+        needed.append(("grade_reason", text))
+    if release.grade == grades.EMERGENCY:
+        if not (release.incident or {}).get("link"):
+            needed.append(("incident", str(_("An emergency release names its incident."))))
+        if not release.grade_reason and not (release.incident or {}).get("reason"):
+            needed.append(("grade_reason", str(_("Say why this cannot wait for approval."))))
+    return needed
+
+
+def _require_complete(release: Release) -> None:
+    needed = missing_in_draft(release) if release.state in FROM else []
+    if needed:
+        raise Invalid(missing=[field_error(field, text) for field, text in needed])
+
+
+def _ask_registry(release: Release) -> Mapping[tuple[int, str], ComposedItem]:
+    """What every version means now, asked before anything is locked."""
+    answers = {}
+    faults = []
+    for number, item in enumerate(release.items.select_related("service")):
+        draft = ComposedItem(service=item.service, version=item.version, image="", digest="", accepted=())
+        try:
+            answers[item.service_id, item.version] = pinned(draft)
+        except (NotFound, Invalid, PermanentError) as error:
+            text = _("{service} has no version {version}.")
+            found = text.format(service=item.service.name, version=item.version)
+            faults.append(field_error(f"items.{number}.version", error.detail or found))
+    if faults:
+        raise Invalid(missing=faults)
+    return answers
+
+
+def _pin(release: Release, answers: Mapping[tuple[int, str], ComposedItem]) -> list[Moved]:
+    """Write what the registry said into the items; an item it was not asked about came in meanwhile."""
+    moved = []
+    for item in release.items.select_related("service"):
+        answer = answers.get((item.service_id, item.version))
+        if answer is None:
+            raise operations.refusals.stale_digest()
+        if item.digest != answer.digest:
+            moved.append(
+                Moved(
+                    service=item.service.name,
+                    version=item.version,
+                    before=item.digest,
+                    after=answer.digest,
+                )
+            )
+        _write_pin(item, answer, release)
+    return moved
+
+
+def _write_pin(item: Item, answer: ComposedItem, release: Release) -> None:
+    item.image, item.digest, item.commit = answer.image, answer.digest, answer.commit
+    item.accepted = list(answer.accepted)
+    item.running = proposal.running_of(item.service, release.environment)
+    item.save(update_fields=["image", "digest", "commit", "accepted", "running"])
+
+
+def _seal(release: Release) -> None:
+    """Recompute proposal and content; a grade that followed the proposal follows it still."""
+    followed = release.grade == release.proposal.get("grade")
+    grade_and_seal(release, chosen=None if followed else release.grade)
+
+
+def _open(release: Release, moved: list[Moved], *, actor: Actor) -> None:
+    version = approval_queries.current_policy()
+    barred = proposal.barred_from(release)
+    rows = approval_queries.required_rows(
+        version,
+        grade=release.grade,
+        proposed=release.proposal["grade"],
+        parts=proposal.parts_of(release),
+        barred=[user.pk for user in barred],
+        author=release.author_id,
+        watched_since=release.created_at,
+    )
+    _require_fulfillable(release, rows)
+    rules = approval_queries.grade_policy(version, release.grade)
+    now = clock.now()
+    release.approval_request = operations.open_request(
+        release.subject,
+        grade=release.grade,
+        policy=version,
+        content_digest=release.content_digest,
+        rows=rows,
+        barred=barred,
+        actor=actor,
+        deadline_at=_after(now, rules.deadline_hours),
+        expires_at=_after(now, rules.expires_hours),
+        watched_since=release.created_at,
+        filed_under=release.number,
+    )
+    _copy_checks(release)
+    release.submitted_at, release.approved_at = now, None
+    is_emergency = release.grade == grades.EMERGENCY
+    state = ReleaseState.SUBMITTED if is_emergency else ReleaseState.IN_REVIEW
+    _move(release, state, moved, actor=actor)
+    supersede_older(release, actor=actor)
+    warn_of_overlap(release)
+    notices.tell_submitted(release, rows)
+
+
+def _move(release: Release, state: str, moved: list[Moved], *, actor: Actor) -> None:
+    told = [{"service": m.service, "version": m.version, "before": m.before, "after": m.after} for m in moved]
+    move(
+        release,
+        state,
+        actor=actor,
+        fields=["approval_request", "submitted_at", "approved_at"],
+        topic=release.topic,
+        data={"moved_tags": told} if told else {},
+        release=release.number,
+        content_digest=release.content_digest,
+    )
+    for entry in told:
+        publish(release.topic, "release.tag_moved", entry)
+
+
+def _after(now: datetime, hours: float | None) -> datetime | None:
+    return now + timedelta(hours=hours) if hours else None
+
+
+def _require_fulfillable(release: Release, rows: list[policy.RequiredRow]) -> None:
+    """Grade E is never refused for want of a reviewer: it goes first, and administrators are told."""
+    lacking = [] if release.grade == grades.EMERGENCY else policy.missing(rows)
+    if lacking:
+        raise Conflict(
+            _("Nobody can approve this. Have the missing role given to somebody, then submit again."),
+            code="unfulfillable",
+            title=_("A role is missing"),
+            missing=[wording.missing_row(row) for row in lacking],
+        )
+
+
+def _copy_checks(release: Release) -> None:
+    """Replace the checklist by the templates' present items; old ticks were about another round."""
+    release.checks.all().delete()
+    items = [item for template in templates_for(release) for item in template.spec.get("items", [])]
+    Check.objects.bulk_create(
+        Check(
+            release=release,
+            phase=item.get("phase", CheckPhase.BEFORE),
+            position=position,
+            text=item["text"],
+            role=item.get("role", ""),
+            kind=item.get("kind", "person"),
+            required=item.get("required", True),
+        )
+        for position, item in enumerate(items)
+    )

@@ -1,0 +1,78 @@
+"""From a release's rows to what approvals asks: facts of each item, parts, and who does not count."""
+
+from typing import Any
+
+from approvals import grades, policy
+from portal.people.models import User
+from releases.catalog.models import Environment, Running, Service
+from releases.models import Item, Release
+
+
+def propose(release: Release) -> dict[str, Any]:
+    """Return the proposed grade with its reasons in the form the release keeps."""
+    found = grades.propose([item_facts(release, item) for item in release.items.select_related("service")])
+    reasons = [{"fact": r.fact, "service": r.service, "grade": r.grade} for r in found.reasons]
+    return {"grade": found.grade, "reasons": reasons}
+
+
+def item_facts(release: Release, item: Item) -> grades.ItemFacts:
+    """What was declared for the release, as far as it concerns this item, and what the portal sees itself."""
+    facts = release.facts
+    named = {change.get("service") for change in release.database_changes} - {None, ""}
+    has_database_change = bool(facts.get("database_change") or release.database_changes)
+    return grades.ItemFacts(
+        service=item.service.name,
+        core=item.service.core,
+        same_image=runs_already(item),
+        feature_flag=bool(facts.get("feature_flag")),
+        scale_only=bool(facts.get("scale_only")),
+        configuration_only=bool(facts.get("configuration_only")),
+        changed_keys=frozenset(entry["key"] for entry in item.configuration),
+        safe_keys=frozenset(item.service.spec.get("safeKeys", [])),
+        new_api=bool(facts.get("new_api")),
+        infrastructure=bool(facts.get("infrastructure")),
+        traffic_path=bool(facts.get("traffic_path")),
+        database_change=has_database_change and (not named or item.service.name in named),
+    )
+
+
+def runs_already(item: Item) -> bool:
+    """Whether the item's image is known to be what runs; not knowing is no."""
+    running = set(item.running.get("digests", []))
+    return bool(running) and not running.isdisjoint({item.digest, *item.accepted})
+
+
+def running_of(service: Service, environment: Environment) -> dict[str, Any]:
+    """What was last seen to run: version, image and digests; empty when unknown."""
+    row = Running.objects.filter(service=service, environment=environment).first()
+    if row is None or not row.seen:
+        return {}
+    images = row.seen.get("images") or {}
+    own = [image for image in images.values() if str(image).startswith(service.image)]
+    return {
+        "version": row.seen.get("version") or "",
+        "image": str((own or [*images.values(), ""])[0]),
+        "digests": list(row.seen.get("digests") or []),
+    }
+
+
+def parts_of(release: Release) -> list[policy.Part]:
+    """The services concerned, as policies see them."""
+    facts = frozenset(fact for fact, value in release.facts.items() if value)
+    return [
+        policy.Part(
+            service=item.service.name,
+            team=item.service.team.key,
+            core=item.service.core,
+            cluster_group=release.environment.cluster_group,
+            facts=facts,
+        )
+        for item in release.items.select_related("service__team")
+    ]
+
+
+def barred_from(release: Release) -> list[User]:
+    """Author, contributors, and the accounts that built or committed an item."""
+    builders = {item.built_by for item in release.items.all()} - {""}
+    known = User.objects.filter(username__in=builders)
+    return list({user.pk: user for user in [release.author, *release.contributors.all(), *known]}.values())

@@ -1,0 +1,114 @@
+"""What stands between a release and its start, and whether its approval still holds before each wave."""
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+from approvals import grades
+from approvals import queries as approval_queries
+from approvals.states import Phase
+from portal import clock
+from portal.actors import Actor
+from portal.errors import Conflict, Missing
+from releases import content, wording
+from releases.models import CheckPhase, CheckResult, Release
+from releases.operations.locking import require_deploy, require_state
+from releases.states import ReleaseState
+
+S = ReleaseState
+# In review is no wrong state for a start: the rows that are open say more.
+STARTABLE = frozenset({S.IN_REVIEW, S.APPROVED, S.SCHEDULED, S.SUBMITTED})
+SINGLE_CODES = {"requirement": "not_approved", "checklist": "checklist_open", "freeze": "frozen"}
+
+
+def require_startable(release: Release, *, actor: Actor, queued_behind: str = "") -> None:
+    """Raise unless the locked release may start now: the state first, then everything missing together.
+
+    Args:
+        queued_behind: what else rolls out the same services there, such as "rollout 7"; found by the caller.
+
+    Raises:
+        Conflict: superseded, expired or wrong_state; else not_approved, or the code of the one kind missing.
+        NotAllowed: no deploy right on the environment.
+    """
+    require_state(release, STARTABLE)
+    request = release.approval_request
+    if request is not None and request.expires_at is not None and request.expires_at <= clock.now():
+        raise Conflict(_("Expired. Duplicate it and submit again."), code="expired")
+    require_deploy(actor, release)
+    refuse(missing_for_start(release, queued_behind=queued_behind))
+    if release.state == S.IN_REVIEW:
+        require_state(release, STARTABLE - {S.IN_REVIEW})
+
+
+def refuse(missing: Sequence[Missing]) -> None:
+    """Raise Conflict naming everything, under the code of its kind where there is only one."""
+    if not missing:
+        return
+    kinds = {entry["code"] for entry in missing}
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    raise Conflict(
+        " ".join(str(entry["text"]) for entry in missing),
+        code=SINGLE_CODES.get(kind, kind) or "not_approved",
+        title=_("Something is missing"),
+        missing=missing,
+    )
+
+
+def missing_for_start(release: Release, *, queued_behind: str = "") -> list[Missing]:
+    """Everything that a start would be refused for, the state and the right aside."""
+    found = [*still_approved(release), *missing_checks(release, CheckPhase.BEFORE), *_objections(release)]
+    if queued_behind:
+        text = _("Another rollout of these services is not over: {name}.").format(name=queued_behind)
+        found.append({"code": "queue", "text": text})
+    return found
+
+
+def still_approved(release: Release) -> list[Missing]:
+    """What no longer holds of the approval: rows by what people hold now, and the content by its digest.
+
+    An empty list lets a wave begin. Grade E has no review before the start; its content is sealed as well.
+    """
+    request = release.approval_request
+    if request is None:
+        return [{"code": "requirement", "text": _("It was never submitted.")}]
+    found: list[Missing] = []
+    if release.grade != grades.EMERGENCY:
+        standing = approval_queries.standing(request)
+        found = [
+            {**wording.missing_row(row.requirement), "id": row.requirement.pk}
+            for row in standing.open(Phase.REVIEW)
+        ]
+        if not standing.phase(Phase.REVIEW):
+            found = [{"code": "requirement", "text": _("Nobody was asked to approve it.")}]
+    if not is_sealed(release):
+        found.append({"code": "digest", "text": _("The content is not what was approved.")})
+    return found
+
+
+def is_sealed(release: Release) -> bool:
+    """Whether the rows, computed anew, are exactly what the request asked about."""
+    present = content.digest_of(content.content_of(release))
+    request = release.approval_request
+    return request is not None and present == request.content_digest == release.content_digest
+
+
+def missing_checks(release: Release, phase: str) -> list[Missing]:
+    """Required checks of a phase that are not answered well."""
+    answered = [CheckResult.DONE, CheckResult.NOT_APPLICABLE]
+    checks = release.checks.filter(phase=phase, required=True).exclude(result__in=answered)
+    return [{"code": "checklist", "id": check.pk, "role": check.role, "text": check.text} for check in checks]
+
+
+def _objections(release: Release) -> list[Missing]:
+    request = release.approval_request
+    if request is None or not approval_queries.grade_policy(request.policy, request.grade).objection_holds:
+        return []
+    return [
+        {
+            "code": "objection",
+            "id": objection.pk,
+            "text": _("{name} objects: {reason}").format(name=objection.person, reason=objection.reason),
+        }
+        for objection in approval_queries.open_objections(release.subject).select_related("person")
+    ]
