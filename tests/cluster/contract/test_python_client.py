@@ -72,8 +72,8 @@ def test_the_client_watches(space: Space, python_client: client.ApiClient) -> No
     apps: Any = client.AppsV1Api(python_client)
     version = apps.list_namespaced_deployment(space.name).metadata.resource_version
     space.create(deployment("web"))
-    watcher: Any = watch.Watch()  # type: ignore[no-untyped-call]
-    stream = watcher.stream(
+    watcher: Any = watch.Watch
+    stream = watcher().stream(
         apps.list_namespaced_deployment,
         space.name,
         resource_version=version,

@@ -175,6 +175,28 @@ def test_an_account_can_ask_what_it_may_do(
     assert _review(cluster.admin, asked) is True
 
 
+def test_a_token_is_issued_for_a_service_account(space: Space) -> None:
+    space.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}})
+    answer = _token(space, 600)
+    robot = space.seen_by(space.api.as_user(answer["status"]["token"]))
+    refused = _refused(lambda: robot.find("deployments"))
+    assert refused.code == 403
+    assert f"system:serviceaccount:{space.name}:robot" in refused.message
+
+
+def test_a_token_of_a_few_minutes_is_refused(space: Space) -> None:
+    space.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}})
+    refused = _refused(lambda: _token(space, 300))
+    assert refused.code == 422
+    assert refused.causes[0]["field"] == "spec.expirationSeconds"
+
+
+def _token(space: Space, seconds: int) -> Json:
+    spec = {"expirationSeconds": seconds}
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+    return space.api.create(space.path("serviceaccounts", "robot", sub="token"), body)
+
+
 def _review(api: Api, attributes: dict[str, str]) -> bool:
     body = {
         "apiVersion": "authorization.k8s.io/v1",

@@ -95,15 +95,30 @@ def test_a_dry_run_of_a_creation_and_of_a_deletion_keeps_nothing(space: Space) -
     assert "deletionTimestamp" not in space.get("deployments", "web")["metadata"]
 
 
-@pytest.mark.parametrize("kind", ["strategic", "merge"])
-def test_strict_validation_refuses_an_unknown_field(space: Space, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("strategic", {"spec": {"nope": 1}}),
+        ("merge", {"spec": {"nope": 1}}),
+        ("json", [{"op": "add", "path": "/spec/nope", "value": 1}]),
+    ],
+)
+def test_strict_validation_refuses_an_unknown_field(space: Space, kind: str, body: object) -> None:
     _settled(space)
     with pytest.raises(Refused) as refused:
-        space.patch("deployments", "web", {"spec": {"nope": 1}}, kind=kind, fieldValidation="Strict")
+        space.patch("deployments", "web", body, kind=kind, fieldValidation="Strict")
     assert (refused.value.code, refused.value.reason) == (422, "Invalid")
     [cause] = refused.value.causes
     assert cause["field"] == "patch"
     assert cause["message"].endswith('strict decoding error: unknown field "spec.nope"')
+    assert "nope" not in space.get("deployments", "web")["spec"]
+
+
+def test_strict_validation_refuses_a_creation_as_a_bad_request(space: Space) -> None:
+    with pytest.raises(Refused) as refused:
+        space.create(deployment("web", nope=1), fieldValidation="Strict")
+    assert (refused.value.code, refused.value.reason) == (400, "BadRequest")
+    assert 'strict decoding error: unknown field "spec.nope"' in refused.value.message
 
 
 def test_without_strict_validation_an_unknown_field_is_dropped_with_a_warning(space: Space) -> None:
