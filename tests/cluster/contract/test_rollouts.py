@@ -20,6 +20,7 @@ from tests.cluster.objects import (
     slow,
     stateful_set,
     template_patch,
+    wait_for,
 )
 
 NEW = "registry.test/web:2"
@@ -195,13 +196,14 @@ def test_each_step_of_the_controller_is_an_event(space: Space) -> None:
     space.set_image("web", NEW)
     space.wait_until_done("web")
     old, new = (each["metadata"]["name"] for each in space.replica_sets("web"))
-    events = space.events("ScalingReplicaSet")
-    assert {event["involvedObject"]["kind"] for event in events} == {"Deployment"}
-    assert {event["message"] for event in events} == {
+    told = {
         f"Scaled up replica set {old} from 0 to 1",
         f"Scaled up replica set {new} from 0 to 1",
         f"Scaled down replica set {old} from 1 to 0",
     }
+    # Events are written behind the change that they tell of.
+    expected = {("Deployment", text) for text in told}
+    wait_for(lambda: _messages(space, "ScalingReplicaSet") == expected, what="each step to be told")
     made = space.events("SuccessfulCreate")
     assert {event["involvedObject"]["name"] for event in made} == {old, new}
 
@@ -301,6 +303,10 @@ def _phase(seen: Json) -> str:
     if status.get("replicas", 0) > updated:
         return "old pods to go"
     return "becoming available" if status.get("availableReplicas", 0) < updated else "done"
+
+
+def _messages(space: Space, reason: str) -> set[tuple[str, str]]:
+    return {(event["involvedObject"]["kind"], event["message"]) for event in space.events(reason)}
 
 
 def _owner(seen: Json) -> tuple[str, str]:
