@@ -174,10 +174,10 @@ def test_a_changed_checklist_gets_a_new_version(tmp_path: Path) -> None:
     text = (EXAMPLES / "policy.yaml").read_text()
     path.write_text(text)
     load_folder(path, actor=LOADER)
-    path.write_text(text.replace("배포를 미리 공지했다", "배포를 하루 전에 공지했다"))
+    path.write_text(text.replace("장애 증상이 사라졌다", "장애가 끝났다"))
     load_folder(path, actor=LOADER)
     versions = dict(Checklist.objects.values_list("name", "version"))
-    assert versions == {"standard": 2, "emergency": 1}
+    assert versions == {"emergency": 2}
 
 
 def test_a_person_without_the_role_may_not_load(folder: Folder) -> None:

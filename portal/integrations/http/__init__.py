@@ -1,0 +1,1 @@
+"""Plain HTTP calls to addresses an administrator allowed."""

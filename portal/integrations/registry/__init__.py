@@ -1,0 +1,1 @@
+"""Image registries: what a tag means, and which tags there are."""

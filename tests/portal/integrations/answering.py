@@ -1,0 +1,73 @@
+"""A small HTTP server on loopback that answers as a test says and remembers what it was asked."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Asked:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+
+
+@dataclass
+class Given:
+    """One answer to give."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Answerer = Callable[[Asked], Given]
+
+
+@dataclass
+class Server:
+    """Where it listens and what it was asked."""
+
+    port: int
+    asked: list[Asked] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def answering(answerer: Answerer) -> Iterator[Server]:
+    """Serve until the end of the block."""
+    server: Server
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            asked = Asked(self.command, self.path, dict(self.headers))
+            server.asked.append(asked)
+            given = answerer(asked)
+            self.send_response(given.status)
+            for name, value in {"Content-Length": str(len(given.body)), **given.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(given.body)
+
+        do_GET = do_HEAD = _answer  # noqa: N815  the names the standard library calls
+
+        def log_message(self, *_args: object) -> None:
+            """Keep the test's output clean."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        server = Server(listening.server_address[1])
+        thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            listening.shutdown()
+            thread.join(timeout=5)
