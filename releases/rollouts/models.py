@@ -24,7 +24,8 @@ class Rollout(models.Model):
     """One carrying out of a release. Every write by the engine carries `lease_epoch` and is refused when old.
 
     `pause` is {"reason", "text", "by", "lift": [rights]} while paused. `wake_at` is when the sweep must look
-    again. `orders_seen` is the highest order the engine has honoured. `verdict` is what verification found.
+    again. `nudges` counts advances asked for while another held the lease. `verdict` is what verification
+    found: {"exact", "services": [{"service", "ok", "expected", "found", "text"}]}.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = ROLLOUT_MOVES
@@ -42,6 +43,7 @@ class Rollout(models.Model):
     lease_owner = models.CharField(max_length=80, blank=True)
     lease_epoch = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
+    nudges = models.BigIntegerField(default=0)
     wake_at = models.DateTimeField(null=True, blank=True)
     queued_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)

@@ -22,10 +22,14 @@ class RolloutState(models.TextChoices):
 
 R = RolloutState
 ACTIVE = frozenset({R.QUEUED, R.RUNNING, R.VERIFYING, R.STOPPING, R.ROLLING_BACK})
+# Something may begin only in these.
+MOVING = frozenset({R.RUNNING, R.VERIFYING, R.ROLLING_BACK})
 ROLLOUT_MOVES: dict[str, frozenset[str]] = {
-    R.QUEUED: frozenset({R.RUNNING, R.STOPPING, R.STOPPED, R.PAUSED, R.FAILED}),
+    R.QUEUED: frozenset({R.RUNNING, R.STOPPING, R.STOPPED, R.PAUSED, R.FAILED, R.ROLLING_BACK}),
     R.RUNNING: frozenset({R.PAUSED, R.VERIFYING, R.STOPPING, R.FAILED, R.SUCCEEDED, R.ROLLING_BACK}),
-    R.PAUSED: frozenset({R.RUNNING, R.VERIFYING, R.STOPPING, R.STOPPED, R.FAILED, R.ROLLING_BACK}),
+    R.PAUSED: frozenset(
+        {R.RUNNING, R.VERIFYING, R.STOPPING, R.STOPPED, R.FAILED, R.ROLLING_BACK, R.ROLLBACK_FAILED}
+    ),
     R.VERIFYING: frozenset({R.PAUSED, R.RUNNING, R.STOPPING, R.FAILED, R.SUCCEEDED, R.ROLLING_BACK}),
     R.STOPPING: frozenset({R.STOPPED, R.ROLLING_BACK}),
     R.STOPPED: frozenset({R.ROLLING_BACK}),
@@ -85,3 +89,7 @@ class Direction(models.TextChoices):
 
     FORWARD = "forward", _("forward")
     BACK = "back", _("back")
+
+
+# Orders after which nothing new may begin.
+HALTING_ORDERS = frozenset({OrderKind.PAUSE, OrderKind.STOP, OrderKind.ROLLBACK})

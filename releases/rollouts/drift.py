@@ -1,0 +1,64 @@
+"""Foreign changes: what differs from what was recorded or written, and who wrote it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from portal.integrations.kubernetes.workloads import Workload, changed_fields, last_manager
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One field that somebody else changed."""
+
+    what: str
+    field: str
+    manager: str
+    before: object
+    after: object
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """For the pause and the page."""
+        return {
+            "object": self.what,
+            "field": self.field,
+            "manager": self.manager,
+            "before": _short(self.before),
+            "after": _short(self.after),
+        }
+
+
+def find_drift(
+    workload: Workload,
+    expected_spec: Mapping[str, Any],
+    *,
+    uid: str,
+    scaled_by_others: bool,
+    accepted: Sequence[Mapping[str, Any]] = (),
+) -> Drift | None:
+    """Return the first field of the spec that is not as expected; None when all is.
+
+    Args:
+        expected_spec: the spec as recorded, or as the cluster answered our own write.
+        scaled_by_others: an autoscaler owns the replica count, so that its change is no drift.
+        accepted: earlier drifts that a person has let pass.
+    """
+    found = []
+    if uid and workload.uid != uid:
+        found.append(Drift(str(workload.reference), "metadata.uid", "", uid, workload.uid))
+    for field, before, after in changed_fields(dict(expected_spec), workload.spec):
+        if field == "replicas" and scaled_by_others:
+            continue
+        manager = last_manager(workload, field)
+        found.append(Drift(str(workload.reference), f"spec.{field}", manager, before, after))
+    return next((each for each in found if each.args not in accepted), None)
+
+
+def deleted(name: str) -> Drift:
+    """Return the drift of an object that is gone."""
+    return Drift(name, "metadata", "", "present", "deleted")
+
+
+def _short(value: object) -> str:
+    return "" if value is None else str(value)[:200]

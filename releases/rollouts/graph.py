@@ -1,0 +1,207 @@
+"""From a plan and a release to the graph of steps. Pure: it reads no database and no cluster.
+
+Waves run one after the other, the members of a wave beside each other, the steps of a member in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from portal.errors import Invalid, Missing, field_error
+
+Json = dict[str, Any]
+
+# What each kind is given where the plan says nothing (seconds), and whether it is done once per workload.
+TIMEOUTS = {
+    "access_check": 30,
+    "pods_running": 30,
+    "image_exists": 30,
+    "record_running": 30,
+    "set_image": 60,
+    "wait_rollout": 600,
+    "health": 120,
+    "http": 60,
+    "verify_digests": 60,
+    "notice": 60,
+    "restore_image": 60,
+}
+BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "health", "notice"})
+EACH = frozenset({"set_image", "wait_rollout", "health", "http"})
+AFTER = frozenset({"http", "health", "pods_running", "verify_digests", "notice"})
+PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout"})
+OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
+DEFAULT_EACH: tuple[Json, ...] = ({"kind": "set_image"}, {"kind": "wait_rollout"})
+DEFAULT_WORKLOAD_KIND = "Deployment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A service that takes part: its name and the part of its document that steps need."""
+
+    name: str
+    spec: Json = field(default_factory=dict, hash=False)
+
+    @property
+    def workloads(self) -> list[Json]:
+        """The cluster objects it consists of; one Deployment of its own name where none is written down."""
+        return self.spec.get("workloads") or [{"kind": DEFAULT_WORKLOAD_KIND, "name": self.name}]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One step to be."""
+
+    key: str
+    kind: str
+    position: int
+    service: str = ""
+    wave: int = 0
+    wave_title: str = ""
+    params: Json = field(default_factory=dict, hash=False)
+    timeout_seconds: int = 60
+    depends_on: tuple[str, ...] = ()
+
+
+def build_graph(spec: Mapping[str, Any], members: Sequence[Member]) -> list[Node]:
+    """Return the steps of a rollout, each after those it depends on.
+
+    Args:
+        spec: a plan's spec: {"before", "waves", "each", "after"}.
+        members: the services of the release.
+
+    Raises:
+        Invalid: a step's kind is unknown in its place, or a service has no place in the waves.
+    """
+    _require_sound(spec, members)
+    return _Builder(spec, {member.name: member for member in members}).build()
+
+
+class _Builder:
+    def __init__(self, spec: Mapping[str, Any], members: Mapping[str, Member]) -> None:
+        self.spec = spec
+        self.members = members
+        self.nodes: list[Node] = []
+
+    def build(self) -> list[Node]:
+        before = [
+            self._add(f"before.{_name(each)}", each, after=()) for each in self.spec.get("before") or []
+        ]
+        waves = [
+            (
+                str(wave.get("title") or ""),
+                [name for name in wave.get("services") or [] if name in self.members],
+            )
+            for wave in self.spec.get("waves") or []
+        ]
+        waves = [(title, names) for title, names in waves if names]
+        recorded = {
+            name: self._record(name, number, title, after=before)
+            for number, (title, names) in enumerate(waves, start=1)
+            for name in names
+        }
+        last: list[str] = before
+        for number, (title, names) in enumerate(waves, start=1):
+            last = [
+                end
+                for name in names
+                for end in self._member(name, number, title, after=[*last, *recorded[name]])
+            ]
+        self._after(last)
+        return self.nodes
+
+    def _record(self, service: str, wave: int, title: str, *, after: Sequence[str]) -> list[str]:
+        return self._group({"kind": "record_running"}, service, wave, title, after=after)
+
+    def _member(self, service: str, wave: int, title: str, *, after: Sequence[str]) -> list[str]:
+        last = list(after)
+        for each in self.spec.get("each") or DEFAULT_EACH:
+            last = self._group(each, service, wave, title, after=last)
+        return last
+
+    def _group(
+        self, document: Mapping[str, Any], service: str, wave: int, title: str, *, after: Sequence[str]
+    ) -> list[str]:
+        key = f"{wave}.{service}.{_name(document)}"
+        workloads = self.members[service].workloads
+        if document["kind"] not in PER_WORKLOAD:
+            return [self._add(key, document, after=after, service=service, wave=wave, title=title)]
+        return [
+            self._add(
+                f"{key}.{workload['name']}" if len(workloads) > 1 else key,
+                document,
+                after=after,
+                service=service,
+                wave=wave,
+                title=title,
+                workload=workload,
+            )
+            for workload in workloads
+        ]
+
+    def _after(self, last: Sequence[str]) -> None:
+        documents = list(self.spec.get("after") or [])
+        if not any(each["kind"] == "verify_digests" for each in documents):
+            # What truly runs is always read back; notices come after it.
+            notices = [each for each in documents if each["kind"] == "notice"]
+            others = [each for each in documents if each["kind"] != "notice"]
+            documents = [*others, {"kind": "verify_digests"}, *notices]
+        for each in documents:
+            service = str(each.get("service") or "") if each["kind"] == "health" else ""
+            last = [self._add(f"after.{_name(each)}", each, after=last, service=service)]
+
+    def _add(
+        self,
+        key: str,
+        document: Mapping[str, Any],
+        *,
+        after: Iterable[str],
+        service: str = "",
+        wave: int = 0,
+        title: str = "",
+        workload: Json | None = None,
+    ) -> str:
+        params = {name: value for name, value in document.items() if name not in OWN_KEYS}
+        params |= {"title": document["title"]} if document.get("title") else {}
+        params |= {"workload": workload} if workload else {}
+        node = Node(
+            key=self._unique(key),
+            kind=document["kind"],
+            position=len(self.nodes),
+            service=service,
+            wave=wave,
+            wave_title=title,
+            params=params | {"section": key.split(".", maxsplit=1)[0] if not wave else "wave"},
+            timeout_seconds=int(document.get("timeoutSeconds") or TIMEOUTS[document["kind"]]),
+            depends_on=tuple(dict.fromkeys(after)),
+        )
+        self.nodes.append(node)
+        return node.key
+
+    def _unique(self, key: str) -> str:
+        taken = {node.key for node in self.nodes}
+        candidates = (key, *(f"{key}.{number}" for number in range(2, len(taken) + 3)))
+        return next(each for each in candidates if each not in taken)
+
+
+def _name(document: Mapping[str, Any]) -> str:
+    return str(document.get("id") or document["kind"])
+
+
+def _require_sound(spec: Mapping[str, Any], members: Sequence[Member]) -> None:
+    wrong: list[Missing] = []
+    for section, allowed in (("before", BEFORE), ("each", EACH), ("after", AFTER)):
+        for index, each in enumerate(spec.get(section) or []):
+            if each.get("kind") not in allowed:
+                text = _("“{kind}” is no step that can stand here.").format(kind=each.get("kind"))
+                wrong.append(field_error(f"plan.{section}[{index}].kind", text))
+    placed = [name for wave in spec.get("waves") or [] for name in wave.get("services") or []]
+    for member in members:
+        if placed.count(member.name) != 1:
+            text = _("The plan has no place, or more than one, for {service}.").format(service=member.name)
+            wrong.append(field_error("plan.waves", text))
+    if wrong:
+        raise Invalid(_("The plan does not fit this release."), missing=wrong)

@@ -1,0 +1,231 @@
+"""Starting a rollout and giving it orders: the only ways in, whatever the door."""
+
+from collections.abc import Sequence
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
+
+from portal import access, clock
+from portal.actors import Actor
+from portal.audit.record import record
+from portal.errors import Conflict, Invalid, NotFound, field_error
+from portal.jobs import enqueue
+from portal.live.publish import publish, touch
+from releases import start
+from releases.catalog.models import Service
+from releases.models import Release
+from releases.operations.locking import act, require_scope
+from releases.rollouts import release_side
+from releases.rollouts.graph import Member, Node, build_graph
+from releases.rollouts.models import Order, Pin, Rollout, Step
+from releases.rollouts.orders import POSSIBLE
+from releases.rollouts.states import ACTIVE, OrderKind, RolloutState
+from releases.states import ReleaseState
+
+ADVANCE = "releases.rollouts.jobs.advance"
+# Who may give which order: stopping is wide by policy, everything else is not.
+RIGHTS = {
+    OrderKind.PAUSE: "stop",
+    OrderKind.STOP: "stop",
+    OrderKind.RESUME: "operate",
+    OrderKind.RETRY: "operate",
+    OrderKind.SKIP: "operate",
+    OrderKind.ROLLBACK: "operate",
+}
+NEEDS_STEP = frozenset({OrderKind.RETRY, OrderKind.SKIP})
+OPEN = [*sorted(ACTIVE), RolloutState.PAUSED, RolloutState.FAILED]
+
+
+def start_rollout(number: int, *, actor: Actor) -> Rollout:
+    """Create the rollout of a release with its whole graph of steps, and nudge the engine.
+
+    Raises:
+        NotFound, NotAllowed, Conflict: what `releases.start.require_startable` finds, all of it together.
+        Invalid: the plan does not fit the release.
+    """
+    with act(number, actor=actor, refused="release.start_refused") as release:
+        start.require_startable(release, actor=actor, queued_behind=_queued_behind(release))
+        rollout = _create(release, actor=actor)
+        release_side.follow(release, ReleaseState.ROLLING_OUT, actor=actor)
+        touch(f"board.{release.environment.name}")
+        enqueue(ADVANCE, rollout.pk)
+    return rollout
+
+
+def give_order(
+    rollout_id: int, kind: str, *, actor: Actor, reason: str = "", step_id: int | None = None
+) -> Order:
+    """Write down what a person asks; the engine honours it and reports.
+
+    Raises:
+        NotFound: no such rollout or step, or the person may not see it.
+        NotAllowed: the person has not the right this kind of order needs.
+        Invalid: a skip without its reason.
+        Conflict: the rollout stands where this is not possible.
+    """
+    with transaction.atomic():
+        rollout = _locked(rollout_id)
+        require_order(actor, kind, rollout)
+        step = _step(rollout, step_id) if kind in NEEDS_STEP else None
+        _require_possible(rollout, kind, reason=reason)
+        order = Order.objects.create(
+            rollout=rollout,
+            kind=kind,
+            step=step,
+            by=actor.user,
+            door=actor.door,
+            reason=reason,
+            asked_at=clock.now(),
+        )
+        data = {"order": order.pk, "kind": kind, "step": step_id}
+        subject = ("order", str(order.pk))
+        record(
+            "order.asked", actor=actor, subject=subject, after=data, reason=reason, release=rollout.release_id
+        )
+        publish(rollout.topic, "rollout.order_asked", {**data, "by": actor.name, "reason": reason})
+        enqueue(ADVANCE, rollout.pk)
+    return order
+
+
+def require_order(actor: Actor, kind: str, rollout: Rollout) -> None:
+    """Raise unless the person may give an order of this kind."""
+    if kind not in RIGHTS:
+        raise NotFound
+    require_scope(actor, "operate")
+    access.require(actor, RIGHTS[OrderKind(kind)], rollout)
+
+
+def lift_pin(pin_id: int, *, actor: Actor, reason: str) -> Pin:
+    """Let automation roll a service forward again."""
+    if not reason.strip():
+        raise Invalid(missing=[field_error("reason", _("Say why."))])
+    with transaction.atomic():
+        pin = (
+            Pin.objects.select_for_update().select_related("environment", "service").filter(pk=pin_id).first()
+        )
+        if pin is None:
+            raise NotFound
+        access.require(actor, "operate", pin.environment)
+        if pin.lifted_at is not None:
+            raise Conflict(_("It was lifted already."))
+        pin.lifted_at, pin.lifted_by, pin.lift_reason = clock.now(), actor.user, reason
+        pin.save(update_fields=["lifted_at", "lifted_by", "lift_reason"])
+        subject = ("pin", f"{pin.service.name}@{pin.environment.name}")
+        record("pin.lifted", actor=actor, subject=subject, reason=reason, service=pin.service.name)
+        touch(f"board.{pin.environment.name}")
+    return pin
+
+
+def lift_pins_of(release: Release, *, actor: Actor, reason: str) -> None:
+    """A person's release lifts the pins of its services, and the record says so."""
+    services = release.items.values("service")
+    for pin in Pin.objects.filter(environment=release.environment, service__in=services, lifted_at=None):
+        lift_pin(pin.pk, actor=actor, reason=reason)
+
+
+def members_of(release: Release) -> list[Member]:
+    """Return the services of a release as the graph needs them."""
+    items = release.items.select_related("service").order_by("position", "id")
+    return [Member(name=item.service.name, spec=item.service.spec) for item in items]
+
+
+def graph_of(release: Release) -> list[Node]:
+    """Return the steps that a rollout of this release has.
+
+    Raises:
+        Invalid: there is no plan, or it does not fit.
+    """
+    if release.plan is None:
+        raise Invalid(missing=[field_error("plan", _("There is no plan for this environment."))])
+    return build_graph(release.plan.spec, members_of(release))
+
+
+def _create(release: Release, *, actor: Actor) -> Rollout:
+    nodes = graph_of(release)
+    minutes = (release.plan.spec if release.plan else {}).get("expectedMinutes") or 30
+    now = clock.now()
+    try:
+        with transaction.atomic():
+            rollout = Rollout.objects.create(
+                release=release,
+                environment=release.environment,
+                started_by=actor.user,
+                content_digest=release.content_digest,
+                expected_seconds=int(minutes) * 60,
+                queued_at=now,
+                wake_at=now,
+            )
+    except IntegrityError as error:
+        raise Conflict(_("A rollout of this release is not over yet.")) from error
+    write_steps(rollout, nodes)
+    lifted = _("Release #{number} rolls out.").format(number=release.number)
+    if actor.user is not None:
+        lift_pins_of(release, actor=Actor.portal(f"release {release.number}"), reason=lifted)
+    subject = ("rollout", str(rollout.pk))
+    digest = release.content_digest
+    record("rollout.queued", actor=actor, subject=subject, release=release.number, content_digest=digest)
+    publish(
+        rollout.topic, "rollout.queued", {"release": release.number, "by": actor.name, "steps": len(nodes)}
+    )
+    return rollout
+
+
+def write_steps(rollout: Rollout, nodes: Sequence[Node]) -> None:
+    """Write the graph's rows."""
+    names = {node.service for node in nodes if node.service}
+    services = {each.name: each for each in Service.objects.filter(name__in=names)}
+    steps = Step.objects.bulk_create(step_of(node, rollout, services) for node in nodes)
+    keys = {step.key: step.pk for step in steps}
+    through = Step.depends_on.through
+    through.objects.bulk_create(
+        through(from_step_id=keys[node.key], to_step_id=keys[earlier])
+        for node in nodes
+        for earlier in node.depends_on
+    )
+
+
+def step_of(node: Node, rollout: Rollout | None, services: dict[str, Service]) -> Step:
+    """Return the row of a node, not yet saved."""
+    return Step(
+        rollout=rollout,
+        key=node.key,
+        kind=node.kind,
+        service=services.get(node.service),
+        wave=node.wave,
+        wave_title=node.wave_title,
+        position=node.position,
+        params=node.params,
+        timeout_seconds=node.timeout_seconds,
+    )
+
+
+def _queued_behind(release: Release) -> str:
+    services = release.items.values("service")
+    others = Rollout.objects.filter(
+        environment=release.environment, state__in=[*ACTIVE, RolloutState.PAUSED], steps__service__in=services
+    )
+    other = others.exclude(release=release).order_by("pk").first()
+    return _("rollout {number}").format(number=other.pk) if other else ""
+
+
+def _locked(rollout_id: int) -> Rollout:
+    release = Release.objects.select_for_update().filter(rollouts=rollout_id).first()
+    if release is None:
+        raise NotFound
+    rollouts = Rollout.objects.select_for_update(of=("self",)).select_related("release", "environment")
+    return rollouts.get(pk=rollout_id)
+
+
+def _step(rollout: Rollout, step_id: int | None) -> Step:
+    step = rollout.steps.filter(pk=step_id or 0).first()
+    if step is None:
+        raise NotFound
+    return step
+
+
+def _require_possible(rollout: Rollout, kind: str, *, reason: str) -> None:
+    if kind == OrderKind.SKIP and not reason.strip():
+        raise Invalid(missing=[field_error("reason", _("Say why this step is skipped."))])
+    if rollout.state not in POSSIBLE[kind]:
+        text = _("The rollout is {state}; this is not possible from there.")
+        raise Conflict(text.format(state=rollout.get_state_display()))

@@ -1,0 +1,221 @@
+"""What a look at a step came to, written down: the step's state, its siblings', the rollout's."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from portal import clock
+from portal.actors import Actor
+from portal.audit.record import record
+from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes.errors import CONFLICT, SERVER_ERROR, UNAVAILABLE, UNREACHABLE
+from releases.rollouts import release_side, settling
+from releases.rollouts.events import move_rollout, move_step, tell_step
+from releases.rollouts.leases import Lease, writing
+from releases.rollouts.models import Rollout, Step
+from releases.rollouts.states import MOVING, Direction, RolloutState, StepState
+from releases.rollouts.steps.kind import Json, Outcome, Verdict, failed, hold, wait
+from releases.states import ReleaseState
+
+# A cluster out of reach is tried for this long at least, without a person (interface.md, "Settled").
+LOST_SECONDS = 120
+LONGEST_BACKOFF_SECONDS = 10.0
+MOST_CONFLICTS = 10
+MOST_SERVER_ERRORS = 4
+AWAY = frozenset({UNREACHABLE, UNAVAILABLE})
+# Kept from look to look, not shown: a change in them is no news.
+INNER_KEYS = frozenset({"sights", "baseline", "done_since", "tries", "lost_since"})
+
+
+def of_temporary(step: Step, error: TemporaryError, *, acting: bool, now: datetime) -> Outcome:
+    """Back off, within the step's deadline; refuse in the end what would only be repeated."""
+    words = str(error.detail)
+    tries = step.tries + 1
+    if error.code == CONFLICT and tries >= MOST_CONFLICTS:
+        return failed("conflict", words)
+    if error.code == SERVER_ERROR and acting and tries >= MOST_SERVER_ERRORS:
+        return failed("server_error", words)
+    first = step.observed.get("lost_since") or now.isoformat()
+    limit = max(step.deadline_at or now, datetime.fromisoformat(first) + timedelta(seconds=LOST_SECONDS))
+    if (error.code in AWAY or (error.code == SERVER_ERROR and not acting)) and now >= limit:
+        return hold("cluster_lost", message=words, since=first)
+    seconds = error.retry_in
+    if error.code != CONFLICT:
+        seconds = max(
+            seconds if error.code not in AWAY else 0.0, min(0.5 * 2**tries, LONGEST_BACKOFF_SECONDS)
+        )
+    lost = {"lost_since": first} if error.code in {*AWAY, SERVER_ERROR} else {}
+    return wait(error.code, seconds=seconds, args={"message": words}, tries=tries, **lost)
+
+
+def of_refusal(error: PermanentError) -> Outcome:
+    """A refusal ends the step at once, in the refuser's own words."""
+    return failed(error.code, str(error.detail))
+
+
+def write(lease: Lease, seen: Step, outcome: Outcome, *, actor: Actor) -> bool:
+    """Write an outcome; True when something may have become possible by it."""
+    with writing(lease) as rollout:
+        step = (
+            Step.objects.select_for_update(of=("self",)).select_related("service", "rollout").get(pk=seen.pk)
+        )
+        if step.state != StepState.RUNNING:
+            return False
+        now = clock.now()
+        if outcome.verdict == Verdict.WAIT and _overdue(step, outcome, now):
+            outcome = _of_deadline(step, outcome)
+        if outcome.verdict_found is not None:
+            rollout.verdict = outcome.verdict_found
+            rollout.save(update_fields=["verdict"])
+        if outcome.verdict == Verdict.WAIT:
+            _wait(step, outcome, now)
+            return False
+        if outcome.verdict == Verdict.HOLD:
+            return _hold(rollout, step, outcome.hold or {}, now, actor=actor)
+        if outcome.verdict == Verdict.DONE:
+            _finish(rollout, step, outcome, now, actor=actor)
+        else:
+            _trouble(rollout, step, outcome, now, actor=actor)
+        return True
+
+
+def hold_rollout(lease: Lease, step: Step, reason: Json, *, actor: Actor) -> bool:
+    """Pause before a step begins; True, as the walk should look at the rollout again."""
+    with writing(lease, halts=True) as rollout:
+        if rollout.state in MOVING:
+            pause_rollout(rollout, step, reason, actor=actor)
+    return True
+
+
+def record_act(step: Step, acted: Json, *, actor: Actor) -> None:
+    """Put the act itself into the record: what was sent, what the cluster answered."""
+    after = {"images": acted.get("images"), "generation": acted.get("generation"), "key": step.key}
+    record(
+        "step.acted",
+        actor=actor,
+        subject=("step", str(step.pk)),
+        before={"changes": (step.intent or {}).get("changes", [])},
+        after=after,
+        release=step.rollout.release_id,
+        service=step.service.name if step.service else "",
+    )
+
+
+def _overdue(step: Step, outcome: Outcome, now: datetime) -> bool:
+    lost = "lost_since" in outcome.observed
+    return step.deadline_at is not None and now >= step.deadline_at and not lost
+
+
+def _of_deadline(step: Step, outcome: Outcome) -> Outcome:
+    seen = outcome.observed
+    trouble = seen.get("trouble") or {}
+    if trouble:
+        return failed(**trouble, args={"seconds": step.timeout_seconds})
+    code = str(seen.get("code", ""))
+    args = {**(seen.get("args") or {}), "seconds": step.timeout_seconds}
+    message = str(args.get("message", ""))
+    if seen.get("unmeasured"):
+        failure = {"code": code, "message": message, "args": args}
+        return Outcome(verdict=Verdict.ERRORED, observed=seen, failure=failure)
+    known = (
+        code
+        if code in {"pods_not_running", "unhealthy", "digests_differ", "too_many_requests"}
+        else "timeout"
+    )
+    counts = {key: seen[key] for key in ("ready", "wanted") if key in seen}
+    return failed(known, message, args={**args, **counts, "waited_for": code})
+
+
+def _wait(step: Step, outcome: Outcome, now: datetime) -> None:
+    news = _visible(step.observed) != _visible(outcome.observed)
+    step.observed = outcome.observed
+    step.tries = int(outcome.observed.get("tries") or 0)
+    step.wake_at = now + timedelta(seconds=outcome.wake_seconds)
+    step.save(update_fields=["observed", "tries", "wake_at"])
+    if news:
+        tell_step(step, "observed", observed=_visible(outcome.observed))
+
+
+def _finish(rollout: Rollout, step: Step, outcome: Outcome, now: datetime, *, actor: Actor) -> None:
+    step.observed, step.ended_at, step.wake_at, step.tries = outcome.observed, now, None, 0
+    fields = ["observed", "ended_at", "wake_at", "tries"]
+    if outcome.before is not None:
+        step.before = outcome.before
+        fields.append("before")
+    data = {"observed": _visible(outcome.observed)}
+    move_step(step, StepState.SUCCEEDED, actor=actor, fields=fields, data=data)
+    if step.undo_of is not None and step.undo_of.state != StepState.UNDONE:
+        move_step(step.undo_of, StepState.UNDONE, actor=actor)
+    if rollout.state in MOVING:
+        settling.make_ready(rollout, actor=actor)
+
+
+def _trouble(rollout: Rollout, step: Step, outcome: Outcome, now: datetime, *, actor: Actor) -> None:
+    step.failure, step.ended_at, step.wake_at = outcome.failure, now, None
+    step.observed = {**step.observed, **outcome.observed}
+    state = {
+        Verdict.FAILED: StepState.FAILED,
+        Verdict.ERRORED: StepState.ERRORED,
+        Verdict.INCONCLUSIVE: StepState.INCONCLUSIVE,
+    }[outcome.verdict]
+    fields = ["failure", "observed", "ended_at", "wake_at"]
+    told = {key: value for key, value in (outcome.failure or {}).items() if key not in {"log", "events"}}
+    move_step(step, state, actor=actor, fields=fields, data={"failure": told})
+    if state != StepState.FAILED:
+        pause_rollout(rollout, step, {"reason": str(state), "args": {"step": step.key}}, actor=actor)
+        return
+    end_siblings(rollout, step, actor=actor)
+    if step.direction == Direction.BACK:
+        settling.fail_back(rollout, actor=actor)
+        return
+    code = str((outcome.failure or {}).get("code", ""))
+    release_side.follow(rollout.release, ReleaseState.FAILED, actor=actor, reason=code)
+    move_rollout(rollout, RolloutState.FAILED, actor=actor, data={"step": step.pk, "failure": told})
+
+
+def end_siblings(rollout: Rollout, step: Step | None, *, actor: Actor) -> None:
+    """Nothing new starts and what runs ends its looking; the cluster's own work goes on as it will."""
+    others = rollout.steps.select_related("service", "rollout").filter(
+        state__in=[StepState.READY, StepState.RUNNING]
+    )
+    for each in others.exclude(pk=step.pk if step else 0).order_by("position"):
+        each.ended_at, each.wake_at = clock.now(), None
+        move_step(each, StepState.CANCELLED, actor=actor, fields=["ended_at", "wake_at"])
+
+
+def _hold(rollout: Rollout, step: Step, reason: Json, now: datetime, *, actor: Actor) -> bool:
+    step.wake_at = now + timedelta(seconds=LONGEST_BACKOFF_SECONDS)
+    step.tries = 1
+    step.save(update_fields=["wake_at", "tries"])
+    if rollout.state not in MOVING:
+        return False
+    pause_rollout(rollout, step, reason, actor=actor)
+    return True
+
+
+def pause_rollout(rollout: Rollout, step: Step | None, reason: Json, *, actor: Actor) -> None:
+    """Hold a moving rollout for a person; `reason` is {"reason", "args"}."""
+    if rollout.state not in MOVING:
+        return
+    pause: dict[str, Any] = {
+        "reason": reason["reason"],
+        "args": reason.get("args") or {},
+        "by": actor.name,
+        "lift": ["operate"],
+        "step": step.pk if step else None,
+        "at": clock.now().isoformat(),
+    }
+    rollout.pause = pause
+    if rollout.state != RolloutState.ROLLING_BACK:
+        release_side.follow(rollout.release, ReleaseState.PAUSED, actor=actor, reason=pause["reason"])
+    move_rollout(
+        rollout,
+        RolloutState.PAUSED,
+        actor=actor,
+        reason=pause["reason"],
+        fields=["pause"],
+        data={"pause": pause},
+    )
+
+
+def _visible(observed: Json) -> Json:
+    return {key: value for key, value in observed.items() if key not in INNER_KEYS}

@@ -1,0 +1,24 @@
+"""What the engine asks of the release and what it tells it, in one place."""
+
+from portal.actors import Actor
+from portal.errors import Missing
+from portal.transitions import can_move
+from releases import operations, start
+from releases.models import Release
+
+
+def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> None:
+    """Let the locked release follow its rollout; where its life does not lead there, it stays."""
+    if release.state == state or not can_move(release, state):
+        return
+    release.state = operations.follow(release, state, actor=actor, reason=reason).state
+
+
+def succeeded(release: Release, *, actor: Actor) -> None:
+    """Hand a verified release over to what comes next: sign-off, owed review or announcement."""
+    release.state = operations.finish_verification(release, actor=actor).state
+
+
+def missing_for(release: Release) -> list[Missing]:
+    """Return what stands against going on now: approvals that no longer count, content that changed."""
+    return [{key: str(value) for key, value in each.items()} for each in start.still_approved(release)]

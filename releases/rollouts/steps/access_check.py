@@ -1,0 +1,40 @@
+"""Preflight: does the portal's account have every right it will need in the namespace (protocols.md, A7)?"""
+
+from portal.integrations.kubernetes.client import Right
+from portal.integrations.kubernetes.workloads import PLURALS
+from releases.rollouts.steps.kind import Outcome, StepKind, Work, done, failed
+
+READS = (
+    Right(verb="list", resource="pods"),
+    Right(verb="watch", resource="pods"),
+    Right(verb="list", resource="events"),
+    Right(verb="get", resource="pods", subresource="log"),
+    Right(verb="list", resource="replicasets", group="apps"),
+)
+
+
+class AccessCheck(StepKind):
+    """Asks the cluster once per right."""
+
+    name = "access_check"
+
+    def observe(self, work: Work) -> Outcome:
+        """Name the rights that are missing."""
+        namespace = work.environment.namespace
+        missing = [str(right) for right in _rights(work) if not work.cluster.may(right, namespace=namespace)]
+        if missing:
+            return failed("rights_missing", ", ".join(missing), args={"rights": ", ".join(missing)})
+        return done("rights_held")
+
+
+def _rights(work: Work) -> list[Right]:
+    documents = [each for item in work.items for each in item.service.spec.get("workloads") or []]
+    plurals = sorted(
+        {PLURALS.get(each.get("kind", ""), "deployments") for each in documents} or {"deployments"}
+    )
+    writes = [
+        Right(verb=verb, resource=plural, group="apps")
+        for plural in plurals
+        for verb in ("get", "list", "watch", "patch")
+    ]
+    return [*writes, *READS]

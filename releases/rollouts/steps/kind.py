@@ -1,0 +1,170 @@
+"""What every kind of step can do: say what it will change, act once, and look at what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from portal.integrations.kubernetes.client import Cluster, connect
+from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Reference
+from releases.catalog.models import Environment
+from releases.models import Item, Release
+from releases.rollouts.models import Rollout, Step
+
+Json = dict[str, Any]
+
+
+class Verdict(StrEnum):
+    """What a look at a step came to: failed is measured bad, errored could not be measured."""
+
+    WAIT = "wait"
+    DONE = "done"
+    FAILED = "failed"
+    ERRORED = "errored"
+    INCONCLUSIVE = "inconclusive"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a look at a step came to.
+
+    Attributes:
+        observed: {"code", "args"?, "ready"?, "wanted"?, …}: what was seen, worded by `texts`.
+        failure: {"code", "message"?, "pod"?, "container"?, "exit_code"?, "log"?, "events"?, "args"?}.
+        hold: {"reason", "args"}: why the rollout must wait for a person.
+        wake_seconds: when to look again if nothing changes meanwhile.
+        before: what was recorded for the way back.
+        verdict_found: what verification found, kept with the rollout.
+    """
+
+    verdict: Verdict
+    observed: Json = field(default_factory=dict)
+    failure: Json | None = None
+    hold: Json | None = None
+    wake_seconds: float = 1.0
+    before: Json | None = None
+    verdict_found: Json | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A write that is ready to be sent: what it changes, for people, and what `act` needs to send it."""
+
+    changes: list[Json]
+    payload: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The write was made already, by an earlier start of the same step, or needs not be made at all."""
+
+    acted: Json
+    observed: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What a step would change, shown before it does: [{"object", "field", "before", "after"}]."""
+
+    changes: list[Json] = field(default_factory=list)
+    error: Json | None = None
+
+
+@dataclass(kw_only=True)
+class Work:
+    """A step with all it concerns; `rollout` is None while a plan is only previewed."""
+
+    step: Step
+    release: Release
+    environment: Environment
+    items: Sequence[Item]
+    rollout: Rollout | None = None
+    siblings: Sequence[Step] = ()
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster of the environment."""
+        return connect(self.environment.cluster.spec)
+
+    @property
+    def item(self) -> Item | None:
+        """The release's item of this step's service."""
+        return next((item for item in self.items if item.service_id == self.step.service_id), None)
+
+    @property
+    def workload(self) -> Reference:
+        """The workload this step is about."""
+        document = self.step.params["workload"]
+        return Reference(document.get("kind", "Deployment"), self.environment.namespace, document["name"])
+
+    @property
+    def mark(self) -> dict[str, str]:
+        """The annotations by which a second start finds the first one's work."""
+        rollout = self.rollout.pk if self.rollout else 0
+        return {
+            ROLLOUT_ANNOTATION: str(rollout),
+            STEP_ANNOTATION: f"{rollout}.{self.step.key}.{self.step.attempt}",
+        }
+
+    @property
+    def accepted_drifts(self) -> list[Json]:
+        """Foreign changes that a person has let pass."""
+        return [drift for each in self.siblings for drift in each.params.get("accepted_drifts") or []]
+
+    def sibling(self, kind: str, *, direction: str = "") -> Step | None:
+        """Return the step of another kind for the same workload, the newest first."""
+        found = [
+            each
+            for each in self.siblings
+            if each.kind == kind
+            and each.service_id == self.step.service_id
+            and each.params.get("workload") == self.step.params.get("workload")
+            and (not direction or each.direction == direction)
+        ]
+        return found[-1] if found else None
+
+
+class StepKind:
+    """A kind of step. One that changes something outside has `acts` and implements prepare and act."""
+
+    name: ClassVar[str]
+    acts: ClassVar[bool] = False
+
+    def plan(self, work: Work) -> Planned:  # noqa: ARG002  part of the contract
+        """Say what the step would change, by a dry run where it writes."""
+        return Planned()
+
+    def prepare(self, work: Work) -> Change | Found | Outcome:
+        """Read what the write rests on; no write yet."""
+        raise NotImplementedError
+
+    def act(self, work: Work, change: Change) -> Json:
+        """Send the write and return what to remember of it: {"spec", "images", "generation", …}."""
+        raise NotImplementedError
+
+    def observe(self, work: Work) -> Outcome:
+        """Look at what became of it."""
+        raise NotImplementedError
+
+
+def done(code: str = "done", **args: Any) -> Outcome:
+    """The step has reached what it is for."""
+    return Outcome(verdict=Verdict.DONE, observed={"code": code, **args})
+
+
+def wait(code: str, *, seconds: float = 1.0, **args: Any) -> Outcome:
+    """Not yet; look again after `seconds` at the latest."""
+    return Outcome(verdict=Verdict.WAIT, observed={"code": code, **args}, wake_seconds=seconds)
+
+
+def failed(code: str, message: str = "", **more: Any) -> Outcome:
+    """Measured bad; `message` are the outside system's own words."""
+    return Outcome(verdict=Verdict.FAILED, failure={"code": code, "message": message, **more})
+
+
+def hold(reason: str, **args: Any) -> Outcome:
+    """A person must look first."""
+    return Outcome(verdict=Verdict.HOLD, hold={"reason": reason, "args": args})

@@ -1,0 +1,30 @@
+"""The one list of step kinds."""
+
+from releases.rollouts.steps.access_check import AccessCheck
+from releases.rollouts.steps.health import Health, HttpCheck
+from releases.rollouts.steps.image_exists import ImageExists
+from releases.rollouts.steps.kind import StepKind
+from releases.rollouts.steps.notice import Notice
+from releases.rollouts.steps.pods_running import PodsRunning
+from releases.rollouts.steps.record_running import RecordRunning
+from releases.rollouts.steps.restore_image import RestoreImage
+from releases.rollouts.steps.set_image import SetImage
+from releases.rollouts.steps.verify_digests import VerifyDigests
+from releases.rollouts.steps.wait_rollout import WaitRollout
+
+KINDS: dict[str, StepKind] = {
+    kind.name: kind
+    for kind in (
+        AccessCheck(),
+        PodsRunning(),
+        ImageExists(),
+        RecordRunning(),
+        SetImage(),
+        WaitRollout(),
+        Health(),
+        HttpCheck(),
+        VerifyDigests(),
+        Notice(),
+        RestoreImage(),
+    )
+}

@@ -1,0 +1,76 @@
+"""Before anything changes: record what runs, so that there is a way back to exactly that."""
+
+from portal.errors import PermanentError
+from portal.integrations.kubernetes.client import Cluster
+from portal.integrations.kubernetes.trouble import restart_counts
+from portal.integrations.kubernetes.workloads import Workload
+from releases.rollouts.images import digest_of
+from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work
+
+
+class RecordRunning(StepKind):
+    """Reads the workload, its pods' digests and the autoscaler that owns its replica count."""
+
+    name = "record_running"
+
+    def observe(self, work: Work) -> Outcome:
+        """Keep what runs with the step."""
+        workload = work.cluster.workload(work.workload)
+        before = recorded(work.cluster, workload)
+        observed = {
+            "code": "recorded",
+            "images": before["images"],
+            "wanted": workload.replicas,
+            "revision": workload.revision,
+        }
+        return Outcome(verdict=Verdict.DONE, observed=observed, before=before)
+
+
+def recorded(cluster: Cluster, workload: Workload) -> Json:
+    """Return all that the way back and the search for foreign changes need."""
+    namespace = workload.reference.namespace
+    pods = cluster.find("pods", namespace, labels=workload.selector).items
+    return {
+        "uid": workload.uid,
+        "generation": workload.generation,
+        "revision": workload.revision,
+        "replicas": workload.replicas,
+        "selector": workload.selector,
+        "images": workload.images,
+        "spec": workload.spec,
+        "digests": running_digests(pods),
+        "restarts": restart_counts(pods),
+        "autoscaler": autoscaler(cluster, workload),
+        "argo": workload.argo_application,
+    }
+
+
+def running_digests(pods: list[Json]) -> dict[str, list[str]]:
+    """Return the digests that nodes report, by container, pods that end left out."""
+    found: dict[str, set[str]] = {}
+    for pod in pods:
+        if pod["metadata"].get("deletionTimestamp"):
+            continue
+        for status in (pod.get("status") or {}).get("containerStatuses") or []:
+            digest = digest_of(status.get("imageID") or "")
+            if digest:
+                found.setdefault(status["name"], set()).add(digest)
+    return {name: sorted(digests) for name, digests in found.items()}
+
+
+def autoscaler(cluster: Cluster, workload: Workload) -> Json | None:
+    """Return the autoscaler that owns the workload's replica count, if any that we may read."""
+    try:
+        found = cluster.find("horizontalpodautoscalers", workload.reference.namespace).items
+    except PermanentError:
+        return None
+    for each in found:
+        target = (each.get("spec") or {}).get("scaleTargetRef") or {}
+        if (target.get("kind"), target.get("name")) == (workload.reference.kind, workload.reference.name):
+            spec = each["spec"]
+            return {
+                "name": each["metadata"]["name"],
+                "min": spec.get("minReplicas"),
+                "max": spec.get("maxReplicas"),
+            }
+    return None

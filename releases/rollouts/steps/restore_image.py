@@ -1,0 +1,73 @@
+"""The way back: the recorded pod template as a whole, only over what this rollout wrote."""
+
+from portal.errors import PermanentError
+from portal.integrations.kubernetes.errors import MISSING
+from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
+from releases.rollouts.drift import deleted, find_drift
+from releases.rollouts.steps.kind import Change, Found, Json, Outcome, StepKind, Work, done, failed, hold
+from releases.rollouts.steps.set_image import image_changes, remembered
+
+
+class RestoreImage(StepKind):
+    """Undoes a set_image step from what was recorded before it."""
+
+    name = "restore_image"
+    acts = True
+
+    def prepare(self, work: Work) -> Change | Found | Outcome:
+        """Compare what is there with what was recorded and with what this rollout wrote."""
+        record = work.sibling("record_running")
+        if record is None or not record.before:
+            return failed("nothing_recorded")
+        try:
+            seen = work.cluster.workload(work.workload)
+        except PermanentError as error:
+            if error.code != MISSING:
+                raise
+            return hold("drift", **deleted(str(work.workload)).args)
+        before = record.before
+        template, images = before["spec"]["template"], before["images"]
+        if seen.template == template:
+            return Found(
+                acted=remembered(seen, images), observed={"code": "image_restored", "images": images}
+            )
+        if seen.argo_application:
+            return failed("argo_managed", seen.argo_application)
+        held = self._foreign(work, seen, before)
+        if held is not None:
+            return held
+        changes = image_changes(seen, {name: image for name, image in images.items() if name in seen.images})
+        return Change(changes=changes, payload=(seen, template, images))
+
+    def act(self, work: Work, change: Change) -> Json:
+        """Send one patch."""
+        seen, template, images = change.payload
+        written = work.cluster.restore_template(seen, template, annotations=work.mark)
+        return remembered(written, images)
+
+    def observe(self, work: Work) -> Outcome:
+        """The server's answer said it: done."""
+        return done("image_restored", images=(work.step.acted or {}).get("images", {}))
+
+    def _foreign(self, work: Work, seen: Workload, before: Json) -> Outcome | None:
+        if seen.annotations.get(STEP_ANNOTATION) == work.mark[STEP_ANNOTATION]:
+            return None
+        forward = work.sibling("set_image", direction="forward")
+        acted = (forward.acted if forward else None) or {}
+        # Where the act was never recorded, the mark on the object tells whether it is ours.
+        own = (
+            forward is not None and seen.annotations.get(ROLLOUT_ANNOTATION) == work.mark[ROLLOUT_ANNOTATION]
+        )
+        if not acted and own:
+            return None
+        spec = acted.get("spec") or before["spec"]
+        drift = find_drift(
+            seen,
+            spec,
+            uid=before["uid"],
+            scaled_by_others=before.get("autoscaler") is not None,
+            accepted=work.accepted_drifts,
+        )
+        if drift is None or not drift.field.startswith(("spec.template", "metadata")):
+            return None  # a changed replica count is not ours to undo
+        return hold("drift", **drift.args)

@@ -1,0 +1,232 @@
+"""Waits until the workload runs what was set: kubectl's rules, failing early by what the pods say."""
+
+from datetime import datetime, timedelta
+
+from portal import clock
+from portal.integrations.kubernetes import diagnosis
+from portal.integrations.kubernetes.rollout_status import Progress, condition, judge
+from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble, restart_counts
+from portal.integrations.kubernetes.workloads import Workload
+from releases.rollouts.drift import deleted, find_drift
+from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work, done, failed, hold, wait
+from releases.rollouts.steps.set_image import expected_spec, read_or_none
+
+POLL_SECONDS = 2.0
+# Events are read only where pods have been waiting for a while: most looks need none.
+EVENTS_AFTER_SECONDS = 3.0
+
+
+class WaitRollout(StepKind):
+    """Looks at one workload until its rollout is done, troubled beyond hope, or changed by someone else."""
+
+    name = "wait_rollout"
+
+    def observe(self, work: Work) -> Outcome:
+        """Judge the workload, then its pods where it is not done."""
+        seen = read_or_none(work.cluster, work)
+        if seen is None:
+            return hold("drift", **deleted(str(work.workload)).args)
+        held = _foreign(work, seen)
+        if held is not None:
+            return held
+        written = work.sibling("set_image" if work.step.direction == "forward" else "restore_image")
+        acted = (written.acted if written else None) or {}
+        progress = judge(seen, images=acted.get("images"))
+        if _stale_deadline(progress, seen, acted):
+            progress = Progress(
+                done=False,
+                ready=progress.ready,
+                updated=progress.updated,
+                wanted=progress.wanted,
+                waits_for="updated",
+            )
+        if progress.failure == "deadline_exceeded" and not progress.done:
+            return self._with_evidence(work, seen, progress, final=True)
+        if progress.failure:
+            return failed(progress.failure, progress.message)
+        if progress.done:
+            return self._settled(work, seen, progress)
+        return self._with_evidence(work, seen, progress, final=False)
+
+    def _settled(self, work: Work, seen: Workload, progress: Progress) -> Outcome:
+        settle = int(work.step.params.get("settleSeconds") or 0)
+        counts = {"ready": progress.ready, "wanted": progress.wanted}
+        if settle <= 0:
+            return done("rolled_out", **counts)
+        now = clock.now()
+        since = datetime.fromisoformat(work.step.observed.get("done_since") or now.isoformat())
+        pods = new_pods(work, seen)
+        troubles = find_trouble(
+            pods=pods, owner=None, sights=Sights(), now=now, baseline=_baseline(work, pods)
+        )
+        if troubles:
+            return _failure(work, troubles[0], [])
+        left = settle - (now - since).total_seconds()
+        if left <= 0:
+            return done("rolled_out", **counts)
+        seconds = min(left, POLL_SECONDS)
+        return wait(
+            "settling", seconds=seconds, done_since=since.isoformat(), args={"seconds": settle}, **counts
+        )
+
+    def _with_evidence(self, work: Work, seen: Workload, progress: Progress, *, final: bool) -> Outcome:
+        now = clock.now()
+        owner = new_replica_set(work, seen) if seen.reference.kind == "Deployment" else seen.raw
+        pods = pods_of(work, seen, owner)
+        events = _events(work, pods, now)
+        sights = Sights(dict(work.step.observed.get("sights") or {}))
+        baseline = _baseline(work, pods)
+        troubles = find_trouble(
+            pods=pods, owner=owner or seen.raw, events=events, sights=sights, now=now, baseline=baseline
+        )
+        worst = troubles[0] if troubles else None
+        if worst is not None and worst.final and not _still_patient(work, worst, now):
+            return _failure(work, worst, _read_events(work))
+        if final:
+            deadline = worst or Trouble(code="ProgressDeadlineExceeded", message=progress.message)
+            return _failure(work, deadline, _read_events(work))
+        observed = {
+            "code": f"waits_{progress.waits_for}",
+            "ready": progress.ready,
+            "wanted": progress.wanted,
+            "updated": progress.updated,
+            "sights": sights.seen,
+            "baseline": baseline,
+        }
+        if worst is not None:
+            observed["trouble"] = _told(worst)
+        return Outcome(verdict=Verdict.WAIT, observed=observed, wake_seconds=_patience(worst))
+
+
+def new_replica_set(work: Work, seen: Workload) -> Json | None:
+    """Return the ReplicaSet that carries the present template, once the controller has made it."""
+    found = work.cluster.find("replicasets", seen.reference.namespace, labels=seen.selector).items
+    own = [each for each in found if _owned(each, seen.uid)]
+    same = [each for each in own if _without_hash(each["spec"]["template"]) == _without_hash(seen.template)]
+    return min(same, key=lambda each: each["metadata"].get("creationTimestamp") or "", default=None)
+
+
+def pods_of(work: Work, seen: Workload, owner: Json | None) -> list[Json]:
+    """Return the pods of the new ReplicaSet, or of a StatefulSet's new revision; those that end left out."""
+    if owner is None:
+        return []
+    pods = work.cluster.find("pods", seen.reference.namespace, labels=seen.selector).items
+    own = [pod for pod in pods if _owned(pod, owner["metadata"]["uid"]) and not _ends(pod)]
+    if seen.reference.kind != "StatefulSet":
+        return own
+    revision = (seen.raw.get("status") or {}).get("updateRevision")
+    return [
+        pod
+        for pod in own
+        if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision
+    ]
+
+
+def new_pods(work: Work, seen: Workload) -> list[Json]:
+    """Return the pods that carry the present template."""
+    owner = new_replica_set(work, seen) if seen.reference.kind == "Deployment" else seen.raw
+    return pods_of(work, seen, owner)
+
+
+def _foreign(work: Work, seen: Workload) -> Outcome | None:
+    written = work.sibling("set_image" if work.step.direction == "forward" else "restore_image")
+    acted = written.acted if written else None
+    if not acted or "spec" not in acted:
+        return None
+    expected = expected_spec(work)
+    scaled = expected[2] if expected else False
+    drift = find_drift(
+        seen,
+        acted["spec"],
+        uid=acted.get("uid", ""),
+        scaled_by_others=scaled,
+        accepted=work.accepted_drifts,
+    )
+    if drift is None:
+        return None
+    return hold("drift", **drift.args)
+
+
+def _stale_deadline(progress: Progress, seen: Workload, acted: Json) -> bool:
+    if progress.failure != "deadline_exceeded" or not acted.get("stale_deadline"):
+        return False
+    progressing = condition(seen.raw.get("status") or {}, "Progressing")
+    return bool(progressing.get("lastUpdateTime") == acted["stale_deadline"])
+
+
+def _still_patient(work: Work, trouble: Trouble, now: datetime) -> bool:
+    """After a retry the cluster still shows the old trouble until it has tried again itself."""
+    if work.step.attempt == 1 or work.step.started_at is None:
+        return False
+    seconds = int(work.step.params.get("retryPatienceSeconds") or 20)
+    return now - work.step.started_at < timedelta(seconds=seconds) and trouble.code != "InvalidImageName"
+
+
+def _patience(worst: Trouble | None) -> float:
+    if worst is None or worst.after_seconds is None:
+        return POLL_SECONDS
+    return min(max(worst.after_seconds, 0.2), POLL_SECONDS)
+
+
+def _baseline(work: Work, pods: list[Json]) -> dict[str, int]:
+    kept = work.step.observed.get("baseline")
+    if isinstance(kept, dict):
+        return kept
+    record = work.sibling("record_running")
+    before = ((record.before if record else None) or {}).get("restarts") or {}
+    return before if work.step.attempt == 1 else {**before, **restart_counts(pods)}
+
+
+def _events(work: Work, pods: list[Json], now: datetime) -> list[Json]:
+    started = work.step.started_at
+    if started is None or now - started < timedelta(seconds=EVENTS_AFTER_SECONDS) or not pods:
+        return []
+    return _read_events(work)
+
+
+def _read_events(work: Work) -> list[Json]:
+    return work.cluster.find("events", work.environment.namespace).items
+
+
+def _told(trouble: Trouble) -> Json:
+    return {
+        "code": trouble.code,
+        "message": trouble.message,
+        "pod": trouble.pod,
+        "container": trouble.container,
+        "exit_code": trouble.exit_code,
+        "restarts": trouble.restarts,
+    }
+
+
+def _failure(work: Work, trouble: Trouble, events: list[Json]) -> Outcome:
+    names = {trouble.pod} if trouble.pod else {str(work.step.params["workload"]["name"])}
+    told = _told(trouble)
+    message = told.pop("message")
+    return failed(
+        told.pop("code"),
+        message,
+        **told,
+        log=diagnosis.last_lines(work.cluster, work.environment.namespace, trouble),
+        events=diagnosis.newest_events(events, names=names),
+    )
+
+
+def _owned(child: Json, uid: str) -> bool:
+    owners = child["metadata"].get("ownerReferences") or []
+    return any(each.get("uid") == uid and each.get("controller") for each in owners)
+
+
+def _ends(pod: Json) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _without_hash(template: Json) -> Json:
+    metadata = dict(template.get("metadata") or {})
+    labels = {
+        key: value for key, value in (metadata.get("labels") or {}).items() if key != "pod-template-hash"
+    }
+    rest = {
+        key: value for key, value in metadata.items() if key not in {"labels", "creationTimestamp"} and value
+    }
+    return {"metadata": {**rest, "labels": labels}, "spec": template["spec"]}

@@ -1,0 +1,118 @@
+"""What truly runs, read from the nodes through the pods, compared with what was approved or recorded."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from portal.errors import PermanentError
+from portal.integrations.kubernetes.errors import MISSING
+from portal.integrations.kubernetes.workloads import Reference, Workload
+from releases.rollouts.images import accepted_digests, digest_of
+from releases.rollouts.models import Step
+from releases.rollouts.states import Direction, StepState
+from releases.rollouts.steps.kind import Json, Work
+
+
+def read_back(work: Work) -> Json:
+    """Return {"exact", "services": [{"service", "ok", "expected", "found", "reported", "text"}]}.
+
+    A node may report the index's, the platform's or the config's digest: the accepted set was kept at
+    approval. Where a node reports nothing, the pinned reference in the pod stands in, and that is said.
+    """
+    checks = _after_rollback(work) if work.step.direction == Direction.BACK else _approved(work)
+    services = [_compare(work, reference, containers, expected) for reference, containers, expected in checks]
+    return {"exact": all(each["ok"] for each in services), "services": services}
+
+
+Check = tuple[Reference, dict[str, set[str]], str]
+
+
+def _approved(work: Work) -> list[Check]:
+    found: list[Check] = []
+    for step in _steps(work, "set_image", Direction.FORWARD):
+        item = next((each for each in work.items if each.service_id == step.service_id), None)
+        if item is None or step.state == StepState.SKIPPED:
+            continue
+        images = (step.acted or {}).get("images") or {}
+        accepted = accepted_digests(item)
+        found.append((_reference(work, step), dict.fromkeys(images, accepted), item.service.name))
+    return found
+
+
+def _after_rollback(work: Work) -> list[Check]:
+    found: list[Check] = []
+    for step in _steps(work, "restore_image", Direction.BACK):
+        record = next(
+            (
+                each
+                for each in _steps(work, "record_running", Direction.FORWARD)
+                if each.service_id == step.service_id
+                and each.params.get("workload") == step.params.get("workload")
+            ),
+            None,
+        )
+        if record is None or step.state == StepState.SKIPPED:
+            continue
+        digests = record.before.get("digests") or {}
+        images = record.before.get("images") or {}
+        expected = {
+            name: {*digests.get(name, []), *filter(None, [digest_of(image)])}
+            for name, image in images.items()
+        }
+        assert step.service is not None
+        found.append((_reference(work, step), expected, step.service.name))
+    return found
+
+
+def _compare(work: Work, reference: Reference, expected: dict[str, set[str]], service: str) -> Json:
+    try:
+        workload = work.cluster.workload(reference)
+    except PermanentError as error:
+        if error.code != MISSING:
+            raise
+        return _row(service, expected, {}, ok=False, reported=False)
+    found, reported = _running(work, workload)
+    ok = bool(found) and all(
+        found.get(name) and (not wanted or found[name] <= wanted) for name, wanted in expected.items()
+    )
+    if workload.replicas == 0:
+        ok = all(
+            not wanted or digest_of(workload.images.get(name, "")) in wanted
+            for name, wanted in expected.items()
+        )
+    return _row(service, expected, found, ok=ok, reported=reported)
+
+
+def _running(work: Work, workload: Workload) -> tuple[dict[str, set[str]], bool]:
+    pods = work.cluster.find("pods", workload.reference.namespace, labels=workload.selector).items
+    found: dict[str, set[str]] = {}
+    reported = True
+    for pod in pods:
+        if pod["metadata"].get("deletionTimestamp") or (pod.get("status") or {}).get("phase") == "Succeeded":
+            continue
+        asked = {each["name"]: each.get("image", "") for each in pod["spec"]["containers"]}
+        told = {
+            each["name"]: digest_of(each.get("imageID") or "")
+            for each in (pod.get("status") or {}).get("containerStatuses") or []
+        }
+        for name, image in asked.items():
+            reported = reported and bool(told.get(name))
+            found.setdefault(name, set()).add(told.get(name) or digest_of(image) or image)
+    return found, reported
+
+
+def _row(service: str, expected: dict[str, set[str]], found: dict[str, set[str]], **more: Any) -> Json:
+    return {
+        "service": service,
+        "expected": {name: sorted(digests) for name, digests in expected.items()},
+        "found": {name: sorted(digests) for name, digests in found.items()},
+        **more,
+    }
+
+
+def _steps(work: Work, kind: str, direction: str) -> Sequence[Step]:
+    return [each for each in work.siblings if each.kind == kind and each.direction == direction]
+
+
+def _reference(work: Work, step: Step) -> Reference:
+    document = step.params["workload"]
+    return Reference(document.get("kind", "Deployment"), work.environment.namespace, document["name"])
