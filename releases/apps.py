@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from portal import frame
 from portal.audit.actions import register
 
 
@@ -12,7 +13,11 @@ class ReleasesConfig(AppConfig):
     name = "releases"
 
     def ready(self) -> None:
-        """Name the acts this app records."""
+        """Name the acts this app records, count for the header, and join the sweep."""
+        # The models are loaded only now; importing jobs registers its sweep.
+        from releases import inbox, jobs  # noqa: F401, PLC0415
+
+        frame.COUNTERS.append(inbox.counts)
         register(
             {
                 "release.created": _("Release composed"),

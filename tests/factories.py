@@ -1,0 +1,230 @@
+"""A small shop and releases of it, brought to where a test needs them by the real operations."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import yaml
+
+from approvals.models import PolicyVersion
+from approvals.operations import publish_policy
+from portal import clock
+from portal.errors import PermanentError, TemporaryError
+from portal.integrations.registry.client import Resolved
+from portal.people.models import Team, User
+from releases import operations
+from releases.catalog import rights
+from releases.catalog.models import Checklist, Connection, Environment, Plan, Running, Service
+from releases.models import Release
+from tests.people import BY_THE_PORTAL, Cast, acting, make_cast, person
+
+POLICY = Path(__file__).resolve().parents[1] / "deploy" / "examples" / "policy.yaml"
+RESOLVE = "releases.catalog.versions.resolve"
+
+
+def digest_for(service: str, version: str) -> str:
+    """The digest that the fake registry gives a version."""
+    return f"sha256:{hashlib.sha256(f'{service}:{version}'.encode()).hexdigest()}"
+
+
+@dataclass
+class FakeRegistry:
+    """Answers for every version, until a test moves a tag, removes it or cuts the line."""
+
+    moved: dict[tuple[str, str], str] = field(default_factory=dict)
+    gone: set[tuple[str, str]] = field(default_factory=set)
+    is_reachable: bool = True
+
+    def resolve(self, service: Service, version: str) -> Resolved:
+        """What releases.catalog.versions.resolve does."""
+        if not self.is_reachable:
+            raise TemporaryError("The registry does not answer.")
+        if (service.name, version) in self.gone:
+            raise PermanentError("There is no such version.", code="image_not_found")
+        digest = self.moved.get((service.name, version)) or digest_for(service.name, version)
+        return Resolved(
+            digest=digest, accepted=frozenset({digest}), created=None, revision="", version=version
+        )
+
+    def move(self, service: str, version: str) -> str:
+        """Let the tag name another image from now on; returns its digest."""
+        self.moved[service, version] = digest_for(service, f"{version} rebuilt")
+        return self.moved[service, version]
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
+    """The registry of a test."""
+    fake = FakeRegistry()
+    monkeypatch.setattr(RESOLVE, fake.resolve)
+    return fake
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Two teams, three services, one environment with its plan, the policy, and the cast.
+
+    shopping-service (commerce) is an ordinary service; payment-service (commerce) and auth-service
+    (identity) are core.
+    """
+
+    cast: Cast
+    environment: Environment
+    plan: Plan
+    shopping: Service
+    payment: Service
+    auth: Service
+    policy: PolicyVersion
+    identity_lead: User
+
+    def data(self, **changes: Any) -> dict[str, Any]:
+        """What composing an ordinary release of shopping-service sends, grade B."""
+        return {
+            "title": "Shopping 2.8.0",
+            "environment": self.environment.name,
+            "items": [{"service": "shopping-service", "version": "2.8.0"}],
+            "changes": [{"area": "API", "text": "주문 취소 사유 추가", "link": None}],
+            "facts": {},
+            **changes,
+        }
+
+
+def make_shop(*, cast: Cast | None = None) -> Shop:
+    """Make the catalog with models and the policy by its operation."""
+    cast = cast or make_cast()
+    commerce, identity = (Team.objects.create(key=key, title=key.title()) for key in ("commerce", "identity"))
+    cluster = Connection.objects.create(name="shop-cluster", kind="kubernetes", spec={})
+    environment = Environment.objects.create(
+        name="shop-production",
+        system="shop",
+        stage="production",
+        cluster=cluster,
+        cluster_group="production",
+        namespace="shop",
+    )
+    plan = Plan.objects.create(name="shop-plan", spec={"waves": []})
+    plan.environments.add(environment)
+    shopping = make_service("shopping-service", commerce, environment, safe_keys=["banner"])
+    payment = make_service("payment-service", commerce, environment, core=True)
+    auth = make_service("auth-service", identity, environment, core=True)
+    rights.grant()
+    return Shop(
+        cast=cast,
+        environment=environment,
+        plan=plan,
+        shopping=shopping,
+        payment=payment,
+        auth=auth,
+        policy=publish_policy(policy_table(), actor=BY_THE_PORTAL),
+        identity_lead=person("identity-lead", ("team_lead", "team:identity")),
+    )
+
+
+@pytest.fixture
+def shop(db: None, registry: FakeRegistry) -> Shop:
+    """The shop with its cast and a registry that answers."""
+    return make_shop()
+
+
+def make_service(
+    name: str, team: Team, environment: Environment, *, core: bool = False, safe_keys: list[str] | None = None
+) -> Service:
+    """A service with one workload of its own name."""
+    service = Service.objects.create(
+        name=name,
+        team=team,
+        system=environment.system,
+        core=core,
+        image=f"registry.practice/{environment.system}/{name}",
+        spec={
+            "workloads": [{"kind": "Deployment", "name": name, "containers": ["app"]}],
+            "safeKeys": safe_keys or [],
+        },
+    )
+    service.environments.add(environment)
+    return service
+
+
+def policy_table(**changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The example's table; `A={"checklist": "x"}` changes single keys of a grade."""
+    documents = list(yaml.safe_load_all(POLICY.read_text()))
+    grades = next(entry for entry in documents if entry["kind"] == "Policy")["spec"]["grades"]
+    return {grade: {**rules, **changes.get(grade, {})} for grade, rules in grades.items()}
+
+
+def make_checklist(*items: Mapping[str, Any], name: str = "shop-checks") -> Checklist:
+    """A template for every release of the shop's environment."""
+    spec = {"environments": ["shop-production"], "items": [dict(item) for item in items]}
+    return Checklist.objects.create(name=name, spec=spec)
+
+
+def runs(service: Service, environment: Environment, version: str) -> Running:
+    """Note that this version was seen to run."""
+    digest = digest_for(service.name, version)
+    seen = {"version": version, "images": {"app": f"{service.image}@{digest}"}, "digests": [digest]}
+    row, _made = Running.objects.update_or_create(
+        service=service, environment=environment, defaults={"seen": seen, "seen_at": clock.now()}
+    )
+    return row
+
+
+def make_release(shop: Shop, *, at: str = "draft", author: User | None = None, **changes: Any) -> Release:
+    """Walk a release to a state through the operations.
+
+    Args:
+        at: draft, in_review or approved.
+        changes: what to compose differently from `Shop.data`.
+    """
+    actor = acting(author or shop.cast.author)
+    with _some_registry():
+        release = operations.create_release(shop.data(**changes), actor=actor)
+        if at == "draft":
+            return release
+        release = operations.submit_release(release.number, actor=actor)
+    if at == "approved":
+        approve_all(release)
+    release.refresh_from_db()
+    assert release.state == at, release.state
+    return release
+
+
+def approve_all(release: Release) -> None:
+    """Let somebody approve for every row that is still open."""
+    from approvals.queries import standing  # noqa: PLC0415  read anew after every decision
+
+    while True:
+        release.refresh_from_db()
+        request = release.approval_request
+        assert request is not None
+        rows = standing(request).open("review")
+        if not rows:
+            return
+        decided = set(request.decisions.filter(revoked_at=None).values_list("person", flat=True))
+        decider = next(user for user in rows[0].candidates if user.pk not in decided)
+        decide(release, decider)
+
+
+def decide(release: Release, user: User, verdict: str = "approve", reason: str = "", **more: Any) -> Any:
+    """Decide on what the release is now."""
+    release.refresh_from_db()
+    digest = more.pop("content_digest", release.content_digest)
+    return operations.decide_release(
+        release.number, actor=acting(user), verdict=verdict, content_digest=digest, reason=reason, **more
+    )
+
+
+@contextmanager
+def _some_registry() -> Iterator[None]:
+    """Use the test's registry where it has one, else one that answers for everything."""
+    from releases.catalog import versions  # noqa: PLC0415  looked up when called: a test may have replaced it
+
+    if versions.resolve.__module__ == versions.__name__:
+        with mock.patch(RESOLVE, FakeRegistry().resolve):
+            yield
+    else:
+        yield
