@@ -91,6 +91,8 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "portal.people.middleware.PreferencesMiddleware",
     "portal.errors_view.ErrorsMiddleware",
+    "portal.people.middleware.AuditorMiddleware",
+    "portal.api.middleware.ApiMiddleware",
 ]
 
 ROOT_URLCONF = "portal.urls"

@@ -2,9 +2,19 @@
 
 from django.urls import include, path
 
+from portal.api import probes
+from portal.api.v1 import make_api
+
+api = make_api()
+
 urlpatterns = [
+    path("livez", probes.livez, name="livez"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", probes.metrics, name="metrics"),
+    path("api/v1/", api.urls),
     path("", include("portal.people.account_urls")),
     path("", include("portal.people.urls")),
+    path("", include("portal.audit.urls")),
 ]
 
 handler404 = "portal.errors_view.not_found"

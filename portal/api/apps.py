@@ -1,5 +1,7 @@
 """The api app."""
 
+import importlib
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,8 @@ class ApiConfig(AppConfig):
 
     name = "portal.api"
     label = "api"
+
+    def ready(self) -> None:
+        """Register the sweep and what the ground measures."""
+        importlib.import_module("portal.api.jobs")
+        importlib.import_module("portal.api.readings")

@@ -1,5 +1,7 @@
 """The audit app."""
 
+import importlib
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class AuditConfig(AppConfig):
 
     name = "portal.audit"
     label = "audit"
+
+    def ready(self) -> None:
+        """Register the daily verification."""
+        importlib.import_module("portal.audit.jobs")

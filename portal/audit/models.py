@@ -1,6 +1,7 @@
 """One entry of the record; the database links it into the chain when its transaction commits."""
 
 from django.db import models
+from django.db.models import Q
 
 
 class AuditEntry(models.Model):
@@ -25,8 +26,28 @@ class AuditEntry(models.Model):
     digest = models.CharField(max_length=64, null=True, unique=True, editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["subject_kind", "subject"], name="audit_subject")]
+        indexes = [
+            models.Index(fields=["subject_kind", "subject"], name="audit_subject"),
+            models.Index(fields=["service", "-number"], condition=~Q(service=""), name="audit_service"),
+        ]
         ordering = ["-number"]
 
     def __str__(self) -> str:
         return f"{self.number} {self.action} {self.subject}"
+
+
+class ChainCheck(models.Model):
+    """One verification of the whole chain; `broken_at` is the number of the first bad entry, if any."""
+
+    at = models.DateTimeField(db_index=True)
+    entries = models.BigIntegerField()
+    head = models.CharField(max_length=64)
+    broken_at = models.BigIntegerField(null=True)
+    fault = models.CharField(max_length=20, blank=True)
+    text = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.entries} {self.fault or 'whole'}"

@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from portal import clock
@@ -39,6 +40,19 @@ def check(user: User, *, fields: Collection[str]) -> None:
     missing = _faults(user, fields=fields)
     if missing:
         raise Invalid(_("The account was not changed."), missing=missing)
+
+
+def insert(user: User) -> None:
+    """Store a new account; of two made at once under one name, the second is told so.
+
+    Raises:
+        Invalid: the name was taken in between.
+    """
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        raise Invalid(missing=[field_error("username", _("This name is taken."))]) from error
 
 
 def close(user: User) -> None:

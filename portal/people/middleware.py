@@ -9,6 +9,9 @@ from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils import timezone, translation
 
+from portal.people.auditors import OWN_PAGES, refuse_auditor
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 API = "ninja"  # the name under which django-ninja joins its addresses
 
 
@@ -37,6 +40,25 @@ class SignInRequiredMiddleware(LoginRequiredMiddleware):
             answer["HX-Refresh"] = "true"
             answer.status_code = 200
         return answer
+
+
+class AuditorMiddleware:
+    """Refuses an auditor's forms, but for signing in and out and their own settings."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Pass the request on."""
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: object) -> None:
+        """Ask before the view is called; the API asks at its own gate."""
+        match = request.resolver_match
+        if request.method in SAFE_METHODS or match is None or API in match.app_names:
+            return
+        if match.view_name not in OWN_PAGES:
+            refuse_auditor(request.user)
 
 
 class PreferencesMiddleware:

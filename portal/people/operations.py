@@ -39,7 +39,7 @@ def create_person(
         accounts.check_new(user, password=password)
         user.date_joined = clock.now()
         user.set_password(password)
-        user.save(force_insert=True)
+        accounts.insert(user)
         groups.join(user, groups.EVERYONE)
         after = {field: getattr(user, field) for field in ("name", "email")}
         record("person.created", actor=actor, subject=("person", username), after=after)

@@ -1,5 +1,7 @@
 """Reading who holds what."""
 
+from collections.abc import Iterable
+
 from django.db.models import QuerySet
 
 from portal.people.models import Role, RoleAssignment, User
@@ -30,5 +32,9 @@ def is_administrator(user: User) -> bool:
 
 def teams_of(user: User) -> list[str]:
     """Keys of the teams in which the person holds a role, in order."""
-    scopes = roles_of(user).filter(scope__startswith="team:").values_list("scope", flat=True)
-    return sorted({scope.removeprefix("team:") for scope in scopes})
+    return teams_in(roles_of(user).values_list("scope", flat=True))
+
+
+def teams_in(scopes: Iterable[str]) -> list[str]:
+    """Keys of the teams that are named among the scopes, in order."""
+    return sorted({scope.removeprefix("team:") for scope in scopes if scope.startswith("team:")})

@@ -1,0 +1,81 @@
+"""The API's gate: sizes and types before anything is parsed, who asks, repeated writes, and problems only."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+
+from portal.api import idempotency
+from portal.api.auth import SAFE_METHODS, find_actor
+from portal.api.problems import MEDIA_TYPE, Refused, RequestTooLarge, problem
+from portal.errors import NotFound, PortalError
+from portal.people.auditors import refuse_auditor
+
+PREFIX = "/api/"
+LARGEST_BODY_BYTES = 1_000_000
+JSON = "application/json"
+# Senders that sign the raw body and use forms; they bring their own check.
+OTHER_TYPES = "/api/v1/hooks/"
+Answer = Callable[[HttpRequest], HttpResponse]
+
+
+class ApiMiddleware:
+    """Leaves every other address alone."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Let the request in, or answer why not."""
+        if not request.path_info.startswith(PREFIX):
+            return self.get_response(request)
+        try:
+            check_form(request)
+            return as_problem(self._answer(request))
+        except PortalError as error:
+            return problem(error)
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
+        try:
+            request.actor = find_actor(request)  # type: ignore[attr-defined]
+        except PortalError as error:
+            request.refusal = error  # type: ignore[attr-defined]  # public addresses do not mind
+            return self.get_response(request)
+        if request.method in SAFE_METHODS:
+            return self.get_response(request)
+        refuse_auditor(request.user)
+        return idempotency.once(request, self.get_response)
+
+
+def check_form(request: HttpRequest) -> None:
+    """Refuse what need not be parsed to be refused.
+
+    Raises:
+        RequestTooLarge, Refused: over a megabyte, not JSON, or with characters no row can hold.
+    """
+    body = request.read(LARGEST_BODY_BYTES + 1)
+    if len(body) > LARGEST_BODY_BYTES:
+        raise RequestTooLarge(LARGEST_BODY_BYTES)
+    request._body = body
+    if "\x00" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+        raise NotFound
+    if not body or request.path_info.startswith(OTHER_TYPES):
+        return
+    if request.content_type != JSON:
+        detail = _("Send it as {kind}.").format(kind=JSON)
+        raise Refused(415, "unsupported_media_type", _("The request has the wrong type"), detail)
+
+
+def as_problem(answer: HttpResponse) -> HttpResponse:
+    """Give the framework's own refusals (no such address, no such method) the form of all others."""
+    if answer.status_code < 400 or answer.headers.get("Content-Type", "").startswith(MEDIA_TYPE):
+        return answer
+    if answer.status_code == 404:
+        return problem(NotFound())
+    if answer.status_code == 405:
+        refusal = problem(Refused(405, "method_not_allowed", _("This address does not do that")))
+        refusal["Allow"] = answer.headers.get("Allow", "")
+        return refusal
+    if answer.headers.get("Content-Type", "").startswith("text/html"):
+        return problem(Refused(answer.status_code, "error", _("The request was refused")))
+    return answer

@@ -1,0 +1,124 @@
+"""Is it alive, is it ready, and what does it measure: for probes and Prometheus, without sign-in."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import django_rq
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+
+Reading = float | Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A number read when it is asked for; with a label, one number for each of its values."""
+
+    name: str
+    text: str
+    read: Callable[[], Reading]
+    label: str = ""
+
+
+GAUGES: dict[str, Gauge] = {}
+_migrated: list[bool] = []
+
+
+def gauge(
+    name: str, text: str, *, label: str = ""
+) -> Callable[[Callable[[], Reading]], Callable[[], Reading]]:
+    """Register a function whose result appears in /metrics as `portal_NAME`.
+
+    Args:
+        name: with its unit, such as "outbox_lag_seconds".
+        label: when the function returns several numbers by key, what the key is.
+    """
+
+    def register(read: Callable[[], Reading]) -> Callable[[], Reading]:
+        GAUGES[name] = Gauge(f"portal_{name}", text, read, label)
+        return read
+
+    return register
+
+
+@login_not_required
+@never_cache
+@require_safe
+def livez(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  Django's signature
+    """The process answers."""
+    return HttpResponse("ok\n", content_type="text/plain; charset=utf-8")
+
+
+@login_not_required
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  Django's signature
+    """What the process needs is there; otherwise names what is not."""
+    faults = {name: fault for name, check in CHECKS.items() if (fault := check())}
+    return JsonResponse({"ready": not faults, "not_ready": faults}, status=503 if faults else 200)
+
+
+@login_not_required
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  Django's signature
+    """Prometheus' text."""
+    registry = CollectorRegistry()
+    registry.register(_Readings())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class _Readings(Collector):
+    def collect(self) -> Iterator[Metric]:
+        for entry in GAUGES.values():
+            family = GaugeMetricFamily(entry.name, entry.text, labels=[entry.label] if entry.label else None)
+            try:
+                reading = entry.read()
+            except (DatabaseError, RedisError):
+                continue  # what cannot be read is left out, which Prometheus sees as absent
+            if isinstance(reading, Mapping):
+                for key, value in sorted(reading.items()):
+                    family.add_metric([key], value)
+            else:
+                family.add_metric([], reading)
+            yield family
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return "" if _is_migrated() else "migrations are missing"
+    except (DatabaseError, ImproperlyConfigured):
+        return "does not answer"
+
+
+def _is_migrated() -> bool:
+    """Looked up until it is true once: migrations are never taken back under a running portal."""
+    if not _migrated:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            return False
+        _migrated.append(True)
+    return True
+
+
+def _queue() -> str:
+    try:
+        django_rq.get_connection("default").ping()
+    except RedisError:
+        return "does not answer"
+    return ""
+
+
+CHECKS: dict[str, Callable[[], str]] = {"database": _database, "redis": _queue}

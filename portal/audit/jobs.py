@@ -1,0 +1,24 @@
+"""The record is verified once a day, without anybody asking."""
+
+from datetime import timedelta
+
+from portal import clock, jobs
+from portal.audit import operations, queries
+
+EVERY = timedelta(hours=24)
+
+
+@jobs.job
+def verify() -> None:
+    """Verify the chain unless another worker has just done so."""
+    last = queries.last_check()
+    if last is None or last.at <= clock.now() - EVERY:
+        operations.verify_chain()
+
+
+@jobs.sweep(every_seconds=600)
+def verify_daily() -> None:
+    """Ask for a verification when the last one is a day old."""
+    last = queries.last_check()
+    if last is None or last.at <= clock.now() - EVERY:
+        jobs.enqueue("portal.audit.jobs.verify")

@@ -1,0 +1,63 @@
+"""Reading the record: what happened, who did it, and where the chain stands."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from portal.audit.models import AuditEntry, ChainCheck
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What to look for; everything left out matches.
+
+    Attributes:
+        subject: a key such as "145", or kind and key as "release:145".
+        start: entries at or after this moment.
+        end: entries before this moment.
+    """
+
+    person: str = ""
+    service: str = ""
+    release: int | None = None
+    action: str = ""
+    subject: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+def entries(search: Search | None = None) -> QuerySet[AuditEntry]:
+    """Entries of the chain that match, newest first."""
+    search = search or Search()
+    found = AuditEntry.objects.filter(number__isnull=False).order_by("-number")
+    exact = {
+        "actor": search.person,
+        "service": search.service,
+        "release": search.release,
+        "action": search.action,
+        "at__gte": search.start,
+        "at__lt": search.end,
+        **_subject(search.subject),
+    }
+    return found.filter(**{field: value for field, value in exact.items() if value not in {None, ""}})
+
+
+def entries_of_release(number: int) -> QuerySet[AuditEntry]:
+    """Everything recorded about one release, newest first."""
+    return entries(Search(release=number))
+
+
+def head() -> AuditEntry | None:
+    """The newest entry of the chain."""
+    return entries().first()
+
+
+def last_check() -> ChainCheck | None:
+    """When the chain was last verified, and with what result."""
+    return ChainCheck.objects.order_by("-at").first()
+
+
+def _subject(text: str) -> dict[str, str]:
+    kind, colon, key = text.partition(":")
+    return {"subject_kind": kind, "subject": key} if colon else {"subject": text}

@@ -1,0 +1,98 @@
+"""The record's pages: a list with filters, one entry, the chain's state, and the export."""
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from portal.audit import export, operations, queries
+from portal.audit.actions import ACTIONS
+from portal.audit.forms import SearchForm
+from portal.audit.models import AuditEntry
+from portal.audit.readers import require_reader
+from portal.errors import NotFound
+
+ROWS = 50
+HIGHEST = 2**62
+
+
+@require_safe
+def entry_list(request: HttpRequest) -> HttpResponse:
+    """Show entries that match, newest first, and how the chain stands."""
+    require_reader(request.user)
+    form = SearchForm(request.GET)
+    if not form.is_valid():
+        return render(request, "audit/list.html", {"form": form, **_chain()}, status=422)
+    found = queries.entries(form.search())
+    before = _before(request)
+    if before is not None:
+        found = found.filter(number__lt=before)
+    rows = list(found[: ROWS + 1])
+    following = rows[ROWS - 1].number if len(rows) > ROWS else None
+    context = {"form": form, "rows": [_row(entry) for entry in rows[:ROWS]], **_chain()}
+    context["next_query"] = _query(request, before=following) if following else ""
+    context["export_query"] = _query(request, before=None)
+    return render(request, "audit/list.html", context)
+
+
+@require_safe
+def entry_detail(request: HttpRequest, number: int) -> HttpResponse:
+    """Show one entry whole, with its place in the chain."""
+    require_reader(request.user)
+    entry = AuditEntry.objects.filter(number=number).first() if number <= HIGHEST else None
+    if entry is None:
+        raise NotFound
+    return render(request, "audit/detail.html", {**_row(entry), **_chain()})
+
+
+@require_POST
+def verify(request: HttpRequest) -> HttpResponse:
+    """Verify the whole chain now."""
+    require_reader(request.user)
+    operations.verify_chain()
+    return redirect("audit:list")
+
+
+@require_safe
+def download(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """Stream the matching entries as JSON Lines."""
+    require_reader(request.user)
+    form = SearchForm(request.GET)
+    if not form.is_valid():
+        return render(request, "audit/list.html", {"form": form, **_chain()}, status=422)
+    headers = {"Content-Disposition": 'attachment; filename="record.jsonl"'}
+    return StreamingHttpResponse(export.lines(form.search()), content_type=export.MEDIA_TYPE, headers=headers)
+
+
+def _chain() -> dict[str, Any]:
+    return {"head": queries.head(), "check": queries.last_check()}
+
+
+def _row(entry: AuditEntry) -> dict[str, Any]:
+    body = json.loads(entry.body)
+    changed = sorted({*body["before"], *body["after"]})
+    return {
+        "entry": entry,
+        "body": body,
+        "what": ACTIONS.get(entry.action, entry.action),
+        "changes": [(name, body["before"].get(name), body["after"].get(name)) for name in changed],
+    }
+
+
+def _before(request: HttpRequest) -> int | None:
+    text = request.GET.get("before", "")
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) > HIGHEST:
+        raise NotFound
+    return int(text)
+
+
+def _query(request: HttpRequest, *, before: int | None) -> str:
+    query = request.GET.copy()
+    query.pop("before", None)
+    if before is not None:
+        query["before"] = str(before)
+    return query.urlencode()

@@ -1,0 +1,37 @@
+"""An auditor changes nothing, whatever a door forgot to ask."""
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.utils.translation import gettext_lazy as _
+
+from portal.errors import NotAllowed
+from portal.people.models import Role, User
+from portal.people.queries import roles_of
+
+# Signing in and out, how the pages look for oneself, and checking the record: nothing of what is audited.
+OWN_PAGES = frozenset(
+    {
+        "audit:verify",
+        "account_login",
+        "account_logout",
+        "account_reauthenticate",
+        "account_change_password",
+        "account_set_password",
+        "mfa_authenticate",
+        "mfa_reauthenticate",
+        "mfa_activate_totp",
+        "mfa_deactivate_totp",
+        "mfa_generate_recovery_codes",
+        "set_language",
+        "sign_in_link",
+        "people:me",
+        "people:make_token",
+        "people:revoke_token",
+    }
+)
+
+
+def refuse_auditor(user: AbstractBaseUser | AnonymousUser) -> None:
+    """Raise NotAllowed when the person is an auditor: for every act that changes something."""
+    if isinstance(user, User) and roles_of(user).filter(role=Role.AUDITOR).exists():
+        raise NotAllowed(_("An auditor sees everything and changes nothing."))
