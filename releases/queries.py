@@ -136,11 +136,15 @@ def open_points(release: Release) -> list[str]:
     return points + [f"objection.{objection.pk}" for objection in objections_of(release)]
 
 
+def checks_of(release: Release) -> list[Check]:
+    """The checklist: before, during, after, each in its order."""
+    order = {phase: place for place, phase in enumerate(CheckPhase.values)}
+    return sorted(release.checks.all(), key=lambda check: (order[check.phase], check.position))
+
+
 def open_checks(release: Release) -> list[Check]:
     """Required checks not answered well, in the order of their phases."""
-    order = {phase: place for place, phase in enumerate(CheckPhase.values)}
-    checks = [check for check in release.checks.all() if check.required and check.result not in ANSWERED]
-    return sorted(checks, key=lambda check: (order[check.phase], check.position))
+    return [check for check in checks_of(release) if check.required and check.result not in ANSWERED]
 
 
 def overlapping(release: Release) -> QuerySet[Release]:

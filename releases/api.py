@@ -1,0 +1,195 @@
+"""Routes of releases and of the inbox; every write is one operation."""
+
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from ninja import Query, Router
+
+from approvals.models import Decision
+from portal import access
+from portal.actors import Actor
+from portal.api import paging
+from portal.api.auth import actor_of
+from portal.api.matching import expected_digest
+from portal.api.schemas import Paged
+from portal.people.models import User
+from releases import operations, queries
+from releases.api_shapes import (
+    AnswerInput,
+    CheckInput,
+    CheckShape,
+    DecisionInput,
+    DecisionShape,
+    NewRelease,
+    Reason,
+    ReleaseChange,
+    ReleaseRow,
+    ReleaseShape,
+    ReleasesQuery,
+    WaitingShape,
+    check_shape,
+    decision_shape,
+    release_row,
+    release_shape,
+    waiting_shape,
+)
+from releases.inbox import inbox
+from releases.models import Release
+
+router = Router(tags=["releases"], by_alias=True)
+
+
+@router.get("/inbox", response=Paged[WaitingShape])
+def read_inbox(request: HttpRequest) -> dict[str, Any]:
+    """What waits for me, worst first."""
+    return paging.whole(waiting_shape(row) for row in inbox(_user(actor_of(request))))
+
+
+@router.get("/releases", response=Paged[ReleaseRow])
+def list_releases(request: HttpRequest, query: Query[ReleasesQuery]) -> dict[str, Any]:
+    """Releases I may see, newest first."""
+    rows = _filtered(queries.releases_for(_user(actor_of(request))), query)
+    return paging.answer(paging.page(rows, query=query, key="number"), release_row)
+
+
+@router.post("/releases", response={201: ReleaseShape})
+def create_release(request: HttpRequest, body: NewRelease) -> tuple[int, dict[str, Any]]:
+    """Compose a draft."""
+    actor = actor_of(request)
+    release = operations.create_release(body.model_dump(exclude_unset=True), actor=actor)
+    return 201, _detail(actor, release.number)
+
+
+@router.get("/releases/{int:number}", response=ReleaseShape)
+def read_release(request: HttpRequest, number: int) -> dict[str, Any]:
+    """One release in full."""
+    return _detail(actor_of(request), number)
+
+
+@router.patch("/releases/{int:number}", response=ReleaseShape)
+def edit_release(request: HttpRequest, number: int, body: ReleaseChange) -> dict[str, Any]:
+    """Change what is named; `If-Match` carries the content digest the edit began from."""
+    actor = actor_of(request)
+    _require_visible(actor, number)
+    seen = expected_digest(request)
+    operations.edit_release(number, body.model_dump(exclude_unset=True), actor=actor, if_match=seen)
+    return _detail(actor, number)
+
+
+@router.post("/releases/{int:number}/submit", response=ReleaseShape)
+def submit_release(request: HttpRequest, number: int) -> dict[str, Any]:
+    """Seal the content and ask for its approvals."""
+    actor = actor_of(request)
+    operations.submit_release(number, actor=actor)
+    return _detail(actor, number)
+
+
+@router.post("/releases/{int:number}/withdraw", response=ReleaseShape)
+def withdraw_release(request: HttpRequest, number: int, body: Reason | None = None) -> dict[str, Any]:
+    """End a release that has not started."""
+    actor = actor_of(request)
+    operations.withdraw_release(number, actor=actor, reason=body.reason if body else "")
+    return _detail(actor, number)
+
+
+@router.post("/releases/{int:number}/duplicate", response={201: ReleaseShape})
+def duplicate_release(request: HttpRequest, number: int) -> tuple[int, dict[str, Any]]:
+    """Make a new draft with the same content."""
+    actor = actor_of(request)
+    release = operations.duplicate_release(number, actor=actor)
+    return 201, _detail(actor, release.number)
+
+
+@router.post("/releases/{int:number}/announce", response=ReleaseShape)
+def announce_release(request: HttpRequest, number: int) -> dict[str, Any]:
+    """Post the announcement."""
+    actor = actor_of(request)
+    operations.announce_release(number, actor=actor)
+    return _detail(actor, number)
+
+
+@router.post("/releases/{int:number}/close", response=ReleaseShape)
+def close_release(request: HttpRequest, number: int) -> dict[str, Any]:
+    """Close an announced or a failed release."""
+    actor = actor_of(request)
+    operations.close_release(number, actor=actor)
+    return _detail(actor, number)
+
+
+@router.post("/releases/{int:number}/decisions", response={201: DecisionShape})
+def decide_release(request: HttpRequest, number: int, body: DecisionInput) -> tuple[int, dict[str, Any]]:
+    """Decide on exactly the content whose digest is sent."""
+    decision = operations.decide_release(number, actor=actor_of(request), **body.model_dump())
+    return 201, _decision(decision, number)
+
+
+@router.delete("/releases/{int:number}/decisions/{int:decision_id}", response=DecisionShape)
+def take_back_decision(request: HttpRequest, number: int, decision_id: int) -> dict[str, Any]:
+    """Take one's own decision back."""
+    decision = operations.take_back_decision(number, decision_id, actor=actor_of(request))
+    return _decision(decision, number)
+
+
+@router.post("/releases/{int:number}/decisions/{int:decision_id}/answer", response=DecisionShape)
+def answer_objection(
+    request: HttpRequest, number: int, decision_id: int, body: AnswerInput
+) -> dict[str, Any]:
+    """Answer an objection in words."""
+    actor = actor_of(request)
+    decision = operations.answer_objection(number, decision_id, actor=actor, answer=body.answer)
+    return _decision(decision, number)
+
+
+@router.get("/releases/{int:number}/checklist", response=Paged[CheckShape])
+def read_checklist(request: HttpRequest, number: int) -> dict[str, Any]:
+    """The items of the checklist, by phase."""
+    release = queries.detail(_user(actor_of(request)), number)
+    return paging.whole(check_shape(check) for check in queries.checks_of(release))
+
+
+@router.post("/releases/{int:number}/checklist/{int:check_id}", response=CheckShape)
+def answer_check(request: HttpRequest, number: int, check_id: int, body: CheckInput) -> dict[str, Any]:
+    """Answer one item."""
+    check = operations.answer_check(number, check_id, actor=actor_of(request), **body.model_dump())
+    return check_shape(check)
+
+
+def _user(actor: Actor) -> User:
+    assert actor.user is not None
+    return actor.user
+
+
+def _require_visible(actor: Actor, number: int) -> None:
+    access.get_or_404(_user(actor), Release, number=number)
+
+
+def _detail(actor: Actor, number: int) -> dict[str, Any]:
+    return release_shape(queries.detail(_user(actor), number))
+
+
+def _decision(decision: Decision, number: int) -> dict[str, Any]:
+    state = Release.objects.values_list("state", flat=True).get(number=number)
+    return decision_shape(decision, state=state)
+
+
+def _filtered(rows: QuerySet[Release], query: ReleasesQuery) -> QuerySet[Release]:
+    if query.state:
+        rows = rows.filter(state__in=query.state.split(","))
+    if query.grade:
+        rows = rows.filter(grade__in=query.grade.split(","))
+    if query.environment:
+        rows = rows.filter(environment__name=query.environment)
+    if query.author:
+        rows = rows.filter(author__username=query.author)
+    if query.service:
+        rows = rows.filter(items__service__name=query.service)
+    if query.q:
+        rows = rows.filter(_search(query.q))
+    return rows
+
+
+def _search(words: str) -> Q:
+    """Title, or number where the words are one."""
+    found = Q(title__icontains=words)
+    return found | Q(number=int(words)) if words.isascii() and words.isdigit() else found

@@ -1,0 +1,414 @@
+"""Shapes of releases in the API; field names are promises to programs outside."""
+
+from datetime import datetime
+from typing import Any
+
+from ninja import Field, Schema
+from pydantic import AwareDatetime, StrictBool
+
+from approvals.models import Decision
+from portal.api.paging import PageQuery
+from portal.api.schemas import Body
+from portal.people.models import User
+from releases import queries
+from releases.announcement import announcement_of
+from releases.inbox import Waiting
+from releases.models import Check, Item, Release
+
+
+class ItemInput(Body):
+    """A service and the version of it that should go out."""
+
+    service: str
+    version: str
+    configuration: list["ConfigurationInput"] = []
+
+
+class ConfigurationInput(Body):
+    """A configuration key that changes."""
+
+    key: str
+    before: str = ""
+    after: str = ""
+
+
+class ChangeInput(Body):
+    """One line of what is in the release."""
+
+    area: str
+    text: str
+    link: str | None = None
+
+
+class DatabaseChangeInput(Body):
+    """A change of a database; without a service it concerns all of them."""
+
+    service: str = ""
+    text: str
+
+
+class FactsInput(Body):
+    """What is true of the release; what is left out is not."""
+
+    database_change: StrictBool = False
+    infrastructure: StrictBool = False
+    traffic_path: StrictBool = False
+    new_api: StrictBool = False
+    configuration_only: StrictBool = False
+    feature_flag: StrictBool = False
+    scale_only: StrictBool = False
+
+
+class IncidentInput(Body):
+    """Why grade E is chosen."""
+
+    link: str
+    reason: str = ""
+
+
+class ReleaseChange(Body):
+    """What is left out stays as it is."""
+
+    title: str | None = None
+    environment: str | None = None
+    items: list[ItemInput] | None = None
+    changes: list[ChangeInput] | None = None
+    facts: FactsInput | None = None
+    database_changes: list[DatabaseChangeInput] | None = None
+    grade: str | None = None
+    grade_reason: str | None = None
+    incident: IncidentInput | str | None = None
+    target_at: AwareDatetime | None = None
+    plan: str | None = None
+    announcement: str | None = None
+
+
+class NewRelease(ReleaseChange):
+    """A release to compose; without a grade it follows the proposal."""
+
+    environment: str
+    items: list[ItemInput]
+
+
+class Reason(Body):
+    """Words for an act."""
+
+    reason: str = ""
+
+
+class DecisionInput(Body):
+    """A verdict on exactly this content."""
+
+    verdict: str = Field(description="approve, send_back, reject or object")
+    content_digest: str
+    reason: str = ""
+    on_behalf_of: str | None = Field(None, alias="for")
+
+
+class AnswerInput(Body):
+    """The answer to an objection."""
+
+    answer: str
+
+
+class CheckInput(Body):
+    """The answer to an item of the checklist."""
+
+    result: str = Field(description="done, failed or not_applicable")
+    evidence: str | dict[str, str | None] | None = None
+
+
+class ReleasesQuery(PageQuery):
+    """Which releases; several states or grades are separated by commas."""
+
+    state: str | None = Field(None, max_length=200)
+    grade: str | None = Field(None, max_length=20)
+    environment: str | None = Field(None, max_length=120)
+    service: str | None = Field(None, max_length=120)
+    author: str | None = Field(None, max_length=150)
+    q: str | None = Field(None, max_length=200)
+
+
+class RunningShape(Schema):
+    """What ran when the release was composed or submitted."""
+
+    version: str
+    image: str
+
+
+class ItemShape(Schema):
+    """A service in a release, with the image that its version was resolved to."""
+
+    service: str
+    version: str
+    image: str
+    running: RunningShape | None
+    configuration: list[dict[str, str]]
+
+
+class ReasonShape(Schema):
+    """A fact and the grade it demands."""
+
+    fact: str
+    service: str
+    grade: str
+    text: str
+
+
+class ProposalShape(Schema):
+    """The grade that the facts demand."""
+
+    grade: str
+    reasons: list[ReasonShape]
+
+
+class RequirementShape(Schema):
+    """Who must say yes; `id` is null as long as nothing was submitted."""
+
+    id: int | None
+    phase: str
+    role: str
+    scope: str
+    count: int
+    met: bool
+    met_by: list[str]
+    candidates: int
+    because: str
+    climbed: list[str]
+    fulfillable: bool
+
+
+class DecisionShape(Schema):
+    """A verdict that was given."""
+
+    id: int
+    round: int
+    phase: str
+    verdict: str
+    by: str
+    on_behalf_of: str | None = Field(None, serialization_alias="for")
+    reason: str
+    content_digest: str
+    at: datetime
+    revoked_at: datetime | None
+    answer: str | None
+    answered_by: str | None
+    state: str = Field(description="of the release")
+
+
+class ReleaseRow(Schema):
+    """A release in a list."""
+
+    number: int
+    title: str
+    state: str
+    grade: str
+    environment: str
+    author: str
+    content_digest: str
+    items: list[ItemShape]
+    created_at: datetime
+    target_at: datetime | None
+
+
+class ReleaseShape(ReleaseRow):
+    """A release with everything that was said about it."""
+
+    proposed_grade: ProposalShape
+    grade_reason: str
+    contributors: list[str]
+    policy_version: int | None
+    changes: list[dict[str, str | None]]
+    facts: dict[str, bool]
+    database_changes: list[dict[str, str]]
+    incident: dict[str, str] | None
+    plan: str | None
+    announcement: str
+    requirements: list[RequirementShape]
+    decisions: list[DecisionShape]
+    open_points: list[str]
+    rollouts: list[int]
+    superseded_by: int | None
+    duplicate_of: int | None
+    submitted_at: datetime | None
+    approved_at: datetime | None
+    ended_at: datetime | None
+    deadline_at: datetime | None
+    expires_at: datetime | None
+
+
+class CheckShape(Schema):
+    """An item of the checklist."""
+
+    id: int
+    phase: str
+    text: str
+    role: str | None
+    kind: str
+    required: bool
+    result: str | None
+    evidence: Any
+    by: str | None
+    at: datetime | None
+
+
+class WaitingShape(Schema):
+    """Something that waits for the person who asks."""
+
+    kind: str = Field(description="trouble, decision, check or own")
+    phase: str | None
+    release: int
+    title: str
+    state: str
+    grade: str
+    environment: str
+    author: str
+    deadline_at: datetime | None
+    open_checks: int
+
+
+def release_row(release: Release) -> dict[str, Any]:
+    """A release in a list; its items are expected to be read already."""
+    return {
+        "number": release.number,
+        "title": release.title,
+        "state": release.state,
+        "grade": release.grade,
+        "environment": release.environment.name,
+        "author": release.author.username,
+        "content_digest": release.content_digest,
+        "items": [_item(item) for item in release.items.all()],
+        "created_at": release.created_at,
+        "target_at": release.target_at,
+    }
+
+
+def release_shape(release: Release) -> dict[str, Any]:
+    """One release in full, as releases.queries.detail read it."""
+    return {
+        **release_row(release),
+        **_content(release),
+        **_standing(release),
+        "rollouts": list(release.rollouts.order_by("id").values_list("id", flat=True)),
+        "superseded_by": release.superseded_by_id,
+        "duplicate_of": release.duplicate_of_id,
+        "submitted_at": release.submitted_at,
+        "approved_at": release.approved_at,
+        "ended_at": release.ended_at,
+    }
+
+
+def decision_shape(decision: Decision, *, state: str) -> dict[str, Any]:
+    """A verdict, with the state that the release is in now."""
+    return {
+        "id": decision.pk,
+        "round": decision.request.round,
+        "phase": decision.phase,
+        "verdict": decision.verdict,
+        "by": decision.person.username,
+        "on_behalf_of": _name(decision.on_behalf_of),
+        "reason": decision.reason,
+        "content_digest": decision.content_digest,
+        "at": decision.decided_at,
+        "revoked_at": decision.revoked_at,
+        "answer": decision.answer or None,
+        "answered_by": _name(decision.answered_by),
+        "state": state,
+    }
+
+
+def check_shape(check: Check) -> dict[str, Any]:
+    """An item of the checklist."""
+    return {
+        "id": check.pk,
+        "phase": check.phase,
+        "text": check.text,
+        "role": check.role or None,
+        "kind": check.kind,
+        "required": check.required,
+        "result": check.result or None,
+        "evidence": check.evidence,
+        "by": _name(check.answered_by),
+        "at": check.answered_at,
+    }
+
+
+def waiting_shape(row: Waiting) -> dict[str, Any]:
+    """A row of the inbox."""
+    return {
+        "kind": row.kind,
+        "phase": row.phase or None,
+        "release": row.release.number,
+        "title": row.release.title,
+        "state": row.release.state,
+        "grade": row.release.grade,
+        "environment": row.release.environment.name,
+        "author": row.release.author.username,
+        "deadline_at": row.deadline_at,
+        "open_checks": row.open_checks,
+    }
+
+
+def _content(release: Release) -> dict[str, Any]:
+    reasons = queries.reasons_of(release)
+    proposed = {
+        "grade": release.proposal.get("grade", ""),
+        "reasons": [
+            {"fact": r.fact, "service": r.service, "grade": r.grade, "text": r.text} for r in reasons
+        ],
+    }
+    return {
+        "proposed_grade": proposed,
+        "grade_reason": release.grade_reason,
+        "contributors": sorted(user.username for user in release.contributors.all()),
+        "policy_version": release.policy_version,
+        "changes": [{"area": c.area, "text": c.text, "link": c.link} for c in release.changes.all()],
+        "facts": release.facts,
+        "database_changes": release.database_changes,
+        "incident": release.incident,
+        "plan": release.plan.name if release.plan else None,
+        "announcement": announcement_of(release),
+    }
+
+
+def _standing(release: Release) -> dict[str, Any]:
+    request = release.approval_request
+    decisions = queries.decisions_of(release)
+    return {
+        "requirements": [_requirement(row) for row in queries.requirements_of(release)],
+        "decisions": [decision_shape(decision, state=release.state) for decision in decisions],
+        "open_points": queries.open_points(release),
+        "deadline_at": request.deadline_at if request else None,
+        "expires_at": request.expires_at if request else None,
+    }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    running = item.running
+    return {
+        "service": item.service.name,
+        "version": item.version,
+        "image": item.image,
+        "running": {"version": running["version"], "image": running["image"]} if running else None,
+        "configuration": item.configuration,
+    }
+
+
+def _requirement(row: queries.RequirementView) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "phase": row.phase,
+        "role": row.role,
+        "scope": row.scope,
+        "count": row.count,
+        "met": row.met,
+        "met_by": [user.username for user in row.met_by],
+        "candidates": len(row.candidates),
+        "because": ", ".join(row.because),
+        "climbed": list(row.climbed),
+        "fulfillable": row.fulfillable,
+    }
+
+
+def _name(user: User | None) -> str | None:
+    return user.username if user else None
