@@ -1,0 +1,1 @@
+"""Whole rollouts, on whichever cluster the fixture gives."""
