@@ -1,0 +1,239 @@
+"""What codes and numbers of the engine say to people, in the reader's language.
+
+Rows and events keep codes and arguments only; the outside systems' own words are kept as they came and are
+data, never markup.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from portal.live.models import Event
+from releases.rollouts.models import Step
+from releases.rollouts.states import OrderKind, RolloutState, StepState
+
+Text = str | Promise
+Json = Mapping[str, Any]
+
+KINDS: dict[str, Text] = {
+    "access_check": _("Check access rights"),
+    "pods_running": _("Check that all pods run"),
+    "image_exists": _("Check that the images exist"),
+    "record_running": _("Record what runs"),
+    "set_image": _("Set the image"),
+    "wait_rollout": _("Wait for the rollout"),
+    "health": _("Check health"),
+    "http": _("Check HTTP"),
+    "verify_digests": _("Verify what runs"),
+    "notice": _("Send the notice"),
+    "restore_image": _("Restore the image"),
+}
+SECTIONS: dict[str, Text] = {"before": _("Before"), "after": _("After"), "back": _("Way back")}
+OBSERVED: dict[str, Text] = {
+    "done": _("Done"),
+    "rights_held": _("All rights are there"),
+    "pods_running": _("All {count} pods run"),
+    "pods_not_running": _("{count} pods do not run: {names}"),
+    "images_exist": _("All {count} images exist"),
+    "recorded": _("Recorded"),
+    "image_set": _("Image set"),
+    "image_restored": _("Image restored"),
+    "rolled_out": _("{ready}/{wanted} ready"),
+    "waits_observed": _("The cluster has not taken it up yet"),
+    "waits_template": _("The workload asks for another image"),
+    "waits_updated": _("{ready}/{wanted} ready"),
+    "waits_old_pods": _("{ready}/{wanted} ready, old pods end"),
+    "waits_available": _("{ready}/{wanted} ready"),
+    "waits_ready": _("{ready}/{wanted} ready"),
+    "waits_unpaused": _("The workload is paused in the cluster"),
+    "settling": _("{ready}/{wanted} ready, watched for {seconds} s more"),
+    "healthy": _("{status}"),
+    "unhealthy": _("Not healthy yet: {status}"),
+    "no_answer": _("No answer yet: {message}"),
+    "no_health_known": _("No health check is known; readiness stands in"),
+    "exactly_these": _("Exactly what was approved, nothing else"),
+    "digests_differ": _("Something else runs: {services}"),
+    "noticed": _("{count} messages written"),
+    "unreachable": _("The cluster does not answer; the next try follows: {message}"),
+    "unavailable": _("The cluster cannot answer now; the next try follows: {message}"),
+    "server_error": _("The cluster reports an error; the next try follows: {message}"),
+    "too_many_requests": _("The cluster asks to wait: {message}"),
+    "conflict": _("The object has just changed; it is read again"),
+}
+FAILURES: dict[str, Text] = {
+    "ErrImagePull": _("The image cannot be pulled"),
+    "InvalidImageName": _("The image's name is invalid"),
+    "ErrImageNeverPull": _("The image is not on the node and may not be pulled"),
+    "ImageInspectError": _("The image cannot be inspected"),
+    "RegistryUnavailable": _("The registry is not available"),
+    "CreateContainerConfigError": _("The container's configuration is incomplete"),
+    "CreateContainerError": _("The container cannot be created"),
+    "RunContainerError": _("The container cannot be started"),
+    "CreatePodSandboxError": _("The pod's network cannot be made"),
+    "CrashLoopBackOff": _("The container starts and crashes again and again"),
+    "OOMKilled": _("The container ran out of memory"),
+    "Unschedulable": _("No node has room for the pod"),
+    "FailedCreate": _("The cluster refuses new pods"),
+    "Evicted": _("Pods are evicted"),
+    "PodFailed": _("The pod failed"),
+    "Unhealthy": _("The readiness check fails"),
+    "ProgressDeadlineExceeded": _("The rollout made no progress within its deadline"),
+    "deadline_exceeded": _("The rollout made no progress within its deadline"),
+    "strategy_not_rolling": _("The workload is not updated by rolling"),
+    "kind_not_supported": _("This kind of workload is not supported"),
+    "rights_missing": _("Rights are missing in the namespace"),
+    "pods_not_running": _("Not all pods run"),
+    "image_missing": _("An image does not exist"),
+    "unhealthy": _("Not healthy within the time"),
+    "no_answer": _("No answer within the time"),
+    "digests_differ": _("Something else runs than was approved"),
+    "timeout": _("Not done within the time"),
+    "forbidden": _("The cluster refuses: no right"),
+    "unauthorized": _("The cluster does not know the portal's account"),
+    "invalid": _("The cluster refuses the change"),
+    "missing": _("The object does not exist"),
+    "conflict": _("The object changes all the time"),
+    "server_error": _("The cluster reports an error"),
+    "too_many_requests": _("The cluster is overloaded"),
+    "no_such_container": _("The container does not exist"),
+    "containers_unnamed": _("The catalog does not say which container"),
+    "argo_managed": _("Argo CD owns this workload; it is changed in Git only"),
+    "nothing_recorded": _("Nothing was recorded to go back to"),
+    "connection": _("The connection to the cluster is not usable"),
+    "no_address": _("The service has no address"),
+    "address_refused": _("This address may not be called"),
+}
+PAUSES: dict[str, Text] = {
+    "person": _("Paused by {by}"),
+    "stop": _("Stopped on the way back by {by}"),
+    "approval": _("The approval no longer holds"),
+    "drift": _("{object} was changed by {manager}: {field}"),
+    "cluster_lost": _("The cluster has not answered since {since}: {message}"),
+    "errored": _("A step could not be measured"),
+    "inconclusive": _("A step gave no clear result"),
+}
+LIFTS: Text = _("Whoever may operate here can resume.")
+EVENTS: dict[str, Text] = {
+    "rollout.queued": _("Rollout queued"),
+    "rollout.started": _("Rollout began"),
+    "rollout.resumed": _("Rollout resumed"),
+    "rollout.order_asked": _("{by} asks: {order}"),
+    "rollout.order_honoured": _("Done as {by} asked: {order}"),
+    "rollout.order_refused": _("Not possible as {by} asked: {order}"),
+}
+
+
+def step_title(step: Step) -> str:
+    """Return what the step is called: its title in the plan, else its kind."""
+    return str(step.params.get("title") or KINDS.get(step.kind, step.kind))
+
+
+def wave_title(section: str, step: Step) -> str:
+    """Return the title of a group of steps."""
+    if section != "wave":
+        return str(SECTIONS.get(section, section))
+    return step.wave_title or gettext("Wave {number}").format(number=step.wave)
+
+
+def step_text(step: Step) -> str:
+    """Return where the step stands, in one sentence."""
+    if step.failure and step.state in {StepState.FAILED, StepState.ERRORED, StepState.INCONCLUSIVE}:
+        return failure(step.failure)
+    if step.state == StepState.SKIPPED and step.reason:
+        return step.reason
+    return observed(step.observed)
+
+
+def observed(seen: Json) -> str:
+    """Return what was seen last, with the trouble it shows."""
+    code = str(seen.get("code") or "")
+    if not code:
+        return ""
+    text = _filled(OBSERVED.get(code, code), {**seen, **(seen.get("args") or {})})
+    trouble = seen.get("trouble")
+    return f"{text}; {failure(trouble)}" if trouble else text
+
+
+def failure(found: Json) -> str:
+    """Return what is wrong, followed by the cluster's own words."""
+    code = str(found.get("code") or "")
+    text = str(FAILURES.get(code, code))
+    message = str(found.get("message") or "")
+    return f"{text}: {message}" if message else text
+
+
+def pause(reason: Json) -> str:
+    """Return why the rollout waits for a person."""
+    args = {**(reason.get("args") or {}), "by": reason.get("by") or ""}
+    code = str(reason.get("reason") or "")
+    text = _filled(PAUSES.get(code, code), args)
+    own = str(args.get("text") or "")
+    missing = " ".join(str(each.get("text", "")) for each in args.get("missing") or [])
+    return ": ".join(part for part in (text, own or missing) if part)
+
+
+def planned(step: Step) -> str:
+    """Return what the step will do, or what it found it would change."""
+    changes = (step.planned or {}).get("changes") or []
+    told = "; ".join(change(each) for each in changes)
+    return f"{step_title(step)}: {told}" if told else step_title(step)
+
+
+def change(found: Json) -> str:
+    """Return one difference."""
+    before, after = short_image(found.get("before")), short_image(found.get("after"))
+    return f"{found.get('object', '')} {found.get('field', '')} {before} → {after}".strip()
+
+
+def short_image(image: object) -> str:
+    """Return an image reference with its digest cut to what people compare."""
+    name, separator, digest = str(image or "").partition("@sha256:")
+    return f"{name}@{digest[:12]}" if separator else name
+
+
+def event(found: Event) -> str:
+    """Return what an event of a rollout says."""
+    data = found.data
+    if found.kind.startswith("step."):
+        return _step_event(found)
+    if found.kind in EVENTS:
+        kind = data.get("kind", "")
+        order = str(OrderKind(kind).label) if kind in OrderKind.values else ""
+        return _filled(EVENTS[found.kind], {**data, "order": order})
+    if data.get("pause"):
+        return pause(data["pause"])
+    state = str(data.get("state") or found.kind.partition(".")[2])
+    label = str(RolloutState(state).label) if state in RolloutState.values else state
+    told = failure(data["failure"]) if data.get("failure") else str(data.get("reason") or "")
+    return f"{label}: {told}" if told else label
+
+
+def _step_event(found: Event) -> str:
+    data = found.data
+    title = str(KINDS.get(str(data.get("kind")), data.get("key", "")))
+    name = f"{data['service']}: {title}" if data.get("service") else title
+    state = found.kind.partition(".")[2]
+    if state == "acted":
+        told = "; ".join(change(each) for each in data.get("changes") or [])
+        return f"{name}: {told}" if told else name
+    seen = observed(data.get("observed") or {})
+    if state == "observed":
+        return f"{name}: {seen}" if seen else name
+    wrong = failure(data["failure"]) if data.get("failure") else seen
+    stored = str(data.get("state") or state)
+    label = str(StepState(stored).label) if stored in StepState.values else stored
+    return f"{name}: {label}; {wrong}" if wrong else f"{name}: {label}"
+
+
+def _filled(text: Text, args: Json) -> str:
+    return str(text).format_map(_Args(args))
+
+
+class _Args(dict[str, Any]):
+    """An argument that is missing leaves a gap, not an error page."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
