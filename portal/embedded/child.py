@@ -91,7 +91,7 @@ def kill_group(pid: int) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether a process has this number, whoever owns it."""
+    """Say whether a process with this number runs, whoever owns it; a dead one not yet collected does not."""
     if pid <= 0:
         return False
     try:
@@ -100,4 +100,5 @@ def is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    status = Path(f"/proc/{pid}/stat")  # macOS has no such file
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")

@@ -9,6 +9,7 @@ from typing import IO
 from portal.embedded.child import is_alive
 
 WAIT_SECONDS = 15.0
+DYING_SECONDS = 0.5  # a killed process is seen for a moment longer
 POLL_SECONDS = 0.1
 
 
@@ -26,10 +27,10 @@ def take(path: Path) -> IO[str]:
         AlreadyRunningError: The holder is alive.
     """
     file = path.open("a+")
-    deadline = time.monotonic() + WAIT_SECONDS
+    certain, deadline = time.monotonic() + DYING_SECONDS, time.monotonic() + WAIT_SECONDS
     while not _locked(file):
         holder = _holder(path)
-        if is_alive(holder) or time.monotonic() > deadline:
+        if (is_alive(holder) and time.monotonic() > certain) or time.monotonic() > deadline:
             file.close()
             text = f"process {holder} already runs on {path.parent}: stop it, or set another PORTAL_DATA"
             raise AlreadyRunningError(text)

@@ -1,11 +1,9 @@
 """Waiting for processes, and servers of a test's own."""
 
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from portal.embedded import child
 from portal.embedded.postgres import Postgres
@@ -18,16 +16,6 @@ def wait_for(condition: Callable[[], bool], *, seconds: float = 15.0) -> bool:
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.03)
     return condition()
-
-
-def lives(pid: int) -> bool:
-    """Say whether the process runs; one that nobody has collected yet does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{pid}/stat")
-    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 @contextmanager

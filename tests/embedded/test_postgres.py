@@ -11,10 +11,10 @@ import pytest
 
 from portal.embedded import child
 from portal.embedded.accounts import UNPRIVILEGED
-from portal.embedded.child import StartError
+from portal.embedded.child import StartError, is_alive
 from portal.embedded.ports import free_port
 from portal.embedded.postgres import Postgres
-from tests.embedded.processes import lives, running, wait_for
+from tests.embedded.processes import running, wait_for
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_the_server_and_its_backends_end_with_the_process_that_started_it(
     pid = int((tmp_path / "pid").read_text())
     os.kill(starter, signal.SIGKILL)
     os.waitpid(starter, 0)
-    assert wait_for(lambda: not lives(pid))
+    assert wait_for(lambda: not is_alive(pid))
     assert not server.is_ready()
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.embedded.processes import lives, wait_for
+from portal.embedded.child import is_alive
+from tests.embedded.processes import wait_for
 
 NAMES = ("early", "late", "stubborn")
 
@@ -54,7 +55,7 @@ def test_a_signal_ends_the_parts_last_batch_first(
     assert supervisor.returncode == 0
     assert (tmp_path / "ended").read_text().split() == ["late", "early"]
     assert "stubborn did not end by itself" in printed
-    assert not any(lives(pid) for pair in living.values() for pid in pair)
+    assert not any(is_alive(pid) for pair in living.values() for pid in pair)
 
 
 def test_a_part_that_dies_is_started_again_and_the_change_is_told(
@@ -65,18 +66,18 @@ def test_a_part_that_dies_is_started_again_and_the_change_is_told(
     assert wait_for((tmp_path / "changed").exists)
     after = pids(tmp_path)
     assert after["late"][0] != before["late"][0]
-    assert lives(after["late"][0])
+    assert is_alive(after["late"][0])
     assert after["early"] == before["early"]
-    assert wait_for(lambda: not lives(before["late"][1])), "the dead part's own child stayed behind"
+    assert wait_for(lambda: not is_alive(before["late"][1])), "the dead part's own child stayed behind"
 
 
 def test_kill_9_of_the_supervisor_leaves_no_process_behind(
     supervisor: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     living = [pid for pair in pids(tmp_path).values() for pid in pair]
-    assert all(lives(pid) for pid in living)
+    assert all(is_alive(pid) for pid in living)
     supervisor.kill()
-    assert wait_for(lambda: not any(lives(pid) for pid in living))
+    assert wait_for(lambda: not any(is_alive(pid) for pid in living))
 
 
 def test_a_second_supervisor_on_the_same_folder_is_refused_and_told_why(
@@ -97,12 +98,11 @@ def test_a_start_right_after_kill_9_waits_for_the_old_parts_and_goes_on(
     supervisor: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     old = [own for own, _ in pids(tmp_path).values()]
-    supervisor.kill()
-    supervisor.wait()
+    supervisor.kill()  # and not collected: what remains of it must not count as running
     second = begin(tmp_path)
     try:
         assert second.poll() is None
-        assert not any(lives(pid) for pid in old)
+        assert not any(is_alive(pid) for pid in old)
     finally:
         second.terminate()
         second.communicate(timeout=15)
