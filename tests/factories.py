@@ -17,6 +17,7 @@ from portal import clock
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.registry.client import Resolved
 from portal.people.models import Team, User
+from portal.people.operations import grant_role
 from releases import operations
 from releases.catalog import rights
 from releases.catalog.models import Checklist, Connection, Environment, Plan, Running, Service
@@ -95,7 +96,7 @@ class Shop:
 
 
 def make_shop(*, cast: Cast | None = None) -> Shop:
-    """Make the catalog with models and the policy by its operation."""
+    """Make the catalog with models and the policy by its operation; the author may compose every service."""
     cast = cast or make_cast()
     commerce, identity = (Team.objects.create(key=key, title=key.title()) for key in ("commerce", "identity"))
     cluster = Connection.objects.create(name="shop-cluster", kind="kubernetes", spec={})
@@ -113,6 +114,7 @@ def make_shop(*, cast: Cast | None = None) -> Shop:
     payment = make_service("payment-service", commerce, environment, core=True)
     auth = make_service("auth-service", identity, environment, core=True)
     rights.grant()
+    grant_role(cast.author.username, role="release_manager", scope="team:identity", actor=BY_THE_PORTAL)
     return Shop(
         cast=cast,
         environment=environment,
