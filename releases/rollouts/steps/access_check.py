@@ -2,7 +2,7 @@
 
 from portal.integrations.kubernetes.client import Right
 from portal.integrations.kubernetes.workloads import PLURALS
-from releases.rollouts.steps.kind import Outcome, StepKind, Work, done, failed
+from releases.rollouts.steps.kind import Outcome, Planned, StepKind, Work, done, failed
 
 READS = (
     Right(verb="list", resource="pods"),
@@ -17,6 +17,10 @@ class AccessCheck(StepKind):
     """Asks the cluster once per right."""
 
     name = "access_check"
+
+    def plan(self, work: Work) -> Planned:
+        """Name what is missing before anybody starts."""
+        return Planned(error=self.observe(work).failure)
 
     def observe(self, work: Work) -> Outcome:
         """Name the rights that are missing."""

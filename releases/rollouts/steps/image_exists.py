@@ -4,13 +4,17 @@ from portal.errors import PermanentError
 from releases.catalog.versions import registry_for, split_image
 from releases.models import Item
 from releases.rollouts.images import digest_of, repository_of, target_image
-from releases.rollouts.steps.kind import Outcome, StepKind, Work, done, failed
+from releases.rollouts.steps.kind import Outcome, Planned, StepKind, Work, done, failed
 
 
 class ImageExists(StepKind):
     """Asks the registry for each item's digest; a tag that moved since is of no concern."""
 
     name = "image_exists"
+
+    def plan(self, work: Work) -> Planned:
+        """Name what is missing before anybody starts."""
+        return Planned(error=self.observe(work).failure)
 
     def observe(self, work: Work) -> Outcome:
         """Name the images that are not there."""

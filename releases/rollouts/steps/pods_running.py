@@ -1,7 +1,7 @@
 """Preflight: every pod of the namespace runs and is ready, so that what breaks later is ours."""
 
 from portal.integrations.kubernetes.rollout_status import condition
-from releases.rollouts.steps.kind import Json, Outcome, StepKind, Work, done, wait
+from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Verdict, Work, done, wait
 
 SHOWN = 5
 
@@ -10,6 +10,13 @@ class PodsRunning(StepKind):
     """Looks at all pods of the namespace; finished Jobs' pods count as fine."""
 
     name = "pods_running"
+
+    def plan(self, work: Work) -> Planned:
+        """Name the pods that do not run now."""
+        outcome = self.observe(work)
+        args = outcome.observed.get("args") or {}
+        wrong = {"code": "pods_not_running", "message": args.get("names", "")}
+        return Planned(error=wrong if outcome.verdict == Verdict.WAIT else None)
 
     def observe(self, work: Work) -> Outcome:
         """Name the pods that do not run."""

@@ -1,0 +1,339 @@
+"""Routes of rollouts, of the start and dry run of a release, and of the board."""
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Field, Query, Router, Schema
+
+from portal import access
+from portal.api import paging
+from portal.api.auth import actor_of, scope
+from portal.api.schemas import Body, Paged
+from portal.errors import NotFound
+from portal.people.models import User
+from releases.catalog.models import Environment
+from releases.models import Release
+from releases.operations import sign_off_result
+from releases.rollouts import operations, plans, queries
+from releases.rollouts.models import Order, Rollout
+from releases.rollouts.states import OrderKind
+
+router = Router(tags=["rollouts"])
+
+
+class ProgressShape(Schema):
+    """How many steps are done."""
+
+    done: int
+    total: int
+
+
+class OrderShape(Schema):
+    """Something a person asked, and what became of it."""
+
+    id: int
+    kind: str
+    step: int | None
+    by: str | None
+    reason: str
+    asked_at: datetime
+    honoured_at: datetime | None
+    outcome: str
+
+
+class AskedShape(Schema):
+    """An order that was written down."""
+
+    id: int
+    kind: str
+    asked_at: datetime
+
+
+class PauseShape(Schema):
+    """Why a rollout waits, and which right lifts it."""
+
+    reason: str
+    text: str
+    by: str
+    lift: list[str]
+    step: int | None = None
+    args: dict[str, Any] = {}
+
+
+class RolloutShape(Schema):
+    """A rollout."""
+
+    id: int
+    release: int
+    environment: str
+    state: str
+    progress: ProgressShape
+    expected_seconds: int
+    orders: list[OrderShape]
+    pause: PauseShape | None
+    eta: datetime | None
+    verdict: dict[str, Any] | None
+    started_by: str | None
+    content_digest: str
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class StepShape(Schema):
+    """A step of a rollout; `observed`, `plan` and `failure.text` are in the reader's language."""
+
+    id: int
+    key: str
+    kind: str
+    title: str
+    service: str | None
+    wave: int
+    direction: str
+    state: str
+    attempt: int
+    depends_on: list[int]
+    plan: str
+    changes: list[dict[str, Any]]
+    observed: str
+    failure: dict[str, Any] | None
+    history: list[dict[str, Any]]
+    reason: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    deadline_at: datetime | None
+
+
+class EventShape(Schema):
+    """One thing that happened; numbers begin at 1 and have no gaps."""
+
+    id: int
+    at: datetime
+    kind: str
+    step: int | None
+    text: str
+    data: dict[str, Any]
+
+
+class EventsShape(Schema):
+    """Events in their order; `last` is the highest number that exists."""
+
+    events: list[EventShape]
+    last: int
+
+
+class PlannedStepShape(Schema):
+    """A step of the dry run."""
+
+    key: str
+    kind: str
+    title: str
+    service: str | None
+    wave: int
+    wave_title: str
+    depends_on: list[str]
+    plan: str
+    changes: list[dict[str, Any]]
+    error: str | None
+
+
+class PlanShape(Schema):
+    """The dry run of a release."""
+
+    items: list[PlannedStepShape]
+    next: None = None
+    expected_seconds: int
+    cluster_error: str | None
+
+
+class CellShape(Schema):
+    """One service in one environment."""
+
+    service: str
+    environment: str
+    team: str
+    version: str
+    health: str
+    text: str
+    ready: int
+    wanted: int
+    images: dict[str, Any]
+    drift: dict[str, Any] | None
+    pinned: bool
+    pending: list[int]
+    rollout: int | None
+    release: int | None
+    seen_at: datetime | None
+
+
+class ReasonInput(Body):
+    """Why."""
+
+    reason: str = Field("", max_length=2_000)
+
+
+class SignoffInput(Body):
+    """The superior's verdict on the result."""
+
+    verdict: str = Field(max_length=20)
+    reason: str = Field("", max_length=2_000)
+
+
+class EventsQuery(Schema):
+    """From where, and how many."""
+
+    after: int = Field(0, ge=0, le=2**62)
+    limit: int = Field(queries.MOST_EVENTS, ge=1, le=queries.MOST_EVENTS)
+
+
+@router.post("/releases/{int:number}/start", response={201: RolloutShape})
+def start_rollout(request: HttpRequest, number: int) -> tuple[int, dict[str, Any]]:
+    """Start the rollout; a conflict names everything that is missing."""
+    rollout = operations.start_rollout(number, actor=actor_of(request))
+    return 201, queries.rollout_shape(queries.visible_rollout(_user(request), rollout.pk))
+
+
+@router.get("/releases/{int:number}/plan", response=PlanShape)
+def read_plan(request: HttpRequest, number: int) -> dict[str, Any]:
+    """The dry run: every step and what it would change."""
+    scope(request, "read")
+    release = access.get_or_404(_user(request), Release, number=number)
+    preview = plans.preview(release)
+    return {
+        "items": [_planned(step) for step in preview.steps],
+        "next": None,
+        "expected_seconds": preview.expected_seconds,
+        "cluster_error": preview.cluster_error or None,
+    }
+
+
+@router.get("/rollouts/{int:pk}", response=RolloutShape)
+def read_rollout(request: HttpRequest, pk: int) -> dict[str, Any]:
+    """One rollout."""
+    return queries.rollout_shape(_visible(request, pk))
+
+
+@router.get("/rollouts/{int:pk}/steps", response=Paged[StepShape])
+def list_steps(request: HttpRequest, pk: int) -> dict[str, Any]:
+    """Every step, in their order."""
+    return paging.whole(queries.step_shape(step) for step in queries.steps_of(_visible(request, pk)))
+
+
+@router.get("/rollouts/{int:pk}/events", response=EventsShape)
+def list_events(request: HttpRequest, pk: int, query: Query[EventsQuery]) -> dict[str, Any]:
+    """What happened behind a number, in order."""
+    found, last = queries.events_after(_visible(request, pk), after=query.after, limit=query.limit)
+    return {"events": [queries.event_shape(event) for event in found], "last": last}
+
+
+@router.post("/rollouts/{int:pk}/signoff", response={201: RolloutShape})
+def sign_off(request: HttpRequest, pk: int, body: SignoffInput) -> tuple[int, dict[str, Any]]:
+    """Sign off the result, or reject it."""
+    rollout = _visible(request, pk)
+    sign_off_result(rollout.release_id, actor=actor_of(request), verdict=body.verdict, reason=body.reason)
+    return 201, queries.rollout_shape(_visible(request, pk))
+
+
+@router.post("/rollouts/{int:pk}/steps/{int:step}/retry", response={202: AskedShape})
+def retry_step(
+    request: HttpRequest, pk: int, step: int, body: ReasonInput | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Ask for another attempt of a step."""
+    return _ask(request, pk, OrderKind.RETRY, body, step=step)
+
+
+@router.post("/rollouts/{int:pk}/steps/{int:step}/skip", response={202: AskedShape})
+def skip_step(
+    request: HttpRequest, pk: int, step: int, body: ReasonInput | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Ask to go on without a step, and say why."""
+    return _ask(request, pk, OrderKind.SKIP, body, step=step)
+
+
+@router.post("/rollouts/{int:pk}/pause", response={202: AskedShape})
+def pause(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> tuple[int, dict[str, Any]]:
+    """Ask that nothing new begins."""
+    return _ask(request, pk, OrderKind.PAUSE, body)
+
+
+@router.post("/rollouts/{int:pk}/resume", response={202: AskedShape})
+def resume(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> tuple[int, dict[str, Any]]:
+    """Ask to go on."""
+    return _ask(request, pk, OrderKind.RESUME, body)
+
+
+@router.post("/rollouts/{int:pk}/stop", response={202: AskedShape})
+def stop(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> tuple[int, dict[str, Any]]:
+    """Ask to end here: one call ends, nothing else begins."""
+    return _ask(request, pk, OrderKind.STOP, body)
+
+
+@router.post("/rollouts/{int:pk}/rollback", response={202: AskedShape})
+def roll_back(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> tuple[int, dict[str, Any]]:
+    """Ask to go back to what ran before."""
+    return _ask(request, pk, OrderKind.ROLLBACK, body)
+
+
+@router.get("/board", response=Paged[CellShape])
+def read_board(request: HttpRequest, environment: str = "") -> dict[str, Any]:
+    """What runs where, what waits, and what nobody released."""
+    scope(request, "read")
+    user = _user(request)
+    chosen = [access.get_or_404(user, Environment, name=environment)] if environment else None
+    return paging.whole(_cell(cell) for cell in queries.board(user, environments=chosen))
+
+
+def _ask(
+    request: HttpRequest, pk: int, kind: str, body: ReasonInput | None, *, step: int | None = None
+) -> tuple[int, dict[str, Any]]:
+    reason = body.reason if body else ""
+    order: Order = operations.give_order(pk, kind, actor=actor_of(request), reason=reason, step_id=step)
+    return 202, {"id": order.pk, "kind": order.kind, "asked_at": order.asked_at}
+
+
+def _visible(request: HttpRequest, pk: int) -> Rollout:
+    scope(request, "read")
+    return queries.visible_rollout(_user(request), pk)
+
+
+def _user(request: HttpRequest) -> User:
+    user = actor_of(request).user
+    if user is None:
+        raise NotFound
+    return user
+
+
+def _planned(step: plans.PlannedStep) -> dict[str, Any]:
+    return {
+        "key": step.key,
+        "kind": step.kind,
+        "title": step.title,
+        "service": step.service or None,
+        "wave": step.wave,
+        "wave_title": step.wave_title,
+        "depends_on": list(step.depends_on),
+        "plan": step.text,
+        "changes": list(step.changes),
+        "error": step.error or None,
+    }
+
+
+def _cell(cell: queries.BoardCell) -> dict[str, Any]:
+    return {
+        "service": cell.service.name,
+        "environment": cell.environment.name,
+        "team": cell.service.team.key,
+        "version": cell.version,
+        "health": cell.health,
+        "text": cell.text,
+        "ready": cell.ready,
+        "wanted": cell.wanted,
+        "images": cell.images,
+        "drift": cell.drift,
+        "pinned": cell.pinned,
+        "pending": [release.number for release in cell.pending],
+        "rollout": cell.rollout.pk if cell.rollout else None,
+        "release": cell.release,
+        "seen_at": cell.seen_at,
+    }

@@ -1,0 +1,105 @@
+"""The dry run: every step of a release with what it would change against what runs now, and what is wrong."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes.errors import UNAVAILABLE, UNREACHABLE
+from releases.catalog.models import Service
+from releases.models import Release
+from releases.rollouts import texts
+from releases.rollouts.models import Step
+from releases.rollouts.operations import graph_of, step_of
+from releases.rollouts.steps.kind import Planned, Work
+from releases.rollouts.steps.kinds import KINDS
+
+Json = dict[str, Any]
+AWAY = frozenset({UNREACHABLE, UNAVAILABLE, "connection"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStep:
+    """One step of the dry run; `changes` are [{"object", "field", "before", "after"}]."""
+
+    key: str
+    kind: str
+    title: str
+    service: str
+    wave: int
+    wave_title: str
+    section: str
+    timeout_seconds: int
+    depends_on: tuple[str, ...]
+    text: str
+    changes: tuple[Json, ...] = field(default=(), hash=False)
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """The dry run of a release; `cluster_error` says why the cluster could not be asked, in its own words."""
+
+    steps: tuple[PlannedStep, ...]
+    expected_seconds: int
+    cluster_error: str = ""
+
+    @property
+    def changes(self) -> int:
+        """How many fields would change."""
+        return sum(len(step.changes) for step in self.steps)
+
+    @property
+    def errors(self) -> list[PlannedStep]:
+        """The steps that would fail as things stand."""
+        return [step for step in self.steps if step.error]
+
+
+def preview(release: Release) -> Preview:
+    """Ask every step what it would change, without changing anything.
+
+    A cluster out of reach is named once, and the steps are shown without their differences.
+
+    Raises:
+        Invalid: there is no plan, or it does not fit the release.
+    """
+    nodes = graph_of(release)
+    services = {each.name: each for each in Service.objects.filter(name__in={node.service for node in nodes})}
+    steps = [step_of(node, None, services) for node in nodes]
+    items = list(release.items.select_related("service"))
+    cluster_error = ""
+    shown = []
+    for node, step in zip(nodes, steps, strict=True):
+        work = Work(step=step, release=release, environment=release.environment, items=items, siblings=steps)
+        planned, lost = (Planned(), "") if cluster_error else _plan(work)
+        cluster_error = cluster_error or lost
+        shown.append(_shown(step, node.depends_on, planned))
+    minutes = (release.plan.spec if release.plan else {}).get("expectedMinutes") or 30
+    return Preview(steps=tuple(shown), expected_seconds=int(minutes) * 60, cluster_error=cluster_error)
+
+
+def _plan(work: Work) -> tuple[Planned, str]:
+    """Return what the step would change, and why the cluster is lost if it is."""
+    try:
+        return KINDS[work.step.kind].plan(work), ""
+    except (TemporaryError, PermanentError) as error:
+        if error.code in AWAY:
+            return Planned(), str(error.detail)
+        return Planned(error={"code": error.code, "message": str(error.detail)}), ""
+
+
+def _shown(step: Step, depends_on: tuple[str, ...], planned: Planned) -> PlannedStep:
+    step.planned = {"changes": planned.changes}
+    return PlannedStep(
+        key=step.key,
+        kind=step.kind,
+        title=texts.step_title(step),
+        service=step.service.name if step.service else "",
+        wave=step.wave,
+        wave_title=step.wave_title,
+        section=str(step.params.get("section", "")),
+        timeout_seconds=step.timeout_seconds,
+        depends_on=depends_on,
+        text=texts.planned(step),
+        changes=tuple(planned.changes),
+        error=texts.failure(planned.error) if planned.error else "",
+    )

@@ -1,0 +1,246 @@
+"""What the doors show of rollouts: their shape, steps, events, and the board."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+
+from portal import access, clock
+from portal.live.models import Event, Topic
+from portal.people.models import User
+from releases.catalog.models import Environment, Running, Service
+from releases.models import Release
+from releases.rollouts import texts
+from releases.rollouts.models import Order, Pin, Rollout, Step
+from releases.rollouts.states import ACTIVE, DONE, Direction, RolloutState
+from releases.states import PENDING
+
+Json = dict[str, Any]
+MOST_EVENTS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardCell:
+    """One service in one environment: what runs, what waits, what is wrong."""
+
+    service: Service
+    environment: Environment
+    version: str
+    health: str
+    text: str
+    ready: int
+    wanted: int
+    images: Json
+    drift: Json | None
+    pinned: bool
+    pending: tuple[Release, ...]
+    rollout: Rollout | None
+    release: int | None
+    seen_at: datetime | None
+    since: datetime | None = None
+    digests: tuple[str, ...] = ()
+
+
+def visible_rollout(user: User, pk: int) -> Rollout:
+    """Return the rollout, or raise NotFound where the person may not see it."""
+    found = access.get_or_404(user, Rollout, pk=pk)
+    return Rollout.objects.select_related("release__plan", "environment", "started_by").get(pk=found.pk)
+
+
+def steps_of(rollout: Rollout) -> QuerySet[Step]:
+    """Every step with what it depends on, in their order."""
+    earlier = Prefetch("depends_on", Step.objects.only("pk"))
+    return rollout.steps.select_related("service").prefetch_related(earlier).order_by("position", "id")
+
+
+def progress(rollout: Rollout) -> Json:
+    """Return {"done", "total"} of the direction the rollout goes in."""
+    rows = list(rollout.steps.values_list("direction", "state"))
+    back = any(direction == Direction.BACK for direction, _state in rows)
+    way = Direction.BACK if back else Direction.FORWARD
+    states = [state for direction, state in rows if direction == way]
+    return {"done": sum(state in DONE for state in states), "total": len(states)}
+
+
+def eta(rollout: Rollout) -> datetime | None:
+    """When it should be over, judged by the plan's expectation and by how far it is; None when it stands."""
+    if rollout.state not in ACTIVE or rollout.started_at is None:
+        return None
+    counted = progress(rollout)
+    left = counted["total"] - counted["done"]
+    if not counted["total"] or not left:
+        return None
+    now = clock.now()
+    share = left / counted["total"]
+    remaining = rollout.expected_seconds * share
+    if counted["done"] >= 3:
+        pace = (now - rollout.started_at).total_seconds() / counted["done"]
+        remaining = min(remaining, pace * left * 2)
+    return now + timedelta(seconds=remaining)
+
+
+def events_after(rollout: Rollout, *, after: int, limit: int = MOST_EVENTS) -> tuple[list[Event], int]:
+    """Return the events behind a number, in order, and the highest number that exists."""
+    last = Topic.objects.filter(name=rollout.topic).values_list("last", flat=True).first() or 0
+    found = Event.objects.filter(topic=rollout.topic, number__gt=after).order_by("number")
+    return list(found[: min(limit, MOST_EVENTS)]), last
+
+
+def rollouts_of(release: Release) -> QuerySet[Rollout]:
+    """The rollouts of a release, the newest first."""
+    return release.rollouts.order_by("-pk")
+
+
+def orders_of(rollout: Rollout) -> QuerySet[Order]:
+    """What was asked, in its order."""
+    return rollout.orders.select_related("by").order_by("pk")
+
+
+def board(user: User, *, environments: Iterable[Environment] | None = None) -> list[BoardCell]:
+    """Return every cell of the board that the person may see; a constant number of queries."""
+    seen = access.visible(user, Environment)
+    wanted = list(seen if environments is None else seen.filter(pk__in=[each.pk for each in environments]))
+    through = Service.environments.through.objects.filter(environment__in=wanted).select_related(
+        "service__team"
+    )
+    by_id = {each.pk: each for each in wanted}
+    facts = _Facts(wanted)
+    cells = [facts.cell(row.service, by_id[row.environment_id]) for row in through]
+    return sorted(cells, key=lambda cell: (cell.environment.name, cell.service.name))
+
+
+def cell_of(service: Service, environment: Environment) -> BoardCell:
+    """Return one cell of the board."""
+    return _Facts([environment]).cell(service, environment)
+
+
+class _Facts:
+    """What is known of the cells of some environments, read at once."""
+
+    def __init__(self, environments: list[Environment]) -> None:
+        running = Running.objects.filter(environment__in=environments)
+        self.running = {(row.service_id, row.environment_id): row for row in running}
+        pins = Pin.objects.filter(environment__in=environments, lifted_at=None)
+        self.pinned = {(row.service_id, row.environment_id) for row in pins}
+        self.pending: dict[tuple[int, int], list[Release]] = {}
+        waiting = Release.objects.filter(environment__in=environments, state__in=PENDING)
+        for release in waiting.prefetch_related("items"):
+            for item in release.items.all():
+                self.pending.setdefault((item.service_id, release.environment_id), []).append(release)
+        self.rollouts: dict[tuple[int, int], Rollout] = {}
+        moving = Rollout.objects.filter(
+            environment__in=environments, state__in=[*ACTIVE, RolloutState.PAUSED, RolloutState.FAILED]
+        )
+        for rollout in moving.select_related("release").prefetch_related("release__items").order_by("pk"):
+            for item in rollout.release.items.all():
+                self.rollouts[item.service_id, rollout.environment_id] = rollout
+
+    def cell(self, service: Service, environment: Environment) -> BoardCell:
+        """Return one cell."""
+        key = (service.pk, environment.pk)
+        row = self.running.get(key)
+        seen = row.seen if row else {}
+        moving = self.rollouts.get(key)
+        return BoardCell(
+            service=service,
+            environment=environment,
+            version=str(seen.get("version") or ""),
+            health=str(seen.get("health") or "unknown"),
+            text=str(seen.get("text") or ""),
+            ready=int(seen.get("ready") or 0),
+            wanted=int(seen.get("wanted") or 0),
+            images=seen.get("images") or {},
+            drift=drift_of(row, moving),
+            pinned=key in self.pinned,
+            pending=tuple(self.pending.get(key, ())),
+            rollout=moving,
+            release=row.release if row else None,
+            seen_at=row.seen_at if row else None,
+            since=row.since if row else None,
+            digests=tuple(seen.get("digests") or ()),
+        )
+
+
+def drift_of(row: Running | None, moving: Rollout | None) -> Json | None:
+    """Return {"expected", "found"} where something runs that no release put there, unless one rolls out."""
+    expected = set((row.expected or {}).get("digests") or []) if row else set()
+    found = set((row.seen or {}).get("digests") or []) if row else set()
+    if not expected or not found or moving is not None or found <= expected:
+        return None
+    return {"expected": sorted(expected), "found": sorted(found - expected)}
+
+
+def rollout_shape(rollout: Rollout) -> Json:
+    """Return a rollout as the API gives it (interface.md, "Shapes")."""
+    pause = rollout.pause
+    return {
+        "id": rollout.pk,
+        "release": rollout.release_id,
+        "environment": rollout.environment.name,
+        "state": rollout.state,
+        "progress": progress(rollout),
+        "expected_seconds": rollout.expected_seconds,
+        "orders": [order_shape(order) for order in orders_of(rollout)],
+        "pause": {**pause, "text": texts.pause(pause)} if pause else None,
+        "eta": eta(rollout),
+        "verdict": rollout.verdict,
+        "started_by": rollout.started_by.username if rollout.started_by else None,
+        "content_digest": rollout.content_digest,
+        "queued_at": rollout.queued_at,
+        "started_at": rollout.started_at,
+        "ended_at": rollout.ended_at,
+    }
+
+
+def order_shape(order: Order) -> Json:
+    """Return an order as the API gives it."""
+    return {
+        "id": order.pk,
+        "kind": order.kind,
+        "step": order.step_id,
+        "by": order.by.username if order.by else None,
+        "reason": order.reason,
+        "asked_at": order.asked_at,
+        "honoured_at": order.honoured_at,
+        "outcome": order.outcome,
+    }
+
+
+def step_shape(step: Step) -> Json:
+    """Return a step as the API gives it."""
+    failure = step.failure
+    return {
+        "id": step.pk,
+        "key": step.key,
+        "kind": step.kind,
+        "title": texts.step_title(step),
+        "service": step.service.name if step.service else None,
+        "wave": step.wave,
+        "direction": step.direction,
+        "state": step.state,
+        "attempt": step.attempt,
+        "depends_on": [each.pk for each in step.depends_on.all()],
+        "plan": texts.planned(step),
+        "changes": (step.planned or {}).get("changes") or [],
+        "observed": texts.observed(step.observed),
+        "failure": {**failure, "text": texts.failure(failure)} if failure else None,
+        "history": step.history,
+        "reason": step.reason,
+        "started_at": step.started_at,
+        "ended_at": step.ended_at,
+        "deadline_at": step.deadline_at,
+    }
+
+
+def event_shape(event: Event) -> Json:
+    """Return an event as the API gives it."""
+    return {
+        "id": event.number,
+        "at": event.at,
+        "kind": event.kind,
+        "step": event.data.get("step"),
+        "text": texts.event(event),
+        "data": event.data,
+    }
