@@ -15,6 +15,8 @@ urlpatterns = [
     path("", include("portal.people.account_urls")),
     path("", include("portal.people.urls")),
     path("", include("portal.audit.urls")),
+    path("", include("releases.rollouts.front_urls")),
+    path("", include("releases.rollouts.urls")),
 ]
 
 handler404 = "portal.errors_view.not_found"

@@ -1,0 +1,14 @@
+"""Addresses of the pages everybody begins at: inbox, board, services."""
+
+from django.urls import path
+
+from releases.rollouts.views import board, inbox
+
+urlpatterns = [
+    path("", inbox.page, name="inbox"),
+    path("inbox/part/", inbox.part, name="inbox-part"),
+    path("board/", board.page, name="board"),
+    path("board/part/", board.part, name="board-part"),
+    path("services/<str:name>/<str:env>/", board.service, name="board-service"),
+    path("services/<str:name>/<str:env>/lift-pin/", board.lift_pin, name="board-lift-pin"),
+]

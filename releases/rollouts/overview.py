@@ -1,0 +1,262 @@
+"""What the pages show of rollouts: waves with their members, progress, trouble, choices, the way back."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Q
+
+from portal import access
+from portal.people.models import User
+from releases.rollouts import queries, texts
+from releases.rollouts.models import Order, Rollout, Step
+from releases.rollouts.operations import RIGHTS
+from releases.rollouts.orders import POSSIBLE, SKIPPABLE
+from releases.rollouts.rollback import touched
+from releases.rollouts.states import ACTIVE, DONE, TROUBLED, Direction, OrderKind, RolloutState, StepState
+
+Json = dict[str, Any]
+# How one word is found for a service from the states of its steps: the first that occurs.
+WORST_FIRST = (
+    StepState.FAILED,
+    StepState.ERRORED,
+    StepState.INCONCLUSIVE,
+    StepState.RUNNING,
+    StepState.READY,
+    StepState.CANCELLED,
+    StepState.WAITING,
+    StepState.SKIPPED,
+    StepState.UNDONE,
+    StepState.SUCCEEDED,
+)
+HIDDEN_KINDS = frozenset({"record_running"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glance:
+    """A rollout in one line: how far it is and, where it holds, why."""
+
+    rollout: Rollout
+    done: int
+    total: int
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepView:
+    """A step with its words; `choices` are the orders this person could give for it now."""
+
+    step: Step
+    title: str
+    text: str
+    failure: Json | None
+    choices: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberView:
+    """A service within a wave, or a group of steps before and after the waves."""
+
+    name: str
+    state: str
+    note: str
+    steps: tuple[StepView, ...]
+    version: str = ""
+    running: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveView:
+    """A wave: its title and the members that run beside each other."""
+
+    title: str
+    members: tuple[MemberView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """All that the page of a rollout shows."""
+
+    rollout: Rollout
+    waves: tuple[WaveView, ...]
+    done: int
+    total: int
+    troubles: tuple[StepView, ...]
+    asked: tuple[Order, ...]
+    pause_text: str
+    orders: frozenset[str]
+    later: frozenset[str]
+    eta: datetime | None = None
+    verdict: Json | None = field(default=None, hash=False)
+
+    @property
+    def graph(self) -> list[Json]:
+        """The picture's data: columns of nodes."""
+        return [
+            {
+                "title": wave.title,
+                "members": [
+                    {"name": member.name, "state": member.state, "note": member.note}
+                    for member in wave.members
+                ],
+            }
+            for wave in self.waves
+        ]
+
+
+def overview(rollout: Rollout, user: User) -> Overview:
+    """Read a rollout as one person may see and steer it."""
+    steps = list(rollout.steps.select_related("service").order_by("position", "id"))
+    way = Direction.BACK if any(each.direction == Direction.BACK for each in steps) else Direction.FORWARD
+    present = [each for each in steps if each.direction == way]
+    may = _rights(rollout, user)
+    versions = {item.service_id: item for item in rollout.release.items.all()}
+    views = {step.pk: _view(step, rollout, may) for step in steps}
+    counted = [each for each in present if each.kind not in HIDDEN_KINDS]
+    return Overview(
+        rollout=rollout,
+        waves=tuple(_waves(present, views, versions)),
+        done=sum(each.state in DONE for each in counted),
+        total=len(counted),
+        troubles=tuple(views[each.pk] for each in present if each.state in TROUBLED),
+        asked=tuple(rollout.orders.filter(honoured_at=None).select_related("by")),
+        pause_text=texts.pause(rollout.pause) if rollout.pause else "",
+        orders=frozenset(kind for kind in may if rollout.state in POSSIBLE[kind]),
+        later=frozenset(kind for kind in may if rollout.state not in POSSIBLE[kind]),
+        eta=queries.eta(rollout),
+        verdict=rollout.verdict,
+    )
+
+
+def moving_for(user: User) -> list[Glance]:
+    """Rollouts in progress that the person may see, the newest first."""
+    found = access.visible(user, Rollout).filter(state__in=[*ACTIVE, RolloutState.PAUSED])
+    return _glances(found.select_related("release", "environment").order_by("-pk")[:50])
+
+
+def latest_of(numbers: Iterable[int]) -> dict[int, Glance]:
+    """The newest rollout of each release, by the release's number."""
+    found = (
+        Rollout.objects.filter(release__in=list(numbers))
+        .select_related("release", "environment")
+        .order_by("release", "-pk")
+        .distinct("release")
+    )
+    return {glance.rollout.release_id: glance for glance in _glances(found)}
+
+
+def way_back(rollout: Rollout) -> list[Json]:
+    """What a rollback would restore, in its order: [{"service", "now", "then"}]."""
+    steps = list(rollout.steps.select_related("service").order_by("position", "id"))
+    recorded = {
+        (each.service_id, str(each.params.get("workload"))): each.before
+        for each in steps
+        if each.kind == "record_running"
+    }
+    rows = []
+    for step in sorted(touched(steps), key=lambda each: (-each.wave, each.position)):
+        before = recorded.get((step.service_id, str(step.params.get("workload"))), {})
+        for change in (step.intent or {}).get("changes", []):
+            rows.append(
+                {
+                    "service": step.service.name if step.service else step.key,
+                    "now": texts.short_image(change.get("after")),
+                    "then": texts.short_image(change.get("before")),
+                    "recorded": bool(before),
+                }
+            )
+    return rows
+
+
+def _rights(rollout: Rollout, user: User) -> frozenset[str]:
+    rights = {right for right in set(RIGHTS.values()) if access.allowed(user, right, rollout)}
+    return frozenset(kind for kind, right in RIGHTS.items() if right in rights)
+
+
+def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
+    choices = set()
+    if step.state in TROUBLED and rollout.state in POSSIBLE[OrderKind.RETRY]:
+        choices.add(OrderKind.RETRY)
+    if step.state in SKIPPABLE & TROUBLED and rollout.state in POSSIBLE[OrderKind.SKIP]:
+        choices.add(OrderKind.SKIP)
+    return StepView(
+        step=step,
+        title=texts.step_title(step),
+        text=texts.step_text(step),
+        failure=step.failure,
+        choices=frozenset(str(choice) for choice in choices & may),
+    )
+
+
+def _waves(steps: Sequence[Step], views: dict[int, StepView], items: dict[int, Any]) -> list[WaveView]:
+    waves: list[WaveView] = []
+    for (section, _number), group in _sections(steps):
+        members = []
+        for name, own in _members(group):
+            shown = tuple(views[each.pk] for each in own if each.kind not in HIDDEN_KINDS)
+            item = items.get(own[0].service_id or 0) if section == "wave" else None
+            members.append(_member(name, own, shown, item))
+        waves.append(WaveView(title=texts.wave_title(section, group[0]), members=tuple(members)))
+    return waves
+
+
+def _sections(steps: Sequence[Step]) -> list[tuple[tuple[str, int], list[Step]]]:
+    """Steps in the order of the page: before, each wave, after; a way back begins with the last wave."""
+    found: dict[tuple[str, int], list[Step]] = {}
+    for step in steps:
+        section = "wave" if step.wave else str(step.params.get("section") or "before")
+        found.setdefault((section, step.wave), []).append(step)
+    return [(key, group) for key, group in found.items() if any(s.kind not in HIDDEN_KINDS for s in group)]
+
+
+def _members(group: Sequence[Step]) -> list[tuple[str, list[Step]]]:
+    found: dict[str, list[Step]] = {}
+    for step in group:
+        name = step.service.name if step.service and step.wave else texts.step_title(step)
+        found.setdefault(name, []).append(step)
+    return list(found.items())
+
+
+def _member(name: str, steps: Sequence[Step], shown: tuple[StepView, ...], item: Any) -> MemberView:
+    visible = [view.step for view in shown]
+    states = {each.state for each in visible}
+    state = next((word for word in WORST_FIRST if word in states), StepState.WAITING)
+    if state == StepState.WAITING and states & DONE:
+        state = StepState.RUNNING
+    counted: Json = next((each.observed for each in reversed(steps) if "wanted" in each.observed), {})
+    begun = any(each.acted for each in steps)
+    note = f"{counted.get('ready', 0)}/{counted['wanted']}" if begun and "ready" in counted else ""
+    return MemberView(
+        name=name,
+        state=str(state),
+        note=note,
+        steps=shown,
+        version=item.version if item else "",
+        running=str(item.running.get("version") or "") if item else "",
+    )
+
+
+def _glances(rollouts: Iterable[Rollout]) -> list[Glance]:
+    rows = list(rollouts)
+    counted = (
+        Step.objects.filter(rollout__in=rows, direction=Direction.FORWARD)
+        .exclude(kind__in=HIDDEN_KINDS)
+        .values("rollout")
+        .annotate(total=Count("pk"), done=Count("pk", filter=Q(state__in=DONE)))
+    )
+    numbers: dict[int, Json] = {row["rollout"]: dict(row) for row in counted}
+    troubled: dict[int, Step] = {}
+    for step in Step.objects.filter(rollout__in=rows, state__in=TROUBLED).select_related("service"):
+        troubled.setdefault(step.rollout_id, step)
+    return [_glance(row, numbers.get(row.pk, {}), troubled.get(row.pk)) for row in rows]
+
+
+def _glance(rollout: Rollout, numbers: Json, trouble: Step | None) -> Glance:
+    text = ""
+    if trouble is not None:
+        name = trouble.service.name if trouble.service else texts.step_title(trouble)
+        text = f"{name}: {texts.step_text(trouble)}"
+    elif rollout.pause:
+        text = texts.pause(rollout.pause)
+    return Glance(rollout=rollout, done=numbers.get("done", 0), total=numbers.get("total", 0), text=text)

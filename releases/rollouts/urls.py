@@ -1,0 +1,17 @@
+"""Addresses of rollouts, and of the start of a release."""
+
+from django.urls import path
+
+from releases.rollouts.views import orders, rollout, starting
+
+app_name = "rollouts"
+urlpatterns = [
+    path("releases/<int:number>/start/", starting.start, name="start"),
+    path("releases/<int:number>/plan/", starting.plan, name="plan"),
+    path("rollouts/<int:pk>/", rollout.detail, name="detail"),
+    path("rollouts/<int:pk>/part/", rollout.part, name="part"),
+    path("rollouts/<int:pk>/signoff/", rollout.signoff, name="signoff"),
+    path("rollouts/<int:pk>/steps/<int:step>/retry/", orders.retry, name="retry"),
+    path("rollouts/<int:pk>/steps/<int:step>/skip/", orders.skip, name="skip"),
+    path("rollouts/<int:pk>/<str:kind>/", orders.order, name="order"),
+]

@@ -1,0 +1,122 @@
+"""The board and the page of one service in one environment (screens.md 2.2, 2.3)."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from portal import access, clock
+from portal.errors import NotFound
+from portal.people.doors import browser_actor
+from portal.people.models import User
+from releases.catalog.models import Environment, Service, Stage
+from releases.models import Release
+from releases.reading.lists import newest_event
+from releases.rollouts import operations, queries
+from releases.rollouts.board import FILTERS, STAGES, arrange, is_stale
+from releases.rollouts.models import Pin
+
+HISTORY = 20
+
+
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """Show what runs where."""
+    return render(request, "board/page.html", _context(request))
+
+
+@require_safe
+def part(request: HttpRequest) -> HttpResponse:
+    """The counts and rows alone."""
+    return render(request, "board/_rows.html", _context(request))
+
+
+@require_safe
+def service(request: HttpRequest, name: str, env: str) -> HttpResponse:
+    """Show one service in one environment."""
+    assert isinstance(request.user, User)
+    environment = access.get_or_404(request.user, Environment, name=env)
+    found = access.get_or_404(request.user, Service, name=name, environments=environment)
+    history = Release.objects.filter(environment=environment, items__service=found).select_related("author")
+    context = {
+        "service": found,
+        "environment": environment,
+        "cell": queries.cell_of(found, environment),
+        "history": history.order_by("-number")[:HISTORY],
+        "pin": Pin.objects.filter(service=found, environment=environment, lifted_at=None).first(),
+        "may_lift": access.allowed(request.user, "operate", environment),
+        "may_compose": access.allowed(request.user, "compose", found),
+        "topic": f"board.{environment.name}",
+        "newest": newest_event(f"board.{environment.name}"),
+    }
+    return render(request, "board/service.html", context)
+
+
+@require_POST
+def lift_pin(request: HttpRequest, name: str, env: str) -> HttpResponse:
+    """Let automation roll this service forward again."""
+    assert isinstance(request.user, User)
+    environment = access.get_or_404(request.user, Environment, name=env)
+    pin = Pin.objects.filter(service__name=name, environment=environment, lifted_at=None).first()
+    if pin is None:
+        raise NotFound
+    operations.lift_pin(pin.pk, actor=browser_actor(request), reason=request.POST.get("reason", ""))
+    return _back(name, env)
+
+
+def _back(name: str, env: str) -> HttpResponse:
+    response = HttpResponse(status=303)
+    response["Location"] = reverse("board-service", args=[name, env])
+    return response
+
+
+def _context(request: HttpRequest) -> dict[str, Any]:
+    assert isinstance(request.user, User)
+    team, show = request.GET.get("team", ""), request.GET.get("show", "")
+    environments = list(access.visible(request.user, Environment).values_list("name", flat=True))
+    topics = {f"board.{name}": newest_event(f"board.{name}") for name in environments}
+    cells = queries.board(request.user)
+    now = clock.now()
+    found = arrange(cells, team=team, show=show)
+    return {
+        "board": found,
+        "stages": [Stage(stage).label for stage in STAGES],
+        "columns": len(STAGES) + 2,
+        "filters": _filters(found.counts, team, show),
+        "teams": [{"label": _("All teams"), "url": _address("", show), "current": not team}]
+        + [
+            {"label": title, "url": _address(key, show), "current": key == team} for key, title in found.teams
+        ],
+        "address": _address(team, show),
+        "topics": topics,
+        "stale": {each.environment.pk for each in cells if is_stale(each, now=now)},
+        "may_compose": access.visible(request.user, Service, "compose").exists(),
+    }
+
+
+def _filters(counts: Any, team: str, show: str) -> list[dict[str, Any]]:
+    looks = {
+        "degraded": ("degraded", "octagon-cross", "is-bad"),
+        "moving": ("rolling_out", "arc", "is-act"),
+        "drift": ("unapproved_change", "triangle", "is-wait"),
+        "pinned": ("pinned", "pin", ""),
+    }
+    return [
+        {
+            "state": looks[name][0],
+            "shape": looks[name][1],
+            "tone": looks[name][2] if counts[name] else "is-zero",
+            "count": counts[name],
+            "url": _address(team, "" if show == name else name),
+            "current": show == name,
+        }
+        for name in FILTERS
+    ]
+
+
+def _address(team: str, show: str) -> str:
+    return "?" + urlencode({name: value for name, value in (("team", team), ("show", show)) if value})

@@ -1,0 +1,92 @@
+"""The page of a live rollout and the sign-off of its result (screens.md 2.8, 2.9)."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from approvals.states import Phase
+from portal import access
+from portal.errors import PortalError
+from portal.live.models import Event
+from portal.people.doors import browser_actor
+from portal.people.models import User
+from releases import queries as release_queries
+from releases.operations import sign_off_result
+from releases.reading.lists import newest_event
+from releases.rollouts import overview, texts
+from releases.rollouts.models import Rollout
+
+SHOWN_EVENTS = 40
+SIGNOFF_STATES = frozenset({"awaiting_signoff"})
+
+
+@require_safe
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Watch a rollout, and stop it at once."""
+    return render(request, "rollouts/detail.html", _context(request, pk))
+
+
+@require_safe
+def part(request: HttpRequest, pk: int) -> HttpResponse:
+    """The live part of the page, with its action bar."""
+    return render(request, "rollouts/_live.html", _context(request, pk))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def signoff(request: HttpRequest, pk: int) -> HttpResponse:
+    """Decide about the result, before the notice goes out."""
+    rollout = _visible(request, pk)
+    problem, reason = None, ""
+    if request.method == "POST":
+        reason = request.POST.get("reason", "").strip()
+        verdict = request.POST.get("verdict", "")
+        try:
+            sign_off_result(rollout.release_id, actor=browser_actor(request), verdict=verdict, reason=reason)
+        except PortalError as error:
+            if error.status == 404:
+                raise
+            problem = error
+        else:
+            return redirect("releases:detail", number=rollout.release_id)
+    context = {**_context(request, pk), "problem": problem, "reason": reason}
+    return render(request, "rollouts/signoff.html", context, status=problem.status if problem else 200)
+
+
+def _visible(request: HttpRequest, pk: int) -> Rollout:
+    assert isinstance(request.user, User)
+    access.get_or_404(request.user, Rollout, pk=pk)
+    found = Rollout.objects.select_related("release__plan", "environment", "started_by")
+    return found.prefetch_related("release__items__service").get(pk=pk)
+
+
+def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
+    assert isinstance(request.user, User)
+    # The number is read before the rows: what is newer than it will ask for the part again.
+    topic = f"rollout.{pk}"
+    newest = newest_event(topic)
+    rollout = _visible(request, pk)
+    release = rollout.release
+    awaits_signoff = release.state in SIGNOFF_STATES
+    requirements = release_queries.requirements_of(release) if awaits_signoff else []
+    stance = release_queries.stance(release, request.user, phase=Phase.SIGNOFF) if awaits_signoff else None
+    return {
+        "rollout": rollout,
+        "release": release,
+        "view": overview.overview(rollout, request.user),
+        "newest": newest,
+        "events": _events(topic),
+        "escalation": (release.plan.spec if release.plan else {}).get("escalation", []),
+        "runbook": (release.plan.spec if release.plan else {}).get("runbook", ""),
+        "signoff_rows": [row for row in requirements if row.phase == Phase.SIGNOFF],
+        "stance": stance,
+        "checks": [check for check in release.checks.all() if check.phase != "before"],
+    }
+
+
+def _events(topic: str) -> list[dict[str, Any]]:
+    found = Event.objects.filter(topic=topic).order_by("-number")[:SHOWN_EVENTS]
+    return [
+        {"number": each.number, "at": each.at, "kind": each.kind, "text": texts.event(each)} for each in found
+    ]

@@ -1,0 +1,63 @@
+"""The panel that starts a rollout, and the dry run it shows."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from portal import access
+from portal.errors import PortalError
+from portal.people.doors import browser_actor
+from portal.people.models import User
+from releases import start as starting
+from releases.models import Release
+from releases.rollouts import operations, plans
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def start(request: HttpRequest, number: int) -> HttpResponse:
+    """Say what a start does and what is missing; start."""
+    release = _visible(request, number)
+    if request.method == "POST":
+        return _start(request, release)
+    return _panel(request, release)
+
+
+@require_safe
+def plan(request: HttpRequest, number: int) -> HttpResponse:
+    """The dry run: every step and what it would change against what runs now."""
+    release = _visible(request, number)
+    context: dict[str, Any] = {"release": release}
+    try:
+        context["planned"] = plans.preview(release)
+    except PortalError as error:
+        context["problem"] = error
+    template = "rollouts/_plan.html" if request.headers.get("HX-Request") else "rollouts/plan.html"
+    return render(request, template, context)
+
+
+def _visible(request: HttpRequest, number: int) -> Release:
+    assert isinstance(request.user, User)
+    return access.get_or_404(request.user, Release, number=number)
+
+
+def _start(request: HttpRequest, release: Release) -> HttpResponse:
+    try:
+        rollout = operations.start_rollout(release.number, actor=browser_actor(request))
+    except PortalError as error:
+        if error.status not in {409, 422}:
+            raise
+        return _panel(request, release, problem=error)
+    return redirect("rollouts:detail", pk=rollout.pk)
+
+
+def _panel(request: HttpRequest, release: Release, *, problem: PortalError | None = None) -> HttpResponse:
+    context = {
+        "release": release,
+        "items": list(release.items.select_related("service")),
+        "missing": starting.missing_for_start(release),
+        "minutes": (release.plan.spec if release.plan else {}).get("expectedMinutes"),
+        "problem": problem,
+    }
+    return render(request, "rollouts/start.html", context, status=problem.status if problem else 200)
