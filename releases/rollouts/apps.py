@@ -1,5 +1,7 @@
 """The rollouts app."""
 
+import importlib
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -13,7 +15,9 @@ class RolloutsConfig(AppConfig):
     label = "rollouts"
 
     def ready(self) -> None:
-        """Name the acts this app records."""
+        """Register the sweep, and name the acts this app records."""
+        importlib.import_module("releases.rollouts.jobs")
+        importlib.import_module("releases.rollouts.topics")
         register(
             {
                 "rollout.queued": _("Rollout queued"),

@@ -4,7 +4,8 @@ Rows and events keep codes and arguments only; the outside systems' own words ar
 data, never markup.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from django.utils.functional import Promise
@@ -188,6 +189,13 @@ def change(found: Json) -> str:
     return f"{found.get('object', '')} {found.get('field', '')} {before} → {after}".strip()
 
 
+def registered() -> dict[str, Callable[[Json], str]]:
+    """Return a function from data to text for every kind of event that the engine writes."""
+    rollout = {*(f"rollout.{state}" for state in RolloutState.values), *EVENTS}
+    steps = {f"step.{name}" for name in (*StepState.values, "started", "acted", "observed")}
+    return {kind: partial(event_text, kind) for kind in rollout | steps}
+
+
 def short_image(image: object) -> str:
     """Return an image reference with its digest cut to what people compare."""
     name, separator, digest = str(image or "").partition("@sha256:")
@@ -196,26 +204,29 @@ def short_image(image: object) -> str:
 
 def event(found: Event) -> str:
     """Return what an event of a rollout says."""
-    data = found.data
-    if found.kind.startswith("step."):
-        return _step_event(found)
-    if found.kind in EVENTS:
-        kind = data.get("kind", "")
-        order = str(OrderKind(kind).label) if kind in OrderKind.values else ""
-        return _filled(EVENTS[found.kind], {**data, "order": order})
+    return event_text(found.kind, found.data)
+
+
+def event_text(kind: str, data: Json) -> str:
+    """Return what an event of this kind with these data says."""
+    if kind.startswith("step."):
+        return _step_event(kind, data)
+    if kind in EVENTS:
+        asked = data.get("kind", "")
+        order = str(OrderKind(asked).label) if asked in OrderKind.values else ""
+        return _filled(EVENTS[kind], {**data, "order": order})
     if data.get("pause"):
         return pause(data["pause"])
-    state = str(data.get("state") or found.kind.partition(".")[2])
+    state = str(data.get("state") or kind.partition(".")[2])
     label = str(RolloutState(state).label) if state in RolloutState.values else state
     told = failure(data["failure"]) if data.get("failure") else str(data.get("reason") or "")
     return f"{label}: {told}" if told else label
 
 
-def _step_event(found: Event) -> str:
-    data = found.data
+def _step_event(kind: str, data: Json) -> str:
     title = str(KINDS.get(str(data.get("kind")), data.get("key", "")))
     name = f"{data['service']}: {title}" if data.get("service") else title
-    state = found.kind.partition(".")[2]
+    state = kind.partition(".")[2]
     if state == "acted":
         told = "; ".join(change(each) for each in data.get("changes") or [])
         return f"{name}: {told}" if told else name

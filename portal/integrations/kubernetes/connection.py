@@ -24,6 +24,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MAX_BYTES = 1_000_000
 ALLOWED_CLUSTER_KEYS = frozenset({"server", "certificate-authority-data", "tls-server-name"})
 ALLOWED_USER_KEYS = frozenset({"token", "client-certificate-data", "client-key-data"})
+CONNECTION = "connection"
 INSECURE = "insecure-skip-tls-verify"
 
 
@@ -181,4 +182,4 @@ def _decoded(part: Json, key: str) -> str:
 
 
 def _wrong(text: str | Promise) -> PermanentError:
-    return PermanentError(text, code="connection")
+    return PermanentError(text, code=CONNECTION)

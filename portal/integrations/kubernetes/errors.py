@@ -12,13 +12,13 @@ from portal.errors import PermanentError, TemporaryError
 MAX_WORDS = 2_000
 # Codes that may heal by themselves; every other error code is a refusal.
 TEMPORARY = {
-    408: "server_error",
+    408: "unavailable",
     409: "conflict",
     429: "too_many_requests",
     500: "server_error",
-    502: "server_error",
-    503: "server_error",
-    504: "server_error",
+    502: "unavailable",
+    503: "unavailable",
+    504: "unavailable",
 }
 PERMANENT = {
     400: "invalid",
@@ -31,6 +31,9 @@ PERMANENT = {
     422: "invalid",
 }
 UNREACHABLE = "unreachable"
+UNAVAILABLE = "unavailable"
+SERVER_ERROR = "server_error"
+TOO_MANY = "too_many_requests"
 CONFLICT = "conflict"
 MISSING = "missing"
 EXPIRED = "expired"

@@ -1,4 +1,4 @@
-"""When is a rollout done? Pure: the rules of `kubectl rollout status`, proof against the last rollout's answer.
+"""When is a rollout done? Pure: the rules of `kubectl rollout status`, proof against an old answer.
 
 Rules and their order: protocols.md, A1 (from kubectl's polymorphichelpers).
 """

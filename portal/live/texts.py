@@ -1,0 +1,27 @@
+"""What happened, in the reader's language: texts are made from an event's kind and data when it is read."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.utils.functional import Promise
+
+Words = str | Promise | Callable[[Mapping[str, Any]], str]
+TEXTS: dict[str, Words] = {}
+
+
+class _Gaps(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def register(texts: Mapping[str, Words]) -> None:
+    """Add templates by kind, such as {"rollout.paused": _("Paused by {by}: {reason}")}, or functions of data."""
+    TEXTS.update(texts)
+
+
+def render(kind: str, data: Mapping[str, Any]) -> str:
+    """Say what happened, in the active language; "" for a kind without words."""
+    template = TEXTS.get(kind, "")
+    if callable(template):
+        return template(data)
+    return str(template).format_map(_Gaps(data)).strip()

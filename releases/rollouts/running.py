@@ -1,0 +1,128 @@
+"""What runs where, for the board: read from a namespace's objects, written only when it changed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from portal import clock
+from portal.integrations.kubernetes.rollout_status import Progress, judge
+from portal.integrations.kubernetes.workloads import Workload
+from portal.live.publish import touch
+from releases.catalog.models import Environment, Running, Service
+from releases.models import Item
+from releases.rollouts.images import digest_of
+
+Json = dict[str, Any]
+Objects = Mapping[tuple[str, str], Json]
+HEALTHY, PROGRESSING, DEGRADED, UNKNOWN = "healthy", "progressing", "degraded", "unknown"
+
+
+@dataclass(frozen=True)
+class View:
+    """A namespace at one moment: workloads by (kind, name), and its pods."""
+
+    workloads: Objects
+    pods: list[Json]
+
+
+def write_running(environment: Environment, view: View) -> list[str]:
+    """Bring the rows of an environment up to date; returns the names of services that changed."""
+    services = list(environment.services.all())
+    rows = {row.service_id: row for row in Running.objects.filter(environment=environment)}
+    changed = []
+    for service in services:
+        seen = seen_of(service, view)
+        row = rows.get(service.pk)
+        if row is not None and {**row.seen, "version": None} == {**seen, "version": None}:
+            continue
+        seen["version"] = version_of(service, seen)
+        _write(environment, service, seen, row)
+        changed.append(service.name)
+    return changed
+
+
+def seen_of(service: Service, view: View) -> Json:
+    """Return what is seen of a service: images, digests, counts of pods, and a word for its health."""
+    documents = service.spec.get("workloads") or [{"kind": "Deployment", "name": service.name}]
+    found = [(each, view.workloads.get((each["kind"], each["name"]))) for each in documents]
+    present = [(each, Workload(body)) for each, body in found if body is not None]
+    if len(present) < len(found):
+        names = ", ".join(each["name"] for each, body in found if body is None)
+        return _seen(present, view, health=UNKNOWN, text=names)
+    return _seen(present, view, health="", text="")
+
+
+def version_of(service: Service, seen: Json) -> str:
+    """Return the version people know: of the newest item with such a digest, else the image's tag."""
+    item = Item.objects.filter(service=service, digest__in=seen["digests"]).order_by("-pk").first()
+    if item is not None:
+        return item.version
+    tags = [_tag(image) for image in seen["images"].values()]
+    return next((tag for tag in tags if tag), "")
+
+
+def _seen(present: list[tuple[Json, Workload]], view: View, *, health: str, text: str) -> Json:
+    images: dict[str, str] = {}
+    digests: set[str] = set()
+    judged = []
+    for document, workload in present:
+        names = document.get("containers") or list(workload.images)
+        images |= {name: workload.images[name] for name in names if name in workload.images}
+        digests |= _digests(workload, names, view.pods)
+        judged.append(judge(workload))
+    return {
+        "version": "",
+        "images": images,
+        "digests": sorted(digests),
+        "ready": sum(_ready(workload) for _document, workload in present),
+        "wanted": sum(each.wanted for each in judged),
+        "health": health or _health(judged, present),
+        "text": text,
+        "generation": max((workload.generation for _document, workload in present), default=0),
+    }
+
+
+def _health(judged: list[Progress], present: list[tuple[Json, Workload]]) -> str:
+    if any(each.failure for each in judged):
+        return DEGRADED
+    if all(each.done for each in judged):
+        short = any(_ready(workload) < workload.replicas for _document, workload in present)
+        return DEGRADED if short else HEALTHY
+    rolling = any(each.waits_for in {"observed", "updated", "old_pods"} for each in judged)
+    return PROGRESSING if rolling else DEGRADED
+
+
+def _ready(workload: Workload) -> int:
+    return int((workload.raw.get("status") or {}).get("readyReplicas") or 0)
+
+
+def _digests(workload: Workload, names: Iterable[str], pods: list[Json]) -> set[str]:
+    wanted = set(names)
+    found = {
+        digest_of(status.get("imageID") or "")
+        for pod in pods
+        if not pod["metadata"].get("deletionTimestamp")
+        and workload.selector.items() <= (pod["metadata"].get("labels") or {}).items()
+        for status in (pod.get("status") or {}).get("containerStatuses") or []
+        if status["name"] in wanted
+    } - {""}
+    return found or {digest_of(workload.images.get(name, "")) for name in wanted} - {""}
+
+
+def _tag(image: str) -> str:
+    last = image.split("@", maxsplit=1)[0].rpartition("/")[2]
+    return last.partition(":")[2]
+
+
+def _write(environment: Environment, service: Service, seen: Json, row: Running | None) -> None:
+    now = clock.now()
+    same_images = row is not None and row.seen.get("digests") == seen["digests"]
+    with transaction.atomic():
+        Running.objects.update_or_create(
+            service=service,
+            environment=environment,
+            defaults={"seen": seen, "seen_at": now, **({} if same_images else {"since": now})},
+        )
+        touch(f"board.{environment.name}", data={"service": service.name})

@@ -1,0 +1,290 @@
+"""Watches the clusters: nudges rollouts within milliseconds of a change, and keeps what runs where.
+
+It only observes. Any number may run; per cluster one leads, by a row that it renews. Namespaces in which
+something rolls out are watched; the others are looked at now and then.
+"""
+
+import logging
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import DatabaseError, close_old_connections, connection, transaction
+
+from portal import clock, jobs
+from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes.client import Cluster, connect
+from portal.integrations.kubernetes.connection import CONNECTION
+from portal.integrations.kubernetes.errors import UNREACHABLE
+from portal.integrations.kubernetes.watch import CollectionWatch
+from releases.catalog.models import Environment
+from releases.rollouts.models import Rollout, WatchLead
+from releases.rollouts.running import View, write_running
+from releases.rollouts.states import ACTIVE, RolloutState
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+ADVANCE = "releases.rollouts.jobs.advance"
+PLURALS = ("deployments", "statefulsets", "replicasets", "pods")
+WORKLOADS = ("deployments", "statefulsets")
+LEAD_SECONDS = 10
+RENEW_SECONDS = 3.0
+PLAN_SECONDS = 0.2
+NUDGE_SECONDS = 0.04
+ROWS_SECONDS = 0.5
+IDLE_SECONDS = 10.0
+# A watch goes on for a while after the last rollout: the next one often follows.
+LINGER_SECONDS = 20.0
+
+
+@dataclass
+class Place:
+    """A namespace that is watched, and the rollouts there that want to know of changes."""
+
+    environment: Environment
+    watches: dict[str, CollectionWatch]
+    rollouts: set[int] = field(default_factory=set)
+    idle_since: float | None = None
+    rows_due: float | None = None
+
+    def end(self) -> None:
+        """End the watches; each thread goes at its next event."""
+        for watch in self.watches.values():
+            watch.end()
+
+    def view(self) -> View | None:
+        """Return the namespace as it is now, once everything was listed."""
+        if not all(watch.listed for watch in self.watches.values()):
+            return None
+        workloads = {
+            (kind_of(plural), body["metadata"]["name"]): {"kind": kind_of(plural), **body}
+            for plural in WORKLOADS
+            for body in list(self.watches[plural].objects.values())
+        }
+        return View(workloads, list(self.watches["pods"].objects.values()))
+
+
+class Watcher:
+    """One process's view of all clusters it leads for."""
+
+    def __init__(self) -> None:
+        self.owner = f"{socket.gethostname()}:{os.getpid()}"
+        self.changes: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.places: dict[int, Place] = {}
+        self.leads: dict[str, float] = {}
+        self.nudged: dict[int, float] = {}
+        self.due: dict[int, float] = {}
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        """Watch until told to end."""
+        plan_at = 0.0
+        while not self.ending.is_set():
+            if time.monotonic() >= plan_at:
+                self._guarded_plan()
+                plan_at = time.monotonic() + PLAN_SECONDS
+            self._take_changes(until=plan_at)
+        for place in self.places.values():
+            place.end()
+
+    def _guarded_plan(self) -> None:
+        close_old_connections()
+        try:
+            self.plan()
+            self._write_rows()
+        except DatabaseError as error:
+            # Nothing is lost: what was missed is listed again, and the sweep nudges meanwhile.
+            logger.warning("database out of reach: %s", error)
+            self.ending.wait(1.0)
+
+    def plan(self) -> None:
+        """Watch where something rolls out, and stop watching where nothing does."""
+        active: dict[int, set[int]] = {}
+        states = [*ACTIVE, RolloutState.PAUSED]
+        for pk, environment in Rollout.objects.filter(state__in=states).values_list("pk", "environment"):
+            active.setdefault(environment, set()).add(pk)
+        for pk, rollouts in active.items():
+            self._watch(pk, rollouts)
+        for pk in [pk for pk in self.places if pk not in active]:
+            self._idle(pk)
+
+    def _watch(self, pk: int, rollouts: set[int]) -> None:
+        place = self.places.get(pk)
+        if place is None:
+            environment = Environment.objects.select_related("cluster").get(pk=pk)
+            if not self.leads_for(environment.cluster.name):
+                return
+            place = self._open(environment)
+            if place is None:
+                return
+            self.places[pk] = place
+        elif not self.leads_for(place.environment.cluster.name):
+            self.places.pop(pk).end()
+            return
+        place.rollouts, place.idle_since = rollouts, None
+
+    def _open(self, environment: Environment) -> Place | None:
+        try:
+            cluster = connect(environment.cluster.spec)
+        except PermanentError as error:
+            logger.warning("%s cannot be watched: %s", environment.name, error.detail)
+            return None
+        watches = {
+            plural: CollectionWatch(cluster, plural, environment.namespace, seen=self._seen(environment.pk))
+            for plural in PLURALS
+        }
+        for plural, watch in watches.items():
+            name = f"watch-{environment.name}-{plural}"
+            threading.Thread(target=watch.run, name=name, daemon=True).start()
+        return Place(environment, watches)
+
+    def _seen(self, pk: int) -> Any:
+        def tell(_kind: str, _body: Json) -> None:
+            self.changes.put(pk)
+
+        return tell
+
+    def _idle(self, pk: int) -> None:
+        place = self.places[pk]
+        place.rollouts = set()
+        place.idle_since = place.idle_since or time.monotonic()
+        if time.monotonic() - place.idle_since > LINGER_SECONDS:
+            self.places.pop(pk).end()
+
+    def _take_changes(self, *, until: float) -> None:
+        while not self.ending.is_set():
+            now = time.monotonic()
+            self._send_due(now)
+            wait_until = min([until, *self.due.values()])
+            if now >= until:
+                return
+            try:
+                pk = self.changes.get(timeout=max(wait_until - now, 0.001))
+            except queue.Empty:
+                continue
+            self._changed(pk)
+
+    def _changed(self, pk: int) -> None:
+        place = self.places.get(pk)
+        if place is None:
+            return
+        now = time.monotonic()
+        place.rows_due = place.rows_due or now + ROWS_SECONDS
+        for rollout in place.rollouts:
+            # The first change is told at once, a burst behind it as one.
+            self.due.setdefault(rollout, max(now, self.nudged.get(rollout, 0.0) + NUDGE_SECONDS))
+
+    def _send_due(self, now: float) -> None:
+        for rollout in [pk for pk, at in self.due.items() if at <= now]:
+            del self.due[rollout]
+            self.nudged[rollout] = now
+            jobs.enqueue(ADVANCE, rollout)
+
+    def _write_rows(self) -> None:
+        now = time.monotonic()
+        for place in self.places.values():
+            if place.rows_due is None or place.rows_due > now:
+                continue
+            place.rows_due = None
+            view = place.view()
+            if view is not None:
+                write_running(place.environment, view)
+
+    def leads_for(self, cluster: str) -> bool:
+        """Whether this process leads for a cluster; renewed well before it runs out."""
+        now = time.monotonic()
+        if self.leads.get(cluster, 0.0) > now:
+            return True
+        if not take_lead(cluster, self.owner):
+            self.leads.pop(cluster, None)
+            return False
+        self.leads[cluster] = now + RENEW_SECONDS
+        return True
+
+
+class IdleLooks:
+    """Reads the namespaces that nobody watches, one after the other, in a thread of its own.
+
+    A cluster that does not answer holds up nothing but this.
+    """
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+
+    def run(self) -> None:
+        """Go round until the watcher ends."""
+        while not self.watcher.ending.is_set():
+            close_old_connections()
+            try:
+                self.go_round()
+            except DatabaseError as error:
+                logger.warning("database out of reach: %s", error)
+            self.watcher.ending.wait(IDLE_SECONDS)
+        connection.close()
+
+    def go_round(self) -> None:
+        """Read every namespace once; of a cluster that does not answer only the first."""
+        lost: set[int] = set()
+        for environment in Environment.objects.select_related("cluster").order_by("pk"):
+            watched = environment.pk in self.watcher.places
+            if watched or environment.cluster_id in lost or self.watcher.ending.is_set():
+                continue
+            if self.watcher.leads_for(environment.cluster.name) and not self._look(environment):
+                lost.add(environment.cluster_id)
+
+    def _look(self, environment: Environment) -> bool:
+        try:
+            view = read_view(connect(environment.cluster.spec), environment.namespace)
+        except (TemporaryError, PermanentError) as error:
+            logger.info("%s cannot be read: %s", environment.name, error.detail)
+            return error.code not in {UNREACHABLE, CONNECTION}
+        write_running(environment, view)
+        return True
+
+
+def take_lead(cluster: str, owner: str) -> bool:
+    """Take or renew the lead for a cluster; False while another process has it."""
+    with transaction.atomic():
+        now = clock.now()
+        until = now + timedelta(seconds=LEAD_SECONDS)
+        lead, created = WatchLead.objects.select_for_update().get_or_create(
+            cluster=cluster, defaults={"owner": owner, "until": until}
+        )
+        if not created and lead.owner != owner and lead.until > now:
+            return False
+        lead.owner, lead.until = owner, until
+        lead.save(update_fields=["owner", "until"])
+        return True
+
+
+def read_view(cluster: Cluster, namespace: str) -> View:
+    """Read a namespace once."""
+    workloads = {
+        (kind_of(plural), body["metadata"]["name"]): {**body, "kind": kind_of(plural)}
+        for plural in WORKLOADS
+        for body in cluster.find(plural, namespace).items
+    }
+    return View(workloads, cluster.find("pods", namespace).items)
+
+
+def kind_of(plural: str) -> str:
+    """Return the kind of a collection of workloads."""
+    return {"deployments": "Deployment", "statefulsets": "StatefulSet"}[plural]
+
+
+def run() -> None:
+    """Watch until told to end; called by `manage.py run watcher`."""
+    watcher = Watcher()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: watcher.ending.set())
+    idle = threading.Thread(target=IdleLooks(watcher).run, name="idle-looks", daemon=True)
+    idle.start()
+    watcher.run()
+    idle.join(timeout=1.0)
