@@ -1,9 +1,10 @@
 """Folders of catalog files for the tests of loading."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 
 from portal.actors import Actor
 
@@ -59,6 +60,13 @@ spec:
 """
 
 Folder = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def in_english() -> Iterator[None]:
+    """The tests compare English sentences."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

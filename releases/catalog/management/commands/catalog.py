@@ -9,9 +9,14 @@ from django.utils.translation import gettext as _
 
 from portal.actors import Actor
 from portal.errors import PortalError
+from portal.integrations.kubernetes.client import connect
 from releases.catalog import files
 from releases.catalog.difference import Difference
+from releases.catalog.discovery import discover
+from releases.catalog.live_objects import read_namespace
+from releases.catalog.proposal_text import as_yaml, place_of
 
+PLACE = ("namespace", "system", "team")
 YES = frozenset({"y", "yes", "예", "ㅇ"})
 
 
@@ -32,6 +37,12 @@ class Command(BaseCommand):
         export.add_argument("--root", help="only what was loaded from the folder of this name")
         check = verbs.add_parser("check", help="say what is wrong with files; write nothing")
         check.add_argument("path", type=Path)
+        find = verbs.add_parser("discover", help="propose services from what runs in a namespace")
+        find.add_argument("--namespace", required=True)
+        find.add_argument("--kubeconfig", type=Path, help="else the KUBECONFIG of the environment")
+        find.add_argument("--context", default="", help="another context of the kubeconfig")
+        find.add_argument("--team", help="key of the owning team, to be written into the documents")
+        find.add_argument("--system", help="system the services belong to; else the namespace's name")
 
     def handle(self, *_args: Any, verb: str, **options: Any) -> None:
         """Run one verb; an expected refusal is a sentence, not a traceback."""
@@ -76,3 +87,14 @@ class Command(BaseCommand):
         if problems:
             raise CommandError(_("%(count)d problems.") % {"count": len(problems)})
         self.stdout.write(_("The files are in order."))
+
+    def _discover(self, options: dict[str, Any]) -> None:
+        reference = f"file:{options['kubeconfig'].resolve()}" if options["kubeconfig"] else "env:KUBECONFIG"
+        cluster = connect({"kubeconfigRef": reference, "context": options["context"]})
+        try:
+            listed, unread = read_namespace(cluster, options["namespace"])
+        finally:
+            cluster.close()
+        found = discover(listed, place=place_of(**{name: options[name] for name in PLACE}))
+        found.warnings += [_("%(kind)s objects may not be read.") % {"kind": kind} for kind in unread]
+        self.stdout.write(as_yaml(found), ending="")

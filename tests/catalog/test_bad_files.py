@@ -1,0 +1,231 @@
+"""Every wrong file ends in sentences with file, line and what was expected, all at once and fast."""
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from portal.errors import Invalid
+from releases.catalog.documents import DEPTH, FILE_BYTES, NODES, read, read_text
+from releases.catalog.files import check, load_folder
+from releases.catalog.models import Service, StoredDocument
+from tests.catalog.conftest import LOADER, SMALL, Folder
+
+pytestmark = pytest.mark.django_db
+
+
+def problems(path: Path) -> list[str]:
+    return [str(each) for each in check(path)]
+
+
+def changed(*replacements: tuple[str, str]) -> str:
+    text = SMALL
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return text
+
+
+WEB = "registry.practice/shop/web"
+IN_ORDER = "{services: [order-api]}, {services: [web]}"
+REVERSED = "{services: [web]}, {services: [order-api]}"
+# What is replaced, by what, and the sentence that says so.
+MISTAKES = [
+    ("spec: {}", "spec: {colour: red}", "5: Unknown field colour in spec; known here: description, notify."),
+    ("spec: {}\n", "", "2: The field spec is missing in the document."),
+    ("production, c", "prod, c", "15: spec.stage: expected one of production, staging, development."),
+    ("namespace: shop}", "namespace: 7}", "15: spec.namespace: expected a Kubernetes name"),
+    (WEB, f"{WEB}:1.2", "34: spec.image: expected registry host and repository"),
+    ("portal/v1\nkind: Team", "portal/v2\nkind: Team", "2: Expected apiVersion: portal/v1."),
+    ("kind: Team", "kind: Group", "3: Expected kind to be one of: Team, Connection"),
+    ("name: web}", "name: Web Shop}", "30: metadata.name: expected lower-case letters"),
+    ('"env:KUBECONFIG"', "secret-text", "10: spec.kubeconfigRef: expected env:NAME"),
+    ("team: commerce", "team: nobody", "21: There is no Team named nobody."),
+    ("[shop-production]", "[shop]", "24: There is no Environment named shop."),
+    ("cluster: cluster", "cluster: other", "15: There is no Connection named other of kind kubernetes."),
+    ("dependencies: [order-api]", "dependencies: [none]", "37: There is no Service named none."),
+    ("services: [web]", "services: [web, order-api]", "44: order-api already stands in wave 1."),
+    (IN_ORDER, REVERSED, "44: web (wave 1) depends on order-api, which goes out later (wave 2)."),
+    ("kind: wait_rollout", "kind: wait", "45: spec.each.1.kind: expected one of set_image, wait_rollout"),
+    ("{kind: wait_rollout}", "{kind: health, url: x}", "45: Unknown field url in spec.each.1"),
+    (f"system: shop\n  image: {WEB}", f"system: other\n  image: {WEB}", "belongs to the system shop."),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), MISTAKES)
+def test_a_mistake_is_named_with_its_line(folder: Folder, old: str, new: str, expected: str) -> None:
+    found = problems(folder(changed((old, new))))
+    assert any(f":{expected}" in each or each.endswith(expected) for each in found), found
+
+
+def test_all_mistakes_are_named_at_once(folder: Folder) -> None:
+    text = changed(("stage: production", "stage: prod"), ("spec: {}", "spec: {a: 1, b: 2}"))
+    folder("kind: [", name="broken.yaml")
+    with pytest.raises(Invalid) as refusal:
+        load_folder(folder(text), actor=LOADER)
+    assert [each["field"] for each in refusal.value.missing] == [
+        "broken.yaml:2",
+        "catalog.yaml:5",
+        "catalog.yaml:5",
+        "catalog.yaml:15",
+    ]
+
+
+def test_a_wrong_value_is_never_repeated(folder: Folder) -> None:
+    text = changed(('kubeconfigRef: "env:KUBECONFIG"', "kubeconfigRef: hunter2, passwordRef: hunter3"))
+    found = "\n".join(problems(folder(text)))
+    assert "kubeconfigRef" in found
+    assert "hunter" not in found
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "circle"),
+    [
+        ({"order-api": "web"}, "order-api → web → order-api"),
+        ({"web": "web"}, "web → web"),
+    ],
+)
+def test_dependencies_in_a_circle_are_shown(
+    folder: Folder, dependencies: dict[str, str], circle: str
+) -> None:
+    text = SMALL.replace("  dependencies: [order-api]\n", "") if "web" in dependencies else SMALL
+    for name, needed in dependencies.items():
+        old = f"image: registry.practice/shop/{name}\n"
+        assert old in text
+        text = text.replace(old, f"{old}  dependencies: [{needed}]\n")
+    assert any(circle in each for each in problems(folder(text)))
+
+
+def test_a_name_given_twice_is_shown_with_its_first_place(folder: Folder) -> None:
+    team = "apiVersion: portal/v1\nkind: Team\nmetadata: {name: commerce}\nspec: {}\n"
+    found = problems(folder(f"{team}---\n{SMALL}"))
+    assert "catalog.yaml:9: Team commerce is already described in catalog.yaml, line 3." in found
+
+
+def test_one_namespace_belongs_to_one_environment(folder: Folder) -> None:
+    twin = (
+        "---\napiVersion: portal/v1\nkind: Environment\nmetadata: {name: shop-unprotected}\n"
+        "spec: {system: shop, stage: staging, cluster: cluster, namespace: shop, protected: false}\n"
+    )
+    load_folder(folder(), actor=LOADER)
+    found = problems(folder(SMALL + twin))
+    assert any("already belongs to the environment shop-production" in each for each in found)
+
+
+def test_a_namespace_taken_in_an_earlier_load_is_taken(folder: Folder, tmp_path: Path) -> None:
+    load_folder(folder(), actor=LOADER)
+    path = tmp_path / "twin.yaml"
+    path.write_text(
+        "apiVersion: portal/v1\nkind: Environment\nmetadata: {name: twin}\n"
+        "spec: {system: shop, stage: staging, cluster: cluster, namespace: shop}\n"
+    )
+    assert any("already belongs to the environment shop-production" in each for each in problems(path))
+
+
+BOMBS: dict[str, Callable[[], str]] = {
+    "laughs": lambda: (
+        "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+    ),
+    "itself": lambda: "a: &a [*a]\n",
+    "depth": lambda: "[" * (DEPTH + 1) + "]" * (DEPTH + 1),
+    "great depth": lambda: "[" * 400_000,
+    "maps in maps": lambda: "{a: " * 200_000,
+    "many values": lambda: "[" + "x," * NODES + "x]",
+    "question marks": lambda: "? " * 400_000,
+    "merge": lambda: "a: &a {x: 1}\nb: {<<: *a}\n",
+    "object": lambda: "!!python/object/apply:os.system ['true']",
+    "own tag": lambda: "a: !secret x",
+    "binary": lambda: "a: !!binary aGk=",
+    "set": lambda: "!!set {a, b}",
+    "list as a key": lambda: "? [a, b]\n: c\n",
+    "twice": lambda: "a: 1\na: 2\n",
+    "unfinished": lambda: 'a: "b',
+    "tab": lambda: "a:\n\t- b",
+    "unknown alias": lambda: "a: *nothing",
+    "bell": lambda: 'a: "\\a"',
+    "nul": lambda: 'a: "\\0"',
+    "right to left": lambda: "a: \u202egnp.exe",
+    "raw control": lambda: "a: \x07",
+    "half a character": lambda: 'a: "\\ud800"',
+    "control in a key": lambda: '"a\\x1b": b',
+    "only text": lambda: "hello",
+    "number": lambda: "7",
+    "big number": lambda: "a: " + "9" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_hostile_file_is_refused_quickly_and_in_little_memory(folder: Folder, name: str) -> None:
+    root = folder(BOMBS[name]())
+    tracemalloc.start()
+    started = time.process_time()
+    with pytest.raises(Invalid) as refusal:
+        load_folder(root, actor=LOADER)
+    spent, (_now, peak) = time.process_time() - started, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert refusal.value.missing
+    assert all(each["file"] == "catalog.yaml" and each["line"] >= 1 for each in refusal.value.missing)
+    assert spent < 3.0  # measuring memory makes it several times slower than it is
+    assert peak < 50_000_000
+    assert not StoredDocument.objects.exists()
+
+
+def test_a_bomb_takes_less_than_a_second(folder: Folder) -> None:
+    text = "\n".join(f"k{n}: {'x' * 9}" for n in range(60_000))
+    started = time.process_time()
+    read_text(BOMBS["laughs"](), "a.yaml")
+    read_text(BOMBS["great depth"](), "a.yaml")
+    _documents, found = read_text(text, "a.yaml")
+    assert found
+    assert time.process_time() - started < 1.0
+
+
+def test_a_huge_file_is_not_even_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.yaml"
+    with path.open("wb") as file:
+        file.truncate(10_000_000)
+    started = time.process_time()
+    documents, found = read(path)
+    assert documents == []
+    assert [each.text for each in found] == [f"Too large: at most {FILE_BYTES} bytes are read."]
+    assert time.process_time() - started < 0.2
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"a: \xe4")
+    assert [each.text for each in read(path)[1]] == ["This is not UTF-8 text."]
+
+
+def test_words_of_old_yaml_stay_text() -> None:
+    text = "a: on\nb: no\nc: 10:00\nd: 1_000\ne: 0o7\nf: 2026-01-01\ng: .nan\nh: 1e999\n"
+    documents, found = read_text(text, "a.yaml")
+    assert found == []
+    words = ["on", "no", "10:00", "1_000", "0o7", "2026-01-01", ".nan", "1e999"]
+    assert list(documents[0].value.values()) == words
+
+
+def test_a_link_out_of_the_folder_is_not_followed(folder: Folder, tmp_path: Path) -> None:
+    root = folder()
+    outside = tmp_path / "outside.yaml"
+    outside.write_text("kind: Nonsense\n")
+    (root / "link.yaml").symlink_to(outside)
+    assert problems(root) == []
+
+
+def test_a_mounted_folder_with_links_inside_is_read_once(tmp_path: Path) -> None:
+    root = tmp_path / "mounted"
+    (root / "..data").mkdir(parents=True)
+    (root / "..data" / "catalog.yaml").write_text(SMALL)
+    (root / "catalog.yaml").symlink_to(root / "..data" / "catalog.yaml")
+    load_folder(root, actor=LOADER)
+    assert Service.objects.count() == 2
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_a_folder_without_files_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Invalid):
+        load_folder(tmp_path / name, actor=LOADER)
