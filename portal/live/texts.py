@@ -15,7 +15,7 @@ class _Gaps(dict[str, Any]):
 
 
 def register(texts: Mapping[str, Words]) -> None:
-    """Add templates by kind, such as {"rollout.paused": _("Paused by {by}: {reason}")}, or functions of data."""
+    """Add texts by kind: templates such as _("Paused by {by}: {reason}"), or functions of the data."""
     TEXTS.update(texts)
 
 
