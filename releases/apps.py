@@ -13,11 +13,12 @@ class ReleasesConfig(AppConfig):
     name = "releases"
 
     def ready(self) -> None:
-        """Name the acts this app records, count for the header, and join the sweep."""
+        """Name the acts this app records, count for the header, join the sweep, be watched."""
         # The models are loaded only now; importing jobs registers its sweep.
-        from releases import inbox, jobs  # noqa: F401, PLC0415
+        from releases import inbox, jobs, live  # noqa: F401, PLC0415
 
         frame.COUNTERS.append(inbox.counts)
+        live.register()
         register(
             {
                 "release.created": _("Release composed"),

@@ -1,0 +1,57 @@
+"""What of releases can be watched, and the words of its events."""
+
+from django.utils.translation import gettext_lazy as _
+
+from portal import access
+from portal.live import texts, topics
+from portal.people.models import User
+from releases.models import Release
+
+
+def register() -> None:
+    """Let "release.N" be watched."""
+    topics.register("release", _may_watch)
+    texts.register(TEXTS)
+
+
+def _may_watch(user: User, key: str) -> bool:
+    if not (key.isascii() and key.isdigit() and len(key) < 19):
+        return False
+    return access.visible(user, Release).filter(number=int(key)).exists()
+
+
+TEXTS = {
+    "release.created": _("Composed by {by}"),
+    "release.edited": _("Edited by {by}"),
+    "release.draft": _("Returned to draft: {reason}"),
+    "release.submitted": _("Submitted by {by}"),
+    "release.in_review": _("In review"),
+    "release.approved": _("Approved"),
+    "release.sent_back": _("Sent back by {by}: {reason}"),
+    "release.rejected": _("Rejected by {by}: {reason}"),
+    "release.withdrawn": _("Withdrawn by {by}"),
+    "release.superseded": _("Replaced by #{by_release}"),
+    "release.expired": _("Expired"),
+    "release.scheduled": _("Scheduled by {by}"),
+    "release.rolling_out": _("Rolling out"),
+    "release.paused": _("Paused: {reason}"),
+    "release.verifying": _("Verifying what runs"),
+    "release.awaiting_signoff": _("The result waits for its sign-off"),
+    "release.switching": _("Traffic switches"),
+    "release.announced": _("Announced by {by}"),
+    "release.review_owed": _("A review is owed"),
+    "release.closed": _("Closed by {by}"),
+    "release.failed": _("Failed: {reason}"),
+    "release.rolling_back": _("Rolling back: {reason}"),
+    "release.rolled_back": _("Rolled back"),
+    "release.tag_moved": _("{service} {version} names another image than when it was composed"),
+    "release.overlap": _("#{release} shares services with this release"),
+    "decision.approve": _("{by} approved"),
+    "decision.send_back": _("{by} sent it back: {reason}"),
+    "decision.reject": _("{by} rejected it: {reason}"),
+    "decision.object": _("{by} objects: {reason}"),
+    "decision.revoked": _("{by} took the decision back"),
+    "objection.answered": _("{by} answered an objection"),
+    "signoff.given": _("{by} decided on the result"),
+    "checklist.ticked": _("{by} answered a check"),
+}
