@@ -4,8 +4,10 @@ from django.urls import include, path
 
 from portal.api import probes
 from portal.api.v1 import make_api
+from releases import api as releases_api
 
 api = make_api()
+api.add_router("", releases_api.router)
 
 urlpatterns = [
     path("livez", probes.livez, name="livez"),
