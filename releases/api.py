@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from approvals.models import Decision
 from portal import access
@@ -54,11 +54,11 @@ def list_releases(request: HttpRequest, query: Query[ReleasesQuery]) -> dict[str
 
 
 @router.post("/releases", response={201: ReleaseShape})
-def create_release(request: HttpRequest, body: NewRelease) -> tuple[int, dict[str, Any]]:
+def create_release(request: HttpRequest, body: NewRelease) -> Status[Any]:
     """Compose a draft."""
     actor = actor_of(request)
     release = operations.create_release(body.model_dump(exclude_unset=True), actor=actor)
-    return 201, _detail(actor, release.number)
+    return Status(201, _detail(actor, release.number))
 
 
 @router.get("/releases/{int:number}", response=ReleaseShape)
@@ -94,11 +94,11 @@ def withdraw_release(request: HttpRequest, number: int, body: Reason | None = No
 
 
 @router.post("/releases/{int:number}/duplicate", response={201: ReleaseShape})
-def duplicate_release(request: HttpRequest, number: int) -> tuple[int, dict[str, Any]]:
+def duplicate_release(request: HttpRequest, number: int) -> Status[Any]:
     """Make a new draft with the same content."""
     actor = actor_of(request)
     release = operations.duplicate_release(number, actor=actor)
-    return 201, _detail(actor, release.number)
+    return Status(201, _detail(actor, release.number))
 
 
 @router.post("/releases/{int:number}/announce", response=ReleaseShape)
@@ -118,10 +118,10 @@ def close_release(request: HttpRequest, number: int) -> dict[str, Any]:
 
 
 @router.post("/releases/{int:number}/decisions", response={201: DecisionShape})
-def decide_release(request: HttpRequest, number: int, body: DecisionInput) -> tuple[int, dict[str, Any]]:
+def decide_release(request: HttpRequest, number: int, body: DecisionInput) -> Status[Any]:
     """Decide on exactly the content whose digest is sent."""
     decision = operations.decide_release(number, actor=actor_of(request), **body.model_dump())
-    return 201, _decision(decision, number)
+    return Status(201, _decision(decision, number))
 
 
 @router.delete("/releases/{int:number}/decisions/{int:decision_id}", response=DecisionShape)

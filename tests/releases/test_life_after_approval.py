@@ -1,5 +1,7 @@
 """From approved to closed: what a start needs, checks, sign-off, announcement, and the engine's doors."""
 
+from typing import Any
+
 import pytest
 
 from approvals.states import Verdict
@@ -32,7 +34,7 @@ def start(release: Release, shop: Shop) -> Rollout:
     return rollout
 
 
-def verified(shop: Shop, **changes: object) -> Release:
+def verified(shop: Shop, **changes: Any) -> Release:
     """A release whose rollout was verified."""
     release = make_release(shop, at="approved", **changes)
     start(release, shop)
