@@ -5,8 +5,10 @@ from django.urls import include, path
 from portal.api import probes
 from portal.api.v1 import make_api
 from releases import api as releases_api
+from releases.catalog import api as catalog_api
 
 api = make_api()
+api.add_router("", catalog_api.router)
 api.add_router("", releases_api.router)
 
 urlpatterns = [
@@ -17,6 +19,8 @@ urlpatterns = [
     path("", include("portal.people.account_urls")),
     path("", include("portal.people.urls")),
     path("", include("portal.audit.urls")),
+    path("releases/", include("releases.urls")),
+    path("catalog/", include("releases.catalog.urls")),
     path("", include("releases.rollouts.front_urls")),
     path("", include("releases.rollouts.urls")),
 ]

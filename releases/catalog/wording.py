@@ -1,0 +1,62 @@
+"""Words for the catalog's pages: what the steps of a plan are called, and what they concern."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+STEPS: dict[str, str | Promise] = {
+    "access_check": gettext_lazy("Check access rights"),
+    "pods_running": gettext_lazy("Check that all pods run"),
+    "image_exists": gettext_lazy("Check that the images exist"),
+    "set_image": gettext_lazy("Set the image"),
+    "wait_rollout": gettext_lazy("Wait for the rollout"),
+    "health": gettext_lazy("Check health"),
+    "http": gettext_lazy("Check HTTP"),
+    "verify_digests": gettext_lazy("Verify what runs"),
+    "notice": gettext_lazy("Send the notice"),
+}
+PHASES: dict[str, str | Promise] = {
+    "before": gettext_lazy("Before"),
+    "during": gettext_lazy("During"),
+    "after": gettext_lazy("After"),
+}
+AUDIENCES: dict[str, str | Promise] = {
+    "team": gettext_lazy("the team"),
+    "core_pls": gettext_lazy("project leads and above of the core services"),
+    "owners": gettext_lazy("the owners of the service"),
+}
+
+
+def step_rows(steps: list[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """A plan's steps as title and note."""
+    return [
+        {"title": str(step.get("title") or STEPS[step["kind"]]), "note": _note(step), "kind": step["kind"]}
+        for step in steps
+    ]
+
+
+def _note(step: Mapping[str, Any]) -> str:
+    parts = []
+    if step["kind"] == "http":
+        parts.append(str(step.get("url") or f"{step['service']}:{step['port']}{step['path']}"))
+        parts.append(f"HTTP {step.get('expect', 200)}")
+    elif "service" in step:
+        parts.append(step["service"])
+    if step["kind"] == "notice":
+        parts.append(", ".join(step["to"]))
+    if "timeoutSeconds" in step:
+        parts.append(_("at most %(seconds)d s") % {"seconds": step["timeoutSeconds"]})
+    if step.get("settleSeconds"):
+        parts.append(_("then %(seconds)d s to settle") % {"seconds": step["settleSeconds"]})
+    return " · ".join(parts)
+
+
+def health_text(health: Mapping[str, Any]) -> str:
+    """How a service's health is asked."""
+    if health.get("kind", "none") == "none":
+        return _("Not asked")
+    names = {"actuator": "Spring Actuator", "http": "HTTP"}
+    return f"{names[health['kind']]} · {health['service']}:{health['port']}{health.get('path', '/')}"

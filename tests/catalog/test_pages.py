@@ -1,0 +1,92 @@
+"""The catalog's pages show what was loaded to those who may see it."""
+
+import json
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from releases.catalog.files import load_folder
+from tests.catalog.conftest import EXAMPLES, LOADER, SMALL, Folder
+from tests.people import Cast, person
+
+pytestmark = pytest.mark.django_db
+
+PAGES = [
+    ("catalog:list", [], "portal-universe"),
+    ("catalog:service", ["shopping-frontend"], "FEATURE_NEW_CART"),
+    ("catalog:environment", ["portal-universe-production"], "auth-service"),
+    ("catalog:plan", ["portal-universe-production"], "notification-service"),
+    ("catalog:checklist", ["runbook-api-production"], "코드 품질"),
+    ("catalog:policy", ["grades"], "선조치 후보고"),
+]
+
+
+@pytest.fixture
+def reader() -> Client:
+    load_folder(EXAMPLES, actor=LOADER)
+    client = Client()
+    client.force_login(person("reader"))
+    return client
+
+
+@pytest.mark.parametrize(("page", "arguments", "shown"), PAGES)
+def test_a_page_shows_what_was_loaded(reader: Client, page: str, arguments: list[str], shown: str) -> None:
+    answer = reader.get(reverse(page, args=arguments))
+    assert answer.status_code == 200
+    assert shown in answer.content.decode()
+
+
+@pytest.mark.parametrize(("page", "arguments", "_shown"), PAGES)
+def test_a_page_asks_for_a_sign_in(page: str, arguments: list[str], _shown: str) -> None:
+    assert Client().get(reverse(page, args=arguments)).status_code == 302
+
+
+def test_a_page_shows_the_document_as_it_was_written(reader: Client) -> None:
+    page = reader.get(reverse("catalog:plan", args=["plate-production"])).content.decode()
+    assert "# The web front and the cache have no readiness probe" in page
+
+
+@pytest.mark.parametrize("page", ["service", "environment", "plan", "checklist", "policy"])
+def test_what_is_not_there_is_not_found(reader: Client, page: str) -> None:
+    assert reader.get(reverse(f"catalog:{page}", args=["nothing"])).status_code == 404
+
+
+def test_the_list_takes_as_many_queries_for_many_services_as_for_few(reader: Client, folder: Folder) -> None:
+    address = reverse("catalog:list")
+    reader.get(address)
+    with CaptureQueriesContext(connection) as few:
+        reader.get(address)
+    load_folder(folder(), actor=LOADER)
+    with CaptureQueriesContext(connection) as many:
+        reader.get(address)
+    assert len(many) == len(few)
+
+
+def test_a_private_environment_is_hidden_from_those_without_a_role_there(folder: Folder, cast: Cast) -> None:
+    load_folder(
+        folder(SMALL.replace("namespace: shop}", "namespace: shop, visibility: private}")), actor=LOADER
+    )
+    expected = {cast.outsider: 404, cast.team_lead: 200, cast.auditor: 200}
+    for user, status in expected.items():
+        client = Client()
+        client.force_login(user)
+        for page, name in (
+            ("environment", "shop-production"),
+            ("plan", "shop-production"),
+            ("service", "web"),
+        ):
+            answer = client.get(reverse(f"catalog:{page}", args=[name]))
+            assert answer.status_code == status, (user, page)
+        assert ("order-api" in client.get(reverse("catalog:list")).content.decode()) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    "kind", ["team", "service", "environment", "plan", "policy", "checklist", "connection", "common"]
+)
+def test_the_schemas_are_published(reader: Client, kind: str) -> None:
+    answer = reader.get(reverse("catalog:schema", args=[kind]))
+    assert json.loads(answer.content)["$id"] == f"{kind}.json"
+    assert reader.get("/catalog/schema/secret.json").status_code == 404
