@@ -1,0 +1,242 @@
+"""What people type on the pages of a release, read into the shape that every door sends."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
+
+from portal.errors import Missing
+from portal.ui.looks import FACTS as FACT_NAMES
+from releases.content import FACTS
+from releases.models import CheckResult, Release
+
+MOST_ROWS = 200
+CHANGE_COLUMNS = ("area", "text", "link")
+DATABASE_COLUMNS = ("service", "text")
+GRADE_FIELDS = {
+    "grade": "grade",
+    "grade_reason": "grade_reason",
+    "incident": "incident_link",
+    "incident.link": "incident_link",
+    "incident.reason": "incident_reason",
+}
+
+
+@dataclass
+class TypedRow:
+    """One row of a table that people fill, with what is wrong in it."""
+
+    values: dict[str, str]
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is written in it."""
+        return not any(self.values.values())
+
+
+def typed_rows(post: QueryDict, prefix: str, columns: Sequence[str]) -> list[TypedRow]:
+    """Rows named PREFIX-NUMBER-COLUMN in the order of their numbers; a row to be removed is left out."""
+    pattern = re.compile(rf"{prefix}-(\d{{1,4}})-")
+    numbers = sorted({int(found[1]) for name in post if (found := pattern.match(name))})[:MOST_ROWS]
+    removed = post.get("remove", "")
+    return [
+        TypedRow({column: post.get(f"{prefix}-{number}-{column}", "").strip() for column in columns})
+        for number in numbers
+        if removed != f"{prefix}-{number}"
+    ]
+
+
+def blame(rows: Sequence[TypedRow], prefix: str, missing: Iterable[Missing]) -> list[str]:
+    """Write errors such as "changes.2.text" into their rows; returns the sentences that fit none."""
+    written = [row for row in rows if not row.is_empty]
+    rest = []
+    for fault in missing:
+        name, _dot, place = str(fault.get("field", "")).partition(".")
+        number, _dot, column = place.partition(".")
+        if name == prefix and number.isdigit() and int(number) < len(written):
+            written[int(number)].errors[column] = str(fault["text"])
+        else:
+            rest.append(str(fault.get("text", "")))
+    return rest
+
+
+def rows_data(rows: Iterable[TypedRow]) -> list[dict[str, Any]]:
+    """The rows with words in them, as the operation wants them; an empty link is none."""
+    return [
+        {name: (value or None) if name == "link" else value for name, value in row.values.items()}
+        for row in rows
+        if not row.is_empty
+    ]
+
+
+def items_data(post: QueryDict, release: Release | None = None) -> list[dict[str, Any]]:
+    """The ticked services with the version chosen or written for each; configuration stays as it is."""
+    kept = {} if release is None else {item.service.name: item.configuration for item in release.items.all()}
+    return [
+        {"service": name, "version": _version(post, name), "configuration": kept.get(name, [])}
+        for name in dict.fromkeys(post.getlist("service"))
+    ]
+
+
+def _version(post: QueryDict, service: str) -> str:
+    written = post.get(f"other-{service}", "").strip()
+    return written or post.get(f"version-{service}", "").strip()
+
+
+class GradeForm(forms.Form):
+    """The facts of a release, and the grade with its reasons."""
+
+    grade = forms.ChoiceField(
+        label=_("Grade"),
+        required=False,
+        choices=[("", ""), *((letter, letter) for letter in "ABCDE")],
+        widget=forms.RadioSelect,
+    )
+    grade_reason = forms.CharField(
+        label=_("Reason"),
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("Needed for a grade below the proposed one; that grade's approvers then decide too."),
+    )
+    incident_link = forms.CharField(label=_("Link to the incident"), required=False, max_length=500)
+    incident_reason = forms.CharField(
+        label=_("Why it cannot wait"),
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for fact in FACTS:
+            self.fields[f"fact-{fact}"] = forms.BooleanField(label=FACT_NAMES[fact], required=False)
+
+    @classmethod
+    def of(cls, release: Release) -> "GradeForm":
+        """The form as the release stands; following the proposal is no choice of its own."""
+        followed = release.grade == release.proposal.get("grade")
+        incident = release.incident or {}
+        facts = {f"fact-{fact}": bool(release.facts.get(fact)) for fact in FACTS}
+        return cls(
+            initial={
+                "grade": "" if followed else release.grade,
+                "grade_reason": release.grade_reason,
+                "incident_link": incident.get("link", ""),
+                "incident_reason": incident.get("reason", ""),
+                **facts,
+            }
+        )
+
+    @property
+    def facts(self) -> list[forms.BoundField]:
+        """The check boxes of the facts."""
+        return [self[f"fact-{fact}"] for fact in FACTS]
+
+    def data_for(self, database_rows: Sequence[TypedRow]) -> dict[str, Any]:
+        """The typed values in the shape of the operation; call after is_valid()."""
+        typed = self.cleaned_data
+        link, why = typed["incident_link"].strip(), typed["incident_reason"].strip()
+        return {
+            "facts": {fact: bool(typed[f"fact-{fact}"]) for fact in FACTS},
+            "database_changes": rows_data(database_rows),
+            "grade": typed["grade"] or None,
+            "grade_reason": typed["grade_reason"],
+            "incident": {"link": link, "reason": why} if link or why else None,
+        }
+
+
+class WhenForm(forms.Form):
+    """When it should go out, and by which plan."""
+
+    plan = forms.ChoiceField(label=_("Plan"), required=False)
+    target_at = forms.DateTimeField(
+        label=_("When"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text=_("Leave it empty to start by hand once it is approved."),
+    )
+
+    def __init__(self, *args: Any, plans: Sequence[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["plan"].choices = list(plans)  # type: ignore[attr-defined]
+
+    def as_data(self) -> dict[str, Any]:
+        """The typed values in the shape of the operation; call after is_valid()."""
+        return {"plan": self.cleaned_data["plan"] or None, "target_at": self.cleaned_data["target_at"]}
+
+
+class WordingForm(forms.Form):
+    """Title and announcement: free to change, no approval hangs on them."""
+
+    title = forms.CharField(label=_("Title"), required=False, max_length=200)
+    announcement = forms.CharField(
+        label=_("Wording of your own"),
+        required=False,
+        max_length=10_000,
+        widget=forms.Textarea(attrs={"rows": 6}),
+        help_text=_("Leave it empty to have the text written from the release."),
+    )
+
+
+class ReasonForm(forms.Form):
+    """A reason in words; whether one is needed the operation knows."""
+
+    reason = forms.CharField(
+        label=_("Reason"), required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 4})
+    )
+
+
+class AnswerForm(forms.Form):
+    """An answer to an objection."""
+
+    answer = forms.CharField(
+        label=_("Answer"), required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 4})
+    )
+
+
+class CheckForm(forms.Form):
+    """How a check came out, with its evidence."""
+
+    result = forms.ChoiceField(
+        label=_("Result"),
+        required=False,
+        widget=forms.RadioSelect,
+        choices=[
+            (CheckResult.DONE.value, _("Passed")),
+            (CheckResult.FAILED.value, _("Failed")),
+            (CheckResult.NOT_APPLICABLE.value, _("Not applicable")),
+        ],
+    )
+    evidence = forms.CharField(
+        label=_("Evidence"),
+        required=False,
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("What you saw or did. Needed when it failed or does not apply."),
+    )
+    link = forms.CharField(label=_("Link"), required=False, max_length=500)
+
+    def evidence_data(self) -> object:
+        """The evidence as the operation takes it: a text, or a text with a link."""
+        text, link = self.cleaned_data["evidence"], self.cleaned_data["link"].strip()
+        return {"text": text, "link": link} if link else text
+
+
+def attach(form: forms.Form, missing: Iterable[Missing], names: Mapping[str, str] | None = None) -> list[str]:
+    """Write what an operation found wrong beside the fields; returns the sentences that fit none."""
+    form.is_valid()
+    rest = []
+    for fault in missing:
+        place = str(fault.get("field", ""))
+        name = (names or {}).get(place, place)
+        if name in form.fields:
+            form.add_error(name, str(fault["text"]))
+        else:
+            rest.append(str(fault.get("text", "")))
+    return rest

@@ -1,0 +1,1 @@
+"""What the pages of a release show: reads only, a constant number of queries each."""

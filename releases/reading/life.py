@@ -1,0 +1,230 @@
+"""Where a release stands, in points that a line can draw, and the one thing to do next."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from portal import access
+from portal.errors import Missing
+from portal.people.models import User
+from portal.ui import times
+from portal.ui.looks import state_look
+from releases import queries
+from releases.models import CheckPhase, Release
+from releases.operations.ends import WITHDRAWABLE
+from releases.queries import RequirementView
+from releases.start import missing_checks, missing_for_start
+from releases.states import ENDS, ReleaseState
+
+S = ReleaseState
+PLACE: Mapping[str, str] = {
+    S.DRAFT: "draft",
+    S.SENT_BACK: "draft",
+    S.SUBMITTED: "approved",
+    S.IN_REVIEW: "review",
+    S.APPROVED: "approved",
+    S.SCHEDULED: "approved",
+    S.ROLLING_OUT: "rollout",
+    S.PAUSED: "rollout",
+    S.FAILED: "rollout",
+    S.ROLLING_BACK: "rollout",
+    S.ROLLED_BACK: "rollout",
+    S.VERIFYING: "verified",
+    S.AWAITING_SIGNOFF: "signoff",
+    S.SWITCHING: "announced",
+    S.ANNOUNCED: "announced",
+    S.REVIEW_OWED: "owed",
+    S.CLOSED: "closed",
+}
+WATCHED = frozenset({S.ROLLING_OUT, S.PAUSED, S.VERIFYING, S.ROLLING_BACK, S.SWITCHING, S.FAILED})
+AWAITING_PEOPLE = frozenset({S.IN_REVIEW, S.AWAITING_SIGNOFF, S.REVIEW_OWED, S.PAUSED, S.SENT_BACK})
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextAct:
+    """The one thing to do: a button, or why there is none, or what is missing for it.
+
+    Attributes:
+        label: words of the button, "" where this person has nothing to press.
+        url: where it leads.
+        text: who is awaited, or what happens now.
+        missing: what must be there first; the button is shown off then.
+    """
+
+    label: str = ""
+    url: str = ""
+    text: str = ""
+    missing: Sequence[Missing] = field(default_factory=tuple)
+
+
+def life_of(release: Release, requirements: Sequence[RequirementView]) -> list[dict[str, str]]:
+    """The points of the life line: what is done and when, what is now and who is awaited, what comes."""
+    names = _names(release, requirements)
+    here = _place(release)
+    position = list(names).index(here) if here in names else 0
+    points = []
+    for place, (name, label) in enumerate(names.items()):
+        status = "done" if place < position else "next"
+        note = _done_note(release, name) if place < position else ""
+        if place == position:
+            status, note = _status_now(release), _note_now(release, requirements)
+        points.append({"label": label, "status": status, "note": note})
+    return points
+
+
+def next_act(release: Release, user: User, requirements: Sequence[RequirementView]) -> NextAct:
+    """What this person would do next with the release."""
+    by_state: list[tuple[frozenset[str], Callable[[], NextAct]]] = [
+        (frozenset({S.DRAFT, S.SENT_BACK}), lambda: _compose_on(release, user)),
+        (frozenset({S.IN_REVIEW, S.REVIEW_OWED}), lambda: _decide(release, user, requirements)),
+        (frozenset({S.APPROVED, S.SCHEDULED, S.SUBMITTED}), lambda: _start(release, user)),
+        (WATCHED, lambda: _watch(release)),
+        (frozenset({S.AWAITING_SIGNOFF}), lambda: _sign_off(release, user, requirements)),
+        (frozenset({S.ANNOUNCED}), lambda: _close(release, user)),
+    ]
+    found = next((act for states, act in by_state if release.state in states), None)
+    return found() if found else _after_the_end(release)
+
+
+def awaited(requirements: Sequence[RequirementView], phase: str) -> str:
+    """Who is still to decide, in words."""
+    return ", ".join(
+        _("{role} of {scope}").format(role=row.role_name, scope=row.scope)
+        for row in requirements
+        if row.phase == phase and not row.met
+    )
+
+
+def may_withdraw(release: Release, user: User) -> bool:
+    """Whether the person may end the release before its start."""
+    mine = release.author_id == user.pk or access.allowed(user, "deploy", release.environment)
+    return release.state in WITHDRAWABLE and (mine or queries.may_edit(release, user))
+
+
+def rollout_address(release: Release, name: str = "rollouts:detail") -> str:
+    """A page of the newest rollout; "" where there is none."""
+    newest = release.rollouts.order_by("-pk").values_list("pk", flat=True).first()
+    return "" if newest is None else address(name, newest)
+
+
+def address(name: str, *args: Any) -> str:
+    """A page of the layer above, which may not be installed; "" then."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
+
+
+def _names(release: Release, requirements: Sequence[RequirementView]) -> dict[str, str]:
+    phases = {row.phase for row in requirements}
+    emergency = release.grade == "E"
+    return {
+        "draft": _("Draft"),
+        **({} if emergency else {"review": _("Review")}),
+        "approved": _("Submitted") if emergency else _("Approved"),
+        "rollout": _("Rollout"),
+        "verified": _("Verified"),
+        **({"signoff": _("Sign-off")} if "signoff" in phases else {}),
+        **({"owed": _("Owed review")} if emergency else {"announced": _("Announced")}),
+        "closed": _("Closed"),
+    }
+
+
+def _place(release: Release) -> str:
+    if release.state in PLACE:
+        return PLACE[release.state]
+    if release.approved_at:
+        return "approved"
+    return "review" if release.submitted_at and release.grade != "E" else "draft"
+
+
+def _status_now(release: Release) -> str:
+    if release.state in {S.FAILED}:
+        return "bad"
+    if release.state in {S.CLOSED, S.ANNOUNCED}:
+        return "done"
+    return "wait" if release.state in AWAITING_PEOPLE or release.state in ENDS else "now"
+
+
+def _note_now(release: Release, requirements: Sequence[RequirementView]) -> str:
+    phases = {S.IN_REVIEW: "review", S.AWAITING_SIGNOFF: "signoff", S.REVIEW_OWED: "owed"}
+    who = awaited(requirements, phases[S(release.state)]) if release.state in phases else ""
+    if who:
+        return _("Awaited: {who}").format(who=who)
+    if release.state == S.CLOSED:
+        return _moment(release.ended_at)
+    return str(state_look(release.state).label)
+
+
+def _done_note(release: Release, name: str) -> str:
+    moments = {"draft": release.submitted_at, "review": release.approved_at}
+    return _moment(moments.get(name))
+
+
+def _moment(moment: datetime | None) -> str:
+    return times.absolute(moment, now=timezone.now()) if moment else ""
+
+
+def _compose_on(release: Release, user: User) -> NextAct:
+    if not queries.may_edit(release, user):
+        return NextAct(text=_("It is being written. Whoever may compose these services submits it."))
+    return NextAct(label=_("Go on composing"), url=reverse("releases:edit", args=[release.number]))
+
+
+def _decide(release: Release, user: User, requirements: Sequence[RequirementView]) -> NextAct:
+    phase = "owed" if release.state == S.REVIEW_OWED else "review"
+    text = _("Awaited: {who}").format(who=awaited(requirements, phase))
+    url = reverse("releases:review", args=[release.number])
+    mine = queries.stance(release, user, phase=phase).code == ""
+    return NextAct(label=_("Review and decide") if mine else _("To the review"), url=url, text=text)
+
+
+def _start(release: Release, user: User) -> NextAct:
+    missing = missing_for_start(release)
+    if not access.allowed(user, "deploy", release.environment):
+        text = _("Nothing is rolled out yet. People with the right to deploy start it.")
+        return NextAct(text=text, missing=missing)
+    url = address("rollouts:start", release.number)
+    return NextAct(label=_("Start rollout"), url=url, missing=missing)
+
+
+def _watch(release: Release) -> NextAct:
+    text = _("The rollout needs somebody.") if release.state in {S.PAUSED, S.FAILED} else ""
+    return NextAct(label=_("Watch the rollout"), url=rollout_address(release), text=text)
+
+
+def _sign_off(release: Release, user: User, requirements: Sequence[RequirementView]) -> NextAct:
+    who = awaited(requirements, "signoff")
+    if queries.stance(release, user, phase="signoff").code == "" and who:
+        return NextAct(label=_("Sign off"), url=rollout_address(release, "rollouts:signoff"))
+    missing = missing_checks(release, CheckPhase.DURING)
+    if who:
+        return NextAct(text=_("Awaited: {who}").format(who=who), missing=missing)
+    if not access.allowed(user, "deploy", release.environment):
+        return NextAct(text=_("The result is signed off. The announcement is next."))
+    url = reverse("releases:announce", args=[release.number])
+    return NextAct(label=_("Announce"), url=url, missing=missing)
+
+
+def _close(release: Release, user: User) -> NextAct:
+    missing = missing_checks(release, CheckPhase.AFTER)
+    if not access.allowed(user, "deploy", release.environment):
+        return NextAct(text=_("It is out and announced."), missing=missing)
+    url = reverse("releases:close", args=[release.number])
+    return NextAct(label=_("Close the release"), url=url, missing=missing)
+
+
+def _after_the_end(release: Release) -> NextAct:
+    if release.state == S.SUPERSEDED and release.superseded_by_id:
+        url = reverse("releases:detail", args=[release.superseded_by_id])
+        text = _("Replaced by #{number}.").format(number=release.superseded_by_id)
+        return NextAct(label=_("To the newer release"), url=url, text=text)
+    if release.state == S.CLOSED:
+        return NextAct(text=_("It is over. Nothing is left to do."))
+    url = reverse("releases:duplicate", args=[release.number])
+    return NextAct(label=_("Duplicate"), url=url, text=_("It is over. A duplicate can be submitted again."))

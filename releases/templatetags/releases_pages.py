@@ -1,0 +1,23 @@
+"""Small filters that only the pages of releases need."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import template
+
+from portal.ui.diffs import diff_rows
+
+register = template.Library()
+
+
+@register.filter
+def at(values: Mapping[str, Any], key: str) -> Any:
+    """The value under a key that is itself a variable; None where there is none."""
+    return values.get(key)
+
+
+@register.inclusion_tag("components/diff.html")
+def content_diff(difference: tuple[list[str], list[str]], *, label: str = "") -> dict[str, Any]:
+    """Draw what changed between two sealed contents, line by line."""
+    before, after = difference
+    return {"rows": diff_rows("\n".join(before), "\n".join(after)), "label": label}

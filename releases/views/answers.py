@@ -1,0 +1,83 @@
+"""How the pages of a release answer: where to go after an act, and a refusal with what was typed."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
+
+from portal import clock
+from portal.api.models import IdempotencyKey
+from portal.errors import Conflict, Invalid, NotAllowed, PermanentError, PortalError, TemporaryError
+from portal.people.models import User
+
+REFUSALS = (Invalid, Conflict, NotAllowed, TemporaryError, PermanentError)
+LONGEST_KEY = 64
+
+
+def person(request: HttpRequest) -> User:
+    """Who is signed in; every page here asks for that."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def is_fragment(request: HttpRequest) -> bool:
+    """Whether a script asked for a part of the page."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def go(request: HttpRequest, address: str) -> HttpResponse:
+    """Lead the browser to an address after an act, with and without scripts."""
+    if not is_fragment(request):
+        return HttpResponseRedirect(address)
+    answer = HttpResponse(status=200)
+    answer["HX-Redirect"] = address
+    return answer
+
+
+def refusal_status(request: HttpRequest, error: PortalError) -> int:
+    """The status of a refused form: scripts swap 409 and 422 only."""
+    return error.status if error.status == Invalid.status or not is_fragment(request) else Conflict.status
+
+
+def refuse(request: HttpRequest, template: str, context: dict[str, Any], error: PortalError) -> HttpResponse:
+    """Show the same form with what was typed and why it was refused."""
+    status = refusal_status(request, error)
+    return render(request, template, {**context, "problem": error}, status=status)
+
+
+def once(request: HttpRequest, act: Callable[[], str]) -> str:
+    """Do an act once for the key in the form, and return the address that the act led to.
+
+    Raises:
+        Conflict: the first press under this key is still at work.
+    """
+    key = request.POST.get("once", "")[:LONGEST_KEY]
+    if not key:
+        return act()
+    user = person(request)
+    kept = _claim(user, f"page:{key}")
+    if kept.status is not None:
+        return kept.body
+    try:
+        kept.body = act()
+    except REFUSALS:
+        kept.delete()
+        raise
+    kept.status = 302
+    kept.save(update_fields=["body", "status"])
+    return kept.body
+
+
+def _claim(user: User, key: str) -> IdempotencyKey:
+    """A fresh row for the key, or the one with the answer; a row without an answer is at work."""
+    try:
+        with transaction.atomic():
+            return IdempotencyKey.objects.create(user=user, key=key, created_at=clock.now())
+    except IntegrityError:
+        kept = IdempotencyKey.objects.get(user=user, key=key)
+    if kept.status is None:
+        raise Conflict(_("The same form is being worked on. Look at the list in a moment."))
+    return kept

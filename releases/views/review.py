@@ -1,0 +1,145 @@
+"""Reviewing: what goes out and why it may, read in ten seconds; and the panels on which one decides."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from approvals.models import Decision
+from approvals.states import Verdict
+from portal.errors import NotFound
+from portal.people.doors import browser_actor
+from releases import queries
+from releases.announcement import announcement_of
+from releases.forms import AnswerForm, ReasonForm, attach
+from releases.models import Release
+from releases.operations.decide import answer_objection, decide_release, take_back_decision
+from releases.reading import deciding, life, lists
+from releases.views.answers import REFUSALS, go, is_fragment, person, refuse
+
+
+@require_safe
+def review(request: HttpRequest, number: int) -> HttpResponse:
+    """Show what an approver needs; the fragment alone when it refreshes itself."""
+    release = queries.detail(person(request), number)
+    template = "releases/_review.html" if is_fragment(request) else "releases/review.html"
+    return render(request, template, _review_context(request, release))
+
+
+@require_http_methods(["GET", "POST"])
+def decide(request: HttpRequest, number: int, verdict: str) -> HttpResponse:
+    """Ask for one verdict on exactly this content, and record it."""
+    if verdict not in Verdict.values:
+        raise NotFound
+    release = queries.detail(person(request), number)
+    form = ReasonForm(request.POST or None)
+    if request.method != "POST":
+        return render(request, _panel(request, "decide"), _decide_context(request, release, verdict, form))
+    try:
+        decide_release(
+            number,
+            actor=browser_actor(request),
+            verdict=verdict,
+            content_digest=request.POST.get("content_digest", ""),
+            reason=request.POST.get("reason", ""),
+        )
+    except REFUSALS as error:
+        rest = attach(form, error.missing)
+        release = queries.detail(person(request), number)
+        context = _decide_context(
+            request, release, verdict, form, seen=request.POST.get("content_digest", "")
+        )
+        return refuse(request, _panel(request, "decide"), {**context, "rest": rest}, error)
+    return go(request, reverse("releases:review", args=[number]))
+
+
+@require_http_methods(["GET", "POST"])
+def take_back(request: HttpRequest, number: int, decision_id: int) -> HttpResponse:
+    """Ask whether to take one's own decision back, and do it."""
+    release = queries.detail(person(request), number)
+    context = {"release": release, "decision": _decision(release, decision_id)}
+    if request.method != "POST":
+        return render(request, _panel(request, "take_back"), context)
+    try:
+        take_back_decision(number, decision_id, actor=browser_actor(request))
+    except REFUSALS as error:
+        return refuse(request, _panel(request, "take_back"), context, error)
+    return go(request, reverse("releases:review", args=[number]))
+
+
+@require_http_methods(["GET", "POST"])
+def answer(request: HttpRequest, number: int, decision_id: int) -> HttpResponse:
+    """Answer an objection in words."""
+    release = queries.detail(person(request), number)
+    form = AnswerForm(request.POST or None)
+    context = {"release": release, "decision": _decision(release, decision_id), "form": form}
+    if request.method != "POST":
+        return render(request, _panel(request, "answer"), context)
+    try:
+        typed = request.POST.get("answer", "")
+        answer_objection(number, decision_id, actor=browser_actor(request), answer=typed)
+    except REFUSALS as error:
+        attach(form, error.missing)
+        return refuse(request, _panel(request, "answer"), context, error)
+    return go(request, reverse("releases:review", args=[number]))
+
+
+def _panel(request: HttpRequest, name: str) -> str:
+    return f"releases/panels/{'_' if is_fragment(request) else ''}{name}.html"
+
+
+def _decision(release: Release, decision_id: int) -> Decision:
+    found = queries.decisions_of(release).filter(pk=decision_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _review_context(request: HttpRequest, release: Release) -> dict[str, Any]:
+    user = person(request)
+    lost = deciding.last_round(release)
+    return {
+        "release": release,
+        "deciding": deciding.deciding_of(release, user),
+        "reasons": queries.reasons_of(release),
+        "tests": deciding.tests_of(release),
+        "announcement": announcement_of(release),
+        "lost": lost,
+        "difference": deciding.difference_to(release, lost.content_digest) if lost else None,
+        "overlaps": queries.overlapping(release),
+        "last_event": lists.newest_event(release.topic),
+        "start_url": life.address("rollouts:start", release.number),
+        "plan_url": life.address("rollouts:plan", release.number),
+    }
+
+
+def _decide_context(
+    request: HttpRequest, release: Release, verdict: str, form: ReasonForm, seen: str = ""
+) -> dict[str, Any]:
+    state = deciding.deciding_of(release, person(request))
+    changed = seen and seen != release.content_digest
+    return {
+        "release": release,
+        "verdict": verdict,
+        "form": form,
+        "deciding": state,
+        "possible": verdict in state.verdicts,
+        "rows": [row for row in state.review if row.mine],
+        "sentence": _sentences()[verdict],
+        "difference": deciding.difference_to(release, seen) if changed else None,
+        "reasons": queries.reasons_of(release),
+    }
+
+
+def _sentences() -> dict[str, str]:
+    return {
+        "approve": _("You approve exactly this; a change voids it."),
+        "send_back": _(
+            "It goes back to its author with your reason, and every decision of this round is void."
+        ),
+        "reject": _("The release ends here. Its author can duplicate it."),
+        "object": _("Everybody who decides sees it. For grade D the start waits until somebody answers."),
+    }
