@@ -77,8 +77,11 @@ class Environment(Named):
 
     class Meta(Named.Meta):
         constraints = [
+            # Deferred: one load may give an environment another name, or exchange two namespaces.
             models.UniqueConstraint(
-                fields=["cluster", "namespace"], name="catalog_one_environment_per_namespace"
+                fields=["cluster", "namespace"],
+                name="catalog_one_environment_per_namespace",
+                deferrable=models.Deferrable.DEFERRED,
             ),
             models.CheckConstraint(condition=Q(stage__in=Stage.values), name="catalog_environment_stage"),
         ]

@@ -34,14 +34,20 @@ Confirm = Callable[[Difference], bool]
 LOAD_LOCK = 0x6361_7461
 
 
-def check_documents(documents: list[Document], stored: Mapping[Key, Stored]) -> list[Problem]:
-    """Everything wrong with the documents: their form, their names, and what lies between them."""
+def problems_in(documents: list[Document]) -> list[Problem]:
+    """Everything wrong with the documents by themselves: their form and their names."""
     misshapen = [problem for each in documents for problem in problems_of(each)]
-    doubled = duplicates(documents)
-    if misshapen:
-        return all_problems(misshapen, doubled)
-    known = {key: each.source["spec"] for key, each in stored.items()}
-    return all_problems(doubled, problems_between(documents, known))
+    return all_problems(misshapen, duplicates(documents))
+
+
+def check_documents(documents: list[Document], stored: Mapping[Key, Stored]) -> list[Problem]:
+    """Everything wrong with the documents; what lies between them only where each has its form."""
+    found = problems_in(documents)
+    return found or problems_between(documents, _specs(stored))
+
+
+def _specs(stored: Mapping[Key, Stored]) -> dict[Key, dict[str, Any]]:
+    return {key: each.source["spec"] for key, each in stored.items()}
 
 
 def load_folder(
@@ -63,13 +69,15 @@ def load_folder(
     """
     _require_administrator(actor)
     documents, unreadable = read(path)
+    if problems := all_problems(unreadable, problems_in(documents)):
+        raise invalid(problems)
     root = path.resolve().name
-    shown = _checked(documents, unreadable, root=root, prune=prune)
+    shown = _checked(documents, root=root, prune=prune)
     if confirm is not None and not confirm(shown):
         return shown
     with transaction.atomic():
         _lock()
-        found = _checked(documents, unreadable, root=root, prune=prune)
+        found = _checked(documents, root=root, prune=prune)
         if confirm is not None and found != shown:
             raise Conflict(_("The catalog changed meanwhile. Look at the difference again."))
         if not found.is_empty:
@@ -93,14 +101,12 @@ def stored_documents() -> dict[Key, Stored]:
     return {(row[0], row[1]): Stored(*row) for row in rows}
 
 
-def _checked(documents: list[Document], unreadable: list[Problem], *, root: str, prune: bool) -> Difference:
+def _checked(documents: list[Document], *, root: str, prune: bool) -> Difference:
     stored = stored_documents()
     found = difference(documents, stored, root=root, prune=prune)
     remaining = {key: each for key, each in stored.items() if Change(*key) not in found.removed}
-    problems = all_problems(
-        unreadable, check_documents(documents, remaining), _orphans(found, documents, remaining)
-    )
-    if problems:
+    between = problems_between(documents, _specs(remaining))
+    if problems := all_problems(between, _orphans(found, documents, remaining)):
         raise invalid(problems)
     return found
 
@@ -129,8 +135,8 @@ def _write(documents: Iterable[Document], found: Difference, *, actor: Actor) ->
         _write_service(wanted[key])
     for each in sorted(found.removed, key=lambda each: -KINDS.index(each.kind)):
         _remove(each)
-    for each in (*found.added, *found.changed, *found.reformatted):
-        _keep(wanted[each.kind, each.name], root=found.root)
+    kept = [wanted[each.kind, each.name] for each in (*found.added, *found.changed, *found.reformatted)]
+    _keep(kept, root=found.root)
     rights.grant()
     before, after = _entry(found)
     record("catalog.loaded", actor=actor, subject=("catalog", found.root), before=before, after=after)
@@ -152,17 +158,24 @@ def _names(changes: Iterable[Change]) -> list[str]:
     return [f"{each.kind} {each.name}" for each in changes]
 
 
-def _keep(document: Document, *, root: str) -> None:
-    StoredDocument.objects.update_or_create(
-        kind=document.kind,
-        name=document.name,
-        defaults={
-            "root": root,
-            "file": document.file,
-            "position": document.position,
-            "text": document.text,
-            "source": document.value,
-        },
+def _keep(documents: Iterable[Document], *, root: str) -> None:
+    rows = [
+        StoredDocument(
+            kind=each.kind,
+            name=each.name,
+            root=root,
+            file=each.file,
+            position=each.position,
+            text=each.text,
+            source=each.value,
+        )
+        for each in documents
+    ]
+    StoredDocument.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["kind", "name"],
+        update_fields=["root", "file", "position", "text", "source"],
     )
 
 

@@ -3,14 +3,17 @@
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from approvals.models import PolicyVersion
+from portal import clock
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict, Invalid, NotAllowed
 from portal.people.models import Team, User
 from releases.catalog.difference import Change, Difference, FieldChange
 from releases.catalog.files import export, load_folder, write_export
 from releases.catalog.models import Checklist, Environment, Plan, Service
+from releases.models import Release
 from tests.catalog.conftest import EXAMPLES, LOADER, SMALL, Folder
 
 pytestmark = pytest.mark.django_db
@@ -185,3 +188,24 @@ def test_a_person_without_the_role_may_not_load(folder: Folder) -> None:
     with pytest.raises(NotAllowed):
         load_folder(folder(), actor=LOADER.__class__(user=person))
     assert not Service.objects.exists()
+
+
+def test_an_environment_may_be_renamed_in_one_load(folder: Folder) -> None:
+    load_folder(folder(), actor=LOADER)
+    load_folder(folder(SMALL.replace("shop-production", "shop-live")), actor=LOADER, prune=True)
+    connection.check_constraints()
+    assert [each.name for each in Environment.objects.all()] == ["shop-live"]
+
+
+def test_what_a_release_needs_cannot_be_pruned(folder: Folder) -> None:
+    load_folder(folder(), actor=LOADER)
+    author, now = User.objects.create(username="minji", name="Minji"), clock.now()
+    release = Release.objects.create(
+        environment=Environment.objects.get(), author=author, created_at=now, changed_at=now
+    )
+    release.items.create(service=Service.objects.get(name="web"))
+    without_web = SMALL.replace("name: web}", "name: site}").replace("[web]}]", "[site]}]")
+    with pytest.raises(Conflict, match="web"):
+        load_folder(folder(without_web), actor=LOADER, prune=True)
+    assert Service.objects.filter(name="web").exists()
+    assert not Service.objects.filter(name="site").exists()
