@@ -10,8 +10,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 http = get_asgi_application()
 
 # Consumers load models, which exist only once Django is set up.
-from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from channels.sessions import CookieMiddleware  # noqa: E402
 
 from portal.live.consumer import LiveConsumer  # noqa: E402
 
@@ -19,7 +19,7 @@ application = ProtocolTypeRouter(
     {
         "http": http,
         "websocket": AllowedHostsOriginValidator(
-            AuthMiddlewareStack(URLRouter([path("ws/live", LiveConsumer.as_asgi())]))
+            CookieMiddleware(URLRouter([path("ws/live", LiveConsumer.as_asgi())]))
         ),
     }
 )

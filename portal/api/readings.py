@@ -9,6 +9,7 @@ from rq.serializers import JSONSerializer
 from portal import clock
 from portal.api.probes import gauge
 from portal.audit import queries
+from portal.live.hub import open_sockets
 from portal.outbox.models import Message, MessageState
 
 
@@ -57,6 +58,12 @@ def chain_broken() -> float:
     """Nought when it was whole, or was never verified."""
     check = queries.last_check()
     return 1.0 if check is not None and check.fault else 0.0
+
+
+@gauge("sockets", "Browsers that follow something over this process")
+def sockets() -> float:
+    """Open live connections."""
+    return float(open_sockets())
 
 
 def _aware(moment: datetime) -> datetime:

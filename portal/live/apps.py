@@ -8,3 +8,13 @@ class LiveConfig(AppConfig):
 
     name = "portal.live"
     label = "live"
+
+    def ready(self) -> None:
+        """Let everybody follow their own inbox."""
+        from portal.live import topics  # noqa: PLC0415  models are not loaded before
+
+        topics.register(
+            "inbox",
+            check=lambda user, key: key in {"", str(user.pk)},
+            resolve=lambda user, _key: f"inbox.{user.pk}",
+        )

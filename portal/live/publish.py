@@ -1,18 +1,12 @@
 """Writing events: numbered under the topic's row lock, so numbers commit in order and without gaps."""
 
-import logging
 from typing import Any
 
-from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
 from django.db import connection, transaction
-from redis.exceptions import RedisError
 
 from portal import clock
+from portal.live.bell import ring
 from portal.live.models import Event
-
-logger = logging.getLogger(__name__)
-GROUP = "live"
 
 
 def publish(topic: str, kind: str, data: dict[str, Any]) -> Event:
@@ -24,7 +18,7 @@ def publish(topic: str, kind: str, data: dict[str, Any]) -> Event:
     event = Event.objects.create(
         topic_id=topic, number=_next_number(topic), at=clock.now(), kind=kind, data=data
     )
-    transaction.on_commit(lambda: wake(topic))
+    transaction.on_commit(lambda: ring(topic))
     return event
 
 
@@ -36,17 +30,6 @@ def touch(topic: str, kind: str = "changed", data: dict[str, Any] | None = None)
             publish(topic, kind, data or {})
 
     transaction.on_commit(write)
-
-
-def wake(topic: str) -> None:
-    """Tell the hubs that a topic grew; a queue out of reach costs a second, never an event."""
-    layer = get_channel_layer()
-    if layer is None:
-        return
-    try:
-        async_to_sync(layer.group_send)(GROUP, {"type": "grew", "topic": topic})
-    except (RedisError, OSError) as error:
-        logger.warning("live hubs out of reach: %s", error)
 
 
 def _next_number(topic: str) -> int:
