@@ -55,7 +55,7 @@ class Browser:
     def __init__(self, scope: dict[str, Any]) -> None:
         self.inward: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.outward: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        served = application(scope, self.inward.get, self.outward.put)  # type: ignore[arg-type]
+        served = application(scope, self.inward.get, self.outward.put)
         self.portal = asyncio.ensure_future(served)
 
     async def connect(self) -> bool:
@@ -63,7 +63,7 @@ class Browser:
         await self.send_input({"type": "websocket.connect"})
         accepted = (await self.output())["type"] == "websocket.accept"
         if not accepted:
-            await self.portal
+            await self.go()
         return bool(accepted)
 
     async def send_input(self, message: dict[str, Any]) -> None:
