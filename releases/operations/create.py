@@ -10,6 +10,7 @@ from portal.live.publish import publish
 from releases.models import Release
 from releases.operations.apply import fill, grade_and_seal, write_lines
 from releases.operations.composition import Composition, as_data, compose
+from releases.operations.locking import noting_refusals
 from releases.states import ReleaseState
 
 
@@ -26,7 +27,9 @@ def create_release(data: object, *, actor: Actor) -> Release:
     """
     if actor.user is None:
         raise NotAllowed
-    return _store(compose(data, actor=actor), actor=actor)
+    with noting_refusals(None, actor=actor):
+        composition = compose(data, actor=actor)
+    return _store(composition, actor=actor)
 
 
 def duplicate_release(number: int, *, actor: Actor) -> Release:
@@ -39,7 +42,9 @@ def duplicate_release(number: int, *, actor: Actor) -> Release:
         raise NotAllowed
     original = access.get_or_404(actor.user, Release, number=number)
     data = {**as_data(original), "target_at": None}
-    return _store(compose(data, actor=actor), actor=actor, duplicate_of=original)
+    with noting_refusals(number, actor=actor):
+        composition = compose(data, actor=actor)
+    return _store(composition, actor=actor, duplicate_of=original)
 
 
 def _store(composition: Composition, *, actor: Actor, duplicate_of: Release | None = None) -> Release:

@@ -13,7 +13,7 @@ from portal.transitions import move
 from releases.models import Release
 from releases.operations.apply import fill, grade_and_seal, write_lines
 from releases.operations.composition import Composition, compose
-from releases.operations.locking import act, require_compose, require_state
+from releases.operations.locking import act, noting_refusals, require_compose, require_state
 from releases.states import EDITABLE, ReleaseState
 
 PLAIN_RECORD = ("title", "announcement", "grade_reason")
@@ -35,7 +35,8 @@ def edit_release(number: int, data: object, *, actor: Actor, if_match: str | Non
     if not if_match:
         text = _("Say which content you edited: its digest belongs into If-Match.")
         raise Invalid(missing=[field_error("If-Match", text)])
-    composition = compose(data, actor=actor, base=base)
+    with noting_refusals(number, actor=actor):
+        composition = compose(data, actor=actor, base=base)
     with act(number, actor=actor) as release:
         require_state(release, EDITABLE)
         if if_match != release.content_digest:

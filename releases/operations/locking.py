@@ -22,11 +22,21 @@ def act(number: int, *, actor: Actor, refused: str = "release.refused") -> Itera
     Raises:
         NotFound: no such release, or the person may not see it.
     """
+    with noting_refusals(number, actor=actor, action=refused), transaction.atomic():
+        yield lock_release(number, actor=actor)
+
+
+@contextmanager
+def noting_refusals(number: int | None, *, actor: Actor, action: str = "release.refused") -> Iterator[None]:
+    """Write one entry for an act that is refused inside; its own transaction is gone by then.
+
+    Args:
+        number: None where there is no release yet.
+    """
     try:
-        with transaction.atomic():
-            yield lock_release(number, actor=actor)
+        yield
     except (NotAllowed, Conflict) as error:
-        note_refusal(error, number=number, actor=actor, action=refused)
+        note_refusal(error, number=number, actor=actor, action=action)
         raise
 
 
@@ -46,13 +56,13 @@ def lock_release(number: int, *, actor: Actor) -> Release:
     return release
 
 
-def note_refusal(error: PortalError, *, number: int, actor: Actor, action: str) -> None:
+def note_refusal(error: PortalError, *, number: int | None, actor: Actor, action: str) -> None:
     """Write the one entry that a refused act leaves."""
     with transaction.atomic():
         record(
             action,
             actor=actor,
-            subject=("release", str(number)),
+            subject=("release", "new" if number is None else str(number)),
             after={"code": error.code},
             reason=str(error.detail),
             release=number,
