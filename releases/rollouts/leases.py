@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from portal import clock
+from portal import clock, env
 from releases.models import Release
 from releases.rollouts.models import Order, Rollout
 from releases.rollouts.states import HALTING_ORDERS
 
-LEASE_SECONDS = 15
-RENEW_BELOW_SECONDS = 10
+# Longer than any single call to a cluster may take: a worker that waits for an answer keeps its lease.
+LEASE_SECONDS = env.integer("LEASE_SECONDS", 15)
+RENEW_BELOW_SECONDS = LEASE_SECONDS * 2 // 3
 
 
 class LeaseLost(Exception):

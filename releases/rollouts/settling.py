@@ -37,7 +37,12 @@ def make_ready(rollout: Rollout, *, actor: Actor) -> None:
 
 def enter_section(rollout: Rollout, step: Step, *, actor: Actor) -> None:
     """When the first step after the waves begins, the rollout verifies."""
-    if step.params.get("section") == "after" and rollout.state == RolloutState.RUNNING:
+    if step.params.get("section") == "after":
+        _verify(rollout, actor=actor)
+
+
+def _verify(rollout: Rollout, *, actor: Actor) -> None:
+    if rollout.state == RolloutState.RUNNING:
         release_side.follow(rollout.release, ReleaseState.VERIFYING, actor=actor)
         move_rollout(rollout, RolloutState.VERIFYING, actor=actor)
 
@@ -61,6 +66,8 @@ def _settle_forward(rollout: Rollout, states: set[str], *, actor: Actor) -> bool
     if rollout.state not in GOING_FORWARD:
         return False
     if states <= DONE:
+        # Every step after the waves may have been skipped before it began.
+        _verify(rollout, actor=actor)
         release_side.succeeded(rollout.release, actor=actor)
         rollout.ended_at = clock.now()
         move_rollout(rollout, RolloutState.SUCCEEDED, actor=actor, fields=["ended_at"])

@@ -106,12 +106,14 @@ def lay(
     before: Sequence[Json] = ({"kind": "access_check"},),
     after: Sequence[Json] = (),
     objects: Mapping[str, Json] | None = None,
+    unsettled: Sequence[str] = (),
 ) -> Floor:
     """Put the services into the cluster and the catalog, and wait until they run.
 
     Args:
         waves: names by wave; one wave with all of them by default.
         objects: the Deployment of a service, where it is not the plain one.
+        unsettled: services that do not come to run.
     """
     shop = make_shop()
     cluster = Connection.objects.create(
@@ -139,7 +141,7 @@ def lay(
         )
     person("floor-pl", *(("pl", f"service:{name}") for name in services))
     rights.grant()
-    for name in services:
+    for name in set(services) - set(unsettled):
         space.settle(name)
     return floor
 

@@ -1,0 +1,147 @@
+"""Real workers, killed, stopped, doubled, cut off from Redis: nothing is lost, each act is made once."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import django_rq
+import pytest
+
+from portal import jobs
+from releases.rollouts.models import Rollout
+from tests.cluster.engine.conftest import Lay
+from tests.rollouts.floor import Floor, kinds, states, until
+from tests.rollouts.processes import Processes, processes
+
+ADVANCE = "releases.rollouts.jobs.advance"
+ENDS = ("succeeded", "failed", "paused", "stopped")
+
+
+@pytest.fixture
+def roles(transactional_db: None) -> Iterator[Processes]:
+    with processes() as made:
+        yield made
+
+
+def generations(floor: Floor) -> dict[str, int]:
+    """How often each Deployment's spec or annotations were changed, its creation included."""
+    return {name: floor.space.get("deployments", name)["metadata"]["generation"] for name in floor.services}
+
+
+def require_right(floor: Floor, rollout: Rollout, before: dict[str, int]) -> None:
+    """The rollout is over, every act was made once, and the events have no gap and no double."""
+    assert rollout.state == "succeeded", (rollout.pause, states(rollout))
+    for name in floor.services:
+        assert floor.image(name) == floor.wanted(name, "2.0.0")
+        assert generations(floor)[name] == before[name] + 1
+    assert kinds(rollout).count("step.acted") == len(floor.services)
+    assert kinds(rollout)[-1] == "rollout.succeeded"
+
+
+def test_two_workers_carry_a_rollout_to_its_end(lay_floor: Lay, roles: Processes) -> None:
+    floor = lay_floor(services=("a", "b", "c"), waves=(("a",), ("b", "c")))
+    roles.start("worker")
+    roles.start("worker")
+    before = generations(floor)
+    require_right(floor, until(floor.start(), *ENDS), before)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "after_intent:set_image",
+        "before_act:set_image",
+        "after_act:set_image",
+        "before_record:set_image",
+        "after_record",
+    ],
+)
+def test_a_worker_that_dies_anywhere_loses_nothing(lay_floor: Lay, roles: Processes, place: str) -> None:
+    floor = lay_floor(services=("a", "b"), waves=(("a",), ("b",)))
+    doomed = roles.start("worker", PORTAL_TEST_STOP_POINTS="on", PORTAL_STOP_AT=place)
+    before = generations(floor)
+    rollout = floor.start()
+    doomed.wait(timeout=20)
+    assert doomed.returncode == -signal.SIGKILL
+    roles.start("worker")
+    began = time.monotonic()
+    until(rollout, *ENDS, seconds=40)
+    assert time.monotonic() - began < 25
+    require_right(floor, rollout, before)
+
+
+def test_copies_of_a_job_change_nothing(lay_floor: Lay, roles: Processes) -> None:
+    floor = lay_floor(services=("a", "b"), waves=(("a", "b"),))
+    before = generations(floor)
+    rollout = floor.start()
+    for _ in range(10):
+        jobs.enqueue(ADVANCE, rollout.pk)
+    roles.start("worker")
+    roles.start("worker")
+    require_right(floor, until(rollout, *ENDS), before)
+
+
+def test_an_emptied_redis_costs_seconds_only(lay_floor: Lay, roles: Processes) -> None:
+    floor = lay_floor(services=("a", "b"), waves=(("a",), ("b",)))
+    before = generations(floor)
+    rollout = floor.start()
+    django_rq.get_connection("default").flushall()
+    roles.start("worker")
+    roles.start("sweeper")
+    began = time.monotonic()
+    _watch_without_sweeping(rollout)
+    assert time.monotonic() - began < 20
+    require_right(floor, rollout, before)
+
+
+def test_a_worker_that_sleeps_longer_than_its_lease_writes_nothing_more(
+    lay_floor: Lay, roles: Processes
+) -> None:
+    floor = lay_floor(services=("a", "b"), waves=(("a",), ("b",)))
+    sleeper = roles.start("worker", PORTAL_TEST_STOP_POINTS="on", PORTAL_STOP_AT="sleep_before_act:set_image")
+    before = generations(floor)
+    rollout = floor.start()
+    _until_asleep(sleeper.pid)
+    roles.start("worker")
+    until(rollout, *ENDS, seconds=40)
+    require_right(floor, rollout, before)
+    seen = kinds(rollout)
+    os.kill(sleeper.pid, signal.SIGCONT)
+    time.sleep(1)
+    assert kinds(rollout) == seen
+    require_right(floor, rollout, before)
+
+
+def test_a_stop_is_honoured_while_a_worker_is_dead(lay_floor: Lay, roles: Processes) -> None:
+    floor = lay_floor(services=("a", "b"), waves=(("a",), ("b",)))
+    doomed = roles.start("worker", PORTAL_TEST_STOP_POINTS="on", PORTAL_STOP_AT="after_act:set_image")
+    rollout = floor.start()
+    doomed.wait(timeout=20)
+    floor.order(rollout, "stop")
+    roles.start("worker")
+    until(rollout, *ENDS, seconds=40)
+    assert rollout.state == "stopped"
+    assert floor.image("b").endswith(":1.0.0")
+    floor.order(rollout, "rollback")
+    until(rollout, "rolled_back", "rollback_failed", seconds=30)
+    assert rollout.state == "rolled_back"
+    assert floor.image("a").endswith(":1.0.0")
+
+
+def _watch_without_sweeping(rollout: Any) -> None:
+    deadline = time.monotonic() + 30
+    while rollout.state not in ENDS and time.monotonic() < deadline:
+        time.sleep(0.2)
+        rollout.refresh_from_db()
+
+
+def _until_asleep(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+            return
+        time.sleep(0.05)
+    raise AssertionError("the worker did not fall asleep")

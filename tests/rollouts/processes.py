@@ -1,0 +1,76 @@
+"""The portal's own processes on the database of a test: workers, sweeper, watcher."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import django_rq
+from django.db import connection
+
+from portal.embedded.roles import MANAGE, READY_FILE
+from tests.embedded.processes import wait_for
+
+START_SECONDS = 30.0
+# Shorter than in earnest, so that a test need not wait for a dead worker's lease.
+LEASE_SECONDS = "4"
+
+
+class Processes:
+    """Starts roles and ends whatever is left of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, role: str, **env: str) -> subprocess.Popen[bytes]:
+        """Start a role and wait until it is ready; `env` is added to its environment."""
+        sign = self.folder / f"ready-{len(self.running)}"
+        own = {"DATABASE_URL": _database_url(), "LEASE_SECONDS": LEASE_SECONDS, READY_FILE: str(sign)}
+        with (self.folder / f"{role}-{len(self.running)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(MANAGE), "run", role],
+                env={**os.environ, **own, **env},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.running.append(process)
+        assert wait_for(lambda: sign.exists() or process.poll() is not None, seconds=START_SECONDS)
+        assert process.poll() is None, self.logs()
+        return process
+
+    def logs(self) -> str:
+        """What the processes wrote."""
+        return "\n".join(f"{path.name}:\n{path.read_text()[-3000:]}" for path in self.folder.glob("*.log"))
+
+    def stop(self) -> None:
+        """End all of them."""
+        for process in self.running:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait(timeout=10)
+
+
+@contextlib.contextmanager
+def processes() -> Iterator[Processes]:
+    """Roles for the time of a block; the queue is empty before and after."""
+    with tempfile.TemporaryDirectory(prefix="portal-roles-") as folder:
+        made = Processes(Path(folder))
+        django_rq.get_connection("default").flushall()
+        try:
+            yield made
+        finally:
+            made.stop()
+            django_rq.get_connection("default").flushall()
+
+
+def _database_url() -> str:
+    found = connection.settings_dict
+    host = f"{found['USER']}:{found['PASSWORD']}@{found['HOST']}:{found['PORT']}"
+    return f"postgresql://{host}/{found['NAME']}"
