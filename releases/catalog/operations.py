@@ -16,6 +16,7 @@ from portal.errors import Conflict, NotAllowed
 from portal.people.models import Role, Team
 from releases.catalog import rights
 from releases.catalog.checks import problems_between
+from releases.catalog.connections import unusable_connections
 from releases.catalog.difference import Change, Difference, Key, Stored, difference
 from releases.catalog.documents import Document, Problem, all_problems, duplicates, invalid, read
 from releases.catalog.models import (
@@ -43,7 +44,7 @@ def problems_in(documents: list[Document]) -> list[Problem]:
 def check_documents(documents: list[Document], stored: Mapping[Key, Stored]) -> list[Problem]:
     """Everything wrong with the documents; what lies between them only where each has its form."""
     found = problems_in(documents)
-    return found or problems_between(documents, _specs(stored))
+    return found or all_problems(problems_between(documents, _specs(stored)), unusable_connections(documents))
 
 
 def _specs(stored: Mapping[Key, Stored]) -> dict[Key, dict[str, Any]]:
@@ -106,7 +107,8 @@ def _checked(documents: list[Document], *, root: str, prune: bool) -> Difference
     found = difference(documents, stored, root=root, prune=prune)
     remaining = {key: each for key, each in stored.items() if Change(*key) not in found.removed}
     between = problems_between(documents, _specs(remaining))
-    if problems := all_problems(between, _orphans(found, documents, remaining)):
+    orphans = _orphans(found, documents, remaining)
+    if problems := all_problems(between, orphans, unusable_connections(documents)):
         raise invalid(problems)
     return found
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from portal.actors import Actor
 from portal.errors import PortalError
@@ -85,7 +86,8 @@ class Command(BaseCommand):
         for problem in problems:
             self.stderr.write(str(problem))
         if problems:
-            raise CommandError(_("%(count)d problems.") % {"count": len(problems)})
+            text = ngettext("%(count)d problem.", "%(count)d problems.", len(problems))
+            raise CommandError(text % {"count": len(problems)})
         self.stdout.write(_("The files are in order."))
 
     def _discover(self, options: dict[str, Any]) -> None:
