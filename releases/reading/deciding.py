@@ -21,6 +21,15 @@ S = ReleaseState
 
 
 @dataclass(frozen=True, kw_only=True)
+class Grounds:
+    """One fact that speaks for a grade, with every service it is true of."""
+
+    text: str
+    grade: str
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """A requirement with the decisions that meet it.
 
@@ -85,6 +94,16 @@ def deciding_of(release: Release, user: User) -> Deciding:
     )
 
 
+def reasons_of(release: Release) -> list[Grounds]:
+    """Why the grade was proposed, the gravest first, each fact once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for reason in queries.reasons_of(release):
+        found.setdefault((reason.text, reason.grade), []).append(reason.service)
+    return [
+        Grounds(text=text, grade=grade, services=tuple(services)) for (text, grade), services in found.items()
+    ]
+
+
 def difference_to(release: Release, digest: str) -> tuple[list[str], list[str]] | None:
     """Lines of the content with that digest and of the content now; None where the record has none."""
     before = content_with(release.number, digest)
@@ -135,7 +154,9 @@ def tests_of(release: Release) -> dict[str, Any]:
     checks = [check for check in release.checks.all() if check.phase == CheckPhase.BEFORE]
     good = [check for check in checks if check.result in queries.ANSWERED]
     failed = [check for check in checks if check.result == "failed"]
-    return {"done": len(good), "total": len(checks), "failed": failed, "checks": checks}
+    order = {phase: place for place, phase in enumerate(CheckPhase.values)}
+    every = sorted(release.checks.all(), key=lambda check: (order[check.phase], check.position))
+    return {"done": len(good), "total": len(checks), "failed": failed, "all": every}
 
 
 def _row(release: Release, need: RequirementView, stance: Stance, decisions: Iterable[Decision]) -> Row:

@@ -86,8 +86,8 @@ def release_page(user: User, filters: Filters) -> ReleasePage:
     found = _filtered(user, filters)
     if filters.before is not None:
         found = found.filter(number__lt=filters.before)
-    rows = list(found[: PAGE_SIZE + 1])
     top = _mine_and_moving(user) if filters.is_plain else []
+    rows = list(found.exclude(number__in=[release.number for release in top])[: PAGE_SIZE + 1])
     more = rows[PAGE_SIZE - 1].number if len(rows) > PAGE_SIZE else None
     return ReleasePage(top=top, rows=rows[:PAGE_SIZE], next_before=more, seen=_seen([*top, *rows]))
 

@@ -18,7 +18,7 @@ from releases.forms import items_data
 from releases.models import Release
 from releases.operations.create import create_release
 from releases.operations.edit import edit_release
-from releases.reading import composing, lists
+from releases.reading import composing, deciding, lists
 from releases.views import parts
 from releases.views.answers import REFUSALS, go, is_fragment, once, person, refusal_status
 from releases.views.parts import Part
@@ -133,7 +133,7 @@ def _edit_context(request: HttpRequest, release: Release, typed: Part | None = N
         "preview": composing.preview(release),
         "points": composing.open_points(release),
         "requirements": [row for row in queries.requirements_of(release) if row.phase != "signoff"],
-        "reasons": queries.reasons_of(release),
+        "reasons": deciding.reasons_of(release),
         "last_event": lists.newest_event(release.topic),
         "part_names": parts.NAMES,
     }

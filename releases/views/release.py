@@ -146,7 +146,7 @@ def _submit_context(release: Release) -> dict[str, Any]:
         "release": release,
         "requirements": [row for row in needs if row.phase != "signoff"],
         "signoff": [row for row in needs if row.phase == "signoff"],
-        "reasons": queries.reasons_of(release),
+        "reasons": deciding.reasons_of(release),
         "points": composing.open_points(release),
         "overlaps": queries.overlapping(release),
     }
@@ -163,7 +163,7 @@ def _detail_context(request: HttpRequest, release: Release) -> dict[str, Any]:
         "next": life.next_act(release, user, needs),
         "deciding": state,
         "phases": _checklist(release, user),
-        "reasons": queries.reasons_of(release),
+        "reasons": deciding.reasons_of(release),
         "announcement": announcement_of(release),
         "rollouts": _rollouts(release),
         "notices": record.notices_of(release),

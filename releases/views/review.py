@@ -104,7 +104,7 @@ def _review_context(request: HttpRequest, release: Release) -> dict[str, Any]:
     return {
         "release": release,
         "deciding": deciding.deciding_of(release, user),
-        "reasons": queries.reasons_of(release),
+        "reasons": deciding.reasons_of(release),
         "tests": deciding.tests_of(release),
         "announcement": announcement_of(release),
         "lost": lost,
@@ -130,7 +130,7 @@ def _decide_context(
         "rows": [row for row in state.review if row.mine],
         "sentence": _sentences()[verdict],
         "difference": deciding.difference_to(release, seen) if changed else None,
-        "reasons": queries.reasons_of(release),
+        "reasons": deciding.reasons_of(release),
     }
 
 
