@@ -1,9 +1,8 @@
 """Who holds which role now, as the rules want to see it: active people, without suspicious grants."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
-
-from django.db.models import Q, QuerySet
 
 from approvals.matching import Capacity
 from approvals.models import Request
@@ -12,10 +11,35 @@ from approvals.policy_table import MANDATES
 from portal.people.models import RoleAssignment, User
 
 
+@dataclass(frozen=True)
+class Grant:
+    """One active assignment of an active person, as far as deciding is concerned."""
+
+    person: int
+    capacity: Capacity
+    granted_by: int | None
+    granted_at: datetime
+
+    def counts(self, barred: frozenset[int], watched_since: datetime | None) -> bool:
+        """A grant made by somebody barred while the subject was on its way is worth nothing for it."""
+        return watched_since is None or self.granted_by not in barred or self.granted_at < watched_since
+
+
+def grants() -> list[Grant]:
+    """Every role that can decide, and who holds it at this moment."""
+    held = RoleAssignment.objects.filter(revoked_at=None, user__is_active=True, role__in=MANDATES)
+    rows = held.values_list("user_id", "role", "scope", "granted_by_id", "granted_at")
+    return [Grant(person, (role, scope), by, at) for person, role, scope, by, at in rows]
+
+
 def people(
-    *, barred: Iterable[int] = (), author: int | None = None, watched_since: datetime | None = None
+    held: Iterable[Grant],
+    *,
+    barred: Iterable[int] = (),
+    author: int | None = None,
+    watched_since: datetime | None = None,
 ) -> People:
-    """Return every active holder of a role that can decide.
+    """Return who holds what among these grants.
 
     Args:
         barred: ids of the people who don't count.
@@ -23,8 +47,9 @@ def people(
     """
     away = frozenset(barred)
     holders: dict[Capacity, set[int]] = {}
-    for person, role, scope in _trusted(away, watched_since).values_list("user_id", "role", "scope"):
-        holders.setdefault((role, scope), set()).add(person)
+    for grant in held:
+        if grant.counts(away, watched_since):
+            holders.setdefault(grant.capacity, set()).add(grant.person)
     return People(
         holders={capacity: frozenset(persons) for capacity, persons in holders.items()},
         barred=away,
@@ -32,10 +57,10 @@ def people(
     )
 
 
-def people_for(request: Request) -> People:
+def people_for(request: Request, held: Iterable[Grant]) -> People:
     """The people of one request: its barred, and the grants made since it is watched."""
-    barred = frozenset(user.pk for user in request.barred.all())
-    return people(barred=barred, author=request.opened_by_id, watched_since=request.watched_since)
+    barred = [user.pk for user in request.barred.all()]
+    return people(held, barred=barred, author=request.opened_by_id, watched_since=request.watched_since)
 
 
 def capacities_now(user: User, request: Request) -> frozenset[Capacity]:
@@ -44,12 +69,12 @@ def capacities_now(user: User, request: Request) -> frozenset[Capacity]:
     A role that is being taken away at the same moment is gone either before or after the decision.
     """
     barred = frozenset(person.pk for person in request.barred.all())
-    held = _trusted(barred, request.watched_since).filter(user=user).select_for_update(of=("self",))
-    return frozenset(held.values_list("role", "scope"))
-
-
-def _trusted(barred: frozenset[int], watched_since: datetime | None) -> QuerySet[RoleAssignment]:
-    held = RoleAssignment.objects.filter(revoked_at=None, user__is_active=True, role__in=MANDATES)
-    if watched_since is None:
-        return held
-    return held.exclude(Q(granted_by__in=barred) & Q(granted_at__gte=watched_since))
+    held = RoleAssignment.objects.filter(user=user, revoked_at=None, role__in=MANDATES)
+    rows = held.select_for_update(of=("self",)).order_by("id")
+    return frozenset(
+        (row.role, row.scope)
+        for row in rows
+        if Grant(user.pk, (row.role, row.scope), row.granted_by_id, row.granted_at).counts(
+            barred, request.watched_since
+        )
+    )

@@ -20,7 +20,8 @@ def recheck_pending() -> None:
     """Reopen approved releases whose approval no longer counts, and end those whose time is over."""
     actor = Actor.portal("sweep")
     now = clock.now()
-    pending = Release.objects.filter(state__in=PENDING).select_related("approval_request")
+    pending = list(Release.objects.filter(state__in=PENDING).select_related("approval_request"))
+    standings = approval_queries.standings(release.approval_request_id or 0 for release in pending)
     for release in pending:
         request = release.approval_request
         if request is None:
@@ -29,7 +30,7 @@ def recheck_pending() -> None:
             if request.expires_at is not None and request.expires_at <= now:
                 expire_release(release.number, actor=actor)
                 continue
-            met = approval_queries.standing(request).is_met(Phase.REVIEW)
+            met = standings[request.pk].is_met(Phase.REVIEW)
             if met != (request.state == RequestState.APPROVED):
                 recheck(release.number, actor=actor)
         except Conflict as error:
