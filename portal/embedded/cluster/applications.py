@@ -1,192 +1,206 @@
-"""The applications behind the practice cluster's Services: loopback listeners that answer for a ready pod.
-
-A Service's address is one of 127.40.0.0/16, so its port can be bound as it is written. Where a system has
-only 127.0.0.1 (macOS), a free port is taken instead and written into the annotation practice/address.
-"""
+"""The applications behind the Services: real listeners on loopback that answer health questions."""
 
 import asyncio
+import contextlib
+import html
+import itertools
+import json
 import logging
-from functools import partial
-from itertools import count
-from typing import Any
-
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from dataclasses import dataclass, field
 
 from portal.embedded.cluster import kinds
-from portal.embedded.cluster.controllers.podwork import is_active, is_ready
-from portal.embedded.cluster.images import Images
-from portal.embedded.cluster.store import Change, Key, Object, Store, key_of
+from portal.embedded.cluster.controllers import podwork
+from portal.embedded.cluster.images import HOST as REGISTRY_HOST
+from portal.embedded.cluster.images import Images, read_reference
+from portal.embedded.cluster.store import Change, Key, Object, Store
 
 LOGGER = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
-ADDRESS = "practice/address"
-HEALTH = "practice/health"
-Place = tuple[str, int]
+# Where a Service is really heard when its own address and port cannot be bound: `80=127.0.0.1:40123`.
+LISTENS = "practice/listens"
+REQUEST_SECONDS = 5.0
+REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+JSON = "application/json"
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass
+class Door:
+    """The listeners of one Service, by its ports."""
+
+    address: str
+    servers: dict[int, asyncio.Server] = field(default_factory=dict)
+    turns: itertools.count = field(default_factory=itertools.count)  # type: ignore[type-arg]
 
 
 class Applications:
-    """One listener per port of a Service; an HTTP answer says what the pod behind it would say."""
-
     def __init__(self, store: Store, images: Images) -> None:
         self._store = store
         self._images = images
-        self._turn = count()
-        self._open: dict[Key, dict[Place, asyncio.Server]] = {}
-        self._served: dict[Place, Key] = {}
-        self._protocol = self._make_protocol()
+        self._doors: dict[Key, Door] = {}
+        self._changed: asyncio.Queue[Key] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
         store.listen(self._hear)
 
-    async def start(self) -> None:
-        """Open the listeners of the Services that are there already."""
-        for service in self._store.list(kinds.SERVICES):
-            await self._serve(service)
+    def _hear(self, change: Change) -> None:
+        if change.kind is kinds.SERVICES:
+            self._changed.put_nowait(
+                (change.object["metadata"]["namespace"], change.object["metadata"]["name"])
+            )
+
+    async def begin(self) -> None:
+        """Listen for the Services there are, then for each new one."""
+        for service in self._store.every(kinds.SERVICES):
+            self._changed.put_nowait((service["metadata"]["namespace"], service["metadata"]["name"]))
+        while not self._changed.empty():
+            await self._follow(self._changed.get_nowait())
+        self._task = asyncio.ensure_future(self._keep_up())
 
     async def stop(self) -> None:
-        """Close every listener."""
-        for key in list(self._open):
+        if self._task is not None:
+            self._task.cancel()
+        for key in list(self._doors):
             self._close(key)
 
-    def _make_protocol(self) -> Any:
-        app = Starlette(
-            routes=[
-                Route("/actuator/health", self._actuator),
-                Route("/actuator/health/{group}", self._actuator),
-                Route("/health", self._health),
-                Route("/api/v1/{part}/health", self._health),
-                Route("/", self._page),
-            ]
-        )
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", ws="none")
-        config.load()
-        state = uvicorn.Server(config).server_state
-        protocol: Any = config.http_protocol_class
-        return partial(protocol, config=config, server_state=state, app_state={})
+    async def _keep_up(self) -> None:
+        while True:
+            await self._follow(await self._changed.get())
 
-    def _hear(self, change: Change) -> None:
-        if change.kind is not kinds.SERVICES:
+    async def _follow(self, key: Key) -> None:
+        """Open and close listeners so that they fit what the Service says now."""
+        service = self._store.get(kinds.SERVICES, *key)
+        address = service["spec"].get("clusterIP", "") if service else ""
+        if service is None or not address.startswith("127."):
+            self._close(key)
             return
-        if change.word == "DELETED":
-            self._close(key_of(change.object))
-        elif _places(change.object) != set(self._open.get(key_of(change.object), {})):
-            task = asyncio.get_running_loop().create_task(self._serve(change.object))
-            task.add_done_callback(_report)
+        door = self._doors.setdefault(key, Door(address))
+        wanted = {
+            port["port"]
+            for port in service["spec"].get("ports") or []
+            if port.get("protocol", "TCP") == "TCP"
+        }
+        for port in set(door.servers) - wanted:
+            door.servers.pop(port).close()
+        moved = {}
+        for port in sorted(wanted - set(door.servers)):
+            door.servers[port], place = await self._open(key, address, port)
+            if place != (address, port):
+                moved[port] = place
+        if moved:
+            self._note(key, moved)
 
-    async def _serve(self, service: Object) -> None:
-        key = key_of(service)
-        wanted = _places(service)
-        held = self._open.setdefault(key, {})
-        for place in set(held) - wanted:
-            self._end(key, place)
-        for place in wanted - set(held):
-            server, bound = await self._bind(place)
-            held[place] = server
-            self._served[bound] = key
-            if bound != place:
-                self._annotate(key, bound)
+    async def _open(self, key: Key, address: str, port: int) -> tuple[asyncio.Server, tuple[str, int]]:
+        """A listener on the Service's own address, else on a free port of 127.0.0.1."""
 
-    async def _bind(self, place: Place) -> tuple[asyncio.Server, Place]:
-        loop = asyncio.get_running_loop()
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._answer(key, port, reader, writer)
+
         try:
-            return await loop.create_server(self._protocol, *place), place
-        except OSError as error:
-            LOGGER.info("%s:%s cannot be bound (%s); another port stands in", *place, error)
-        server = await loop.create_server(self._protocol, LOOPBACK, 0)
-        return server, server.sockets[0].getsockname()[:2]
+            return await asyncio.start_server(answer, address, port), (address, port)
+        except OSError:
+            server = await asyncio.start_server(answer, LOOPBACK, 0)
+            return server, (LOOPBACK, server.sockets[0].getsockname()[1])
 
-    def _annotate(self, key: Key, bound: Place) -> None:
+    def _note(self, key: Key, moved: dict[int, tuple[str, int]]) -> None:
         service = self._store.get(kinds.SERVICES, *key)
         if service is None:
             return
-        annotations = {**(service["metadata"].get("annotations") or {}), ADDRESS: f"{bound[0]}:{bound[1]}"}
+        text = ",".join(f"{port}={host}:{number}" for port, (host, number) in sorted(moved.items()))
+        marks = {**(service["metadata"].get("annotations") or {}), LISTENS: text}
         self._store.update(
-            kinds.SERVICES, {**service, "metadata": {**service["metadata"], "annotations": annotations}}
+            kinds.SERVICES, {**service, "metadata": {**service["metadata"], "annotations": marks}}
         )
 
     def _close(self, key: Key) -> None:
-        for place in list(self._open.get(key, {})):
-            self._end(key, place)
-        self._open.pop(key, None)
+        door = self._doors.pop(key, None)
+        for server in door.servers.values() if door else ():
+            server.close()
 
-    def _end(self, key: Key, place: Place) -> None:
-        server = self._open[key].pop(place)
-        for bound in [each for each, owner in self._served.items() if owner == key]:
-            if bound in [socket.getsockname()[:2] for socket in server.sockets]:
-                del self._served[bound]
-        server.close()
+    async def _answer(
+        self, key: Key, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """One request, one answer, and the connection ends; without a ready pod it ends unanswered."""
+        try:
+            pod = self._ready_pod(key)
+            async with asyncio.timeout(REQUEST_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+            method, _, rest = head.decode("latin-1").partition(" ")
+            path = rest.partition(" ")[0].partition("?")[0]
+            if pod is None:
+                code, type_, body = 503, JSON, json.dumps({"error": "no ready endpoint"})
+            elif method not in ("GET", "HEAD"):
+                code, type_, body = 405, JSON, json.dumps({"error": "method not allowed"})
+            else:
+                code, type_, body = self._page(pod, path)
+            writer.write(_response(code, type_, body, with_body=method != "HEAD"))
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError) as error:
+            LOGGER.debug("port %s of %s: %s", port, "/".join(key), error)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
-    def _pod(self, request: Request) -> Object | None:
-        """A ready pod of the Service that was called, each in its turn."""
-        server = request.scope["server"]
-        key = self._served.get((server[0], server[1]))
-        service = self._store.get(kinds.SERVICES, *key) if key else None
-        selector = (service or {}).get("spec", {}).get("selector") or {}
-        if service is None or not selector:
-            return None
+    def _ready_pod(self, key: Key) -> Object | None:
+        """A ready pod of the Service, each in its turn."""
+        service = self._store.get(kinds.SERVICES, *key)
+        selector = (service["spec"].get("selector") if service else None) or {}
         ready = [
             pod
-            for pod in self._store.list(kinds.PODS, service["metadata"]["namespace"])
-            if selector.items() <= (pod["metadata"].get("labels") or {}).items()
-            and is_active(pod)
-            and is_ready(pod)
+            for pod in self._store.every(kinds.PODS, key[0])
+            if selector
+            and all(
+                (pod["metadata"].get("labels") or {}).get(name) == value for name, value in selector.items()
+            )
+            and podwork.is_ready(pod)
+            and "deletionTimestamp" not in pod["metadata"]
         ]
-        return ready[next(self._turn) % len(ready)] if ready else None
+        if not ready or key not in self._doors:
+            return None
+        return ready[next(self._doors[key].turns) % len(ready)]
 
-    def _wish(self, pod: Object) -> str:
-        """What the pod's annotation, else its image's label, wants its health to be."""
-        annotated = (pod["metadata"].get("annotations") or {}).get(HEALTH)
-        if annotated:
-            return str(annotated)
-        for container in pod["spec"]["containers"]:
-            try:
-                image = self._images.pull(container["image"])
-            except ValueError:
-                continue
-            if image is not None and HEALTH in image.labels:
-                return image.labels[HEALTH]
-        return "UP"
-
-    async def _actuator(self, request: Request) -> Response:
-        pod = self._pod(request)
-        if pod is None:
-            return _nobody()
-        status = self._wish(pod)
-        body = {"status": status, "components": {"ping": {"status": "UP"}, "db": {"status": status}}}
-        return JSONResponse(body, status_code=200 if status in {"UP", "UNKNOWN"} else 503)
-
-    async def _health(self, request: Request) -> Response:
-        pod = self._pod(request)
-        if pod is None:
-            return _nobody()
-        up = self._wish(pod) == "UP"
-        return JSONResponse({"status": "ok" if up else "failing"}, status_code=200 if up else 503)
-
-    async def _page(self, request: Request) -> Response:
-        pod = self._pod(request)
-        if pod is None:
-            return _nobody()
+    def _page(self, pod: Object, path: str) -> tuple[int, str, str]:
         container = pod["spec"]["containers"][0]
-        title = f"{container['name']} {container['image']}"
-        return HTMLResponse(f"<!doctype html><title>{title}</title><h1>{title}</h1>")
+        health = self._health(pod, container)
+        code = 200 if health in ("UP", "UNKNOWN") else 503
+        is_api = path.startswith("/api/v1/") and path.endswith("/health")
+        if (
+            path in ("/actuator/health", "/actuator/health/readiness", "/actuator/health/liveness", "/health")
+            or is_api
+        ):
+            parts = {"db": {"status": health}, "diskSpace": {"status": "UP"}, "ping": {"status": "UP"}}
+            return code, JSON, json.dumps({"status": health, "components": parts})
+        reference = read_reference(container["image"])
+        version = self._version(container["image"])
+        if path == "/":
+            name = html.escape(reference.repository.rpartition("/")[2])
+            page = f"<!doctype html><title>{name}</title><h1>{name}</h1><p>version {html.escape(version)}</p>"
+            return 200, HTML, page
+        if path in ("/actuator/info", "/version"):
+            return 200, JSON, json.dumps({"name": reference.repository, "version": version})
+        return 404, JSON, json.dumps({"error": "not found", "path": path})
+
+    def _labels(self, image: str) -> dict[str, str]:
+        reference = read_reference(image)
+        if reference.host != REGISTRY_HOST:
+            return {}
+        found = self._images.find(reference.repository, reference.digest or reference.tag)
+        return found.labels if found else {}
+
+    def _health(self, pod: Object, container: Object) -> str:
+        marks = pod["metadata"].get("annotations") or {}
+        return marks.get("practice/health") or self._labels(container["image"]).get("practice/health", "UP")
+
+    def _version(self, image: str) -> str:
+        reference = read_reference(image)
+        labelled = self._labels(image).get("org.opencontainers.image.version")
+        return labelled or reference.tag or reference.digest
 
 
-def _places(service: Object) -> set[Place]:
-    spec = service["spec"]
-    address = str(spec.get("clusterIP") or "")
-    if not address.startswith("127."):
-        return set()
-    return {
-        (address, port["port"]) for port in spec.get("ports") or [] if port.get("protocol", "TCP") == "TCP"
-    }
-
-
-def _nobody() -> Response:
-    return JSONResponse({"status": "no ready pod"}, status_code=503)
-
-
-def _report(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        LOGGER.error("a Service could not be served", exc_info=task.exception())
+def _response(code: int, type_: str, body: str, *, with_body: bool) -> bytes:
+    data = body.encode()
+    head = (
+        f"HTTP/1.1 {code} {REASONS[code]}\r\nContent-Type: {type_}\r\nContent-Length: {len(data)}\r\n"
+        "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (data if with_body else b"")

@@ -1,12 +1,7 @@
-"""The images that the practice registry offers: made from a short list, the same bytes at every start.
-
-A tag is an OCI index with one manifest for amd64 and one for arm64; each manifest has its own config. Nothing
-of it is stored: the digests follow from the list.
-"""
+"""The images of the practice registry: manifests, indexes and configs made from one YAML file."""
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,140 +9,162 @@ from typing import Any
 import yaml
 
 HOST = "registry.practice"
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
 PLATFORMS = ("amd64", "arm64")
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
+# Of the two platforms this is what the cluster's nodes run.
+NODE_PLATFORM = "amd64"
+LONG_AGO = "2024-01-01T00:00:00Z"
 
 
-@dataclass(frozen=True)
-class Blob:
-    """Exact bytes with their type; the digest names them."""
-
-    media_type: str
-    content: bytes
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the bytes, as registries write it."""
-        return "sha256:" + hashlib.sha256(self.content).hexdigest()
-
-    @property
-    def descriptor(self) -> dict[str, Any]:
-        """How other documents refer to it."""
-        return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.content)}
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-@dataclass(frozen=True)
+def _bytes(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
-    """A tagged image: its index, the manifest of each platform, the configs and their one layer."""
+    """What one tag leads to; `digest` is the index's, `node_digest` the manifest's that nodes run."""
 
     repository: str
     tag: str
-    labels: Mapping[str, str] = field(hash=False)
-    index: Blob
-    manifests: tuple[Blob, ...]
-    blobs: tuple[Blob, ...]
-
-    @property
-    def pulled_digest(self) -> str:
-        """The platform manifest that a node pulls and reports."""
-        return self.manifests[0].digest
-
-    @property
-    def digests(self) -> frozenset[str]:
-        """All names under which this image may be asked for."""
-        return frozenset({self.index.digest, *(each.digest for each in self.manifests)})
-
-    @classmethod
-    def build(cls, repository: str, entry: Mapping[str, Any]) -> "Image":
-        """Make the image from one line of the list: {tag, created, commit, labels}."""
-        tag, created = str(entry["tag"]), str(entry.get("created") or "2026-01-01T00:00:00Z")
-        labels = {
-            "org.opencontainers.image.version": tag,
-            "org.opencontainers.image.revision": str(entry.get("commit") or ""),
-            "org.opencontainers.image.created": created,
-            **{str(name): str(value) for name, value in (entry.get("labels") or {}).items()},
-        }
-        layer = Blob(LAYER_TYPE, f"{repository}:{tag}".encode())
-        configs = [_config(architecture, created, labels, layer) for architecture in PLATFORMS]
-        manifests = tuple(_manifest(config, layer) for config in configs)
-        return cls(
-            repository=repository,
-            tag=tag,
-            labels=labels,
-            index=_index(manifests),
-            manifests=manifests,
-            blobs=(layer, *configs),
-        )
+    digest: str
+    node_digest: str
+    labels: dict[str, str]
 
 
 @dataclass
 class Images:
-    """Every image, found by repository and by tag or digest."""
+    """Everything the registry offers."""
 
-    by_repository: dict[str, list[Image]] = field(default_factory=dict)
+    tags: dict[str, dict[str, Image]] = field(default_factory=dict)
+    manifests: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
+    blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    _by_digest: dict[tuple[str, str], Image] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path | None) -> "Images":
-        """Read the list; without one the registry is empty."""
+        """Read `repository: [{tag, created, commit, practice/fail, labels}]`."""
+        images = cls()
         if path is None:
-            return cls()
+            return images
         listed = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return cls(
-            {name: [Image.build(name, entry) for entry in entries] for name, entries in listed.items()}
+        for repository, entries in listed.items():
+            for entry in entries or []:
+                images.add(str(repository), entry)
+        return images
+
+    def add(self, repository: str, entry: dict[str, Any]) -> Image:
+        tag = str(entry["tag"])
+        labels = _labels(tag, entry)
+        created = _created(entry.get("created"))
+        platforms = []
+        digests = {}
+        for architecture in PLATFORMS:
+            data = self._manifest(repository, tag, architecture=architecture, created=created, labels=labels)
+            digests[architecture] = digest_of(data)
+            self.manifests[repository, digests[architecture]] = (MANIFEST, data)
+            platforms.append(
+                {
+                    "mediaType": MANIFEST,
+                    "digest": digests[architecture],
+                    "size": len(data),
+                    "platform": {"architecture": architecture, "os": "linux"},
+                }
+            )
+        index = _bytes({"schemaVersion": 2, "mediaType": INDEX, "manifests": platforms})
+        image = Image(repository, tag, digest_of(index), digests[NODE_PLATFORM], labels)
+        self.manifests[repository, image.digest] = (INDEX, index)
+        self.tags.setdefault(repository, {})[tag] = image
+        for digest in (image.digest, *digests.values()):
+            self._by_digest[repository, digest] = image
+        return image
+
+    def _manifest(
+        self, repository: str, tag: str, *, architecture: str, created: str, labels: dict[str, str]
+    ) -> bytes:
+        layer = f"{repository}:{tag} for {architecture}\n".encode()
+        config = _bytes(
+            {
+                "architecture": architecture,
+                "os": "linux",
+                "created": created,
+                "config": {"Labels": labels},
+                "rootfs": {"type": "layers", "diff_ids": [digest_of(layer)]},
+                "history": [{"created": created, "created_by": "practice"}],
+            }
+        )
+        for blob in (layer, config):
+            self.blobs[repository, digest_of(blob)] = blob
+        return _bytes(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
+                "layers": [{"mediaType": LAYER, "digest": digest_of(layer), "size": len(layer)}],
+            }
         )
 
     def find(self, repository: str, reference: str) -> Image | None:
-        """Return the image with this tag, or the one that one of its digests names."""
-        for image in self.by_repository.get(repository, []):
-            if reference == image.tag or reference in image.digests:
-                return image
-        return None
+        """The image of a tag, or of any digest that belongs to it."""
+        if reference.startswith("sha256:"):
+            return self._by_digest.get((repository, reference))
+        return self.tags.get(repository, {}).get(reference)
 
-    def pull(self, reference: str) -> Image | None:
-        """Return what `registry.practice/NAME[:TAG][@DIGEST]` names; a digest outweighs the tag.
-
-        Raises:
-            ValueError: the reference is of another registry.
-        """
-        host, _, rest = reference.partition("/")
-        if host != HOST:
-            raise ValueError(reference)
-        name, _, digest = rest.partition("@")
-        repository, _, tag = name.partition(":")
-        return self.find(repository, digest or tag or "latest")
+    def manifest(self, repository: str, reference: str) -> tuple[str, bytes] | None:
+        """Media type and bytes of a manifest or index."""
+        if not reference.startswith("sha256:"):
+            image = self.tags.get(repository, {}).get(reference)
+            reference = image.digest if image else ""
+        return self.manifests.get((repository, reference))
 
 
-def _config(architecture: str, created: str, labels: Mapping[str, str], layer: Blob) -> Blob:
-    document = {
-        "architecture": architecture,
-        "config": {"Labels": dict(labels)},
-        "created": created,
-        "os": "linux",
-        "rootfs": {"diff_ids": [layer.digest], "type": "layers"},
-    }
-    return Blob(CONFIG_TYPE, _bytes(document))
+def _labels(tag: str, entry: dict[str, Any]) -> dict[str, str]:
+    labels = {"org.opencontainers.image.version": tag}
+    if entry.get("commit"):
+        labels["org.opencontainers.image.revision"] = str(entry["commit"])
+    labels |= {str(name): str(text) for name, text in (entry.get("labels") or {}).items()}
+    # Whatever begins with `practice/` tells pods that run the image how to behave.
+    labels |= {name: str(value) for name, value in entry.items() if name.startswith("practice/")}
+    if entry.get("fail"):
+        labels["practice/fail"] = str(entry["fail"])
+    return labels
 
 
-def _manifest(config: Blob, layer: Blob) -> Blob:
-    document = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "config": config.descriptor,
-        "layers": [layer.descriptor],
-    }
-    return Blob(MANIFEST_TYPE, _bytes(document))
+def _created(value: Any) -> str:
+    if value is None:
+        return LONG_AGO
+    if hasattr(value, "strftime"):
+        return str(value.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return str(value)
 
 
-def _index(manifests: tuple[Blob, ...]) -> Blob:
-    described = [
-        {**manifest.descriptor, "platform": {"architecture": architecture, "os": "linux"}}
-        for manifest, architecture in zip(manifests, PLATFORMS, strict=True)
-    ]
-    return Blob(INDEX_TYPE, _bytes({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": described}))
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image as a pod names it."""
+
+    host: str
+    repository: str
+    tag: str
+    digest: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.host}/{self.repository}"
 
 
-def _bytes(document: object) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+def read_reference(text: str) -> Reference:
+    """Split `host/repository:tag@digest`, filling in what Docker Hub's short names leave out."""
+    name, _, digest = text.partition("@")
+    head, slash, rest = name.partition("/")
+    if slash and ("." in head or ":" in head or head == "localhost"):
+        host, repository = head, rest
+    else:
+        host, repository = "docker.io", name if slash else f"library/{name}"
+    repository, _, tag = repository.partition(":")
+    return Reference(host, repository, tag or ("" if digest else "latest"), digest)

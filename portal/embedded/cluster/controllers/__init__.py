@@ -1,0 +1,1 @@
+"""The controllers: each watches its kinds and brings what is closer to what is wanted."""

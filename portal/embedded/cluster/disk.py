@@ -1,0 +1,58 @@
+"""Keeps the cluster's objects in one SQLite file, written in batches."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS object (
+    resource TEXT, namespace TEXT, name TEXT, body TEXT NOT NULL,
+    PRIMARY KEY (resource, namespace, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+Address = tuple[str, str, str]
+
+
+class Disk:
+    """The file below the store. Without fsync: it outlives the process, not the machine's power."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=OFF")
+        self._connection.executescript(TABLES)
+
+    def objects(self) -> Iterator[tuple[Address, dict[str, Any]]]:
+        rows = self._connection.execute("SELECT resource, namespace, name, body FROM object")
+        for resource, namespace, name, body in rows:
+            yield (resource, namespace, name), json.loads(body)
+
+    def setting(self, name: str) -> str | None:
+        row = self._connection.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def set(self, name: str, value: str) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
+
+    def write(self, changes: Iterable[tuple[Address, dict[str, Any] | None]], *, version: int) -> None:
+        """Store or forget objects and note the newest version, all in one transaction."""
+        self._connection.execute("BEGIN")
+        for address, body in changes:
+            if body is None:
+                self._connection.execute(
+                    "DELETE FROM object WHERE resource = ? AND namespace = ? AND name = ?", address
+                )
+            else:
+                text = json.dumps(body, separators=(",", ":"))
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?)", (*address, text)
+                )
+        self.set("version", str(version))
+        self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        self._connection.close()
