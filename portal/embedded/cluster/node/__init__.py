@@ -1,1 +1,0 @@
-"""The node that pretends: it schedules, pulls, starts and ends pods, and lets them fail as asked."""
