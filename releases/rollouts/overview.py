@@ -140,8 +140,8 @@ def latest_of(numbers: Iterable[int]) -> dict[int, Glance]:
     found = (
         Rollout.objects.filter(release__in=list(numbers))
         .select_related("release", "environment")
-        .order_by("release", "-pk")
-        .distinct("release")
+        .order_by("release_id", "-pk")
+        .distinct("release_id")
     )
     return {glance.rollout.release_id: glance for glance in _glances(found)}
 
