@@ -10,7 +10,7 @@ from portal.embedded.postgres import Postgres
 from portal.embedded.supervisor import Part
 from portal.embedded.valkey import Valkey
 
-PRACTICE_IMAGES = REPOSITORY / "deploy" / "examples" / "images.yaml"
+EXAMPLES = REPOSITORY / "deploy" / "examples"
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class PracticeCluster:
     data: Path
     port: int
     registry_port: int
+    with_examples: bool
 
     @property
     def kubeconfig(self) -> Path:
@@ -30,7 +31,10 @@ class PracticeCluster:
         """Return the cluster as a process of its own."""
         argv = [sys.executable, "-m", "portal.embedded.cluster", "--data", str(self.data / "cluster")]
         argv += ["--port", str(self.port), "--registry-port", str(self.registry_port)]
-        argv += ["--kubeconfig", str(self.kubeconfig), "--images", str(PRACTICE_IMAGES)]
+        argv += ["--kubeconfig", str(self.kubeconfig), "--images", str(EXAMPLES / "images.yaml")]
+        if self.with_examples:
+            for file in sorted(EXAMPLES.glob("*/objects.yaml")):
+                argv += ["--manifest", str(file)]
         return Command(tuple(argv))
 
     def is_ready(self) -> bool:

@@ -130,7 +130,10 @@ class Stack:
         return server.url
 
     def _cluster(self, parts: list[Part]) -> str:
-        cluster = PracticeCluster(self.data, self.ports["cluster"], self.ports["registry"])
+        full = self.demo == "full"
+        cluster = PracticeCluster(
+            self.data, self.ports["cluster"], self.ports["registry"], with_examples=full
+        )
         parts.append(cluster_part(cluster))
         registry = f"http://{ports.HOST}:{cluster.registry_port}"
         self.environment["PRACTICE_REGISTRY_URL"] = registry

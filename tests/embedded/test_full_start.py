@@ -1,0 +1,131 @@
+"""`make run` as people start it: every part, with demo people, and what it promises about them."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from portal.embedded.child import is_alive
+from portal.embedded.ports import free_port
+from tests.embedded.processes import wait_for
+
+MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
+READY_SECONDS = 60
+OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE", "PORTAL_TEST_SERVICES")
+Report = dict[str, Any]
+
+
+class Portal:
+    """One data folder, and the portal that runs on it."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.port = free_port()
+        self.log = data.with_suffix(".log")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Report:
+        environment = {name: value for name, value in os.environ.items() if name not in OURS}
+        environment |= {"PORTAL_DATA": str(self.data), "PORT": str(self.port)}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([sys.executable, str(MANAGE), "run"], env=environment, stdout=log)
+        assert wait_for(lambda: "ready in" in self.log.read_text() or self._ended(), seconds=READY_SECONDS)
+        assert not self._ended(), self.log.read_text()
+        return self.report()
+
+    def report(self) -> Report:
+        return dict(json.loads((self.data / "demo.json").read_text()))
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=30)
+
+    def _ended(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+
+def numbers(report: Report) -> list[int]:
+    """Return every process number in the report."""
+    return [
+        pid for entry in report["pids"].values() for pid in (entry if isinstance(entry, list) else [entry])
+    ]
+
+
+def memory_bytes(pids: list[int]) -> int:
+    """Return the memory of the processes and their children, shared pages counted once (Linux)."""
+    return sum(_own_bytes(pid) + memory_bytes(_children(pid)) for pid in pids)
+
+
+def _own_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def _children(pid: int) -> list[int]:
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(number) for file in lists for number in file.read_text().split()]
+
+
+def answer(address: str, token: str | None = None) -> tuple[int, bytes]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10) as got:
+        return got.status, got.read()
+
+
+@pytest.fixture
+def portal(tmp_path: Path) -> Iterator[Portal]:
+    portal = Portal(tmp_path / "var")
+    yield portal
+    if portal.process is not None and portal.process.poll() is None:
+        portal.process.terminate()
+        portal.process.wait(timeout=30)
+
+
+def test_everything_starts_heals_stops_and_goes_on_where_it_ended(portal: Portal) -> None:
+    first = portal.start()
+    every_part_lives_in_the_memory_of_a_small_machine(first)
+    the_report_is_private_and_its_links_and_tokens_work(first, portal.data / "demo.json")
+
+    os.kill(first["pids"]["worker"][0], signal.SIGKILL)
+    assert wait_for(lambda: len(set(portal.report()["pids"]["worker"]) - set(first["pids"]["worker"])) == 1)
+
+    with psycopg.connect(first["database_url"]) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+    living = numbers(portal.report())
+    assert portal.stop() == 0
+    assert not any(is_alive(pid) for pid in living)
+
+    second = portal.start()
+    for same in ("url", "kubeconfig", "database_url", "redis_url"):
+        assert second[same] == first[same]
+    assert [entry["token"] for entry in second["people"]] == [entry["token"] for entry in first["people"]]
+    the_report_is_private_and_its_links_and_tokens_work(first, portal.data / "demo.json")
+    with psycopg.connect(second["database_url"]) as connection:
+        assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
+
+
+def every_part_lives_in_the_memory_of_a_small_machine(report: Report) -> None:
+    counts = {kind: len(report["pids"][kind]) for kind in ("web", "worker", "watcher", "sweeper")}
+    assert counts == {"web": 1, "worker": 2, "watcher": 1, "sweeper": 1}
+    assert all(is_alive(pid) for pid in numbers(report))
+    assert memory_bytes([report["pids"]["supervisor"]]) < 1024**3
+    assert answer(f"{report['url']}/readyz")[0] == 200
+
+
+def the_report_is_private_and_its_links_and_tokens_work(report: Report, file: Path) -> None:
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "apiVersion" in Path(report["kubeconfig"]).read_text()
+    person = next(person for person in report["people"] if person["token"])
+    assert answer(person["login_url"])[0] == 200
+    me = json.loads(answer(f"{report['url']}/api/v1/me", person["token"])[1])
+    assert me["username"] == person["username"]
