@@ -1,5 +1,7 @@
 """The outbox app."""
 
+import importlib
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class OutboxConfig(AppConfig):
 
     name = "portal.outbox"
     label = "outbox"
+
+    def ready(self) -> None:
+        """Register the sweep."""
+        importlib.import_module("portal.outbox.jobs")

@@ -1,0 +1,205 @@
+"""Messages leave after commit: once for each key, in order, and later when they cannot leave now."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.db import connections, transaction
+
+from portal import clock, jobs
+from portal.errors import PermanentError, TemporaryError
+from portal.outbox import backends, operations
+from portal.outbox.models import Message, MessageState
+from portal.outbox.post import post
+
+
+def written(key: str, *, recipient: str = "minji@example.com", channel: str = "practice") -> Message:
+    with transaction.atomic():
+        return post(
+            key,
+            channel=channel,
+            recipient=recipient,
+            subject=f"about {key}",
+            body="text",
+            link="/releases/1/",
+        )
+
+
+class Channel:
+    """A channel that notes what came and fails as it is told."""
+
+    def __init__(self) -> None:
+        self.came: list[str] = []
+        self.failures: list[Exception] = []
+
+    def __call__(self, message: Message) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.came.append(message.key)
+
+
+@pytest.fixture
+def channel(monkeypatch: pytest.MonkeyPatch) -> Channel:
+    channel = Channel()
+    monkeypatch.setitem(backends.BACKENDS, "practice", channel)
+    return channel
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What was asked of the workers."""
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(jobs, "_send", lambda name, args: asked.append((name, *args)))
+    return asked
+
+
+def work_off(queue: list[tuple[Any, ...]]) -> None:
+    while queue:
+        name, *args = queue.pop(0)
+        jobs.find(name)(*args)
+
+
+def state(message: Message) -> str:
+    return Message.objects.get(pk=message.pk).state
+
+
+@pytest.mark.django_db(transaction=True)
+class TestDelivery:
+    def test_a_message_leaves_after_commit_and_only_then(self, channel: Channel, queue: list[Any]) -> None:
+        with transaction.atomic():
+            written("one")
+            assert queue == []
+        work_off(queue)
+        assert channel.came == ["one"]
+
+    def test_a_rolled_back_message_never_leaves(self, channel: Channel, queue: list[Any]) -> None:
+        with transaction.atomic():
+            written("one")
+            transaction.set_rollback(True)
+        assert queue == []
+        assert not Message.objects.exists()
+
+    def test_one_key_is_one_message(self, channel: Channel, queue: list[Any]) -> None:
+        written("one")
+        written("one")
+        queue *= 3
+        work_off(queue)
+        assert channel.came == ["one"]
+
+    def test_two_workers_at_once_send_once(self, channel: Channel, queue: list[Any]) -> None:
+        message = written("one")
+        together = threading.Barrier(4)
+
+        def deliver() -> None:
+            together.wait()
+            try:
+                operations.deliver(message.pk)
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(deliver) for _worker in range(4)]:
+                done.result()
+        assert channel.came == ["one"]
+
+    def test_each_recipient_reads_in_order_even_when_the_first_fails(
+        self, channel: Channel, queue: list[Any]
+    ) -> None:
+        channel.failures = [TemporaryError("busy")]
+        first, second = written("one"), written("two")
+        other = written("three", recipient="other@example.com")
+        work_off(queue)
+        assert channel.came == ["three"]
+        Message.objects.filter(pk=first.pk).update(next_at=clock.now())
+        jobs_before = operations.due(clock.now(), limit=10)
+        assert jobs_before == [first.pk]
+        operations.deliver(first.pk)
+        work_off(queue)
+        assert channel.came == ["three", "one", "two"]
+        assert {state(message) for message in (first, second, other)} == {MessageState.SENT}
+
+    def test_a_failure_waits_twice_as_long_each_time(self, channel: Channel, queue: list[Any]) -> None:
+        message = written("one")
+        waits = []
+        for _attempt in range(3):
+            channel.failures = [TemporaryError("busy")]
+            before = clock.now()
+            Message.objects.filter(pk=message.pk).update(next_at=before)
+            operations.deliver(message.pk)
+            waits.append(round((Message.objects.get(pk=message.pk).next_at - before).total_seconds()))
+        assert waits == [5, 10, 20]
+        assert Message.objects.get(pk=message.pk).last_error == "busy"
+
+    def test_a_target_that_is_down_for_an_hour_is_waited_for(self) -> None:
+        waits = [
+            min(operations.LONGEST_WAIT_SECONDS, operations.FIRST_WAIT_SECONDS * 2**attempt)
+            for attempt in range(operations.MOST_ATTEMPTS - 1)
+        ]
+        assert sum(waits) > 3600
+
+    def test_after_the_last_attempt_it_is_parked_and_the_next_goes_on(
+        self, channel: Channel, queue: list[Any]
+    ) -> None:
+        first, second = written("one"), written("two")
+        Message.objects.filter(pk=first.pk).update(attempts=operations.MOST_ATTEMPTS - 1)
+        channel.failures = [TemporaryError("still down")]
+        work_off(queue)
+        assert (state(first), state(second)) == (MessageState.PARKED, MessageState.SENT)
+
+    def test_what_can_never_leave_is_parked_at_once(self, channel: Channel, queue: list[Any]) -> None:
+        channel.failures = [PermanentError("no such room")]
+        first, second = written("one"), written("two", channel="pigeon")
+        work_off(queue)
+        assert {state(first), state(second)} == {MessageState.PARKED}
+
+    def test_a_worker_that_dies_holds_its_message_for_a_minute_at_most(
+        self, channel: Channel, queue: list[Any]
+    ) -> None:
+        message = written("one")
+        assert operations._claim(message.pk) is not None
+        operations.deliver(message.pk)
+        assert channel.came == []
+        Message.objects.filter(pk=message.pk).update(next_at=clock.now() - timedelta(seconds=1))
+        operations.deliver(message.pk)
+        assert channel.came == ["one"]
+
+    def test_the_sweep_finds_what_nobody_was_told_about(self, channel: Channel, queue: list[Any]) -> None:
+        written("one")
+        queue.clear()
+        jobs.sweep_once()
+        work_off([entry for entry in queue if entry[0] == "portal.outbox.jobs.send"])
+        assert channel.came == ["one"]
+
+
+@pytest.mark.django_db
+def test_a_mail_carries_its_link_and_an_identity_made_from_its_key() -> None:
+    message = written("release.145.submitted", channel="mail")
+    operations.deliver(message.pk)
+    (sent,) = mail.outbox
+    assert sent.to == ["minji@example.com"]
+    assert "http://127.0.0.1:8000/releases/1/" in sent.body
+    again = sent.extra_headers["Message-ID"]
+    Message.objects.filter(pk=message.pk).update(state=MessageState.WAITING, next_at=clock.now())
+    operations.deliver(message.pk)
+    assert mail.outbox[1].extra_headers["Message-ID"] == again
+
+
+@pytest.mark.django_db
+def test_a_line_break_in_a_subject_adds_no_header() -> None:
+    with transaction.atomic():
+        message = post(
+            "k", channel="mail", recipient="a@example.com", subject="x\nBcc: evil@example.com", body="b"
+        )
+    operations.deliver(message.pk)
+    assert "\n" not in mail.outbox[0].subject
+    assert mail.outbox[0].bcc == []
+
+
+@pytest.mark.django_db
+def test_a_recipient_that_is_no_address_is_parked() -> None:
+    message = written("k", channel="mail", recipient="minji")
+    operations.deliver(message.pk)
+    assert state(message) == MessageState.PARKED
