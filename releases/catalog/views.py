@@ -12,9 +12,9 @@ from portal import access
 from portal.errors import NotFound
 from portal.people.models import User
 from releases.catalog import queries
-from releases.catalog.models import Checklist, Environment, Service, StoredDocument
+from releases.catalog.models import Checklist, Environment, Service, Stage, StoredDocument
 from releases.catalog.schema import KINDS, published
-from releases.catalog.wording import AUDIENCES, PHASES, health_text, step_rows
+from releases.catalog.wording import AUDIENCES, PHASES, health_text, review_rows, step_rows
 
 
 def _reader(request: HttpRequest) -> User:
@@ -34,7 +34,7 @@ def _document(kind: str, name: str) -> dict[str, str]:
 def catalog_list(request: HttpRequest) -> HttpResponse:
     """List everything the reader may see, by system."""
     reader = _reader(request)
-    environments = list(queries.environments_for(reader).order_by("system", "stage", "name"))
+    environments = sorted(queries.environments_for(reader), key=_production_first)
     services = list(queries.services_for(reader).order_by("system", "-core", "name"))
     plans = list(queries.plans_for(reader).prefetch_related("environments"))
     here = {each.name for each in environments}
@@ -44,6 +44,10 @@ def catalog_list(request: HttpRequest) -> HttpResponse:
         "policies": StoredDocument.objects.filter(kind="Policy"),
     }
     return render(request, "catalog/list.html", context)
+
+
+def _production_first(environment: Environment) -> tuple[str, int, str]:
+    return environment.system, Stage.values.index(environment.stage), environment.name
 
 
 def _by_system(environments: list[Any], services: list[Any], plans: list[Any]) -> list[dict[str, Any]]:
@@ -140,7 +144,7 @@ def policy_page(request: HttpRequest, name: str) -> HttpResponse:
     if row is None:
         raise NotFound
     grades = [
-        {"letter": letter, "audience": AUDIENCES[rule["shared"]], **rule}
+        {**rule, "letter": letter, "audience": AUDIENCES[rule["shared"]], "review": review_rows(rule)}
         for letter, rule in sorted(row.source["spec"]["grades"].items())
     ]
     context = {"row": row, "grades": grades, "document": _document("Policy", name)}

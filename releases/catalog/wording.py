@@ -30,6 +30,26 @@ AUDIENCES: dict[str, str | Promise] = {
 }
 
 
+CONDITIONS: dict[str, str | Promise] = {
+    "database_change": gettext_lazy("a database change"),
+    "infrastructure": gettext_lazy("infrastructure is touched"),
+    "traffic_path": gettext_lazy("the traffic path is touched"),
+    "new_api": gettext_lazy("a new API"),
+}
+
+
+def review_rows(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Who reviews a grade, with the conditions of a row in words."""
+    return [
+        {**row, "conditions": _("when: %(facts)s") % {"facts": _either(row["when"])} if "when" in row else ""}
+        for row in rule.get("review", [])
+    ]
+
+
+def _either(facts: list[str]) -> str:
+    return ", ".join(str(CONDITIONS[fact]) for fact in facts)
+
+
 def step_rows(steps: list[Mapping[str, Any]]) -> list[dict[str, str]]:
     """A plan's steps as title and note."""
     return [
@@ -46,7 +66,8 @@ def _note(step: Mapping[str, Any]) -> str:
     elif "service" in step:
         parts.append(step["service"])
     if step["kind"] == "notice":
-        parts.append(", ".join(step["to"]))
+        shared = _("those whom the policy names")
+        parts.append(", ".join(shared if each == "shared" else each for each in step["to"]))
     if "timeoutSeconds" in step:
         parts.append(_("at most %(seconds)d s") % {"seconds": step["timeoutSeconds"]})
     if step.get("settleSeconds"):
