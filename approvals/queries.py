@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from django.db.models import Prefetch, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
@@ -146,11 +147,16 @@ def entitled_rows(request: Request, phase: str, capacities: Iterable[matching.Ca
     return [row for row in request.requirements.filter(phase=phase) if not held.isdisjoint(_accepted(row))]
 
 
-def requests_waiting_for(user: User, phases: Iterable[str] = (Phase.REVIEW,)) -> QuerySet[Request]:
+def requests_waiting_for(
+    user: User, phases: Iterable[str] = (Phase.REVIEW,), *, among: QuerySet[Any, Any] | None = None
+) -> QuerySet[Request]:
     """Requests with a row that this person could fill and has not decided on, the most urgent first.
 
     A review waits while its request is open, a sign-off once it is approved; whether the subject has come
     that far is for the caller to say.
+
+    Args:
+        among: ids of the requests to look at, which keeps the question small.
     """
     held = RoleAssignment.objects.filter(user=user, revoked_at=None).values_list("role", "scope")
     fits = Q()
@@ -159,6 +165,8 @@ def requests_waiting_for(user: User, phases: Iterable[str] = (Phase.REVIEW,)) ->
     if not fits or not user.is_active:
         return Request.objects.none()
     rows = Requirement.objects.filter(fits, phase__in=list(phases))
+    if among is not None:
+        rows = rows.filter(request__in=among)
     decided = Decision.objects.filter(person=user, revoked_at=None, phase__in=list(phases)).exclude(
         verdict=Verdict.OBJECT
     )

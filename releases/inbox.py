@@ -1,5 +1,6 @@
 """What waits for a person: trouble, decisions, checks and their own releases (screens.md 2.1)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,7 +71,7 @@ def _trouble(user: User) -> list[Waiting]:
 def _decisions(user: User) -> list[Waiting]:
     rows = []
     for phase, states in PHASE_STATES.items():
-        requests = {request.pk: request for request in _requests(user, phase)}
+        requests = {request.pk: request for request in _requests(user, phase, states)}
         found = _visible(user).filter(approval_request__in=requests, state__in=states)
         for release in found:
             request = requests[release.approval_request_id or 0]
@@ -80,9 +81,10 @@ def _decisions(user: User) -> list[Waiting]:
     return sorted(rows, key=lambda row: (row.deadline_at is None, row.deadline_at, row.release.number))
 
 
-def _requests(user: User, phase: str) -> QuerySet[Request]:
+def _requests(user: User, phase: str, states: Iterable[str]) -> QuerySet[Request]:
     """Requests where the person could fill a row; a review waits only while it is open."""
-    found = approval_queries.requests_waiting_for(user, [phase])
+    among = Release.objects.filter(state__in=states).values("approval_request")
+    found = approval_queries.requests_waiting_for(user, [phase], among=among)
     return found.filter(state=RequestState.OPEN) if phase == Phase.REVIEW else found
 
 

@@ -166,7 +166,7 @@ def _person(actor: Actor) -> User:
     """The deciding person as the database knows them now; the portal itself never decides."""
     if actor.user is None:
         raise not_entitled()
-    person = User.objects.select_for_update().filter(pk=actor.user.pk, is_active=True).first()
+    person = User.objects.select_for_update(no_key=True).filter(pk=actor.user.pk, is_active=True).first()
     if person is None:
         raise not_entitled()
     return person

@@ -1,5 +1,7 @@
 """Writes a checked composition into a release's rows and seals them."""
 
+import json
+
 from approvals import queries as approval_queries
 from portal import clock
 from portal.errors import Conflict
@@ -8,7 +10,8 @@ from releases.catalog.models import Checklist
 from releases.models import Change, Item, Release
 from releases.operations.composition import Composition
 
-PLAIN = ("title", "environment", "plan", "grade_reason", "target_at", "announcement")
+WORDING = ("title", "grade_reason", "target_at", "announcement")
+PLAIN = (*WORDING, "environment", "plan")
 SAVED = (
     *PLAIN,
     "facts",
@@ -58,6 +61,41 @@ def write_lines(release: Release, composition: Composition) -> None:
         Change(release=release, position=position, **change)
         for position, change in enumerate(composition.changes)
     )
+
+
+def keeps_content(release: Release, composition: Composition) -> bool:
+    """Whether the composition changes wording only, so that what was approved stays as it is.
+
+    The image of a version counts as well, and so does a grade that no longer follows the proposal.
+    """
+    items = {
+        (item.service_id, item.version, item.digest, json.dumps(item.configuration))
+        for item in release.items.all()
+    }
+    wanted = {
+        (item.service.pk, item.version, item.digest, json.dumps([*map(dict, item.configuration)]))
+        for item in composition.items
+    }
+    changes = [{"area": c.area, "text": c.text, "link": c.link} for c in release.changes.all()]
+    grade = composition.grade or release.proposal.get("grade")
+    return (
+        items == wanted
+        and changes == [dict(change) for change in composition.changes]
+        and release.environment_id == composition.environment.pk
+        and release.plan == composition.plan
+        and release.facts == dict(composition.facts)
+        and release.database_changes == [dict(change) for change in composition.database_changes]
+        and release.grade == grade
+    )
+
+
+def save_wording(release: Release, composition: Composition) -> None:
+    """Store what is not sealed; content, proposal and policy stay those of the submission."""
+    for name in WORDING:
+        setattr(release, name, getattr(composition, name))
+    release.incident = dict(composition.incident) if composition.incident else None
+    release.changed_at = clock.now()
+    release.save(update_fields=[*WORDING, "incident", "changed_at"])
 
 
 def grade_and_seal(release: Release, *, chosen: str | None) -> bool:

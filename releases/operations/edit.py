@@ -11,7 +11,7 @@ from portal.errors import Invalid, NotAllowed, field_error
 from portal.live.publish import publish, touch
 from portal.transitions import move
 from releases.models import Release
-from releases.operations.apply import fill, grade_and_seal, write_lines
+from releases.operations.apply import fill, grade_and_seal, keeps_content, save_wording, write_lines
 from releases.operations.composition import Composition, compose
 from releases.operations.locking import act, noting_refusals, require_compose, require_state
 from releases.states import EDITABLE, ReleaseState
@@ -51,9 +51,7 @@ def _write(release: Release, composition: Composition, *, actor: Actor) -> None:
     assert actor.user is not None
     before = {"content": release.content, **{name: getattr(release, name) for name in PLAIN_RECORD}}
     digest_before = release.content_digest
-    fill(release, composition)
-    write_lines(release, composition)
-    is_changed = grade_and_seal(release, chosen=composition.grade)
+    is_changed = _apply(release, composition)
     after = {"content": release.content, **{name: getattr(release, name) for name in PLAIN_RECORD}}
     differing = [key for key in after if before[key] != after[key]]
     record(
@@ -69,6 +67,17 @@ def _write(release: Release, composition: Composition, *, actor: Actor) -> None:
         release.contributors.add(actor.user)
         _void(release, actor=actor)
     publish(release.topic, "release.edited", {"by": actor.name, "digest": release.content_digest})
+
+
+def _apply(release: Release, composition: Composition) -> bool:
+    """Write the composition; returns whether the sealed content is another one now."""
+    is_open = release.state in {ReleaseState.DRAFT, ReleaseState.SENT_BACK}
+    if not is_open and keeps_content(release, composition):
+        save_wording(release, composition)
+        return False
+    fill(release, composition)
+    write_lines(release, composition)
+    return grade_and_seal(release, chosen=composition.grade)
 
 
 def _void(release: Release, *, actor: Actor) -> None:

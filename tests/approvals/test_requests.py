@@ -43,10 +43,10 @@ def open_one(policy: PolicyVersion, author: User, *, subject: str = "letter:7", 
     )
 
 
-def approve(request: Request, user: User, **more: str) -> operations.Outcome:
+def approve(request: Request, user: User, *, phase: str = Phase.REVIEW) -> operations.Outcome:
     """Say yes."""
     return operations.record_decision(
-        request.pk, actor=acting(user), verdict="approve", content_digest=DIGEST, **more
+        request.pk, actor=acting(user), verdict="approve", content_digest=DIGEST, phase=phase
     )
 
 

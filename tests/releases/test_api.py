@@ -3,6 +3,9 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoAssertNumQueries
 
 from releases.models import Release
 from tests.factories import Shop, decide, make_checklist, make_release, runs
@@ -208,6 +211,19 @@ def test_the_inbox_says_what_waits_for_whom(shop: Shop) -> None:
     assert client(shop, "pl").get("/inbox")[1]["items"] == []
     (own,) = client(shop).get("/inbox")[1]["items"]
     assert (own["kind"], own["state"]) == ("own", "approved")
+
+
+def test_a_list_takes_the_same_number_of_queries_for_one_and_for_many(
+    shop: Shop, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    door = client(shop)
+    make_release(shop)
+    with CaptureQueriesContext(connection) as few:
+        assert len(door.get("/releases")[1]["items"]) == 1
+    for _number in range(4):
+        make_release(shop)
+    with django_assert_max_num_queries(len(few)):
+        assert len(door.get("/releases")[1]["items"]) == 5
 
 
 @pytest.mark.parametrize("act", ["submit", "withdraw", "duplicate", "announce", "close", "decisions"])

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
+from approvals.operations import publish_policy
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound, TemporaryError
 from releases import operations, queries
 from releases.content import content_of, digest_of
 from releases.models import Release
-from tests.factories import FakeRegistry, Shop, digest_for, make_release, runs
-from tests.people import acting
+from tests.factories import FakeRegistry, Shop, digest_for, make_release, policy_table, runs
+from tests.people import BY_THE_PORTAL, acting
 
 
 def faults(shop: Shop, **changes: Any) -> set[str]:
@@ -213,6 +214,15 @@ def test_wording_changes_under_an_approval(shop: Shop, changes: dict[str, Any]) 
     release = make_release(shop, at="approved")
     edited = edit(release, shop, **changes)
     assert (edited.state, edited.content_digest) == ("approved", release.content_digest)
+
+
+def test_a_new_policy_or_another_running_version_does_not_void_on_a_change_of_wording(shop: Shop) -> None:
+    release = make_release(shop, at="approved")
+    publish_policy(policy_table(B={"deadline_hours": 1}), actor=BY_THE_PORTAL)
+    runs(shop.shopping, shop.environment, "2.7.4")
+    edited = edit(release, shop, title="Another")
+    assert (edited.state, edited.title) == ("approved", "Another")
+    assert edited.policy_version == shop.policy.version
 
 
 def test_an_edit_from_an_old_content_is_stale(shop: Shop) -> None:
