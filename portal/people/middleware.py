@@ -9,6 +9,8 @@ from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils import timezone, translation
 
+from portal.errors import NotAllowed
+from portal.errors_view import error_page
 from portal.people.auditors import OWN_PAGES, refuse_auditor
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -52,13 +54,18 @@ class AuditorMiddleware:
         """Pass the request on."""
         return self.get_response(request)
 
-    def process_view(self, request: HttpRequest, *_view: object) -> None:
+    def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
         """Ask before the view is called; the API asks at its own gate."""
         match = request.resolver_match
         if request.method in SAFE_METHODS or match is None or API in match.app_names:
-            return
-        if match.view_name not in OWN_PAGES:
+            return None
+        if match.view_name in OWN_PAGES:
+            return None
+        try:
             refuse_auditor(request.user)
+        except NotAllowed as error:
+            return error_page(request, error)
+        return None
 
 
 class PreferencesMiddleware:

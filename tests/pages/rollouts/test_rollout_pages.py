@@ -1,0 +1,163 @@
+"""The pages of the top layer: who sees what, what a press does, what a refusal says."""
+
+import pytest
+from django.test import Client
+from django.utils import translation
+
+from releases.models import Release
+from releases.rollouts.models import Order, Rollout
+from releases.rollouts.states import RolloutState, StepState
+from tests.factories import Shop, make_release, runs
+from tests.pages.rollouts.conftest import browser
+
+
+@pytest.fixture(autouse=True)
+def _in_english() -> None:
+    translation.activate("en")
+
+
+def english(shop: Shop, name: str = "author") -> Client:
+    user = getattr(shop.cast, name)
+    user.language = "en"
+    user.save(update_fields=["language"])
+    return browser(user)
+
+
+def test_the_start_panel_names_services_and_starts(shop: Shop, approved: Release) -> None:
+    client = english(shop)
+    panel = client.get(f"/releases/{approved.number}/start/")
+    assert panel.status_code == 200
+    assert b"auth-service" in panel.content
+    answer = client.post(f"/releases/{approved.number}/start/")
+    rollout = Rollout.objects.get(release=approved)
+    assert answer.status_code == 302
+    assert answer["Location"] == f"/rollouts/{rollout.pk}/"
+
+
+def test_a_start_too_early_says_everything_that_is_missing(shop: Shop) -> None:
+    release = make_release(shop, at="in_review")
+    answer = english(shop).post(f"/releases/{release.number}/start/")
+    assert answer.status_code == 409
+    assert Rollout.objects.count() == 0
+    assert b"cannot start" in answer.content
+
+
+def test_the_rollout_page_shows_waves_and_what_may_be_ordered(shop: Shop, rollout: Rollout) -> None:
+    page = english(shop).get(f"/rollouts/{rollout.pk}/").content.decode()
+    for text in ("First", "Second", "auth-service", "shopping-service", "4.1.0", "Stop"):
+        assert text in page
+    assert f'data-live-topic="rollout.{rollout.pk}"' in page
+
+
+def test_stopping_asks_why_and_then_orders(shop: Shop, rollout: Rollout) -> None:
+    client = english(shop)
+    panel = client.get(f"/rollouts/{rollout.pk}/stop/")
+    assert panel.content.count(b'name="reason"') == 4
+    assert Order.objects.count() == 0
+    answer = client.post(f"/rollouts/{rollout.pk}/stop/", {"reason": "Errors seen"})
+    assert answer.status_code == 302
+    order = Order.objects.get()
+    assert (order.kind, order.reason, order.by) == ("stop", "Errors seen", shop.cast.author)
+    assert b"Stop asked" in client.get(f"/rollouts/{rollout.pk}/").content
+
+
+def test_who_may_only_look_has_no_buttons_and_is_refused(shop: Shop, rollout: Rollout) -> None:
+    client = english(shop, "auditor")
+    page = client.get(f"/rollouts/{rollout.pk}/").content
+    assert b"bar-stop" not in page
+    assert b"bar-pause" not in page
+    answer = client.post(f"/rollouts/{rollout.pk}/stop/", {"reason": "x"})
+    assert answer.status_code == 403
+    assert Order.objects.count() == 0
+
+
+def test_an_order_that_is_not_possible_keeps_the_text_and_says_why(shop: Shop, rollout: Rollout) -> None:
+    Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.STOPPED)
+    answer = english(shop).post(f"/rollouts/{rollout.pk}/stop/", {"reason": "Errors seen"})
+    assert answer.status_code == 409
+    assert Order.objects.count() == 0
+
+
+def test_a_failed_step_shows_the_pods_words_its_log_and_the_choices(shop: Shop, rollout: Rollout) -> None:
+    step = rollout.steps.get(kind="wait_rollout", service=shop.auth)
+    failure = {
+        "code": "ErrImagePull",
+        "message": "manifest <b>unknown</b>",
+        "pod": "auth-service-1",
+        "container": "app",
+        "log": ["last words"],
+    }
+    rollout.steps.filter(pk=step.pk).update(state=StepState.FAILED, failure=failure)
+    Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.FAILED)
+    page = english(shop).get(f"/rollouts/{rollout.pk}/").content.decode()
+    words = ("The image cannot be pulled", "auth-service-1", "last words", "Retry", "Skip", "DevOps lead")
+    for text in words:
+        assert text in page
+    assert "<b>unknown</b>" not in page
+    assert "manifest &lt;b&gt;unknown&lt;/b&gt;" in page
+
+
+def test_skipping_needs_a_reason(shop: Shop, rollout: Rollout) -> None:
+    step = rollout.steps.get(kind="wait_rollout", service=shop.auth)
+    rollout.steps.filter(pk=step.pk).update(state=StepState.FAILED, failure={"code": "timeout"})
+    Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.FAILED)
+    client = english(shop)
+    assert client.post(f"/rollouts/{rollout.pk}/steps/{step.pk}/skip/", {"reason": " "}).status_code == 422
+    client.post(f"/rollouts/{rollout.pk}/steps/{step.pk}/skip/", {"reason": "known and harmless"})
+    assert Order.objects.get().reason == "known and harmless"
+
+
+def test_a_rollback_says_what_returns_to_what(shop: Shop, rollout: Rollout) -> None:
+    change = {"object": "auth-service", "field": "image", "before": "r/a:4.0", "after": "r/a:4.1.0"}
+    rollout.steps.filter(kind="set_image", service=shop.auth).update(intent={"changes": [change]})
+    Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.STOPPED)
+    client = english(shop)
+    panel = client.get(f"/rollouts/{rollout.pk}/rollback/").content.decode()
+    assert "r/a:4.1.0" in panel
+    assert "r/a:4.0" in panel
+    client.post(f"/rollouts/{rollout.pk}/rollback/", {"reason": ""})
+    assert Order.objects.get().kind == "rollback"
+
+
+def test_unknown_orders_and_rollouts_look_alike(shop: Shop, rollout: Rollout) -> None:
+    client = english(shop)
+    assert client.get(f"/rollouts/{rollout.pk}/explode/").status_code == 404
+    assert client.get(f"/rollouts/{rollout.pk + 1}/").status_code == 404
+
+
+def test_the_inbox_says_what_waits_and_what_moves(shop: Shop, approved: Release) -> None:
+    release = make_release(shop, at="in_review")
+    decider = english(shop, "pl").get("/").content.decode()
+    own = english(shop).get("/").content.decode()
+    assert f"#{release.number}" in decider
+    assert f"#{approved.number}" in own
+    assert "Ready to start" in own
+
+
+def test_an_empty_inbox_has_one_sentence_and_one_step(shop: Shop) -> None:
+    page = english(shop, "outsider").get("/").content.decode()
+    assert "Nothing is waiting for you." in page
+    assert 'href="/board/"' in page
+
+
+def test_the_board_shows_versions_pending_releases_and_filters(shop: Shop, approved: Release) -> None:
+    runs(shop.auth, shop.environment, "4.0.0")
+    client = english(shop)
+    page = client.get("/board/").content.decode()
+    for text in ("auth-service", "4.0.0", f"#{approved.number}", "production"):
+        assert text in page
+    assert "auth-service" not in client.get("/board/?show=pinned").content.decode().split("<main")[1]
+
+
+def test_a_service_page_says_what_runs_and_its_history(shop: Shop, approved: Release) -> None:
+    runs(shop.auth, shop.environment, "4.0.0")
+    page = english(shop).get("/services/auth-service/shop-production/").content.decode()
+    assert "4.0.0" in page
+    assert f"#{approved.number}" in page
+    assert english(shop).get("/services/auth-service/elsewhere/").status_code == 404
+
+
+def test_the_dry_run_names_a_cluster_out_of_reach(shop: Shop, approved: Release) -> None:
+    page = english(shop).get(f"/releases/{approved.number}/plan/")
+    assert page.status_code == 200
+    assert "The cluster could not be asked." in page.content.decode()
