@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import override
@@ -10,6 +11,7 @@ from approvals import policy
 from approvals import queries as approval_queries
 from approvals.models import Decision
 from approvals.states import Phase
+from portal.audit.models import AuditEntry
 from portal.live.publish import touch
 from portal.outbox.post import post
 from portal.people.models import Role, RoleAssignment, User
@@ -46,7 +48,7 @@ def tell_settled(release: Release, *, reason: str) -> None:
     for user in {release.author, *release.contributors.all()}:
         with _language_of(user):
             title = _("{release} is {state}").format(release=release, state=release.get_state_display())
-            _send(user, release, f"settled.{release.state}.{_decisions(release)}", title, body=reason)
+            _send(user, release, f"settled.{release.state}.{_times(release)}", title, body=reason)
         touch(f"inbox.{user.pk}")
     touch_deciders(release)
     touch(f"board.{release.environment.name}")
@@ -104,7 +106,7 @@ def tell_trouble(release: Release, *, reason: str) -> None:
     """Tell the author that the rollout needs somebody."""
     with _language_of(release.author):
         title = _("{release} is {state}").format(release=release, state=release.get_state_display())
-        _send(release.author, release, f"trouble.{release.state}.{_events(release)}", title, body=reason)
+        _send(release.author, release, f"trouble.{release.state}.{_times(release)}", title, body=reason)
     touch(f"inbox.{release.author_id}")
 
 
@@ -171,16 +173,10 @@ def _send(user: User, release: Release, what: str, title: str, body: str = "") -
 
 def _language_of(user: User) -> override:
     """Messages are written in the language of who reads them."""
-    return override(user.language or "ko")
+    return override(user.language or settings.LANGUAGE_CODE)
 
 
-def _decisions(release: Release) -> int:
-    """How many decisions the round has seen: approved, reopened and approved again are three occasions."""
-    request = release.approval_request
-    if request is None:
-        return 0
-    return request.decisions.count() + request.decisions.exclude(revoked_at=None).count()
-
-
-def _events(release: Release) -> int:
-    return release.rollouts.count()
+def _times(release: Release) -> int:
+    """How often it has come to its present state: each time is an occasion of its own."""
+    action = f"release.{release.state}"
+    return AuditEntry.objects.filter(release=release.number, action=action).count()
