@@ -111,3 +111,10 @@ def test_the_practice_images_fail_in_several_ways() -> None:
         each["labels"]["practice/fail"] for entries in images.values() for each in entries if "labels" in each
     }
     assert failing == {"CrashLoopBackOff", "ErrImagePull", "NeverReady"}
+
+
+def test_the_newest_image_of_every_service_works() -> None:
+    images = yaml.safe_load((EXAMPLES / "images.yaml").read_text())
+    for entries in images.values():
+        newest = max(entries, key=lambda each: each["created"])
+        assert "labels" not in newest
