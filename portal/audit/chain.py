@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from portal.audit.models import AuditEntry
@@ -56,7 +57,11 @@ def check_entries(rows: Iterable[AuditEntry]) -> Result:
 
 def digest_of(entry: AuditEntry) -> str:
     """The digest that an entry's text, number and predecessor give."""
-    form = f'{{"entry":{entry.body},"number":{entry.number},"previous":"{entry.previous}"}}'
+    return _digest(entry, number=entry.number or 0)
+
+
+def _digest(entry: AuditEntry, *, number: int) -> str:
+    form = f'{{"entry":{entry.body},"number":{number},"previous":"{entry.previous}"}}'
     return hashlib.sha256(form.encode()).hexdigest()
 
 
@@ -65,13 +70,25 @@ def _fault(entry: AuditEntry, *, number: int, previous: str) -> Fault | None:
         text = _("Entries {first} to {last} were removed.").format(first=number, last=(entry.number or 0) - 1)
         return Fault(number, "removed", text)
     if digest_of(entry) != entry.digest:
-        return Fault(number, "changed", _("Entry {number} was changed.").format(number=number))
+        return _broken_seal(entry, number=number)
     if entry.previous != previous:
         return _broken_link(entry, number=number)
     if not _columns_agree(entry):
         text = _("What entry {number} is found by was changed; its text is whole.").format(number=number)
         return Fault(number, "changed", text)
     return None
+
+
+def _broken_seal(entry: AuditEntry, *, number: int) -> Fault:
+    """The entry does not agree with itself, unless it once stood under another number."""
+    head = AuditEntry.objects.aggregate(highest=Max("number"))["highest"] or 0
+    stood = next(
+        (place for place in range(1, head + 1) if _digest(entry, number=place) == entry.digest), None
+    )
+    if stood is None:
+        return Fault(number, "changed", _("Entry {number} was changed.").format(number=number))
+    text = _("Entry {number} stood at {place}.").format(number=number, place=stood)
+    return Fault(number, "reordered", text)
 
 
 def _broken_link(entry: AuditEntry, *, number: int) -> Fault:

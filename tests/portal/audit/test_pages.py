@@ -1,0 +1,162 @@
+"""Reading the record in the browser and over the API."""
+
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from portal.actors import Actor
+from portal.audit.models import ChainCheck
+from portal.audit.record import record
+from portal.people.models import User
+from tests.people import Cast, acting
+from tests.portal.api import ApiClient
+
+READERS = ["team_lead", "director", "auditor", "administrator"]
+OTHERS = ["author", "pl", "infra_senior", "qa", "outsider"]
+
+
+def act(number: int, *, actor: Actor, release: int | None = None, service: str = "") -> None:
+    record(
+        "person.changed",
+        actor=actor,
+        subject=("person", f"p{number}"),
+        before={"name": "<b>old</b>"},
+        after={"name": "새 이름"},
+        reason=f"reason {number}",
+        release=release,
+        service=service,
+    )
+
+
+@pytest.fixture
+def entries(cast: Cast) -> Cast:
+    for number in range(60):
+        act(number, actor=acting(cast.author), release=145 if number % 2 else None, service="order-api")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET CONSTRAINTS ALL IMMEDIATE"
+        )  # the chain is linked at commit, which a test never reaches
+    return cast
+
+
+def page(user: User, path: str) -> Any:
+    client = Client()
+    client.force_login(user)
+    return client.get(path)
+
+
+@pytest.mark.parametrize("who", READERS)
+def test_the_record_is_open_to_its_readers(entries: Cast, who: str) -> None:
+    answer = page(getattr(entries, who), "/audit/")
+    assert answer.status_code == 200
+    assert len(answer.context["rows"]) == 50
+
+
+@pytest.mark.parametrize("who", OTHERS)
+def test_the_record_is_closed_to_others_who_are_told_whom_it_is_for(entries: Cast, who: str) -> None:
+    for path in ("/audit/", "/audit/1/", "/audit/export/"):
+        assert page(getattr(entries, who), path).status_code == 403
+    assert ApiClient(getattr(entries, who)).get("/audit").status_code == 403
+    assert ApiClient(getattr(entries, who)).get("/audit/export").status_code == 403
+
+
+def test_the_next_page_begins_where_this_one_ends(entries: Cast) -> None:
+    first = page(entries.auditor, "/audit/?person=author")
+    second = page(entries.auditor, f"/audit/?{first.context['next_query']}")
+    numbers = [row["entry"].number for row in (*first.context["rows"], *second.context["rows"])]
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(set(numbers)) == 60
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("release=145", 30),
+        ("person=author&release=145", 30),
+        ("person=nobody", 0),
+        ("service=order-api&subject=person:p7", 1),
+        ("subject=p7", 1),
+        ("action=person.changed&start=2000-01-01&end=2000-01-02", 0),
+    ],
+)
+def test_the_record_is_searched(entries: Cast, query: str, count: int) -> None:
+    assert len(page(entries.auditor, f"/audit/?{query}").context["rows"]) == count
+
+
+@pytest.mark.parametrize("query", ["release=x", "start=yesterday", "action=nothing"])
+def test_a_wrong_search_is_shown_with_its_fault(entries: Cast, query: str) -> None:
+    assert page(entries.auditor, f"/audit/?{query}").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/audit/?before=x",
+        "/audit/999999/",
+        "/audit/?before=99999999999999999999",
+        "/audit/99999999999999999999/",
+    ],
+)
+def test_an_entry_or_page_that_is_not_there_is_not_found(entries: Cast, path: str) -> None:
+    assert page(entries.auditor, path).status_code == 404
+
+
+def test_an_entry_is_shown_whole_and_only_as_text(entries: Cast) -> None:
+    number = page(entries.auditor, "/audit/?subject=p7").context["rows"][0]["entry"].number
+    text = page(entries.auditor, f"/audit/{number}/").content.decode()
+    assert "reason 7" in text
+    assert "새 이름" in text
+    assert "<b>old</b>" not in text
+    assert "&lt;b&gt;old&lt;/b&gt;" in text
+
+
+def test_the_list_takes_the_same_number_of_queries_however_long_it_is(entries: Cast) -> None:
+    client = Client()
+    client.force_login(entries.auditor)
+    client.get("/audit/")
+    counts = set()
+    for path in ("/audit/?subject=p7", "/audit/"):
+        with CaptureQueriesContext(connection) as queries:
+            client.get(path)
+        counts.add(len(queries))
+    assert len(counts) == 1
+
+
+def test_a_reader_verifies_the_chain_now(entries: Cast) -> None:
+    client = Client()
+    client.force_login(entries.auditor)
+    assert client.post("/audit/verify/").status_code == 302
+    assert ChainCheck.objects.get().fault == ""
+    client.force_login(entries.outsider)
+    assert client.post("/audit/verify/").status_code == 403
+    assert ChainCheck.objects.count() == 1
+
+
+def test_the_export_is_json_lines_in_the_order_of_the_chain(entries: Cast) -> None:
+    answer = page(entries.auditor, "/audit/export/?release=145")
+    lines = [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
+    assert len(lines) == 30
+    assert [line["number"] for line in lines] == sorted(line["number"] for line in lines)
+
+
+def test_the_api_lists_and_exports_the_same_entries(entries: Cast) -> None:
+    client = ApiClient(entries.auditor)
+    first = json.loads(client.get("/audit?person=author&limit=40").content)
+    second = json.loads(client.get(f"/audit?person=author&limit=40&cursor={first['next']}").content)
+    assert [len(first["items"]), len(second["items"]), second["next"]] == [40, 20, None]
+    entry = first["items"][0]
+    assert entry["subject"] == {"kind": "person", "key": "p59"}
+    assert entry["entry"]["reason"] == "reason 59"
+    exported = b"".join(client.get("/audit/export?person=author").streaming_content).splitlines()
+    assert len(exported) == 60
+
+
+def test_the_api_filters_by_time_and_wants_a_zone(entries: Cast) -> None:
+    client = ApiClient(entries.auditor)
+    assert client.get("/audit?from=2000-01-01T00:00:00").status_code == 422
+    later = json.loads(client.get("/audit?from=2200-01-01T00:00:00%2B09:00").content)
+    assert later == {"items": [], "next": None}
