@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from portal.errors import Missing
 from portal.ui.looks import FACTS as FACT_NAMES
@@ -208,9 +209,9 @@ class CheckForm(forms.Form):
         required=False,
         widget=forms.RadioSelect,
         choices=[
-            (CheckResult.DONE.value, _("Passed")),
-            (CheckResult.FAILED.value, _("Failed")),
-            (CheckResult.NOT_APPLICABLE.value, _("Not applicable")),
+            (CheckResult.DONE.value, pgettext_lazy("check", "Passed")),
+            (CheckResult.FAILED.value, pgettext_lazy("check", "Failed")),
+            (CheckResult.NOT_APPLICABLE.value, pgettext_lazy("check", "Not applicable")),
         ],
     )
     evidence = forms.CharField(
