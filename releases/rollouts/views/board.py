@@ -85,7 +85,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     return {
         "board": found,
         "stages": [Stage(stage).label for stage in STAGES],
-        "columns": len(STAGES) + 2,
+        "columns": len(STAGES) + 1,
         "filters": _filters(found.counts, team, show),
         "teams": [{"label": _("All teams"), "url": _address("", show), "current": not team}]
         + [
@@ -94,7 +94,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "address": _address(team, show),
         "topics": topics,
         "stale": {each.environment.pk for each in cells if is_stale(each, now=now)},
-        "may_compose": access.visible(request.user, Service, "compose").exists(),
+        "composable": set(access.visible(request.user, Service, "compose").values_list("pk", flat=True)),
     }
 
 
