@@ -23,9 +23,10 @@ class DemoPerson(NamedTuple):
     roles: tuple[tuple[str, str], ...]
 
 
-def _managers(team: str, *people: tuple[str, str]) -> list[DemoPerson]:
-    role = (str(Role.RELEASE_MANAGER), f"team:{team}")
-    return [DemoPerson(username, name, team, (role,)) for username, name in people]
+def _managers(team: str, *people: tuple[str, str], also: tuple[str, ...] = ()) -> list[DemoPerson]:
+    """Release managers of a team; `also` names the other teams of the system they release for."""
+    roles = tuple((str(Role.RELEASE_MANAGER), f"team:{each}") for each in (team, *also))
+    return [DemoPerson(username, name, team, roles) for username, name in people]
 
 
 def _lead(username: str, name: str, team: str) -> DemoPerson:
@@ -44,7 +45,7 @@ def _holder(username: str, name: str, role: str, scope: str = "*") -> DemoPerson
 PORTAL_UNIVERSE = [
     *_managers("commerce", ("minji", "김민지"), ("doyun", "이도윤")),
     *_managers("content", ("seoyeon", "박서연"), ("hajun", "최하준")),
-    *_managers("platform", ("jiho", "정지호"), ("yuna", "강유나")),
+    *_managers("platform", ("jiho", "정지호"), ("yuna", "강유나"), also=("commerce", "content", "frontend")),
     *_managers("frontend", ("eunwoo", "조은우"), ("sua", "윤수아")),
     _lead("taeyang", "장태양", "commerce"),
     _lead("hyejin", "임혜진", "content"),
@@ -72,7 +73,7 @@ OTHER_SYSTEMS = [
     *_managers("cms", ("haeun", "하하은"), ("geonwoo", "곽건우")),
     _lead("mikyung", "성미경", "cms"),
     _pl("soomin", "차수민", "cms", "cms-internal", "cms-public"),
-    *_managers("web", ("rian", "주리안"), ("sejin", "우세진")),
+    *_managers("web", ("rian", "주리안"), ("sejin", "우세진"), also=("hybris", "cms")),
     _lead("donghae", "구동해", "web"),
     _pl("yujin", "민유진", "web", "kop-web"),
     *_managers("plate", ("harin", "나하린"), ("taeho", "진태호")),
