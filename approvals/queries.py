@@ -19,11 +19,18 @@ from portal.people.models import Role, RoleAssignment, User
 
 @dataclass(frozen=True, kw_only=True)
 class RowStanding:
-    """A requirement as it stands: who fills it and who else could."""
+    """A requirement as it stands.
+
+    Attributes:
+        met_by: who fills it.
+        candidates: who could fill it, decided or not.
+        lost: who approved in a capacity for it that they hold no more.
+    """
 
     requirement: Requirement
     met_by: tuple[User, ...]
     candidates: tuple[User, ...]
+    lost: tuple[User, ...] = ()
 
     @property
     def met(self) -> bool:
@@ -105,7 +112,11 @@ def standing(request: Request) -> Standing:
 
 def standings(request_ids: Iterable[int]) -> dict[int, Standing]:
     """How several requests stand, by id, in a fixed number of queries."""
-    yes = Decision.objects.filter(revoked_at=None, verdict=Verdict.APPROVE).order_by("id")
+    yes = (
+        Decision.objects.filter(revoked_at=None, verdict=Verdict.APPROVE)
+        .select_related("person")
+        .order_by("id")
+    )
     requests = Request.objects.filter(pk__in=list(request_ids)).prefetch_related(
         "requirements", "barred", Prefetch("decisions", queryset=yes, to_attr="approvals")
     )
@@ -215,6 +226,17 @@ def _phase_standing(
             requirement=row,
             met_by=tuple(users[person] for person in met_by[row.pk]),
             candidates=tuple(users[person] for person in sorted(holders.counting(_accepted(row)))),
+            lost=tuple(_lost(row, phase, decisions, holders)),
         )
         for row in stored
     ]
+
+
+def _lost(
+    row: Requirement, phase: str, decisions: Iterable[Decision], holders: policy.People
+) -> Iterable[User]:
+    for decision in decisions:
+        held_then = frozenset((role, scope) for role, scope in decision.capacities) & _accepted(row)
+        is_gone = decision.person_id not in holders.counting(held_then)
+        if decision.phase == phase and held_then and is_gone:
+            yield decision.person

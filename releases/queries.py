@@ -13,8 +13,8 @@ from portal import access
 from portal.errors import Conflict
 from portal.people.models import User
 from releases import proposal, wording
+from releases.completeness import missing_in_draft
 from releases.models import Check, CheckPhase, CheckResult, Release
-from releases.operations.submit import missing_in_draft
 from releases.states import EDITABLE, PENDING, ReleaseState
 
 ANSWERED = (CheckResult.DONE, CheckResult.NOT_APPLICABLE)

@@ -11,8 +11,8 @@ from portal import clock
 from portal.actors import Actor
 from portal.errors import Conflict, Missing
 from releases import content, wording
+from releases.guards import require_deploy, require_state
 from releases.models import CheckPhase, CheckResult, Release
-from releases.operations.locking import require_deploy, require_state
 from releases.states import ReleaseState
 
 S = ReleaseState
@@ -75,15 +75,23 @@ def still_approved(release: Release) -> list[Missing]:
     found: list[Missing] = []
     if release.grade != grades.EMERGENCY:
         standing = approval_queries.standing(request)
-        found = [
-            {**wording.missing_row(row.requirement), "id": row.requirement.pk}
-            for row in standing.open(Phase.REVIEW)
-        ]
+        found = [_open_row(row) for row in standing.open(Phase.REVIEW)]
         if not standing.phase(Phase.REVIEW):
             found = [{"code": "requirement", "text": _("Nobody was asked to approve it.")}]
     if not is_sealed(release):
         found.append({"code": "digest", "text": _("The content is not what was approved.")})
     return found
+
+
+def _open_row(row: approval_queries.RowStanding) -> Missing:
+    """The open row, and whose approval was for it but counts no more."""
+    entry = {**wording.missing_row(row.requirement), "id": row.requirement.pk}
+    if row.lost:
+        names = ", ".join(str(user) for user in row.lost)
+        entry["text"] = _("{row}: the approval of {names} no longer counts").format(
+            row=entry["text"], names=names
+        )
+    return entry
 
 
 def is_sealed(release: Release) -> bool:

@@ -75,7 +75,7 @@ def record_decision(
     with transaction.atomic():
         request = lock(request_id)
         _require_state(request, verdict, phase)
-        if content_digest != request.content_digest:
+        if content_digest != request.content_digest and _binds(request, verdict):
             raise stale_digest()
         person = _person(actor)
         capacities: frozenset[Capacity] = frozenset()
@@ -170,6 +170,11 @@ def _person(actor: Actor) -> User:
     if person is None:
         raise not_entitled()
     return person
+
+
+def _binds(request: Request, verdict: str) -> bool:
+    """An objection after its round was voided is about what the caller compared it with."""
+    return verdict != Verdict.OBJECT or request.state in LIVE_STATES
 
 
 def _require_state(request: Request, verdict: str, phase: str) -> None:

@@ -1,18 +1,29 @@
 """What every operation on a release begins with: the row under lock, who may see it, and refusals kept."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import transaction
-from django.utils.translation import gettext_lazy as _
 
 from portal import access
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict, NotAllowed, NotFound, PortalError
-from releases.catalog.models import Environment, Service
+from releases.catalog.models import Environment
+from releases.guards import may_compose, require_compose, require_deploy, require_scope, require_state
 from releases.models import Release
-from releases.states import ReleaseState
+
+__all__ = [
+    "act",
+    "lock_release",
+    "may_compose",
+    "note_refusal",
+    "noting_refusals",
+    "require_compose",
+    "require_deploy",
+    "require_scope",
+    "require_state",
+]
 
 
 @contextmanager
@@ -67,45 +78,3 @@ def note_refusal(error: PortalError, *, number: int | None, actor: Actor, action
             reason=str(error.detail),
             release=number,
         )
-
-
-def require_state(release: Release, states: Collection[str]) -> None:
-    """Raise Conflict with the code of the end it came to, or wrong_state."""
-    if release.state in states:
-        return
-    if release.state == ReleaseState.SUPERSEDED:
-        text = _("Replaced by #{number}.").format(number=release.superseded_by_id)
-        raise Conflict(text, code="superseded")
-    if release.state == ReleaseState.EXPIRED:
-        raise Conflict(_("Expired. Duplicate it and submit again."), code="expired")
-    sentence = _("The release is {state}; this is not possible from there.")
-    raise Conflict(sentence.format(state=release.get_state_display()))
-
-
-def require_scope(actor: Actor, scope: str) -> None:
-    """Raise NotAllowed when the token is not cut for this kind of act."""
-    if not actor.has_scope(scope):
-        text = _("This access token has no scope {scope}. Make one that has it, or use the browser.")
-        raise NotAllowed(text.format(scope=scope))
-
-
-def require_compose(actor: Actor, services: Iterable[Service]) -> None:
-    """Raise NotAllowed unless the person may compose every service concerned."""
-    require_scope(actor, "compose")
-    for service in services:
-        if not may_compose(actor, service):
-            text = _("You may not compose releases of {service}. Ask the lead of its team.")
-            raise NotAllowed(text.format(service=service.name))
-
-
-def require_deploy(actor: Actor, release: Release) -> None:
-    """Raise NotAllowed unless the person has the deploy right on the environment."""
-    require_scope(actor, "operate")
-    if actor.user is not None and not access.allowed(actor.user, "deploy", release.environment):
-        text = _("You may not roll out to {environment}.").format(environment=release.environment.name)
-        raise NotAllowed(text)
-
-
-def may_compose(actor: Actor, service: Service) -> bool:
-    """Whether the person may put this service into a release."""
-    return actor.user is None or access.allowed(actor.user, "compose", service)

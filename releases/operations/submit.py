@@ -14,6 +14,7 @@ from portal.errors import Conflict, Invalid, NotAllowed, NotFound, PermanentErro
 from portal.live.publish import publish
 from portal.transitions import move
 from releases import notices, proposal, wording
+from releases.completeness import missing_in_draft
 from releases.models import Check, CheckPhase, Item, Release
 from releases.operations.apply import grade_and_seal, templates_for
 from releases.operations.composition import ComposedItem, pinned
@@ -57,25 +58,6 @@ def submit_release(number: int, *, actor: Actor) -> Release:
         _require_complete(release)
         _open(release, moved, actor=actor)
         return release
-
-
-def missing_in_draft(release: Release) -> list[tuple[str, str]]:
-    """(field, sentence) of everything a draft still needs before it can be submitted."""
-    needed: list[tuple[str, str]] = []
-    proposed = str(release.proposal.get("grade", ""))
-    if not release.items.exists():
-        needed.append(("items", str(_("At least one service is needed."))))
-    if release.plan_id is None:
-        needed.append(("plan", str(_("This environment has no plan. A platform engineer must add one."))))
-    if grades.is_lowered(release.grade, proposed) and not release.grade_reason:
-        text = _("Say why the grade is lower than the proposed {grade}.").format(grade=proposed)
-        needed.append(("grade_reason", text))
-    if release.grade == grades.EMERGENCY:
-        if not (release.incident or {}).get("link"):
-            needed.append(("incident", str(_("An emergency release names its incident."))))
-        if not release.grade_reason and not (release.incident or {}).get("reason"):
-            needed.append(("grade_reason", str(_("Say why this cannot wait for approval."))))
-    return needed
 
 
 def _require_complete(release: Release) -> None:

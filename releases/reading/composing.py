@@ -14,10 +14,10 @@ from releases import queries
 from releases.announcement import Announcement, announcement_of, write
 from releases.catalog import versions
 from releases.catalog.models import Environment, Running, Service
+from releases.completeness import missing_in_draft
 from releases.forms import CHANGE_COLUMNS, typed_rows
 from releases.models import Release
 from releases.operations.apply import templates_for
-from releases.operations.submit import missing_in_draft
 
 PART_OF_FIELD = {
     "items": "items",

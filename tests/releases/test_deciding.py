@@ -271,7 +271,9 @@ def test_a_role_lost_after_deciding_reopens_the_review(shop: Shop) -> None:
     decide(release, shop.cast.pl)
     revoke_role("pl", role="pl", scope="service:shopping-service", actor=BY_THE_PORTAL)
     release.refresh_from_db()
-    assert [entry["role"] for entry in still_approved(release)] == ["pl"]
+    (missing,) = still_approved(release)
+    assert missing["role"] == "pl"
+    assert "Pl" in missing["text"]
     recheck_pending()
     release.refresh_from_db()
     assert release.state == "in_review"
@@ -335,6 +337,15 @@ def test_an_objection_outlives_the_round_it_was_raised_in(shop: Shop) -> None:
     operations.submit_release(release.number, actor=acting(shop.cast.author))
     release = Release.objects.get(pk=release.pk)
     assert f"objection.{objection.pk}" in open_points(release)
+
+
+def test_an_objection_is_heard_between_two_rounds_too(shop: Shop) -> None:
+    release = make_release(shop, at="in_review")
+    author = acting(shop.cast.author)
+    operations.edit_release(release.number, {"changes": []}, actor=author, if_match=release.content_digest)
+    objection = decide(release, shop.cast.outsider, "object", "wait for the database")
+    operations.submit_release(release.number, actor=author)
+    assert list(objections_of(release)) == [objection]
 
 
 def test_only_a_decider_answers_an_objection_and_an_auditor_raises_none(shop: Shop) -> None:
