@@ -3,6 +3,8 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# Many tests wait for a cluster rather than compute.
+TEST_WORKERS ?= 4
 # Checks read code and touch no server.
 CHECK := DJANGO_SETTINGS_MODULE=tests.check_settings
 
@@ -27,7 +29,7 @@ reset: setup ## forget what `make run` kept
 	@$(BIN)/python -m portal.embedded.reset
 
 test: setup ## the whole suite but what needs Go
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS)
 
 test-cluster: setup ## the cluster suite on a real Kubernetes control plane
 	@PORTAL_TEST_CLUSTER=real $(BIN)/python -m pytest tests/cluster
