@@ -137,7 +137,7 @@ def lay(
     for name in services:
         floor.services[name] = _service(floor, name)
         space.create(
-            (objects or {}).get(name) or deployment(name, image=f"registry.practice/floor/{name}:1.0.0")
+            (objects or {}).get(name) or deployment(name, image=f"registry.test/floor/{name}:1.0.0")
         )
     person("floor-pl", *(("pl", f"service:{name}") for name in services))
     rights.grant()
@@ -149,7 +149,9 @@ def lay(
 def _service(floor: Floor, name: str) -> Service:
     service = make_service(name, floor.shop.shopping.team, floor.environment)
     service.spec = {"workloads": [{"kind": "Deployment", "name": name, "containers": ["web"]}]}
-    service.save(update_fields=["spec"])
+    # No registry is asked for this host: simulated nodes run whatever they are told.
+    service.image = f"registry.test/floor/{name}"
+    service.save(update_fields=["spec", "image"])
     return service
 
 

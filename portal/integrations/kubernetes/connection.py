@@ -9,6 +9,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,11 @@ def read_connection(spec: Mapping[str, Any]) -> Access:
     )
 
 
+@lru_cache(maxsize=64)
 def read_kubeconfig(text: str, *, context: str = "", allow_insecure: bool = False) -> Access:
     """Read a kubeconfig's text; `context` chooses another one than the current.
+
+    Kept per text: steps connect anew at every look, and YAML is slow.
 
     Raises:
         PermanentError: it cannot be read, or holds something that is refused, which is named.

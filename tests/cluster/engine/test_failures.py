@@ -17,7 +17,7 @@ ENDS = ("failed", "succeeded", "paused")
 def broken_floor(lay_floor: Lay, reason: str, *, services: tuple[str, ...] = ("web",), **more: str) -> Floor:
     """A floor on which `web` fails in the way named, before as after."""
     body = deployment(
-        "web", image="registry.practice/floor/web:1.0.0", pod_annotations=failing(reason, **more)
+        "web", image="registry.test/floor/web:1.0.0", pod_annotations=failing(reason, **more)
     )
     return lay_floor(services=services, objects={"web": body}, unsettled=("web",))
 
@@ -54,9 +54,9 @@ def test_a_broken_container_is_named_with_its_message(
 
 
 def test_siblings_end_and_nothing_new_starts(lay_floor: Lay) -> None:
-    slow = deployment("slow", image="registry.practice/floor/slow:1.0.0", minReadySeconds=20)
+    slow = deployment("slow", image="registry.test/floor/slow:1.0.0", minReadySeconds=20)
     body = deployment(
-        "web", image="registry.practice/floor/web:1.0.0", pod_annotations=failing("InvalidImageName")
+        "web", image="registry.test/floor/web:1.0.0", pod_annotations=failing("InvalidImageName")
     )
     floor = lay_floor(
         services=("web", "slow", "later"),
@@ -75,7 +75,7 @@ def test_siblings_end_and_nothing_new_starts(lay_floor: Lay) -> None:
 
 def test_a_skip_with_its_reason_goes_on_to_the_next_wave(lay_floor: Lay) -> None:
     body = deployment(
-        "web", image="registry.practice/floor/web:1.0.0", pod_annotations=failing("InvalidImageName")
+        "web", image="registry.test/floor/web:1.0.0", pod_annotations=failing("InvalidImageName")
     )
     floor = lay_floor(
         services=("web", "later"), waves=(("web",), ("later",)), objects={"web": body}, unsettled=("web",)
@@ -109,7 +109,7 @@ def test_a_retry_is_a_new_attempt_and_keeps_the_old_one(lay_floor: Lay) -> None:
 
 def test_a_failed_rollout_goes_back(lay_floor: Lay) -> None:
     body = deployment(
-        "web", image="registry.practice/floor/web:1.0.0", pod_annotations=failing("InvalidImageName")
+        "web", image="registry.test/floor/web:1.0.0", pod_annotations=failing("InvalidImageName")
     )
     floor = lay_floor(
         services=("first", "web"), waves=(("first",), ("web",)), objects={"web": body}, unsettled=("web",)

@@ -8,7 +8,7 @@ from tests.rollouts.floor import Floor, drive, kinds, states
 
 def slow_floor(lay_floor: Lay) -> Floor:
     """Two waves, the first of which takes some seconds."""
-    slow = deployment("slow", image="registry.practice/floor/slow:1.0.0", minReadySeconds=3)
+    slow = deployment("slow", image="registry.test/floor/slow:1.0.0", minReadySeconds=3)
     return lay_floor(services=("slow", "later"), waves=(("slow",), ("later",)), objects={"slow": slow})
 
 
@@ -78,7 +78,7 @@ def test_a_foreign_image_is_not_overwritten(lay_floor: Lay) -> None:
     floor = slow_floor(lay_floor)
     rollout = floor.start()
     drive(rollout, "running")
-    floor.space.set_image("later", "registry.practice/floor/later:hotfix", fieldManager="somebody")
+    floor.space.set_image("later", "registry.test/floor/later:hotfix", fieldManager="somebody")
     drive(rollout, "paused")
     assert rollout.pause is not None
     assert rollout.pause["reason"] == "drift"
