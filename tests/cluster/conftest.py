@@ -23,6 +23,13 @@ Kind = Literal["practice", "real"]
 
 # What builds and starts the control plane needs Go, and is tested only where it is used.
 USES_CONTROL_PLANE = os.environ.get("PORTAL_TEST_CLUSTER") == "real" and not os.environ.get("KUBECONFIG_TEST")
+# People watch the practice cluster's pods come up; tests need not wait for them.
+QUICK_PODS = [
+    "--pull-seconds=0.05",
+    "--start-seconds=0.05",
+    "--ready-seconds=0.05",
+    "--terminate-seconds=0.1",
+]
 collect_ignore = [] if USES_CONTROL_PLANE else ["controlplane"]
 
 
@@ -88,7 +95,15 @@ def _practice_cluster(folder: Path) -> Iterator[Path]:
     path = folder / "kubeconfig"
     options = ["--data", str(folder), "--port", str(port), "--registry-port", str(registry_port)]
     processes = ProcessGroup(log_folder=folder)
-    command = [sys.executable, "-m", "portal.embedded.cluster", *options, "--kubeconfig", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "portal.embedded.cluster",
+        *options,
+        *QUICK_PODS,
+        "--kubeconfig",
+        str(path),
+    ]
     processes.start("practice-cluster", command)
     try:
         processes.wait_until(lambda: _answers(path), name="practice-cluster", seconds=30)

@@ -21,7 +21,7 @@ class TooLate(AssertionError):
 
 
 def wait_for(
-    look: Callable[[], Found | None], *, what: str, seconds: float = PATIENCE_SECONDS, pause: float = 0.05
+    look: Callable[[], Found | None], *, what: str, seconds: float = PATIENCE_SECONDS, pause: float = 0.03
 ) -> Found:
     """Call `look` until it returns something true, and return that.
 
