@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -47,6 +48,7 @@ class TestServices:
             return
         self._clean_environment()
         atexit.register(self.stop)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end by `timeout` cleans up like Ctrl-C
         self.folder = Path(tempfile.mkdtemp(prefix="portal-tests-"))
         os.environ[OWNER] = str(os.getpid())
         os.environ["PORTAL_DATA"] = str(self.folder)
