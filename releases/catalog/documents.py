@@ -21,6 +21,7 @@ from portal.errors import Invalid, Missing
 FILE_BYTES = 1_000_000
 TOTAL_BYTES = 8_000_000
 FILES = 500
+NAME_LENGTH = 250
 DEPTH = 32
 NODES = 50_000
 # Beside the catalog in an example's folder: what the practice cluster and registry are filled with.
@@ -145,6 +146,8 @@ def _files(path: Path) -> list[tuple[Path, str]]:
         and each.is_file()
         and each.resolve().is_relative_to(root)
     ]
+    if any(len(name) > NAME_LENGTH for _path, name in found):
+        raise Invalid(_("A path in the folder is longer than %(limit)d characters.") % {"limit": NAME_LENGTH})
     if len(found) > FILES:
         raise Invalid(_("The folder holds more than %(limit)d files.") % {"limit": FILES})
     if not found:

@@ -30,6 +30,7 @@ from releases.catalog.models import (
 )
 from releases.catalog.schema import KINDS, problems_of
 
+ROOT_LENGTH = 120
 Confirm = Callable[[Difference], bool]
 # One load at a time: a number of our own among PostgreSQL's advisory locks.
 LOAD_LOCK = 0x6361_7461
@@ -72,7 +73,7 @@ def load_folder(
     documents, unreadable = read(path)
     if problems := all_problems(unreadable, problems_in(documents)):
         raise invalid(problems)
-    root = path.resolve().name
+    root = path.resolve().name[:ROOT_LENGTH]
     shown = _checked(documents, root=root, prune=prune)
     if confirm is not None and not confirm(shown):
         return shown

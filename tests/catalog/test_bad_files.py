@@ -50,6 +50,9 @@ MISTAKES = [
     (IN_ORDER, REVERSED, "44: web (wave 1) depends on order-api, which goes out later (wave 2)."),
     ("kind: wait_rollout", "kind: wait", "45: spec.each.1.kind: expected one of set_image, wait_rollout"),
     ("{kind: wait_rollout}", "{kind: health, url: x}", "45: Unknown field url in spec.each.1"),
+    ("name: web}", 'name: "web\\n"}', "30: metadata.name: expected lower-case letters"),
+    ("title: Commerce", 'title: "two\\nlines"', "4: metadata.title: expected one line of text"),
+    ("registry.practice/shop/web\n", '"registry.practice/shop/web\\n"\n', "34: spec.image: expected"),
     (f"system: shop\n  image: {WEB}", f"system: other\n  image: {WEB}", "belongs to the system shop."),
 ]
 
@@ -179,6 +182,15 @@ def test_a_bomb_takes_less_than_a_second(folder: Folder) -> None:
     read_text(BOMBS["great depth"](), "a.yaml")
     _documents, found = read_text(text, "a.yaml")
     assert found
+    assert time.process_time() - started < 1.0
+
+
+def test_a_long_text_is_refused_without_long_matching(folder: Folder) -> None:
+    started = time.process_time()
+    text = changed(("title: Commerce", f'title: "{"ab " * 100_000}\\n"'))
+    assert problems(folder(text)) == [
+        "catalog.yaml:4: metadata.title: expected one line of text, at most 120 characters."
+    ]
     assert time.process_time() - started < 1.0
 
 

@@ -1,6 +1,7 @@
 """The published JSON Schemas of the catalog's documents, and what to say when a document does not fit."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -8,13 +9,15 @@ from typing import Any, cast
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
 from releases.catalog.documents import Document, Problem
 
 FOLDER = Path(__file__).parent
+# No pattern without a maxLength of its own allows more.
+LONGEST = 400
 API_VERSION = "portal/v1"
 # In the order in which later kinds refer to earlier ones.
 KINDS = ("Team", "Connection", "Environment", "Service", "Checklist", "Policy", "Plan")
@@ -27,11 +30,28 @@ def published(name: str) -> dict[str, Any]:
     return found
 
 
+def _pattern(_validator: Any, pattern: str, instance: object, schema: Any) -> Iterator[ValidationError]:
+    """Match as ECMA does, where `$` is the very end, and only texts short enough to be matched quickly."""
+    if not isinstance(instance, str):
+        return
+    if len(instance) > schema.get("maxLength", LONGEST):
+        # Where there is a maxLength it has its own say.
+        fits = "maxLength" in schema
+    else:
+        fits = bool(re.search(re.sub(r"\$$", r"\\Z", pattern), instance))
+    if not fits:
+        yield ValidationError("does not match")
+
+
+Validator = validators.extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+
+
 @cache
 def _validator(kind: str) -> Draft202012Validator:
     common = Resource.from_contents(published("common.json"))
     registry: Registry[Any] = Registry().with_resource("common.json", common)
-    return Draft202012Validator(published(f"{kind.lower()}.json"), registry=registry)
+    made: Draft202012Validator = Validator(published(f"{kind.lower()}.json"), registry=registry)
+    return made
 
 
 def problems_of(document: Document) -> list[Problem]:
