@@ -6,10 +6,12 @@ from portal.api import probes
 from portal.api.v1 import make_api
 from releases import api as releases_api
 from releases.catalog import api as catalog_api
+from releases.rollouts import api as rollouts_api
 
 api = make_api()
 api.add_router("", catalog_api.router)
 api.add_router("", releases_api.router)
+api.add_router("", rollouts_api.router)
 
 urlpatterns = [
     path("livez", probes.livez, name="livez"),
