@@ -1,0 +1,30 @@
+"""The documentation's example is a catalog that loads."""
+
+from pathlib import Path
+
+from releases.catalog.checks import CHECKS
+from releases.catalog.documents import read_text
+from releases.catalog.operations import check_documents
+from releases.catalog.schema import KINDS, published
+from releases.catalog.wording import STEPS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "catalog.md"
+
+
+def test_the_example_of_the_documentation_is_in_order() -> None:
+    example = PAGE.read_text().split("```yaml\n")[1].split("```")[0]
+    documents, problems = read_text(example, "example.yaml")
+    assert problems + check_documents(documents, {}) == []
+    assert len(documents) == 6
+
+
+def test_every_step_is_documented_and_has_a_name() -> None:
+    kinds = {
+        name.removeprefix("step_") for name in published("common.json")["$defs"] if name.startswith("step_")
+    }
+    assert kinds == set(STEPS)
+    assert all(f"`{kind}`" in PAGE.read_text() for kind in kinds)
+
+
+def test_every_kind_but_connections_is_checked_against_the_others() -> None:
+    assert set(CHECKS) == set(KINDS) - {"Connection"}
