@@ -2,15 +2,18 @@
 
 import logging
 import secrets
+import sys
 from collections.abc import Callable
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
-from portal.errors import NotFound, PortalError
+from portal.errors import NotFound, PortalError, TemporaryError
 
 logger = logging.getLogger(__name__)
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 class ErrorsMiddleware:
@@ -24,16 +27,29 @@ class ErrorsMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Turn an expected refusal into its page."""
-        if not isinstance(error, PortalError):
-            return None
-        return error_page(request, error)
+        """Turn an expected refusal into its page, and a database that is away into words."""
+        if isinstance(error, PortalError):
+            return error_page(request, error)
+        return bare_page(request, database_away()) if isinstance(error, DATABASE_AWAY) else None
 
 
 def error_page(request: HttpRequest, error: PortalError) -> HttpResponse:
     """Render a refusal: what happened, why, what next; only the fragment when htmx asked."""
     template = "errors/_problem.html" if request.headers.get("HX-Request") else "errors/page.html"
     return render(request, template, {"error": error}, status=error.status)
+
+
+def bare_page(request: HttpRequest, error: PortalError) -> HttpResponse:
+    """Render a refusal without asking the database for anything."""
+    return render(_without_person(request), "errors/bare.html", {"error": error}, status=error.status)
+
+
+def database_away() -> TemporaryError:
+    """What to say while the database does not answer."""
+    detail = _(
+        "The database does not answer. Nothing was changed. Try again in a moment; rollouts go on after."
+    )
+    return TemporaryError(detail, code="unavailable")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  Django's signature
@@ -50,8 +66,17 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noq
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Handler for 500: a number to quote, nothing internal."""
+    """Handler for what nobody expected: a number to quote, nothing internal."""
     number = secrets.token_hex(4)
     logger.error("error %s at %s", number, request.path)
+    if isinstance(sys.exception(), DATABASE_AWAY):
+        return bare_page(request, database_away())
     detail = _("Quote number {number}. Rollouts in progress go on.").format(number=number)
-    return error_page(request, PortalError(detail))
+    return bare_page(request, PortalError(detail))
+
+
+def _without_person(request: HttpRequest) -> HttpRequest:
+    """A request whose templates see nobody signed in, and so read no rows."""
+    bare = HttpRequest()
+    bare.method, bare.path, bare.META = request.method, request.path, request.META
+    return bare

@@ -9,6 +9,7 @@ from portal.api import idempotency
 from portal.api.auth import SAFE_METHODS, find_actor
 from portal.api.problems import MEDIA_TYPE, Refused, RequestTooLarge, problem
 from portal.errors import NotFound, PortalError
+from portal.errors_view import DATABASE_AWAY, database_away
 from portal.people.auditors import refuse_auditor
 
 PREFIX = "/api/"
@@ -34,6 +35,8 @@ class ApiMiddleware:
             return as_problem(self._answer(request))
         except PortalError as error:
             return problem(error)
+        except DATABASE_AWAY:
+            return problem(database_away())
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         try:

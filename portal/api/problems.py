@@ -14,6 +14,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from portal.errors import Invalid, NotFound, PortalError, field_error
+from portal.errors_view import DATABASE_AWAY, database_away
 
 logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -137,6 +138,8 @@ def _text(fault: Mapping[str, Any]) -> str:
 
 def _unexpected(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
     """Answer a fault of ours: a number to quote, nothing internal."""
+    if isinstance(error, DATABASE_AWAY):
+        return problem(database_away())
     number = secrets.token_hex(4)
     logger.error("error %s at %s", number, request.path, exc_info=error)  # type: ignore[arg-type]
     detail = _("Quote number {number}. Rollouts in progress go on.").format(number=number)

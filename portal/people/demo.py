@@ -1,5 +1,6 @@
 """The people of the five reference systems, with sign-in links and tokens that survive a restart."""
 
+from collections import defaultdict
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -8,7 +9,7 @@ from portal.actors import Actor
 from portal.audit.record import record
 from portal.people import queries, tokens
 from portal.people.links import sign_in_path
-from portal.people.models import AccessToken, Role, User
+from portal.people.models import AccessToken, Role, RoleAssignment, User
 from portal.people.operations import create_person, grant_role
 
 TOKEN_NAME = "demo"  # noqa: S105  the name of a token, not a secret
@@ -114,14 +115,14 @@ def load_people() -> int:
 
 def people_report(public_url: str) -> list[dict[str, Any]]:
     """The `people` of var/demo.json (interface.md, "Commands"): secrets among it, never to be logged."""
-    users = User.objects.filter(is_active=True).in_bulk(
-        [person.username for person in PEOPLE], field_name="username"
-    )
-    return [
-        _entry(person, users[person.username], public_url=public_url)
-        for person in PEOPLE
-        if person.username in users
-    ]
+    active = set(User.objects.filter(is_active=True).values_list("username", flat=True))
+    held: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in (
+        RoleAssignment.objects.filter(revoked_at=None).select_related("user").order_by("role", "scope")
+    ):
+        held[row.user.username].append({"role": row.role, "scope": row.scope})
+    people = [person for person in PEOPLE if person.username in active]
+    return [_entry(person, held[person.username], public_url=public_url) for person in people]
 
 
 def _make(person: DemoPerson, *, actor: Actor) -> None:
@@ -143,13 +144,13 @@ def _renew_token(user: User) -> None:
             record("token.created", actor=actor, subject=("token", token.prefix), after={"of": user.username})
 
 
-def _entry(person: DemoPerson, user: User, *, public_url: str) -> dict[str, Any]:
-    held = queries.capacities(user)
+def _entry(person: DemoPerson, roles: list[dict[str, str]], *, public_url: str) -> dict[str, Any]:
+    teams = {person.team, *queries.teams_in(entry["scope"] for entry in roles)}
     return {
-        "username": user.username,
-        "name": user.name,
-        "roles": [{"role": role, "scope": scope} for role, scope in held],
-        "teams": sorted({person.team, *queries.teams_of(user)} - {""}),
-        "login_url": public_url + sign_in_path(user.username),
-        "token": tokens.demo_secret(user.username),
+        "username": person.username,
+        "name": person.name,
+        "roles": roles,
+        "teams": sorted(teams - {""}),
+        "login_url": public_url + sign_in_path(person.username),
+        "token": tokens.demo_secret(person.username),
     }
