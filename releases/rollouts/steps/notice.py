@@ -1,8 +1,10 @@
 """Tells people: a message per recipient in the outbox, written once whatever happens."""
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from portal.outbox.post import post
+from portal.people.models import User
 from releases import notices
 from releases.rollouts.steps.kind import Outcome, StepKind, Work, done
 
@@ -25,16 +27,27 @@ class Notice(StepKind):
 
 
 def _recipients(work: Work) -> list[tuple[str, str]]:
+    """Channel and recipient of every message, each once."""
     found: dict[tuple[str, str], None] = {}
     for each in work.step.params.get("to") or [CONSOLE]:
+        kind, _colon, name = str(each).partition(":")
         if each == SHARED:
-            users = notices.shared_with(work.release)
-            found |= {
-                ("mail" if user.email else CONSOLE, user.email or user.username): None for user in users
-            }
+            found |= dict.fromkeys(map(_address, notices.shared_with(work.release)))
+        elif kind in {"team", "role"}:
+            found |= dict.fromkeys(map(_address, _holders(kind, name)))
         else:
-            found["mail" if "@" in each else CONSOLE, each] = None
+            found["mail" if kind == "mail" else CONSOLE, name if kind == "mail" else str(each)] = None
     return list(found)
+
+
+def _holders(kind: str, name: str) -> QuerySet[User]:
+    """Active people with a role in the team, or with the role anywhere."""
+    held = {"assignments__scope": f"team:{name}"} if kind == "team" else {"assignments__role": name}
+    return User.objects.filter(assignments__revoked_at=None, is_active=True, **held).distinct()
+
+
+def _address(user: User) -> tuple[str, str]:
+    return ("mail", user.email) if user.email else (CONSOLE, user.username)
 
 
 def _post(work: Work, channel: str, recipient: str) -> None:
