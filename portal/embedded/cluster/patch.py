@@ -86,6 +86,10 @@ def _set_field(result: Object, name: str, value: Any, *, shape: Shape) -> None:
     elif isinstance(value, list) and "merge" in shape:
         old = before if isinstance(before, list) else []
         result[name] = _merge_list(old, value, key=shape["merge"], model=model_below(shape))
+        given = [item.get(shape["merge"]) for item in value if "$patch" not in item]
+        # Without an order of its own a patch puts its items first, as far as the live order allows.
+        before_ids = [_identity(item, shape["merge"]) for item in old]
+        result[name] = _ordered(result[name], given, before=before_ids, key=shape["merge"])
     elif isinstance(value, list) and shape.get("set"):
         old = before if isinstance(before, list) else []
         result[name] = [*old, *(item for item in value if item not in old)]
@@ -102,7 +106,8 @@ def _merge_list(old: list[Any], patch: list[Any], *, key: str, model: str | None
             message = f"map: {item} does not contain declared merge key: {key}"
             raise ApiError(500, reason="InternalError", message=f"Internal error occurred: {message}")
         _merge_item(result, item, key=key, model=model)
-    return result
+    # A patch is an order too: what is new in it comes before what only the live list has.
+    return _ordered(result, [item[key] for item in patch], before=[item.get(key) for item in old], key=key)
 
 
 def _merge_item(result: list[Any], item: Object, *, key: str, model: str | None) -> None:

@@ -28,6 +28,21 @@ def test_a_strategic_patch_with_an_unknown_name_adds_a_container(space: Space) -
     assert _images(patched) == {"web": "registry.test/web:1", "wbe": "registry.test/web:2"}
 
 
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (["wbe"], ["wbe", "web", "side"]),
+        (["side", "wbe"], ["web", "side", "wbe"]),
+        (["side", "web"], ["side", "web"]),
+    ],
+)
+def test_a_strategic_patch_orders_what_it_names(space: Space, names: list[str], order: list[str]) -> None:
+    space.create(_two_containers())
+    containers = [{"name": name, "image": "registry.test/web:2"} for name in names]
+    patched = space.patch("deployments", "web", {"spec": {"template": {"spec": {"containers": containers}}}})
+    assert [each["name"] for each in patched["spec"]["template"]["spec"]["containers"]] == order
+
+
 def test_a_strategic_patch_with_an_unknown_name_and_no_image_is_refused(space: Space) -> None:
     space.create(deployment("web"))
     body = {"spec": {"template": {"spec": {"containers": [{"name": "wbe", "workingDir": "/"}]}}}}
