@@ -136,9 +136,7 @@ def lay(
     floor = Floor(shop, space, environment, plan)
     for name in services:
         floor.services[name] = _service(floor, name)
-        space.create(
-            (objects or {}).get(name) or deployment(name, image=f"registry.test/floor/{name}:1.0.0")
-        )
+        space.create((objects or {}).get(name) or deployment(name, image=f"registry.test/floor/{name}:1.0.0"))
     person("floor-pl", *(("pl", f"service:{name}") for name in services))
     rights.grant()
     for name in set(services) - set(unsettled):

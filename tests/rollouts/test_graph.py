@@ -1,0 +1,99 @@
+"""From a plan to a graph: the order is the plan's, whatever the plan."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal.errors import Invalid
+from releases.rollouts.graph import Member, Node, build_graph
+
+NAMES = ["alpha", "beta", "gamma", "delta", "epsilon"]
+
+
+def by_key(nodes: list[Node]) -> dict[str, Node]:
+    return {node.key: node for node in nodes}
+
+
+def comes_after(nodes: dict[str, Node], later: str, earlier: str) -> bool:
+    """Whether one step waits for another, directly or through others."""
+    direct = nodes[later].depends_on
+    return earlier in direct or any(comes_after(nodes, each, earlier) for each in direct)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[dict[str, Any], list[Member]]:
+    names = draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1))
+    released = draw(st.lists(st.sampled_from(names), unique=True, min_size=1))
+    waves: list[list[str]] = []
+    for name in names:
+        if waves and draw(st.booleans()):
+            waves[-1].append(name)
+        else:
+            waves.append([name])
+    spec = {
+        "before": [{"kind": "access_check"}] * draw(st.integers(0, 2)),
+        "waves": [{"title": "", "services": wave} for wave in waves],
+        "each": [{"kind": "set_image"}, {"kind": "wait_rollout"}, {"kind": "health"}],
+        "after": [{"kind": "http", "url": "http://shop.example/"}] * draw(st.integers(0, 2)),
+    }
+    return spec, [Member(name=name) for name in released]
+
+
+@given(plan=plans())
+def test_waves_follow_each_other_and_members_of_one_do_not(plan: tuple[dict[str, Any], list[Member]]) -> None:
+    spec, members = plan
+    nodes = by_key(build_graph(spec, members))
+    sets = [node for node in nodes.values() if node.kind == "set_image"]
+    assert {node.service for node in sets} == {member.name for member in members}
+    for node in sets:
+        for other in sets:
+            waits = comes_after(nodes, node.key, f"{other.wave}.{other.service}.health")
+            assert waits == (other.wave < node.wave)
+
+
+@given(plan=plans())
+def test_what_runs_is_recorded_before_it_is_changed_and_verified_last(
+    plan: tuple[dict[str, Any], list[Member]],
+) -> None:
+    spec, members = plan
+    graph = build_graph(spec, members)
+    nodes = by_key(graph)
+    assert len(nodes) == len(graph)
+    verify = next(node for node in graph if node.kind == "verify_digests")
+    for node in graph:
+        assert all(nodes[each].position < node.position for each in node.depends_on)
+        if node.kind == "set_image":
+            assert comes_after(nodes, node.key, f"{node.wave}.{node.service}.record_running")
+            assert comes_after(nodes, verify.key, node.key)
+        if node.kind == "record_running":
+            # All is recorded at the start: a foreign change from then on is seen.
+            assert all(nodes[each].params["section"] == "before" for each in node.depends_on)
+
+
+def test_several_workloads_of_a_service_are_set_and_waited_for_each() -> None:
+    workloads = [{"kind": "Deployment", "name": "web"}, {"kind": "StatefulSet", "name": "worker"}]
+    member = Member(name="store", spec={"workloads": workloads})
+    spec = {"waves": [{"services": ["store"]}], "each": [{"kind": "set_image"}, {"kind": "wait_rollout"}]}
+    nodes = by_key(build_graph(spec, [member]))
+    assert {"1.store.set_image.web", "1.store.set_image.worker"} <= nodes.keys()
+    assert set(nodes["1.store.wait_rollout.web"].depends_on) == {
+        "1.store.set_image.web",
+        "1.store.set_image.worker",
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"waves": []}, "plan.waves"),
+        ({"waves": [{"services": ["web"]}, {"services": ["web"]}]}, "plan.waves"),
+        ({"waves": [{"services": ["web"]}], "each": [{"kind": "dance"}]}, "plan.each[0].kind"),
+        ({"waves": [{"services": ["web"]}], "before": [{"kind": "set_image"}]}, "plan.before[0].kind"),
+    ],
+)
+def test_a_plan_that_does_not_fit_is_refused_by_field(spec: dict[str, Any], field: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        build_graph(spec, [Member(name="web")])
+    assert [each["field"] for each in refusal.value.missing] == [field]

@@ -1,0 +1,147 @@
+"""What is wrong, read from pods: each signal has its patience."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble, restart_counts
+
+Json = dict[str, Any]
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def pod(name: str = "web-1", **status: Any) -> Json:
+    return {"metadata": {"name": name}, "status": {"phase": "Pending", **status}}
+
+
+def waiting(reason: str, message: str = "", *, restarts: int = 0, **more: Any) -> Json:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return pod(containerStatuses=[{"name": "web", "restartCount": restarts, "state": state, **more}])
+
+
+def crashed(restarts: int, *, reason: str = "Error", code: int = 1) -> Json:
+    ended = {"terminated": {"exitCode": code, "reason": reason, "message": "panic: no database"}}
+    return waiting("CrashLoopBackOff", "back-off", restarts=restarts, lastState=ended)
+
+
+def look(
+    *pods: Json, sights: Sights | None = None, after: float = 0, owner: Json | None = None, **more: Any
+) -> list[Trouble]:
+    now = START + timedelta(seconds=after)
+    return find_trouble(pods=pods, owner=owner, sights=sights or Sights(), now=now, **more)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        waiting("InvalidImageName", "couldn't parse"),
+        waiting("ErrImageNeverPull"),
+        waiting("ErrImagePull", "rpc error: shop/web:9: not found"),
+        waiting("ImagePullBackOff", "pull access denied: unauthorized"),
+        crashed(2),
+        waiting(
+            "CrashLoopBackOff", restarts=2, lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+        ),
+    ],
+)
+def test_what_no_waiting_can_heal_is_final_at_once(body: Json) -> None:
+    assert look(body)[0].final
+
+
+@pytest.mark.parametrize(
+    ("reason", "seconds"),
+    [
+        ("ErrImagePull", 20),
+        ("CreateContainerConfigError", 15),
+        ("RegistryUnavailable", 60),
+        ("RunContainerError", 20),
+        ("SomeNewError", 30),
+    ],
+)
+def test_what_may_heal_is_given_its_time(reason: str, seconds: float) -> None:
+    sights = Sights()
+    first = look(waiting(reason, "connection reset"), sights=sights)[0]
+    assert not first.final
+    assert first.after_seconds == seconds
+    assert not look(waiting(reason), sights=sights, after=seconds - 1)[0].final
+    assert look(waiting(reason), sights=sights, after=seconds)[0].final
+
+
+def test_pull_and_back_off_are_two_sights_of_one_trouble() -> None:
+    sights = Sights()
+    assert not look(waiting("ErrImagePull", "i/o timeout"), sights=sights)[0].final
+    found = look(waiting("ImagePullBackOff", "back-off"), sights=sights, after=2)[0]
+    assert (found.code, found.final) == ("ErrImagePull", True)
+
+
+def test_what_healed_starts_a_new_clock() -> None:
+    sights = Sights()
+    look(waiting("CreateContainerConfigError"), sights=sights)
+    look(pod(), sights=sights, after=5)
+    assert not look(waiting("CreateContainerConfigError"), sights=sights, after=16)[0].final
+
+
+def test_one_crash_is_not_final_and_two_are() -> None:
+    assert not look(crashed(1))[0].final
+    found = look(crashed(2))[0]
+    assert (found.code, found.exit_code, found.message, found.container) == (
+        "CrashLoopBackOff",
+        1,
+        "panic: no database",
+        "web",
+    )
+
+
+def test_restarts_of_before_do_not_count() -> None:
+    before = restart_counts([crashed(7)])
+    assert before == {"web-1/web": 7}
+    assert not look(crashed(8), baseline=before)[0].final
+    assert look(crashed(9), baseline=before)[0].final
+
+
+def test_an_init_container_counts_as_well() -> None:
+    status = {"name": "migrate", "state": {"waiting": {"reason": "InvalidImageName"}}}
+    assert look(pod(initContainerStatuses=[status]))[0].container == "migrate"
+
+
+def test_a_pod_without_a_node_waits_a_minute() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+    sights = Sights()
+    first = look(pod(conditions=[condition]), sights=sights)[0]
+    assert (first.code, first.message, first.final) == ("Unschedulable", "0/3 nodes", False)
+    assert look(pod(conditions=[condition]), sights=sights, after=60)[0].final
+
+
+def test_refused_pods_are_told_by_the_replica_set() -> None:
+    condition = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: q"}
+    sights = Sights()
+    owner = {"status": {"conditions": [condition]}}
+    assert look(owner=owner, sights=sights)[0].message == "exceeded quota: q"
+    assert look(owner=owner, sights=sights, after=10)[0].final
+
+
+def test_the_second_evicted_pod_is_final() -> None:
+    sights = Sights()
+    first, second = (
+        pod(f"web-{n}", phase="Failed", reason="Evicted", message="disk pressure") for n in (1, 2)
+    )
+    assert not look(first, sights=sights)[0].final
+    assert look(first, second, sights=sights)[0].final
+
+
+def test_a_failing_probe_warns_and_never_ends_the_wait() -> None:
+    event = {"involvedObject": {"name": "web-1"}, "reason": "Unhealthy", "message": "HTTP probe: 500"}
+    sights = Sights()
+    for after in (0, 600):
+        found = look(pod(), sights=sights, after=after, events=[event])[0]
+        assert (found.code, found.final, found.after_seconds) == ("Unhealthy", False, None)
+
+
+def test_a_pod_that_starts_normally_is_no_trouble() -> None:
+    assert not look(waiting("ContainerCreating"), waiting("PodInitializing"), pod(phase="Running"))
+
+
+def test_the_gravest_comes_first() -> None:
+    found = look(waiting("RegistryUnavailable"), {**crashed(3), "metadata": {"name": "web-2"}})
+    assert [each.code for each in found] == ["CrashLoopBackOff", "RegistryUnavailable"]
