@@ -11,9 +11,11 @@ from unittest import mock
 import pytest
 import yaml
 
-from approvals.models import PolicyVersion
+from approvals.models import PolicyVersion, Request
 from approvals.operations import publish_policy
+from approvals.queries import standing
 from portal import clock
+from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.registry.client import Resolved
 from portal.people.models import Team, User
@@ -22,9 +24,13 @@ from releases import operations
 from releases.catalog import rights
 from releases.catalog.models import Checklist, Connection, Environment, Plan, Running, Service
 from releases.models import Release
+from releases.rollouts.models import Rollout
+from releases.start import require_startable
 from tests.people import BY_THE_PORTAL, Cast, acting, make_cast, person
 
 POLICY = Path(__file__).resolve().parents[1] / "deploy" / "examples" / "policy.yaml"
+ENGINE = Actor.portal("a rollout")
+AFTER_START = {"rolling_out", "awaiting_signoff", "announced"}
 RESOLVE = "releases.catalog.versions.resolve"
 
 
@@ -179,7 +185,7 @@ def make_release(shop: Shop, *, at: str = "draft", author: User | None = None, *
     """Walk a release to a state through the operations.
 
     Args:
-        at: draft, in_review or approved.
+        at: draft, in_review, approved, rolling_out, awaiting_signoff or announced.
         changes: what to compose differently from `Shop.data`.
     """
     actor = acting(author or shop.cast.author)
@@ -188,17 +194,53 @@ def make_release(shop: Shop, *, at: str = "draft", author: User | None = None, *
         if at == "draft":
             return release
         release = operations.submit_release(release.number, actor=actor)
-    if at == "approved":
+    if at != "in_review":
         approve_all(release)
-    release.refresh_from_db()
+    if at in AFTER_START:
+        roll_out(release, shop)
+    if at in {"awaiting_signoff", "announced"}:
+        verify(release)
+    if at == "announced":
+        _sign_off(release)
+        operations.announce_release(release.number, actor=actor)
+    release = Release.objects.get(pk=release.pk)
     assert release.state == at, release.state
     return release
 
 
+def roll_out(release: Release, shop: Shop) -> Rollout:
+    """Start an approved release as its author does, without the engine's steps."""
+    release.refresh_from_db()
+    require_startable(release, actor=acting(shop.cast.author))
+    rollout = Rollout.objects.create(
+        release=release,
+        environment=release.environment,
+        started_by=shop.cast.author,
+        content_digest=release.content_digest,
+        queued_at=clock.now(),
+    )
+    operations.follow(release, "rolling_out", actor=ENGINE)
+    return rollout
+
+
+def verify(release: Release) -> Release:
+    """End the rollout well, as the engine does."""
+    operations.follow(release, "verifying", actor=ENGINE)
+    Rollout.objects.filter(release=release).update(state="succeeded")
+    return operations.finish_verification(release, actor=ENGINE)
+
+
+def _sign_off(release: Release) -> None:
+    """Let somebody sign off for every row that is still open."""
+    request = Request.objects.get(subject=release.subject, state="approved")
+    while rows := standing(request).open("signoff"):
+        started = set(release.rollouts.values_list("started_by", flat=True))
+        signer = next(user for user in rows[0].candidates if user.pk not in started)
+        operations.sign_off_result(release.number, actor=acting(signer), verdict="approve")
+
+
 def approve_all(release: Release) -> None:
     """Let somebody approve for every row that is still open."""
-    from approvals.queries import standing  # noqa: PLC0415  read anew after every decision
-
     while True:
         release.refresh_from_db()
         request = release.approval_request

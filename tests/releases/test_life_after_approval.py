@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from approvals.states import Verdict
-from portal.actors import Actor
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound
 from portal.outbox.models import Message
 from portal.people.operations import revoke_role
@@ -14,32 +13,15 @@ from releases.announcement import Announcement, write
 from releases.models import Check, Release
 from releases.rollouts.models import Rollout, Step
 from releases.start import missing_for_start, require_startable, still_approved
-from tests.factories import Shop, decide, make_checklist, make_release
+from tests.factories import ENGINE, Shop, decide, make_checklist, make_release, roll_out, verify
 from tests.people import BY_THE_PORTAL, acting, person
-
-ENGINE = Actor.portal("a rollout")
-
-
-def start(release: Release, shop: Shop) -> Rollout:
-    """What the engine does at a start, without its steps."""
-    require_startable(release, actor=acting(shop.cast.author))
-    rollout = Rollout.objects.create(
-        release=release,
-        environment=release.environment,
-        started_by=shop.cast.author,
-        content_digest=release.content_digest,
-        queued_at=release.created_at,
-    )
-    operations.follow(release, "rolling_out", actor=ENGINE)
-    return rollout
 
 
 def verified(shop: Shop, **changes: Any) -> Release:
     """A release whose rollout was verified."""
     release = make_release(shop, at="approved", **changes)
-    start(release, shop)
-    operations.follow(release, "verifying", actor=ENGINE)
-    return operations.finish_verification(release, actor=ENGINE)
+    roll_out(release, shop)
+    return verify(release)
 
 
 def refused_start(release: Release, shop: Shop, **more: str) -> Conflict:
@@ -132,7 +114,7 @@ def test_an_approval_is_taken_back_until_the_first_act_and_then_no_more(shop: Sh
     release = make_release(shop, at="in_review")
     decision = decide(release, shop.cast.pl)
     release.refresh_from_db()
-    rollout = start(release, shop)
+    rollout = roll_out(release, shop)
     operations.take_back_decision(release.number, decision.pk, actor=acting(shop.cast.pl))
     release = Release.objects.get(pk=release.pk)
     assert release.state == "rolling_out"
@@ -144,7 +126,7 @@ def test_an_approval_is_taken_back_until_the_first_act_and_then_no_more(shop: Sh
 
 def test_nobody_approves_or_edits_what_has_started(shop: Shop) -> None:
     release = make_release(shop, at="approved")
-    start(release, shop)
+    roll_out(release, shop)
     for verdict in (Verdict.APPROVE, Verdict.REJECT, Verdict.SEND_BACK):
         with pytest.raises(Conflict):
             decide(release, shop.cast.pl, verdict, "late")
@@ -203,7 +185,7 @@ def test_a_check_is_answered_in_its_phase_and_under_its_release(shop: Shop) -> N
     with pytest.raises(NotFound):
         operations.answer_check(other.number, before.pk, actor=author, result="done")
     operations.answer_check(release.number, before.pk, actor=author, result="done")
-    start(Release.objects.get(pk=release.pk), shop)
+    roll_out(Release.objects.get(pk=release.pk), shop)
     with pytest.raises(Conflict):
         operations.answer_check(release.number, before.pk, actor=author, result="failed", evidence="late")
 
@@ -226,10 +208,9 @@ def test_the_result_is_signed_off_by_a_lead_who_did_not_start_it(shop: Shop) -> 
 
 def test_who_started_the_rollout_does_not_sign_it_off(shop: Shop) -> None:
     release = make_release(shop, at="approved")
-    start(release, shop)
+    roll_out(release, shop)
     Rollout.objects.update(started_by=shop.cast.team_lead)
-    operations.follow(release, "verifying", actor=ENGINE)
-    operations.finish_verification(release, actor=ENGINE)
+    verify(release)
     with pytest.raises(NotAllowed) as error:
         operations.sign_off_result(release.number, actor=acting(shop.cast.team_lead), verdict="approve")
     assert error.value.code == "self_approval"
@@ -281,9 +262,8 @@ def test_an_emergency_closes_by_its_owed_review_and_by_nothing_else(shop: Shop) 
     incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
     release = make_release(shop, grade="E", incident=incident)
     release = operations.submit_release(release.number, actor=acting(shop.cast.author))
-    start(release, shop)
-    operations.follow(release, "verifying", actor=ENGINE)
-    assert operations.finish_verification(release, actor=ENGINE).state == "review_owed"
+    roll_out(release, shop)
+    assert verify(release).state == "review_owed"
     with pytest.raises(Conflict):
         operations.close_release(release.number, actor=acting(shop.cast.author))
     with pytest.raises(NotAllowed) as error:
@@ -299,10 +279,9 @@ def test_who_started_an_emergency_does_not_give_its_owed_review(shop: Shop) -> N
     incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
     release = make_release(shop, grade="E", incident=incident)
     release = operations.submit_release(release.number, actor=acting(shop.cast.author))
-    start(release, shop)
+    roll_out(release, shop)
     Rollout.objects.update(started_by=shop.cast.team_lead)
-    operations.follow(release, "verifying", actor=ENGINE)
-    operations.finish_verification(release, actor=ENGINE)
+    verify(release)
     with pytest.raises(NotAllowed) as error:
         decide(release, shop.cast.team_lead)
     assert error.value.code == "self_approval"
@@ -316,7 +295,7 @@ def test_who_started_an_emergency_does_not_give_its_owed_review(shop: Shop) -> N
 
 def test_following_is_idempotent_and_refuses_what_the_life_does_not_allow(shop: Shop) -> None:
     release = make_release(shop, at="approved")
-    start(release, shop)
+    roll_out(release, shop)
     assert operations.follow(release, "rolling_out", actor=ENGINE).state == "rolling_out"
     with pytest.raises(Conflict):
         operations.follow(release, "closed", actor=ENGINE)
@@ -324,7 +303,7 @@ def test_following_is_idempotent_and_refuses_what_the_life_does_not_allow(shop: 
 
 def test_a_lost_role_is_noticed_before_the_next_wave(shop: Shop) -> None:
     release = make_release(shop, at="approved")
-    start(release, shop)
+    roll_out(release, shop)
     assert still_approved(release) == []
     revoke_role("pl", role="pl", scope="service:shopping-service", actor=BY_THE_PORTAL)
     assert [entry["code"] for entry in still_approved(release)] == ["requirement"]
