@@ -213,7 +213,10 @@ def _sections(steps: Sequence[Step]) -> list[tuple[tuple[str, int], list[Step]]]
 def _members(group: Sequence[Step]) -> list[tuple[str, list[Step]]]:
     found: dict[str, list[Step]] = {}
     for step in group:
-        name = step.service.name if step.service and step.wave else texts.step_title(step)
+        title = texts.step_title(step)
+        name = step.service.name if step.service and step.wave else title
+        if step.service and not step.wave:
+            name = f"{step.service.name}: {title}"
         found.setdefault(name, []).append(step)
     return list(found.items())
 

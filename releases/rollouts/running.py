@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from portal import clock
 from portal.integrations.kubernetes.rollout_status import Progress, judge
@@ -12,10 +14,12 @@ from portal.integrations.kubernetes.workloads import Workload
 from portal.live.publish import touch
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Item
-from releases.rollouts.images import digest_of
+from releases.rollouts.images import accepted_digests, digest_of
+from releases.rollouts.models import Rollout
 
 Json = dict[str, Any]
 Objects = Mapping[tuple[str, str], Json]
+SAID_AGAIN = timedelta(seconds=30)
 HEALTHY, PROGRESSING, DEGRADED, UNKNOWN = "healthy", "progressing", "degraded", "unknown"
 
 
@@ -40,7 +44,42 @@ def write_running(environment: Environment, view: View) -> list[str]:
         seen["version"] = version_of(service, seen)
         _write(environment, service, seen, row)
         changed.append(service.name)
+    _still_seen(environment)
     return changed
+
+
+def expect_release(rollout: Rollout) -> None:
+    """Note that what a verified rollout put there should run; anything else is an unapproved change."""
+    for item in rollout.release.items.select_related("service"):
+        _expect(rollout, item.service, accepted_digests(item), release=rollout.release_id)
+
+
+def expect_recorded(rollout: Rollout) -> None:
+    """Note after a rollback that what ran before the rollout is what should run again."""
+    restored = rollout.steps.filter(kind="restore_image").values("service")
+    recorded = rollout.steps.filter(kind="record_running", service__in=restored)
+    found: dict[Service, set[str]] = {}
+    for step in recorded.select_related("service"):
+        digests = {each for named in (step.before.get("digests") or {}).values() for each in named}
+        assert step.service is not None
+        found.setdefault(step.service, set()).update(digests)
+    for service, digests in found.items():
+        _expect(rollout, service, digests, release=None)
+
+
+def _expect(rollout: Rollout, service: Service, digests: set[str], *, release: int | None) -> None:
+    Running.objects.update_or_create(
+        service=service,
+        environment=rollout.environment,
+        defaults={"expected": {"digests": sorted(digests)}, "release": release},
+    )
+
+
+def _still_seen(environment: Environment) -> None:
+    """Say now and then that what stands there was looked at, or the board would call it old."""
+    now = clock.now()
+    old = Running.objects.filter(environment=environment, seen_at__lt=now - SAID_AGAIN)
+    old.update(seen_at=now)
 
 
 def seen_of(service: Service, view: View) -> Json:
@@ -56,7 +95,11 @@ def seen_of(service: Service, view: View) -> Json:
 
 def version_of(service: Service, seen: Json) -> str:
     """Return the version people know: of the newest item with such a digest, else the image's tag."""
-    item = Item.objects.filter(service=service, digest__in=seen["digests"]).order_by("-pk").first()
+    reported = Q(digest__in=seen["digests"])
+    for digest in seen["digests"]:
+        # Nodes report the platform's digest, which is among those accepted for the index that was released.
+        reported |= Q(accepted__contains=[digest])
+    item = Item.objects.filter(reported, service=service).order_by("-pk").first()
     if item is not None:
         return item.version
     tags = [_tag(image) for image in seen["images"].values()]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from portal import clock
 from portal.actors import Actor
-from releases.rollouts import release_side, rollback
+from releases.rollouts import release_side, rollback, running
 from releases.rollouts.events import move_rollout, move_step
 from releases.rollouts.leases import Lease, writing
 from releases.rollouts.models import Rollout, Step
@@ -68,6 +68,7 @@ def _settle_forward(rollout: Rollout, states: set[str], *, actor: Actor) -> bool
     if states <= DONE:
         # Every step after the waves may have been skipped before it began.
         _verify(rollout, actor=actor)
+        running.expect_release(rollout)
         release_side.succeeded(rollout.release, actor=actor)
         rollout.ended_at = clock.now()
         move_rollout(rollout, RolloutState.SUCCEEDED, actor=actor, fields=["ended_at"])
@@ -96,6 +97,7 @@ def _settle_back(rollout: Rollout, steps: Sequence[Step], states: set[str], *, a
     if any(each.state not in DONE for each in back):
         return False
     rollback.pin_services(rollout, back, actor=actor)
+    running.expect_recorded(rollout)
     release_side.follow(rollout.release, ReleaseState.ROLLED_BACK, actor=actor)
     rollout.ended_at = clock.now()
     move_rollout(rollout, RolloutState.ROLLED_BACK, actor=actor, fields=["ended_at"])
