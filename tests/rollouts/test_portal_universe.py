@@ -1,0 +1,97 @@
+"""portal-universe from approved to verified, half-way and back, on a practice cluster with real requests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from releases.catalog.models import Connection
+from releases.models import Release
+from releases.rollouts import operations, plans
+from releases.rollouts.models import Rollout
+from tests.rollouts.floor import drive, kinds, states
+from tests.rollouts.universe import BACKEND, FRONTEND, Universe, cluster_of_universe, furnish
+
+Served = tuple[Path, str]
+ENDS = ("succeeded", "failed", "paused", "stopped")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with cluster_of_universe(tmp_path_factory.mktemp("universe")) as made:
+        yield made
+
+
+@pytest.fixture
+def universe(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Universe]:
+    made = furnish(*served, monkeypatch)
+    yield made
+    made.space.api.close()
+
+
+def start(universe: Universe, version: str, **named: str) -> Rollout:
+    release = universe.release(version, **named)
+    return operations.start_rollout(release.number, actor=universe.actor)
+
+
+def test_ten_services_go_out_in_their_order_and_are_verified(universe: Universe) -> None:
+    rollout = drive(start(universe, "v1.4.0"), *ENDS, seconds=90)
+    assert rollout.state == "succeeded", (rollout.pause, states(rollout))
+    assert rollout.verdict is not None
+    assert rollout.verdict["exact"] is True
+    assert all(each["reported"] for each in rollout.verdict["services"])
+    items = {item.service.name: item.image for item in rollout.release.items.select_related("service")}
+    assert universe.images() == items
+    assert Release.objects.get(pk=rollout.release_id).state == "awaiting_signoff"
+    order = [
+        step.service.name
+        for step in rollout.steps.filter(kind="set_image").order_by("acted_at")
+        if step.service
+    ]
+    assert order[0] == "config-service"
+    assert order.index("api-gateway") < order.index("design-system")
+    assert set(order) == {*BACKEND, *FRONTEND}
+
+
+def test_a_broken_version_is_named_and_goes_back(universe: Universe) -> None:
+    before = universe.images()
+    rollout = drive(start(universe, "v1.4.1", shopping_service="v1.4.0-withdrawn"), *ENDS, seconds=90)
+    assert rollout.state == "failed", states(rollout)
+    failure = rollout.steps.get(state="failed").failure
+    assert failure is not None
+    assert (failure["code"], failure["container"]) == ("ErrImagePull", "shopping-service")
+    assert states(rollout)["4.notification-service.set_image"] == "waiting"
+    operations.give_order(rollout.pk, "rollback", actor=universe.actor)
+    drive(rollout, "rolled_back", "rollback_failed", seconds=60)
+    assert rollout.state == "rolled_back", states(rollout)
+    assert universe.images() == before
+    assert Release.objects.get(pk=rollout.release_id).state == "rolled_back"
+    pinned = {pin.service.name for pin in rollout.pins.filter(lifted_at=None)}
+    assert pinned == {"config-service", "auth-service", "shopping-service", "blog-service"}
+    assert kinds(rollout)[-1] == "rollout.rolled_back"
+
+
+def test_the_dry_run_names_every_change_and_changes_nothing(universe: Universe) -> None:
+    before = universe.images()
+    release = universe.release("v1.4.1")
+    preview = plans.preview(release)
+    assert preview.cluster_error == ""
+    assert preview.errors == []
+    changed = {change["object"]: change for step in preview.steps for change in step.changes}
+    assert {name.removeprefix("deployment/") for name in changed} == {*BACKEND, *FRONTEND}
+    assert (
+        changed["deployment/web" if "web" in before else "deployment/api-gateway"]["before"]
+        == before["api-gateway"]
+    )
+    assert universe.images() == before
+
+
+def test_the_dry_run_names_a_cluster_out_of_reach(universe: Universe, tmp_path: Path) -> None:
+    release = universe.release("v1.4.1", services=["config-service"])
+    text = universe.kubeconfig.read_text()
+    away = tmp_path / "kubeconfig"
+    away.write_text(text.replace(universe.space.api.server, "https://127.0.0.1:9"))
+    Connection.objects.filter(name="cluster").update(spec={"kubeconfigRef": f"file:{away}"})
+    preview = plans.preview(Release.objects.get(pk=release.pk))
+    assert "127.0.0.1:9" in preview.cluster_error
+    assert {step.kind for step in preview.steps} >= {"set_image", "wait_rollout", "verify_digests"}
