@@ -15,18 +15,20 @@ from portal.api.matching import expected_digest
 from portal.api.schemas import Paged
 from portal.people.models import User
 from releases import operations, queries
-from releases.api_shapes import (
+from releases.api_inputs import (
     AnswerInput,
     CheckInput,
-    CheckShape,
     DecisionInput,
-    DecisionShape,
     NewRelease,
     Reason,
     ReleaseChange,
+    ReleasesQuery,
+)
+from releases.api_shapes import (
+    CheckShape,
+    DecisionShape,
     ReleaseRow,
     ReleaseShape,
-    ReleasesQuery,
     WaitingShape,
     check_shape,
     decision_shape,

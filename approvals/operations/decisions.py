@@ -77,30 +77,18 @@ def record_decision(
         _require_state(request, verdict, phase)
         if content_digest != request.content_digest and _binds(request, verdict):
             raise stale_digest()
-        person = _person(actor)
-        capacities: frozenset[Capacity] = frozenset()
-        if verdict != Verdict.OBJECT:
-            capacities = _require_entitled(
-                request,
-                person,
-                actor=actor,
-                phase=phase,
-                also_barred=also_barred,
-                on_behalf_of=on_behalf_of,
-            )
-        elif queries.only_reads(person) or not actor.has_scope("decide"):
-            raise not_entitled()
-        decision = Decision.objects.create(
+        decision = Decision(
             request=request,
-            person=person,
+            person=_person(actor),
             phase=phase,
             verdict=verdict,
             content_digest=content_digest,
             reason=reason,
-            capacities=sorted([role, scope] for role, scope in capacities),
             door=actor.door,
-            decided_at=clock.now(),
         )
+        _entitle(decision, actor=actor, also_barred=also_barred, on_behalf_of=on_behalf_of)
+        decision.decided_at = clock.now()
+        decision.save(force_insert=True)
         _record(f"decision.{verdict}", decision, actor=actor, reason=reason, filed_under=filed_under)
         return _after(request, decision, actor=actor, reason=reason, filed_under=filed_under)
 
@@ -186,15 +174,21 @@ def _require_state(request: Request, verdict: str, phase: str) -> None:
         raise Conflict(_("No decision is asked for here any more."))
 
 
+def _entitle(
+    decision: Decision, *, actor: Actor, also_barred: Iterable[int], on_behalf_of: str | None
+) -> None:
+    """Write into the decision in which capacities it counts; an objection needs only the right to see."""
+    if decision.verdict != Verdict.OBJECT:
+        held = _require_entitled(decision, actor, also_barred, on_behalf_of)
+        decision.capacities = sorted([role, scope] for role, scope in held)
+    elif queries.only_reads(decision.person) or not actor.has_scope("decide"):
+        raise not_entitled()
+
+
 def _require_entitled(
-    request: Request,
-    person: User,
-    *,
-    actor: Actor,
-    phase: str,
-    also_barred: Iterable[int],
-    on_behalf_of: str | None,
+    decision: Decision, actor: Actor, also_barred: Iterable[int], on_behalf_of: str | None
 ) -> frozenset[Capacity]:
+    request, person, phase = decision.request, decision.person, decision.phase
     capacities = _require_capacity(request, person, actor, phase, also_barred)
     if on_behalf_of:
         raise NotAllowed(_("No delegation from this person to you is in force."))

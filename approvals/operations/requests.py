@@ -60,19 +60,7 @@ def open_request(
         )
         request.barred.set(barred)
         stored = [_requirement(request, row) for row in rows]
-        record(
-            "request.opened",
-            actor=actor,
-            subject=("request", f"{subject} round {request.round}"),
-            after={
-                "grade": grade,
-                "policy": policy.version,
-                "requirements": [str(row) for row in stored],
-                "barred": sorted(user.username for user in request.barred.all()),
-            },
-            content_digest=content_digest,
-            release=filed_under,
-        )
+        _record_opened(request, stored, actor=actor, filed_under=filed_under)
         return request
 
 
@@ -126,6 +114,24 @@ def end(request: Request, state: str, *, actor: Actor, reason: str, filed_under:
         release=filed_under,
         content_digest=request.content_digest,
         data={"round": request.round},
+    )
+
+
+def _record_opened(
+    request: Request, rows: Iterable[Requirement], *, actor: Actor, filed_under: int | None
+) -> None:
+    record(
+        "request.opened",
+        actor=actor,
+        subject=("request", str(request)),
+        after={
+            "grade": request.grade,
+            "policy": request.policy.version,
+            "requirements": [str(row) for row in rows],
+            "barred": sorted(user.username for user in request.barred.all()),
+        },
+        content_digest=request.content_digest,
+        release=filed_under,
     )
 
 

@@ -1,0 +1,120 @@
+"""What the API takes about releases; unknown fields are refused, the rest is checked by the operations."""
+
+from ninja import Field
+from pydantic import AwareDatetime, StrictBool
+
+from portal.api.paging import PageQuery
+from portal.api.schemas import Body
+
+
+class ItemInput(Body):
+    """A service and the version of it that should go out."""
+
+    service: str
+    version: str
+    configuration: list["ConfigurationInput"] = []
+
+
+class ConfigurationInput(Body):
+    """A configuration key that changes."""
+
+    key: str
+    before: str = ""
+    after: str = ""
+
+
+class ChangeInput(Body):
+    """One line of what is in the release."""
+
+    area: str
+    text: str
+    link: str | None = None
+
+
+class DatabaseChangeInput(Body):
+    """A change of a database; without a service it concerns all of them."""
+
+    service: str = ""
+    text: str
+
+
+class FactsInput(Body):
+    """What is true of the release; what is left out is not."""
+
+    database_change: StrictBool = False
+    infrastructure: StrictBool = False
+    traffic_path: StrictBool = False
+    new_api: StrictBool = False
+    configuration_only: StrictBool = False
+    feature_flag: StrictBool = False
+    scale_only: StrictBool = False
+
+
+class IncidentInput(Body):
+    """Why grade E is chosen."""
+
+    link: str
+    reason: str = ""
+
+
+class ReleaseChange(Body):
+    """What is left out stays as it is."""
+
+    title: str | None = None
+    environment: str | None = None
+    items: list[ItemInput] | None = None
+    changes: list[ChangeInput] | None = None
+    facts: FactsInput | None = None
+    database_changes: list[DatabaseChangeInput] | None = None
+    grade: str | None = None
+    grade_reason: str | None = None
+    incident: IncidentInput | str | None = None
+    target_at: AwareDatetime | None = None
+    plan: str | None = None
+    announcement: str | None = None
+
+
+class NewRelease(ReleaseChange):
+    """A release to compose; without a grade it follows the proposal."""
+
+    environment: str
+    items: list[ItemInput]
+
+
+class Reason(Body):
+    """Words for an act."""
+
+    reason: str = ""
+
+
+class DecisionInput(Body):
+    """A verdict on exactly this content."""
+
+    verdict: str = Field(description="approve, send_back, reject or object")
+    content_digest: str
+    reason: str = ""
+    on_behalf_of: str | None = Field(None, alias="for")
+
+
+class AnswerInput(Body):
+    """The answer to an objection."""
+
+    answer: str
+
+
+class CheckInput(Body):
+    """The answer to an item of the checklist."""
+
+    result: str = Field(description="done, failed or not_applicable")
+    evidence: str | dict[str, str | None] | None = None
+
+
+class ReleasesQuery(PageQuery):
+    """Which releases; several states or grades are separated by commas."""
+
+    state: str | None = Field(None, max_length=200)
+    grade: str | None = Field(None, max_length=20)
+    environment: str | None = Field(None, max_length=120)
+    service: str | None = Field(None, max_length=120)
+    author: str | None = Field(None, max_length=150)
+    q: str | None = Field(None, max_length=200)
