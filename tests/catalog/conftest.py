@@ -7,6 +7,7 @@ import pytest
 from django.utils import translation
 
 from portal.actors import Actor
+from releases.catalog.files import load_folder
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "examples"
 LOADER = Actor.portal("a test", door="cli")
@@ -80,3 +81,9 @@ def folder(tmp_path: Path) -> Folder:
         return root
 
     return write
+
+
+def load_examples(*systems: str) -> None:
+    """Load the connections, the policy and some of the example systems: all of them take their time."""
+    for name in ("connections.yaml", "policy.yaml", *systems):
+        load_folder(EXAMPLES / name, actor=LOADER)

@@ -23,7 +23,7 @@ from tests.cluster.controlplane.processes import ProcessGroup, free_ports
 
 pytestmark = pytest.mark.django_db
 FAST = ("pull", "start", "ready", "terminate")
-START_SECONDS = 40
+START_SECONDS = 60
 
 
 @dataclass(frozen=True)

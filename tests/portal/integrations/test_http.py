@@ -172,7 +172,7 @@ def test_a_silent_server_is_given_up_in_time() -> None:
         started = time.monotonic()
         with pytest.raises(TemporaryError):
             ask(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.3)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 3
 
 
 def test_an_endless_body_is_cut() -> None:
