@@ -8,8 +8,8 @@ from starlette.types import Receive, Scope, Send
 
 from portal.embedded.cluster import discovery, openapi, reviews
 from portal.embedded.cluster.access import ADMINS, Act, Caller, denial
-from portal.embedded.cluster.cluster import Cluster
 from portal.embedded.cluster.bodies import read_body
+from portal.embedded.cluster.cluster import Cluster
 from portal.embedded.cluster.errors import ApiError, method_not_allowed, unknown_path
 from portal.embedded.cluster.kinds import REVIEW_GROUP
 from portal.embedded.cluster.paths import Target, parse, verb_of

@@ -145,7 +145,7 @@ class Applications:
         """A ready pod of the Service, each in its turn."""
         service = self._store.get(kinds.SERVICES, *key)
         selector = (service["spec"].get("selector") if service else None) or {}
-        ready = [
+        ready: list[Object] = [
             pod
             for pod in self._store.every(kinds.PODS, key[0])
             if selector
@@ -157,7 +157,8 @@ class Applications:
         ]
         if not ready or key not in self._doors:
             return None
-        return ready[next(self._doors[key].turns) % len(ready)]
+        chosen: Object = ready[next(self._doors[key].turns) % len(ready)]
+        return chosen
 
     def _page(self, pod: Object, path: str) -> tuple[int, str, str]:
         container = pod["spec"]["containers"][0]

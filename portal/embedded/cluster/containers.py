@@ -58,7 +58,8 @@ class ContainerLife:
     async def run(self) -> None:
         """From the sandbox to the end of all containers."""
         self._status.condition("PodScheduled", "True")
-        if any(self._failure(each).way is Way.SANDBOX for each in self._all() if self._failure(each)):
+        failures = [self._failure(each) for each in self._all()]
+        if any(failure is not None and failure.way is Way.SANDBOX for failure in failures):
             await self._sandbox_fails()
         self._status.condition("PodReadyToStartContainers", "True")
         self._status.judge()
@@ -93,8 +94,8 @@ class ContainerLife:
 
     async def _sandbox_fails(self) -> None:
         words = (
-            "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: "
-            "plugin type=practice failed (add): no address left"
+            "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for "
+            "sandbox: plugin type=practice failed (add): no address left"
         )
         self._status.condition("PodReadyToStartContainers", "False")
         self._status.judge()
@@ -248,7 +249,7 @@ class ContainerLife:
             await asyncio.sleep(self._times.pull)
             self._present.add(image)
             took = f"{int(self._times.pull * 1000)}ms"
-            words = f'Successfully pulled image "{image}" in {took} ({took} including waiting). Image size: 84125330 bytes.'
+            words = f'Successfully pulled image "{image}" in {took} ({took} including waiting).'
             self._tell("Pulled", words, container=container)
         self._status.containers[container["name"]]["imageID"] = self._image_id(image)
 
@@ -281,8 +282,8 @@ class ContainerLife:
         self._logs.begin(self._status.uid, name)
         self._log(container, f"starting {container['image']}")
         self._log(container, "configuration read, listening on port 8080")
-        marks = {"containerID": f"practice://{self._status.uid}-{name}-{self._status.restarts(name)}"}
-        self._status.set(name, {"running": {"startedAt": clock.stamp()}}, started=True, **marks)
+        identity = f"practice://{self._status.uid}-{name}-{self._status.restarts(name)}"
+        self._status.set(name, {"running": {"startedAt": clock.stamp()}}, started=True, containerID=identity)
         self._tell("Started", f"Started container {name}", container=container)
         self._status.judge()
 
@@ -378,6 +379,6 @@ def _now() -> Object:
 
 def _not_found(image: str) -> str:
     return (
-        f'rpc error: code = NotFound desc = failed to pull and unpack image "{image}": failed to resolve reference '
-        f'"{image}": {image}: not found: manifest unknown'
+        f'rpc error: code = NotFound desc = failed to pull and unpack image "{image}": '
+        f'failed to resolve reference "{image}": {image}: not found: manifest unknown'
     )

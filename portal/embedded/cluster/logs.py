@@ -68,7 +68,7 @@ def _chosen(pod: Object, container: str) -> str:
 def _not_started(pod: Object, container: str) -> str:
     status = pod.get("status", {})
     statuses = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
-    found = next((each for each in statuses if each["name"] == container), {})
+    found: Object = next((each for each in statuses if each["name"] == container), {})
     reason = found.get("state", {}).get("waiting", {}).get("reason", "ContainerCreating")
     because = {
         "ErrImagePull": "image can't be pulled",

@@ -368,7 +368,7 @@ def _only_times_differ(old: Object, new: Object) -> bool:
 
 def _may_vanish(kind: Kind, item: Object) -> bool:
     if kind is kinds.PODS:
-        return item["metadata"].get("deletionGracePeriodSeconds") == 0
+        return bool(item["metadata"].get("deletionGracePeriodSeconds") == 0)
     return kind is not kinds.NAMESPACES or not item.get("spec", {}).get("finalizers")
 
 

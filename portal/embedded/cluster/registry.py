@@ -36,15 +36,17 @@ class Registry:
         repository, verb, reference = _split(path)
         if repository not in self._images.tags:
             return _error(404, "NAME_UNKNOWN", "repository name not known to registry")
+        return self._part(request, repository, verb=verb, reference=reference)
+
+    def _part(self, request: Request, repository: str, *, verb: str, reference: str) -> Response:
         match verb:
             case "manifests":
                 return self._manifest(repository, reference)
             case "blobs":
                 return self._blob(repository, reference)
             case "tags":
-                return _paged(
-                    request, "tags", sorted(self._images.tags[repository]), extra={"name": repository}
-                )
+                tags = sorted(self._images.tags[repository])
+                return _paged(request, "tags", tags, extra={"name": repository})
             case _:
                 return _error(404, "NAME_UNKNOWN", "repository name not known to registry")
 

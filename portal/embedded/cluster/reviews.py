@@ -18,7 +18,8 @@ def access_review(authorizer: Authorizer, caller: Caller, body: Object) -> Objec
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if (resource is None) == (path is None):
         raise bad_request("exactly one of nonResourceAttributes or resourceAttributes must be specified")
-    if path is not None:
+    if resource is None:
+        path = path or {}
         act = Act(path.get("verb", ""), path=path.get("path", ""))
     else:
         given = {

@@ -83,5 +83,6 @@ def choose(store: Store, pod: Object) -> tuple[str, str]:
     if open_nodes:
         parts.append(f"{len(open_nodes)} node(s) didn't match Pod's node affinity/selector")
     because = ", ".join(parts) or "no nodes available to schedule pods"
-    none_helps = f"preemption: 0/{len(nodes)} nodes are available: {len(nodes)} Preemption is not helpful for scheduling."
-    return "", f"0/{len(nodes)} nodes are available: {because}. {none_helps}"
+    none = f"0/{len(nodes)} nodes are available:"
+    preempting = f"preemption: {none} {len(nodes)} Preemption is not helpful for scheduling."
+    return "", f"{none} {because}. {preempting}"

@@ -24,7 +24,7 @@ from portal.embedded.cluster.controllers.deployment import Deployments
 from portal.embedded.cluster.controllers.endpoints import EndpointSlices
 from portal.embedded.cluster.controllers.garbage import Garbage
 from portal.embedded.cluster.controllers.job import Jobs
-from portal.embedded.cluster.controllers.loop import Loop
+from portal.embedded.cluster.controllers.loop import Controller, Loop
 from portal.embedded.cluster.controllers.namespaces import Namespaces, ensure_usual
 from portal.embedded.cluster.controllers.replicaset import ReplicaSets
 from portal.embedded.cluster.controllers.statefulset import StatefulSets
@@ -63,13 +63,6 @@ class Door:
     secure: dict[str, Any]
 
 
-class QuietServer(uvicorn.Server):
-    """A uvicorn server that leaves signals to the process."""
-
-    def install_signal_handlers(self) -> None:
-        pass
-
-
 async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT."""
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -98,7 +91,7 @@ async def run(settings: Settings) -> None:
             Door(settings.port, Api(cluster), secure),
             Door(settings.registry_port, Registry(images), {}),
         ]
-        await _serve(settings, doors)
+        await _serve(settings, doors, work)
     finally:
         await applications.stop()
         work.cancel()
@@ -108,7 +101,7 @@ async def run(settings: Settings) -> None:
         disk.close()
 
 
-def controllers(cluster: Cluster, events: Events) -> tuple[object, ...]:
+def controllers(cluster: Cluster, events: Events) -> tuple[Controller, ...]:
     store, objects = cluster.store, cluster.objects
     return (
         Namespaces(store, objects),
@@ -188,8 +181,8 @@ async def _forget_old_events(events: Events) -> None:
         events.expire()
 
 
-async def _serve(settings: Settings, doors: Sequence[Door]) -> None:
-    """Open the doors, say so in one line, and wait for the signal to end."""
+async def _serve(settings: Settings, doors: Sequence[Door], work: asyncio.Task[None]) -> None:
+    """Open the doors, say so in one line, and wait for the signal to end or for the controllers to break."""
     end = asyncio.Event()
     running = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -206,15 +199,18 @@ async def _serve(settings: Settings, doors: Sequence[Door]) -> None:
             server_header=False,
             **door.secure,
         )
-        servers.append((QuietServer(config), _listen(door.port)))
-    tasks = [asyncio.ensure_future(server._serve([bound])) for server, bound in servers]  # noqa: SLF001
+        servers.append((uvicorn.Server(config), _listen(door.port)))
+    # Not `serve`, which would take the signals over from this process.
+    tasks = [asyncio.ensure_future(server._serve([bound])) for server, bound in servers]
     print(f"practice cluster ready on https://{HOST}:{settings.port}", flush=True)  # noqa: T201
     stopped = asyncio.ensure_future(end.wait())
-    await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([stopped, work, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for server, _ in servers:
         server.should_exit = True
     await asyncio.gather(*tasks)
     stopped.cancel()
+    if work.done():
+        work.result()
 
 
 def _listen(port: int) -> socket.socket:
@@ -222,5 +218,5 @@ def _listen(port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind((HOST, port))
     bound.listen(512)
-    bound.setblocking(False)
+    bound.setblocking(False)  # noqa: FBT003
     return bound

@@ -98,7 +98,7 @@ class Store:
         return self._put(kind, {**item, "metadata": metadata}, word="ADDED", previous=None)
 
     def update(self, kind: Kind, item: Object, *, touched: bool = False) -> Object:
-        """Put a new state of an object that is there; one that says the same is no change unless `touched`."""
+        """Put a new state of an object; one that says the same is no change unless `touched`."""
         key = key_of(item)
         previous = self._objects[kind][key]
         if not touched and _same(previous, item):

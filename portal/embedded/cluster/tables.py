@@ -120,7 +120,8 @@ def _slice_endpoints(item: Object) -> str:
 
 
 def _event_time(item: Object) -> str:
-    return item.get("lastTimestamp") or item.get("eventTime") or item["metadata"]["creationTimestamp"]
+    found = item.get("lastTimestamp") or item.get("eventTime") or item["metadata"]["creationTimestamp"]
+    return str(found)
 
 
 def _event_object(item: Object) -> str:
@@ -161,6 +162,17 @@ def _role(item: Object) -> str:
 def _pairs(path: str) -> Cell:
     found = _at(path, {})
     return lambda item: ", ".join(f"{key}: {value}" for key, value in found(item).items())
+
+
+def _quota_cell(item: Object) -> str:
+    used = item.get("status", {}).get("used") or {}
+    hard = item.get("spec", {}).get("hard") or {}
+    return ", ".join(f"{name}: {used.get(name, 0)}/{limit}" for name, limit in hard.items())
+
+
+def _controller(item: Object) -> str:
+    owners = item["metadata"].get("ownerReferences") or []
+    return f"{owners[0]['kind'].lower()}.apps/{owners[0]['name']}" if owners else "<none>"
 
 
 WIDE = 1
@@ -259,7 +271,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
     ),
     "ResourceQuota": (
-        ("Request", "string", 0, lambda item: _quota_cell(item)),
+        ("Request", "string", 0, _quota_cell),
         ("Limit", "string", 0, lambda _: ""),
         AGE,
     ),
@@ -270,7 +282,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
     ),
     "ControllerRevision": (
-        ("Controller", "string", 0, lambda item: _controller(item)),
+        ("Controller", "string", 0, _controller),
         ("Revision", "string", 0, _at("revision")),
         AGE,
     ),
@@ -279,17 +291,6 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "Role": (("Created At", "date", 0, _at("metadata.creationTimestamp")),),
     "ClusterRole": (("Created At", "date", 0, _at("metadata.creationTimestamp")),),
 }
-
-
-def _quota_cell(item: Object) -> str:
-    used = item.get("status", {}).get("used") or {}
-    hard = item.get("spec", {}).get("hard") or {}
-    return ", ".join(f"{name}: {used.get(name, 0)}/{limit}" for name, limit in hard.items())
-
-
-def _controller(item: Object) -> str:
-    owners = item["metadata"].get("ownerReferences") or []
-    return f"{owners[0]['kind'].lower()}.apps/{owners[0]['name']}" if owners else "<none>"
 
 
 def table(kind: Kind, items: Iterable[Object], *, metadata: Object, include: str = "Metadata") -> Object:

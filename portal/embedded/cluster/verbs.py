@@ -123,7 +123,7 @@ class Verbs:
         kind, options = _kind(target), _options(request)
         _read_delete_options(await read_body(request), options)
         if target.name:
-            return JSONResponse(self._objects.delete(kind, *_address(target), options=options))
+            return JSONResponse(_named(kind, self._objects.delete(kind, *_address(target), options=options)))
         match = matcher(kind, request.query_params)
         items = [item for item in self._cluster.store.every(kind, target.namespace) if match(item)]
         for item in items:
@@ -136,15 +136,11 @@ class Verbs:
         kind = _kind(target)
         if target.subresource not in kind.subresources:
             raise unknown_path()
+        if target.subresource == "scale":
+            return await self._scale(request, target)
+        if target.subresource in ("status", "finalize"):
+            return await self._half(request, target)
         match request.method, target.subresource:
-            case "GET", "status":
-                return self._read(request, target)
-            case "PUT", "status" | "finalize":
-                return await self._replace(request, target, subresource=target.subresource)
-            case "PATCH", "status":
-                return await self._patch(request, target, subresource="status")
-            case _, "scale":
-                return await self._scale(request, target)
             case "GET", "log":
                 return self._log(request, target)
             case "POST", "token":
@@ -157,6 +153,16 @@ class Verbs:
                 return await self._evict(request, target)
             case _:
                 raise method_not_allowed()
+
+    async def _half(self, request: Request, target: Target) -> Response:
+        """The status of an object, or a namespace's finalizers, written apart from the rest."""
+        if request.method == "GET":
+            return self._read(request, target)
+        if request.method == "PUT":
+            return await self._replace(request, target, subresource=target.subresource)
+        if request.method == "PATCH" and target.subresource == "status":
+            return await self._patch(request, target, subresource="status")
+        raise method_not_allowed()
 
     async def _scale(self, request: Request, target: Target) -> Response:
         kind, options = _kind(target), _options(request)

@@ -97,5 +97,5 @@ class Autoscalers:
                 status, reason, words = told
                 new = {"type": name, "status": status, "reason": reason, "message": words}
                 conditions = with_condition(conditions, {**new, "lastTransitionTime": clock.stamp()})
-        status = {"currentReplicas": current, "desiredReplicas": wanted, "currentMetrics": None}
-        self._store.update(kinds.AUTOSCALERS, {**item, "status": {**status, "conditions": conditions}})
+        counts = {"currentReplicas": current, "desiredReplicas": wanted, "currentMetrics": None}
+        self._store.update(kinds.AUTOSCALERS, {**item, "status": {**counts, "conditions": conditions}})

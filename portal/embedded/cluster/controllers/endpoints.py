@@ -70,7 +70,7 @@ def target_port(port: Object, pod: Object) -> int | None:
             if each.get("name") == wanted:
                 number: int = each["containerPort"]
                 return number
-    return int(wanted) if str(wanted).isdigit() else None
+    return int(str(wanted)) if str(wanted).isdigit() else None
 
 
 def _target(pod: Object) -> Object:

@@ -47,7 +47,7 @@ class Jobs:
         self._write(item, status, active=active, succeeded=succeeded, failed=failed)
         deadline = item["spec"].get("activeDeadlineSeconds")
         if deadline is not None:
-            left = max(deadline - clock.age(status["startTime"]), 0.05)
+            left: float = max(deadline - clock.age(status["startTime"]), 0.05)
             return left if wait is None else min(left, wait)
         return wait
 
@@ -77,7 +77,7 @@ class Jobs:
         wanted = min(spec.get("parallelism", 1), spec.get("completions", 1) - succeeded) - len(active)
         if wanted > 0 and failed:
             last = max(_ended_at(pod) for pod in pods if pod["status"].get("phase") == "Failed")
-            wait = BACKOFF_SECONDS * 2 ** min(failed - 1, 5) - clock.age(last)
+            wait: float = BACKOFF_SECONDS * 2 ** min(failed - 1, 5) - clock.age(last)
             if wait > 0:
                 return wait
         owner = ownership.reference(kinds.JOBS, item)

@@ -36,7 +36,7 @@ def with_condition(conditions: list[Object], new: Object, *, renew: bool = False
 
 
 def has_deadline(deployment: Object) -> bool:
-    return deployment["spec"].get("progressDeadlineSeconds", NO_DEADLINE) != NO_DEADLINE
+    return bool(deployment["spec"].get("progressDeadlineSeconds", NO_DEADLINE) != NO_DEADLINE)
 
 
 def counts(deployment: Object, sets: Sequence[Object], new: Object | None) -> Object:

@@ -113,6 +113,6 @@ def _part(deployment: Object, each: Object, *, to_add: int, added: int) -> int:
         (each["metadata"].get("annotations") or {}).get(MAXIMUM, deployment["status"].get("replicas", 1)) or 1
     )
     # Half a pod rounds away from zero, as Go's math does and Python's does not.
-    part = math.floor(own * most(deployment) / noted + 0.5) - own
+    part: int = math.floor(own * most(deployment) / noted + 0.5) - own
     room = to_add - added
     return min(part, room) if to_add > 0 else max(part, room)
