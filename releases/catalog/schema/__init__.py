@@ -117,5 +117,5 @@ def expected(rule: str | None, value: Any, schema: Any) -> str:
     if rule in SENTENCES:
         return SENTENCES[rule](value)
     if "description" in schema:
-        return str(schema["description"])
+        return _(schema["description"])
     return str(TYPES.get(str(value), value)) if rule == "type" else f"{rule} {json.dumps(value)}"

@@ -1,0 +1,35 @@
+"""What the schemas expect, as sentences for the translators: a schema file cannot be searched for them."""
+
+from django.utils.translation import gettext_noop as _
+
+EXPECTATIONS = (
+    _("a Kubernetes name"),
+    _("a Kubernetes name: lower-case letters, digits and hyphens, at most 63"),
+    _("a host, with a port where it is not the usual one"),
+    _("a mail address"),
+    _("a name of at most 60 characters"),
+    _("a path that begins with /"),
+    _("a port from 1 to 65,535"),
+    _("a team's key: lower-case letters, digits and hyphens, at most 60"),
+    _("a time such as 10:00"),
+    _("a time such as 17:30"),
+    _("a time zone such as Asia/Seoul"),
+    _("an address or a network such as 10.0.0.0/8"),
+    _("an http or https address without a user name or password"),
+    _("either kubeconfigRef, or inCluster: true"),
+    _("either url, or service, port and path together"),
+    _("env:NAME or file:/absolute/path; a secret is never written here"),
+    _("env:NAME, or an http or https address without a user name or password"),
+    _("hosts or networks, or both"),
+    _("hours, from 1 to 8,760"),
+    _("lower-case letters, digits, dots and hyphens"),
+    _("minutes, from 1 to 1,440"),
+    _("names of the containers and init containers whose image is set"),
+    _("one line of text, at most 120 characters"),
+    _("one line of text, at most 300 characters"),
+    _("registry host and repository, without tag and digest"),
+    _("seconds, from 1 to 86,400"),
+    _("team:KEY, role:ROLE, mail:ADDRESS, console or shared (those whom the grade's policy names)"),
+    _("text, at most 20,000 characters"),
+    _("the key of a team"),
+)
