@@ -186,18 +186,29 @@ class WordingForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    """A reason in words; whether one is needed the operation knows."""
+    """A reason in words."""
 
     reason = forms.CharField(
-        label=_("Reason"), required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 4})
+        label=_("Reason"),
+        required=False,
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        error_messages={"required": _("Say why, in a sentence.")},
     )
+
+    def __init__(self, *args: Any, needed: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].required = needed
 
 
 class AnswerForm(forms.Form):
     """An answer to an objection."""
 
     answer = forms.CharField(
-        label=_("Answer"), required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 4})
+        label=_("Answer"),
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        error_messages={"required": _("Say why, in a sentence.")},
     )
 
 
@@ -206,7 +217,6 @@ class CheckForm(forms.Form):
 
     result = forms.ChoiceField(
         label=_("Result"),
-        required=False,
         widget=forms.RadioSelect,
         choices=[
             (CheckResult.DONE.value, pgettext_lazy("check", "Passed")),
@@ -236,6 +246,8 @@ def attach(form: forms.Form, missing: Iterable[Missing], names: Mapping[str, str
     for fault in missing:
         place = str(fault.get("field", ""))
         name = (names or {}).get(place, place)
+        if name in form.errors:
+            continue
         if name in form.fields:
             form.add_error(name, str(fault["text"]))
         else:

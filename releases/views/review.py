@@ -35,7 +35,7 @@ def decide(request: HttpRequest, number: int, verdict: str) -> HttpResponse:
     if verdict not in Verdict.values:
         raise NotFound
     release = queries.detail(person(request), number)
-    form = ReasonForm(request.POST or None)
+    form = ReasonForm(request.POST or None, needed=verdict != Verdict.APPROVE)
     if request.method != "POST":
         return render(request, _panel(request, "decide"), _decide_context(request, release, verdict, form))
     try:
