@@ -311,7 +311,7 @@ def _configuration(access: Access) -> library.Configuration:
     configuration.ca_cert_data = access.authority or None
     configuration.tls_server_name = access.server_name or None
     configuration.retries = urllib3.Retry(
-        connect=1, read=0, redirect=0, status=0, other=0, backoff_factor=0.1
+        connect=1, read=0, redirect=0, other=0, respect_retry_after_header=False, backoff_factor=0.1
     )
     configuration.connection_pool_maxsize = 16
     if access.certificate:

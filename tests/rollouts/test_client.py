@@ -1,0 +1,180 @@
+"""The client: nothing is repeated silently, errors keep the server's words, writes name what they rest on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes.client import Cluster, Right
+from portal.integrations.kubernetes.workloads import Reference, Workload, changed_fields, last_manager
+from tests.rollouts.scripted_server import Script, scripted_cluster
+
+WEB = Reference("Deployment", "shop", "web")
+
+
+def deployment(**metadata: Any) -> dict[str, Any]:
+    containers = [{"name": "web", "image": "shop/web:1"}, {"name": "side", "image": "mesh:1"}]
+    init = [{"name": "migrate", "image": "shop/web:1"}]
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop", "resourceVersion": "41", **metadata},
+        "spec": {"replicas": 2, "template": {"spec": {"containers": containers, "initContainers": init}}},
+    }
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[Cluster, Script]]:
+    with scripted_cluster() as made:
+        yield made
+
+
+def status(code: int, reason: str, message: str) -> dict[str, Any]:
+    return {"kind": "Status", "code": code, "reason": reason, "message": message}
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [(401, "unauthorized"), (403, "forbidden"), (404, "missing"), (422, "invalid"), (410, "expired")],
+)
+def test_a_refusal_is_permanent_and_keeps_the_servers_words(
+    served: tuple[Cluster, Script], code: int, named: str
+) -> None:
+    cluster, script = served
+    script.say(code, status(code, "Any", "the server's own words"))
+    with pytest.raises(PermanentError) as refusal:
+        cluster.workload(WEB)
+    assert (refusal.value.code, refusal.value.detail) == (named, "the server's own words")
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [
+        (409, "conflict"),
+        (429, "too_many_requests"),
+        (500, "server_error"),
+        (503, "unavailable"),
+        (504, "unavailable"),
+    ],
+)
+def test_what_may_heal_is_temporary_and_asked_once(
+    served: tuple[Cluster, Script], code: int, named: str
+) -> None:
+    cluster, script = served
+    script.say(code, status(code, "Any", "words"))
+    with pytest.raises(TemporaryError) as trouble:
+        cluster.workload(WEB)
+    assert trouble.value.code == named
+    assert len(script.asked) == 1
+
+
+def test_retry_after_is_heeded(served: tuple[Cluster, Script]) -> None:
+    cluster, script = served
+    script.say(429, status(429, "TooManyRequests", "slow down"), Retry_After="7")
+    with pytest.raises(TemporaryError) as trouble:
+        cluster.workload(WEB)
+    assert 7 <= trouble.value.retry_in <= 7.5
+
+
+def test_an_answer_that_is_cut_is_no_answer(served: tuple[Cluster, Script]) -> None:
+    cluster, script = served
+    script.cut()
+    with pytest.raises(TemporaryError) as trouble:
+        cluster.workload(WEB)
+    assert trouble.value.code == "unreachable"
+
+
+@pytest.mark.parametrize("body", ["<html>proxy</html>", "[1]", ""])
+def test_an_answer_that_is_no_object_is_no_answer(served: tuple[Cluster, Script], body: str) -> None:
+    cluster, script = served
+    script.say(200, body)
+    with pytest.raises(TemporaryError):
+        cluster.workload(WEB)
+
+
+def test_nobody_there_is_unreachable() -> None:
+    with scripted_cluster() as (cluster, _script):
+        pass
+    with pytest.raises(TemporaryError) as trouble:
+        cluster.workload(WEB)
+    assert trouble.value.code == "unreachable"
+
+
+def test_the_patch_names_the_version_the_containers_and_the_manager(served: tuple[Cluster, Script]) -> None:
+    cluster, script = served
+    script.say(200, deployment(resourceVersion="42"))
+    images = {"web": "shop/web@sha256:2", "migrate": "shop/web@sha256:2"}
+    seen = Workload(deployment())
+    cluster.set_images(seen, images, annotations={"portal/step": "7.x.1"}, dry_run=True)
+    asked = script.asked[0]
+    assert (asked.method, asked.path) == ("PATCH", WEB.path)
+    assert asked.headers["content-type"] == "application/strategic-merge-patch+json"
+    assert asked.headers["authorization"] == "Bearer t0ken"
+    assert asked.query == {
+        "fieldManager": ["release-portal"],
+        "fieldValidation": ["Strict"],
+        "dryRun": ["All"],
+    }
+    assert asked.body["metadata"] == {"resourceVersion": "41", "annotations": {"portal/step": "7.x.1"}}
+    assert asked.body["spec"]["template"]["spec"] == {
+        "initContainers": [{"name": "migrate", "image": "shop/web@sha256:2"}],
+        "containers": [{"name": "web", "image": "shop/web@sha256:2"}],
+    }
+    assert "replicas" not in asked.body["spec"]
+
+
+def test_a_container_that_is_not_there_is_never_sent(served: tuple[Cluster, Script]) -> None:
+    cluster, script = served
+    with pytest.raises(PermanentError, match="app"):
+        cluster.set_images(Workload(deployment()), {"app": "shop/web:2"}, annotations={})
+    assert script.asked == []
+
+
+@pytest.mark.parametrize("annotations", [None, {"team": "shop"}])
+def test_the_way_back_is_one_conditional_patch(
+    served: tuple[Cluster, Script], annotations: dict[str, str] | None
+) -> None:
+    cluster, script = served
+    script.say(200, deployment())
+    more = {} if annotations is None else {"annotations": annotations}
+    template = {"spec": {"containers": []}}
+    cluster.restore_template(Workload(deployment(**more)), template, annotations={"portal/step": "7"})
+    sent = script.asked[0]
+    assert sent.headers["content-type"] == "application/json-patch+json"
+    version, restored, mark = sent.body
+    assert version == {"op": "replace", "path": "/metadata/resourceVersion", "value": "41"}
+    assert restored == {"op": "replace", "path": "/spec/template", "value": template}
+    expected = ("/metadata/annotations", {"portal/step": "7"})
+    if annotations is not None:
+        expected = ("/metadata/annotations/portal~1step", "7")  # type: ignore[assignment]
+    assert (mark["op"], mark["path"], mark["value"]) == ("add", *expected)
+
+
+def test_a_right_is_asked_of_the_cluster(served: tuple[Cluster, Script]) -> None:
+    cluster, script = served
+    script.say(201, {"status": {"allowed": True}})
+    assert cluster.may(Right(verb="patch", resource="deployments", group="apps"), namespace="shop")
+    attributes = script.asked[0].body["spec"]["resourceAttributes"]
+    assert attributes == {"namespace": "shop", "verb": "patch", "group": "apps", "resource": "deployments"}
+
+
+def test_differences_are_told_by_name_and_path() -> None:
+    before = deployment()["spec"]
+    after = deployment()["spec"]
+    after["template"]["spec"]["containers"][1]["image"] = "mesh:2"
+    after["replicas"] = 5
+    assert changed_fields(before, after) == [
+        ("replicas", 2, 5),
+        ("template.spec.containers[side].image", "mesh:1", "mesh:2"),
+    ]
+
+
+def test_the_last_writer_of_a_field_is_named() -> None:
+    managed = [
+        {"manager": "helm", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:template": {}}}},
+        {"manager": "hands", "time": "2026-01-02T00:00:00Z", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+        {"manager": "robot", "subresource": "status", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+    ]
+    assert last_manager(Workload(deployment(managedFields=managed)), "replicas") == "hands"
+    assert last_manager(Workload(deployment()), "replicas") == ""
