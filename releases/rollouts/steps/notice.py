@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from portal.outbox.post import post
 from portal.people.models import User
 from releases import notices
+from releases.announcement import announcement_of
 from releases.rollouts.steps.kind import Outcome, StepKind, Work, done
 
 SHARED = "shared"
@@ -57,6 +58,6 @@ def _post(work: Work, channel: str, recipient: str) -> None:
         channel=channel,
         recipient=recipient,
         subject=str(release),
-        body=release.announcement or str(release),
+        body=announcement_of(release),
         link=f"/releases/{release.number}/",
     )
