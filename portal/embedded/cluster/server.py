@@ -20,6 +20,8 @@ from portal.embedded.cluster.applications import Applications
 from portal.embedded.cluster.cluster import Cluster
 from portal.embedded.cluster.controllers.autoscaler import Autoscalers
 from portal.embedded.cluster.controllers.counting import Budgets, Quotas
+from portal.embedded.cluster.controllers.cronjob import CronJobs
+from portal.embedded.cluster.controllers.daemonset import DaemonSets
 from portal.embedded.cluster.controllers.deployment import Deployments
 from portal.embedded.cluster.controllers.endpoints import EndpointSlices
 from portal.embedded.cluster.controllers.garbage import Garbage
@@ -108,7 +110,9 @@ def controllers(cluster: Cluster, events: Events) -> tuple[Controller, ...]:
         Deployments(store, objects, events),
         ReplicaSets(store, objects, events),
         StatefulSets(store, objects, events),
+        DaemonSets(store, objects, events),
         Jobs(store, objects, events),
+        CronJobs(store, objects, events),
         EndpointSlices(store),
         Autoscalers(store, events),
         Quotas(store),
