@@ -18,6 +18,7 @@ from releases.models import CheckResult, Release
 MOST_ROWS = 200
 CHANGE_COLUMNS = ("area", "text", "link")
 DATABASE_COLUMNS = ("service", "text")
+CONFIGURATION_COLUMNS = ("key", "before", "after")
 GRADE_FIELDS = {
     "grade": "grade",
     "grade_reason": "grade_reason",
@@ -42,7 +43,7 @@ class TypedRow:
 
 def typed_rows(post: QueryDict, prefix: str, columns: Sequence[str]) -> list[TypedRow]:
     """Rows named PREFIX-NUMBER-COLUMN in the order of their numbers; a row to be removed is left out."""
-    pattern = re.compile(rf"{prefix}-(\d{{1,4}})-")
+    pattern = re.compile(rf"{re.escape(prefix)}-(\d{{1,4}})-")
     numbers = sorted({int(found[1]) for name in post if (found := pattern.match(name))})[:MOST_ROWS]
     removed = post.get("remove", "")
     return [
@@ -76,12 +77,24 @@ def rows_data(rows: Iterable[TypedRow]) -> list[dict[str, Any]]:
 
 
 def items_data(post: QueryDict, release: Release | None = None) -> list[dict[str, Any]]:
-    """The ticked services with the version chosen or written for each; configuration stays as it is."""
+    """The ticked services with version and configuration; keys the form did not show stay as they are."""
     kept = {} if release is None else {item.service.name: item.configuration for item in release.items.all()}
     return [
-        {"service": name, "version": _version(post, name), "configuration": kept.get(name, [])}
+        {"service": name, "version": _version(post, name), "configuration": _configuration(post, name, kept)}
         for name in dict.fromkeys(post.getlist("service"))
     ]
+
+
+def configuration_rows(post: QueryDict, service: str) -> list[TypedRow]:
+    """The typed configuration keys of a service."""
+    return typed_rows(post, f"config-{service}", CONFIGURATION_COLUMNS)
+
+
+def _configuration(
+    post: QueryDict, service: str, kept: Mapping[str, list[dict[str, str]]]
+) -> list[dict[str, Any]]:
+    typed = configuration_rows(post, service)
+    return rows_data(typed) if typed else list(kept.get(service, []))
 
 
 def _version(post: QueryDict, service: str) -> str:

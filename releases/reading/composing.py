@@ -15,7 +15,7 @@ from releases.announcement import Announcement, announcement_of, write
 from releases.catalog import versions
 from releases.catalog.models import Environment, Running, Service
 from releases.completeness import missing_in_draft
-from releases.forms import CHANGE_COLUMNS, typed_rows
+from releases.forms import CHANGE_COLUMNS, CONFIGURATION_COLUMNS, typed_rows
 from releases.models import Release
 from releases.operations.apply import templates_for
 
@@ -46,6 +46,7 @@ class Pick:
         newer: the newest version, when it is neither chosen nor running.
         problem: why there are no versions, or what was wrong with the choice.
         may_compose: without it the service is shown but cannot be ticked.
+        configuration: the keys that change with it, an empty row last.
     """
 
     service: Service
@@ -58,6 +59,7 @@ class Pick:
     problem: str
     error: str
     may_compose: bool
+    configuration: Sequence[Mapping[str, str]]
 
     @property
     def is_current(self) -> bool:
@@ -71,12 +73,14 @@ def picks(
     *,
     chosen: Mapping[str, str],
     errors: Mapping[str, str] | None = None,
+    configuration: Mapping[str, Sequence[Mapping[str, str]]] | None = None,
 ) -> list[Pick]:
     """Every service of the environment, those with something new first.
 
     Args:
         chosen: the version of each ticked service; "" takes the newest.
         errors: what was wrong, by service.
+        configuration: keys that change, by service.
     """
     services = access.visible(user, Service).filter(environments=environment).select_related("team")
     mine = set(access.visible_set(user, Service, "compose").values_list("pk", flat=True))
@@ -93,6 +97,7 @@ def picks(
             chosen=chosen,
             error=(errors or {}).get(service.name, ""),
             may_compose=service.pk in mine,
+            configuration=(configuration or {}).get(service.name, ()),
         )
         for service in services
     ]
@@ -160,6 +165,7 @@ def _pick(
     chosen: Mapping[str, str],
     error: str,
     may_compose: bool,
+    configuration: Sequence[Mapping[str, str]],
 ) -> Pick:
     offers = [
         Offer(version=offer.version, created=offer.created, is_running=offer.version == running)
@@ -179,6 +185,7 @@ def _pick(
         problem=offered[1],
         error=error,
         may_compose=may_compose,
+        configuration=[*configuration, dict.fromkeys(CONFIGURATION_COLUMNS, "")],
     )
 
 

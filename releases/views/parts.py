@@ -65,12 +65,17 @@ class ItemsPart:
                 self.errors[services[int(number)]] = str(fault["text"])
 
     def context(self, user: User) -> dict[str, Any]:
-        """Every service of the environment with its versions."""
+        """Every service of the environment with its versions and changed keys."""
         chosen = composing.chosen_in(self.release)
+        keys = {item.service.name: item.configuration for item in self.release.items.all()}
         if self.post is not None:
-            chosen = {item["service"]: item["version"] for item in items_data(self.post, self.release)}
-        environment = self.release.environment
-        return {"picks": composing.picks(user, environment, chosen=chosen, errors=self.errors)}
+            typed_items = items_data(self.post, self.release)
+            chosen = {item["service"]: item["version"] for item in typed_items}
+            keys = {item["service"]: item["configuration"] for item in typed_items}
+        found = composing.picks(
+            user, self.release.environment, chosen=chosen, errors=self.errors, configuration=keys
+        )
+        return {"picks": found}
 
 
 @dataclass

@@ -115,6 +115,24 @@ def test_each_part_is_saved_by_itself(shop: Shop, browse: Browse) -> None:
     assert release.items.get().version == "2.9.0"
 
 
+def test_changed_keys_are_written_beside_their_service_and_kept(shop: Shop, browse: Browse) -> None:
+    release = make_release(shop)
+    client = browse(shop.cast.author)
+    chosen = {"service": ["shopping-service"], "version-shopping-service": "2.8.0"}
+    keys = {
+        "config-shopping-service-0-key": "BANNER",
+        "config-shopping-service-0-before": "off",
+        "config-shopping-service-0-after": "on",
+        "config-shopping-service-1-key": "",
+    }
+    save(client, release, "items", {**chosen, **keys})
+    kept = [{"key": "BANNER", "before": "off", "after": "on"}]
+    assert release.items.get().configuration == kept
+    assert 'value="BANNER"' in client.get(f"/releases/{release.number}/edit/").content.decode()
+    save(client, release, "items", chosen)
+    assert release.items.get().configuration == kept
+
+
 def test_a_part_saved_by_a_script_brings_everything_it_changed(shop: Shop, browse: Browse) -> None:
     release = make_release(shop)
     answer = save(
