@@ -8,8 +8,8 @@ from django.db import connection, transaction
 from django.db.models import ProtectedError
 from django.utils.translation import gettext_lazy as _
 
-from approvals.models import PolicyVersion
-from portal import access, clock
+from approvals.operations import publish_policy
+from portal import access
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict, NotAllowed
@@ -131,7 +131,9 @@ def _write(documents: Iterable[Document], found: Difference, *, actor: Actor) ->
     wanted = {(each.kind, each.name): each for each in documents}
     touched = {(each.kind, each.name) for each in (*found.added, *found.changed)}
     for key in sorted(touched, key=lambda key: KINDS.index(key[0])):
-        if key[0] != "Service":
+        if key[0] == "Policy":
+            _write_policy(wanted[key], actor=actor)
+        elif key[0] != "Service":
             WRITERS[key[0]](wanted[key])
     # A dependency may be on a service of the same load: links between rows need all rows first.
     for key in sorted(key for key in touched if key[0] == "Service"):
@@ -243,17 +245,9 @@ def _write_checklist(document: Document) -> None:
     Checklist.objects.filter(pk=checklist.pk).update(**values)
 
 
-def _write_policy(document: Document) -> None:
-    table = document.spec["grades"]
-    newest = PolicyVersion.objects.order_by("-version").first()
-    if newest is not None and newest.table == table:
-        return
-    PolicyVersion.objects.create(
-        version=newest.version + 1 if newest else 1,
-        table=table,
-        note=document.value["metadata"].get("title", document.name),
-        created_at=clock.now(),
-    )
+def _write_policy(document: Document, *, actor: Actor) -> None:
+    note = document.value["metadata"].get("title", document.name)
+    publish_policy(document.spec["grades"], actor=actor, note=note)
 
 
 WRITERS: dict[str, Callable[[Document], None]] = {
@@ -261,7 +255,6 @@ WRITERS: dict[str, Callable[[Document], None]] = {
     "Connection": _write_connection,
     "Environment": _write_environment,
     "Checklist": _write_checklist,
-    "Policy": _write_policy,
     "Plan": _write_plan,
 }
 ROWS: dict[
