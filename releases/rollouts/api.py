@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from portal import access
 from portal.api import paging
@@ -188,10 +188,10 @@ class EventsQuery(Schema):
 
 
 @router.post("/releases/{int:number}/start", response={201: RolloutShape})
-def start_rollout(request: HttpRequest, number: int) -> tuple[int, dict[str, Any]]:
+def start_rollout(request: HttpRequest, number: int) -> Status[dict[str, Any]]:
     """Start the rollout; a conflict names everything that is missing."""
     rollout = operations.start_rollout(number, actor=actor_of(request))
-    return 201, queries.rollout_shape(queries.visible_rollout(_user(request), rollout.pk))
+    return Status(201, queries.rollout_shape(queries.visible_rollout(_user(request), rollout.pk)))
 
 
 @router.get("/releases/{int:number}/plan", response=PlanShape)
@@ -228,17 +228,17 @@ def list_events(request: HttpRequest, pk: int, query: Query[EventsQuery]) -> dic
 
 
 @router.post("/rollouts/{int:pk}/signoff", response={201: RolloutShape})
-def sign_off(request: HttpRequest, pk: int, body: SignoffInput) -> tuple[int, dict[str, Any]]:
+def sign_off(request: HttpRequest, pk: int, body: SignoffInput) -> Status[dict[str, Any]]:
     """Sign off the result, or reject it."""
     rollout = _visible(request, pk)
     sign_off_result(rollout.release_id, actor=actor_of(request), verdict=body.verdict, reason=body.reason)
-    return 201, queries.rollout_shape(_visible(request, pk))
+    return Status(201, queries.rollout_shape(_visible(request, pk)))
 
 
 @router.post("/rollouts/{int:pk}/steps/{int:step}/retry", response={202: AskedShape})
 def retry_step(
     request: HttpRequest, pk: int, step: int, body: ReasonInput | None = None
-) -> tuple[int, dict[str, Any]]:
+) -> Status[dict[str, Any]]:
     """Ask for another attempt of a step."""
     return _ask(request, pk, OrderKind.RETRY, body, step=step)
 
@@ -246,31 +246,31 @@ def retry_step(
 @router.post("/rollouts/{int:pk}/steps/{int:step}/skip", response={202: AskedShape})
 def skip_step(
     request: HttpRequest, pk: int, step: int, body: ReasonInput | None = None
-) -> tuple[int, dict[str, Any]]:
+) -> Status[dict[str, Any]]:
     """Ask to go on without a step, and say why."""
     return _ask(request, pk, OrderKind.SKIP, body, step=step)
 
 
 @router.post("/rollouts/{int:pk}/pause", response={202: AskedShape})
-def pause(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> tuple[int, dict[str, Any]]:
+def pause(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> Status[dict[str, Any]]:
     """Ask that nothing new begins."""
     return _ask(request, pk, OrderKind.PAUSE, body)
 
 
 @router.post("/rollouts/{int:pk}/resume", response={202: AskedShape})
-def resume(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> tuple[int, dict[str, Any]]:
+def resume(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> Status[dict[str, Any]]:
     """Ask to go on."""
     return _ask(request, pk, OrderKind.RESUME, body)
 
 
 @router.post("/rollouts/{int:pk}/stop", response={202: AskedShape})
-def stop(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> tuple[int, dict[str, Any]]:
+def stop(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> Status[dict[str, Any]]:
     """Ask to end here: one call ends, nothing else begins."""
     return _ask(request, pk, OrderKind.STOP, body)
 
 
 @router.post("/rollouts/{int:pk}/rollback", response={202: AskedShape})
-def roll_back(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> tuple[int, dict[str, Any]]:
+def roll_back(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> Status[dict[str, Any]]:
     """Ask to go back to what ran before."""
     return _ask(request, pk, OrderKind.ROLLBACK, body)
 
@@ -286,10 +286,10 @@ def read_board(request: HttpRequest, environment: str = "") -> dict[str, Any]:
 
 def _ask(
     request: HttpRequest, pk: int, kind: str, body: ReasonInput | None, *, step: int | None = None
-) -> tuple[int, dict[str, Any]]:
+) -> Status[dict[str, Any]]:
     reason = body.reason if body else ""
     order: Order = operations.give_order(pk, kind, actor=actor_of(request), reason=reason, step_id=step)
-    return 202, {"id": order.pk, "kind": order.kind, "asked_at": order.asked_at}
+    return Status(202, {"id": order.pk, "kind": order.kind, "asked_at": order.asked_at})
 
 
 def _visible(request: HttpRequest, pk: int) -> Rollout:
