@@ -79,6 +79,8 @@ def _replay(request: HttpRequest, key: str) -> HttpResponse | None:
 def _act(request: HttpRequest, key: str, get_response: Callable[[HttpRequest], HttpResponse]) -> HttpResponse:
     """Only what was done is kept: a refusal may be followed by a second try under the same key."""
     answer = get_response(request)
+    if answer.status_code >= 500:
+        transaction.set_rollback(True)  # a fault of ours leaves nothing half-written
     if answer.status_code < 300:
         IdempotencyKey.objects.create(
             user_id=_owner(request),

@@ -28,7 +28,7 @@ def test_every_team_has_a_lead_and_two_release_managers(people: list[dict[str, o
     for team in teams:
         held = RoleAssignment.objects.filter(scope=f"team:{team}")
         assert held.filter(role=Role.TEAM_LEAD).count() == 1
-        assert held.filter(role=Role.RELEASE_MANAGER).count() == 2
+        assert held.filter(role=Role.RELEASE_MANAGER).count() >= 2
 
 
 def test_a_second_load_changes_nothing_and_respects_what_was_changed(people: list[dict[str, object]]) -> None:
