@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection
 
@@ -22,6 +21,7 @@ class Command(BaseCommand):
     """`manage.py run ROLE`; without a role, or with `all`, everything on this machine."""
 
     help = "Run the portal, or one of its roles: web, worker, watcher, sweeper."
+    requires_system_checks: list[str] = []  # they load every page in every role; `make check` makes them
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the role."""
@@ -36,6 +36,8 @@ class Command(BaseCommand):
 
 def run_web() -> None:
     """Serve pages, API and sockets; proxy headers are believed from FORWARDED_ALLOW_IPS only."""
+    import uvicorn  # noqa: PLC0415  of no use to the other roles
+
     proxies = env.text("FORWARDED_ALLOW_IPS", "")
     uvicorn.run(
         "portal.asgi:application",
@@ -44,6 +46,7 @@ def run_web() -> None:
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
         ws_max_size=LARGEST_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # a compression context for each socket costs more than it saves
         lifespan="off",
         access_log=False,
         log_config=None,
