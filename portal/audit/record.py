@@ -53,14 +53,7 @@ def record(
     at = clock.now()
     body = {
         "action": action,
-        "actor": {
-            "address": actor.address,
-            "cause": actor.cause,
-            "door": actor.door,
-            "name": actor.name,
-            "on_behalf_of": on_behalf_of,
-            "token": actor.token,
-        },
+        "actor": _described(actor, on_behalf_of),
         "after": after or {},
         "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
         "before": before or {},
@@ -80,3 +73,14 @@ def record(
         service=service,
         body=rfc8785.dumps(body).decode(),
     )
+
+
+def _described(actor: Actor, on_behalf_of: str) -> dict[str, str]:
+    return {
+        "address": actor.address,
+        "cause": actor.cause,
+        "door": actor.door,
+        "name": actor.name,
+        "on_behalf_of": on_behalf_of,
+        "token": actor.token,
+    }
