@@ -42,7 +42,7 @@ class ReplicaSets:
             self._failures.pop(key, None)
             return again
         self._failures[key] = self._failures.get(key, 0) + 1
-        return float(min(2.0 ** self._failures[key] / 2, LONGEST_BACKOFF_SECONDS))
+        return float(min(2.0 ** min(self._failures[key], 10) / 2, LONGEST_BACKOFF_SECONDS))
 
     def _scale(self, item: Object, active: list[Object]) -> tuple[str, str] | None:
         """Create or delete pods; returns reason and words of what stood in the way."""
@@ -104,9 +104,9 @@ class ReplicaSets:
 def _failed(item: Object, conditions: list[Object], problem: tuple[str, str]) -> list[Object]:
     reason, message = problem
     old = podwork.condition_of(item, "ReplicaFailure")
+    # The first words stay: each try names another pod, and a status that changed would be the next try.
     new = {"type": "ReplicaFailure", "status": "True", "reason": reason, "message": message}
-    since = old["lastTransitionTime"] if old else clock.stamp()
-    return [*conditions, {**new, "lastTransitionTime": since}]
+    return [*conditions, old or {**new, "lastTransitionTime": clock.stamp()}]
 
 
 def _worth(pod: Object) -> tuple[bool, int, bool, str]:
