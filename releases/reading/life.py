@@ -73,6 +73,7 @@ def life_of(release: Release, requirements: Sequence[RequirementView]) -> list[d
         note = _done_note(release, name) if place < position else ""
         if place == position:
             status, note = _status_now(release), _note_now(release, requirements)
+            note = "" if note == label else note
         points.append({"label": label, "status": status, "note": note})
     return points
 

@@ -111,8 +111,9 @@ def test_each_part_is_saved_by_itself(shop: Shop, browse: Browse) -> None:
     release.refresh_from_db()
     assert (release.title, release.announcement, release.grade) == ("Shopping again", "My words", "D")
     chosen = {"service": ["shopping-service"], "version-shopping-service": "2.9.0"}
-    save(client, release, "items", chosen)
+    answer = save(client, release, "items", chosen, htmx=True)
     assert release.items.get().version == "2.9.0"
+    assert 'id="plan-preview" hx-swap-oob="true"' in answer.content.decode()
 
 
 def test_changed_keys_are_written_beside_their_service_and_kept(shop: Shop, browse: Browse) -> None:
