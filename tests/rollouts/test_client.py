@@ -138,7 +138,7 @@ def test_the_way_back_is_one_conditional_patch(
     cluster, script = served
     script.say(200, deployment())
     more = {} if annotations is None else {"annotations": annotations}
-    template = {"spec": {"containers": []}}
+    template: dict[str, Any] = {"spec": {"containers": []}}
     cluster.restore_template(Workload(deployment(**more)), template, annotations={"portal/step": "7"})
     sent = script.asked[0]
     assert sent.headers["content-type"] == "application/json-patch+json"

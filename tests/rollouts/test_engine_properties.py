@@ -1,6 +1,5 @@
 """Whatever the graph, failures, orders and deaths: acts are made once, a stop stops, and it ends."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -10,6 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from portal import clock
+from portal.errors import Conflict
 from portal.live.models import Event
 from releases.models import Release
 from releases.rollouts import engine, operations, release_side
@@ -60,7 +60,7 @@ class World:
             self.rollout.refresh_from_db()
             try:
                 operations.give_order(self.rollout.pk, self.order[1], actor=self.actor)
-            except operations.Conflict:
+            except Conflict:
                 return
             if self.order[1] == "stop":
                 self.begun_at_stop = len(self.begun)
@@ -141,7 +141,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 
 @pytest.fixture
-def ground(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def ground(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A shop whose releases are always approved."""
     monkeypatch.setattr(release_side, "missing_for", lambda _release: [])
     return shop

@@ -27,8 +27,9 @@ def plans(draw: st.DrawFn) -> tuple[dict[str, Any], list[Member]]:
     names = draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1))
     released = draw(st.lists(st.sampled_from(names), unique=True, min_size=1))
     waves: list[list[str]] = []
-    for name in names:
-        if waves and draw(st.booleans()):
+    joins = draw(st.lists(st.booleans(), min_size=len(names), max_size=len(names)))
+    for name, joined in zip(names, joins, strict=True):
+        if waves and joined:
             waves[-1].append(name)
         else:
             waves.append([name])

@@ -57,7 +57,7 @@ def run(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> tuple[Collecti
 
 
 def test_changes_are_followed_from_the_lists_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = [
+    stream: list[Json | Exception] = [
         {"type": "ADDED", "object": pod("b", "11")},
         {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "15"}}},
         {"type": "DELETED", "object": pod("a", "16")},

@@ -1,6 +1,13 @@
 """Pause, stop, resume and foreign hands, while a rollout is on its way."""
 
+from pathlib import Path
+
+import pytest
+
+from releases.catalog.models import Connection
 from releases.models import Release
+from releases.rollouts import outcomes
+from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import deployment
 from tests.rollouts.floor import Floor, drive, kinds, states
@@ -128,3 +135,29 @@ def test_a_workload_of_argo_cd_is_refused(lay_floor: Lay) -> None:
     assert step.failure is not None
     assert step.failure["code"] == "argo_managed"
     assert floor.image("web").endswith(":1.0.0")
+
+
+def test_a_cluster_that_is_lost_pauses_and_goes_on_when_it_is_back(
+    lay_floor: Lay, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 2})
+    slow = deployment("slow", image="registry.test/floor/slow:1.0.0", minReadySeconds=3)
+    floor = lay_floor(
+        services=("slow", "later"), waves=(("slow",), ("later",)), each=each, objects={"slow": slow}
+    )
+    monkeypatch.setattr(outcomes, "LOST_SECONDS", 1)
+    away = tmp_path / "away"
+    away.write_text(
+        cluster.kubeconfig_path.read_text().replace(floor.space.api.server, "https://127.0.0.1:9")
+    )
+    connections = Connection.objects.filter(pk=floor.environment.cluster_id)
+    rollout = floor.start()
+    drive(rollout, "running")
+    connections.update(spec={"kubeconfigRef": f"file:{away}"})
+    drive(rollout, "paused")
+    assert rollout.pause is not None
+    assert rollout.pause["reason"] == "cluster_lost"
+    assert "127.0.0.1:9" in rollout.pause["args"]["message"]
+    connections.update(spec={"kubeconfigRef": f"file:{cluster.kubeconfig_path}"})
+    floor.order(rollout, "resume")
+    drive(rollout, "running", "verifying", "succeeded")

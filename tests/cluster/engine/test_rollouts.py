@@ -1,5 +1,6 @@
 """From start to end, and back again."""
 
+from releases.catalog.models import Running
 from releases.models import Release
 from tests.cluster.engine.conftest import Lay
 from tests.rollouts.floor import drive, kinds, states
@@ -14,6 +15,8 @@ def test_a_release_goes_through_its_waves_and_is_verified(lay_floor: Lay) -> Non
     assert rollout.verdict is not None
     assert rollout.verdict["exact"] is True
     assert Release.objects.get(pk=rollout.release_id).state == "awaiting_signoff"
+    expected = Running.objects.get(service__name="left").expected
+    assert floor.wanted("left", "2.0.0").partition("@")[2] in expected["digests"]
     seen = kinds(rollout)
     assert seen[:2] == ["rollout.queued", "rollout.started"]
     assert seen[-1] == "rollout.succeeded"
