@@ -88,7 +88,8 @@ class Stack:
     def _start(self, supervisor: Supervisor) -> None:
         self._choose_ports()
         supervisor.start(self._servers())
-        supervisor.run_once("migrate", manage("migrate", "--noinput", "-v", "0", env=self.environment))
+        command = manage("migrate", "--noinput", "--skip-checks", "-v", "0", env=self.environment)
+        supervisor.run_once("migrate", command)
         supervisor.on_change = lambda: self._write_report(supervisor)
         roles = role_parts(self.data, env=self.environment)
         supervisor.start(roles, meanwhile=lambda: self._load_demo(supervisor))
@@ -142,10 +143,9 @@ class Stack:
     def _load_demo(self, supervisor: Supervisor) -> None:
         if self.demo == "off":
             return
-        supervisor.run_once("demo", manage("demo", env=self.environment))
-        command = manage("demo", "--print-people", env=self.environment)
+        command = manage("demo", "--load", "--print-people", env=self.environment)
         try:
-            self.people = report.people_in(supervisor.run_once("people", command, show=False))
+            self.people = report.people_in(supervisor.run_once("demo", command, show=False))
         except ValueError as error:
             raise StartError(f"the demo people could not be read: {error}") from error
 

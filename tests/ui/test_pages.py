@@ -50,10 +50,10 @@ def gallery(language: str, *, user: object, theme: str = "") -> str:
         return render_to_string("gallery.html", context, request=request)
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 @pytest.mark.parametrize("rule", sorted(FORBIDDEN))
-def test_templates_keep_within_the_content_security_policy(path: Path, rule: str) -> None:
-    assert not FORBIDDEN[rule].search(path.read_text())
+def test_templates_keep_within_the_content_security_policy(rule: str) -> None:
+    assert TEMPLATES
+    assert [path.name for path in TEMPLATES if FORBIDDEN[rule].search(path.read_text())] == []
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])

@@ -22,24 +22,25 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the switches."""
         parser.add_argument("--print-people", action="store_true", help="print who there is, as JSON")
-        parser.add_argument(
-            "--load-and-print-people", action="store_true", help="load, then print nothing but who there is"
-        )
+        parser.add_argument("--load", action="store_true", help="with --print-people: load before, silently")
 
-    def handle(
-        self, *_args: str, print_people: bool, load_and_print_people: bool, **_options: Any
-    ) -> None:
-        """Load what DEMO names, or print the people, or both."""
+    def handle(self, *_args: str, print_people: bool, load: bool, **_options: Any) -> None:
+        """Load what DEMO names, print the people, or do both in one start."""
         if settings.DEMO == "off":
             raise CommandError("DEMO is off; set it to people or full.")
-        if load_and_print_people:
-            _load(StringIO())
-        if print_people or load_and_print_people:
+        done = _load() if load or not print_people else []
+        if print_people:
             report = demo.people_report(settings.PUBLIC_URL)
-            self.stdout.write(json.dumps(report, ensure_ascii=False, indent=1))
-            return
-        made = demo.load_people()
-        self.stdout.write(f"{made} people made, {len(demo.PEOPLE)} there")
-        if settings.DEMO == "full":
-            files.load_folder(EXAMPLES, actor=Actor.portal("demo", door="cli"))
-            self.stdout.write("example systems loaded")
+            done = [json.dumps(report, ensure_ascii=False, indent=1)]
+        for line in done:
+            self.stdout.write(line)
+
+
+def _load() -> list[str]:
+    """Load what DEMO names; return what was done, a line each."""
+    made = demo.load_people()
+    done = [f"{made} people made, {len(demo.PEOPLE)} there"]
+    if settings.DEMO == "full":
+        files.load_folder(EXAMPLES, actor=Actor.portal("demo", door="cli"))
+        done.append("example systems loaded")
+    return done
