@@ -84,6 +84,18 @@ class AllowedJob(Job):
             raise NotAJob(self.func_name)
         return run
 
+    @property
+    def success_callback(self) -> None:
+        """None: an entry could name any function, and RQ would import and call it."""
+
+    @property
+    def failure_callback(self) -> None:
+        """None, as above; RQ calls it even where the job itself was refused."""
+
+    @property
+    def stopped_callback(self) -> None:
+        """None, as above."""
+
 
 def find(name: str) -> Callable[..., None]:
     """Return the job called NAME.
