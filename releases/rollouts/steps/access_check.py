@@ -1,9 +1,12 @@
 """Preflight: does the portal's account have every right it will need in the namespace (protocols.md, A7)?"""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from portal.integrations.kubernetes.client import Right
 from portal.integrations.kubernetes.workloads import PLURALS
 from releases.rollouts.steps.kind import Outcome, Planned, StepKind, Work, done, failed
 
+AT_ONCE = 6
 READS = (
     Right(verb="list", resource="pods"),
     Right(verb="watch", resource="pods"),
@@ -25,7 +28,10 @@ class AccessCheck(StepKind):
     def observe(self, work: Work) -> Outcome:
         """Name the rights that are missing."""
         namespace = work.environment.namespace
-        missing = [str(right) for right in _rights(work) if not work.cluster.may(right, namespace=namespace)]
+        rights, cluster = _rights(work), work.cluster
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            held = list(pool.map(lambda right: cluster.may(right, namespace=namespace), rights))
+        missing = [str(right) for right, may in zip(rights, held, strict=True) if not may]
         if missing:
             return failed("rights_missing", ", ".join(missing), args={"rights": ", ".join(missing)})
         return done("rights_held")
