@@ -73,9 +73,10 @@ def writing(lease: Lease, *, halts: bool = False) -> Iterator[Rollout]:
     """
     with transaction.atomic():
         # Parent before child: approvals and edits lock the release first as well.
-        Release.objects.select_for_update().get(rollouts=lease.rollout_id)
-        rollout = Rollout.objects.select_for_update().select_related("release", "environment__cluster")
-        row = rollout.get(pk=lease.rollout_id)
+        Release.objects.select_for_update(of=("self",)).get(rollouts=lease.rollout_id)
+        # Only these two: the environment is locked before the release by people, so never after it here.
+        rollouts = Rollout.objects.select_for_update(of=("self",))
+        row = rollouts.select_related("release", "environment__cluster").get(pk=lease.rollout_id)
         now = clock.now()
         if row.lease_epoch != lease.epoch or row.lease_until is None or row.lease_until <= now:
             raise LeaseLost
