@@ -1,9 +1,11 @@
 """A small shop and releases of it, brought to where a test needs them by the real operations."""
 
+import copy
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,6 +28,7 @@ from releases.catalog.models import Checklist, Connection, Environment, Plan, Ru
 from releases.models import Release
 from releases.rollouts.models import Rollout
 from releases.start import require_startable
+from tests import snapshot
 from tests.people import BY_THE_PORTAL, Cast, acting, make_cast, person
 
 POLICY = Path(__file__).resolve().parents[1] / "deploy" / "examples" / "policy.yaml"
@@ -101,9 +104,13 @@ class Shop:
         }
 
 
-def make_shop(*, cast: Cast | None = None) -> Shop:
+def make_shop() -> Shop:
     """Make the catalog with models and the policy by its operation; the author may compose every service."""
-    cast = cast or make_cast()
+    return snapshot.repeat("shop", _make_shop)
+
+
+def _make_shop() -> Shop:
+    cast = make_cast()
     commerce, identity = (Team.objects.create(key=key, title=key.title()) for key in ("commerce", "identity"))
     cluster = Connection.objects.create(name="shop-cluster", kind="kubernetes", spec={})
     environment = Environment.objects.create(
@@ -160,9 +167,16 @@ def make_service(
 
 def policy_table(**changes: Mapping[str, Any]) -> dict[str, Any]:
     """The example's table; `A={"checklist": "x"}` changes single keys of a grade."""
+    return {grade: {**rules, **changes.get(grade, {})} for grade, rules in copy.deepcopy(_grades()).items()}
+
+
+@cache
+def _grades() -> dict[str, dict[str, Any]]:
     documents = list(yaml.safe_load_all(POLICY.read_text()))
-    grades = next(entry for entry in documents if entry["kind"] == "Policy")["spec"]["grades"]
-    return {grade: {**rules, **changes.get(grade, {})} for grade, rules in grades.items()}
+    grades: dict[str, dict[str, Any]] = next(entry for entry in documents if entry["kind"] == "Policy")[
+        "spec"
+    ]["grades"]
+    return grades
 
 
 def make_checklist(*items: Mapping[str, Any], name: str = "shop-checks") -> Checklist:

@@ -7,6 +7,7 @@ import pytest
 from portal.actors import Actor
 from portal.people.models import Role, User
 from portal.people.operations import create_person, grant_role
+from tests import snapshot
 
 BY_THE_PORTAL = Actor.portal("a test", door="cli")
 
@@ -59,4 +60,4 @@ def make_cast(
 @pytest.fixture
 def cast(db: None) -> Cast:
     """The cast around team commerce and its shopping-service."""
-    return make_cast()
+    return snapshot.repeat("cast", make_cast)
