@@ -227,6 +227,9 @@ def _after(
     elif ended is not None:
         end(request, ended, actor=actor, reason=reason, filed_under=filed_under)
         changed, met = True, False
+    elif decision.phase != Phase.REVIEW:
+        # The review is over: a role lost since then reopens nothing that others still have to sign.
+        changed, met = False, queries.standing(request).is_met(decision.phase)
     else:
         changed, standing = follow_rows(request, actor=actor, filed_under=filed_under)
         met = standing.is_met(decision.phase)

@@ -217,6 +217,20 @@ def test_who_started_the_rollout_does_not_sign_it_off(shop: Shop) -> None:
     operations.sign_off_result(release.number, actor=acting(shop.cast.pl), verdict="approve")
 
 
+def test_a_role_lost_after_the_rollout_does_not_end_the_signing_off(shop: Shop) -> None:
+    items = [{"service": name, "version": "3"} for name in ("payment-service", "auth-service")]
+    other = person("other-identity-lead", ("team_lead", "team:identity"))
+    release = make_release(shop, at="in_review", items=items)
+    decide(release, shop.cast.team_lead)
+    decide(release, shop.identity_lead)
+    roll_out(release, shop)
+    verify(release)
+    revoke_role(shop.identity_lead.username, role="team_lead", scope="team:identity", actor=BY_THE_PORTAL)
+    for user in (shop.cast.team_lead, other):
+        operations.sign_off_result(release.number, actor=acting(user), verdict="approve")
+    assert operations.announce_release(release.number, actor=acting(shop.cast.author)).state == "announced"
+
+
 def test_a_rejected_result_fails_the_release(shop: Shop) -> None:
     release = verified(shop)
     lead = acting(shop.cast.team_lead)
