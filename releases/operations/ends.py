@@ -11,6 +11,7 @@ from portal.errors import Conflict, Missing
 from portal.live.publish import touch
 from portal.transitions import move
 from releases import notices, wording
+from portal.words import check_words
 from releases.models import CheckPhase, Release
 from releases.operations.locking import act, may_compose, require_deploy, require_scope, require_state
 from releases.start import missing_checks, refuse
@@ -25,8 +26,10 @@ def withdraw_release(number: int, *, actor: Actor, reason: str = "") -> Release:
 
     Raises:
         NotFound, Conflict, NotAllowed.
+        Invalid: the reason holds control characters.
     """
     with act(number, actor=actor) as release:
+        check_words(reason)
         require_state(release, WITHDRAWABLE)
         _require_withdraw(release, actor)
         if release.approval_request_id is not None:
@@ -59,7 +62,8 @@ def announce(release: Release, *, actor: Actor, reason: str = "") -> None:
 def close_release(number: int, *, actor: Actor) -> Release:
     """Close an announced or a failed release whose checks are answered.
 
-    A release with an owed review is closed by that review alone, never from here.
+    A release with an owed review is closed by that review alone, never from here; a failed one comes to
+    owe it now.
 
     Raises:
         NotFound, NotAllowed.
@@ -70,7 +74,10 @@ def close_release(number: int, *, actor: Actor) -> Release:
         require_deploy(actor, release)
         if release.state == S.ANNOUNCED:
             refuse(missing_checks(release, CheckPhase.AFTER))
-        _move(release, S.CLOSED, actor=actor, reason="")
+        owed = release.state == S.FAILED and owes_review(release)
+        _move(release, S.REVIEW_OWED if owed else S.CLOSED, actor=actor, reason="")
+        if owed:
+            notices.touch_deciders(release)
         return release
 
 
@@ -91,6 +98,12 @@ def expire_release(number: int, *, actor: Actor) -> Release:
         _move(release, S.EXPIRED, actor=actor, reason=reason)
         notices.tell_settled(release, reason=reason)
         return release
+
+
+def owes_review(release: Release) -> bool:
+    """Whether it went out before anybody approved it, and nobody has reviewed it since."""
+    request = release.approval_request
+    return request is not None and bool(approval_queries.standing(request).open(Phase.OWED))
 
 
 def _require_withdraw(release: Release, actor: Actor) -> None:

@@ -288,6 +288,18 @@ def test_an_emergency_closes_by_its_owed_review_and_by_nothing_else(shop: Shop) 
     assert release.state == "closed"
 
 
+def test_an_emergency_that_failed_owes_its_review_too(shop: Shop) -> None:
+    incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
+    release = make_release(shop, grade="E", incident=incident)
+    release = operations.submit_release(release.number, actor=acting(shop.cast.author))
+    roll_out(release, shop)
+    operations.follow(release, "failed", actor=ENGINE)
+    assert operations.close_release(release.number, actor=acting(shop.cast.author)).state == "review_owed"
+    decide(release, shop.cast.team_lead)
+    release.refresh_from_db()
+    assert release.state == "closed"
+
+
 def test_who_started_an_emergency_does_not_give_its_owed_review(shop: Shop) -> None:
     other = person("other-lead", ("team_lead", "team:commerce"))
     incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
