@@ -5,8 +5,9 @@ from portal.actors import Actor
 from portal.live.publish import touch
 from portal.transitions import move
 from releases import notices
-from releases.models import Release
+from releases.models import CheckPhase, Release
 from releases.operations.ends import announce
+from releases.start import missing_checks
 from releases.states import ENDS, ReleaseState
 
 
@@ -30,7 +31,10 @@ def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> R
 
 
 def finish_verification(release: Release, *, actor: Actor, reason: str = "") -> Release:
-    """What comes after a verified rollout: the owed review, the result's sign-off, or the announcement."""
+    """What comes after a verified rollout: the owed review, the result's sign-off, or the announcement.
+
+    Open checks hold the announcement where nobody signs off, too.
+    """
     locked = _lock(release)
     phases = set()
     if locked.approval_request is not None:
@@ -38,7 +42,7 @@ def finish_verification(release: Release, *, actor: Actor, reason: str = "") -> 
     if "owed" in phases:
         _move(locked, ReleaseState.REVIEW_OWED, actor=actor, reason=reason)
         notices.touch_deciders(locked)
-    elif "signoff" in phases:
+    elif "signoff" in phases or missing_checks(locked, CheckPhase.DURING):
         _move(locked, ReleaseState.AWAITING_SIGNOFF, actor=actor, reason=reason)
         notices.tell_signoff_due(locked)
     else:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from approvals.operations import publish_policy
 from approvals.states import Verdict
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound
 from portal.outbox.models import Message
@@ -13,7 +14,7 @@ from releases.announcement import Announcement, write
 from releases.models import Check, Release
 from releases.rollouts.models import Rollout, Step
 from releases.start import missing_for_start, require_startable, still_approved
-from tests.factories import ENGINE, Shop, decide, make_checklist, make_release, roll_out, verify
+from tests.factories import ENGINE, Shop, decide, make_checklist, make_release, policy_table, roll_out, verify
 from tests.people import BY_THE_PORTAL, acting, person
 
 
@@ -259,6 +260,19 @@ def test_it_is_announced_after_the_sign_off_and_closed_after_its_checks(shop: Sh
     operations.answer_check(release.number, after.pk, actor=author, result="done")
     closed = operations.close_release(release.number, actor=author)
     assert (closed.state, closed.ended_at is not None) == ("closed", True)
+
+
+def test_open_checks_hold_the_announcement_where_nobody_signs_off(shop: Shop) -> None:
+    publish_policy(policy_table(B={"signoff": []}), actor=BY_THE_PORTAL)
+    make_checklist({"phase": "during", "text": "지표"})
+    release = verified(shop)
+    assert release.state == "awaiting_signoff"
+    author = acting(shop.cast.author)
+    with pytest.raises(Conflict) as error:
+        operations.announce_release(release.number, actor=author)
+    assert error.value.code == "checklist_open"
+    operations.answer_check(release.number, release.checks.get().pk, actor=author, result="done")
+    assert operations.announce_release(release.number, actor=author).state == "announced"
 
 
 def test_announcing_and_closing_need_the_deploy_right(shop: Shop) -> None:
