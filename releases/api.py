@@ -1,5 +1,6 @@
 """Routes of releases and of the inbox; every write is one operation."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -13,6 +14,7 @@ from portal.api import paging
 from portal.api.auth import actor_of
 from portal.api.matching import expected_digest
 from portal.api.schemas import Paged
+from portal.api.strict import hidden_first
 from portal.people.models import User
 from releases import operations, queries
 from releases.api_inputs import (
@@ -39,7 +41,14 @@ from releases.api_shapes import (
 from releases.inbox import inbox
 from releases.models import Release
 
+
+def _require_there(request: HttpRequest, values: Mapping[str, Any]) -> None:
+    if "number" in values:
+        access.get_or_404(_user(actor_of(request)), Release, number=values["number"])
+
+
 router = Router(tags=["releases"], by_alias=True)
+router.add_decorator(hidden_first(_require_there), mode="view")
 
 
 @router.get("/inbox", response=Paged[WaitingShape])

@@ -1,10 +1,10 @@
 """What the API takes about releases; unknown fields are refused, the rest is checked by the operations."""
 
 from ninja import Field
-from pydantic import AwareDatetime, StrictBool
+from pydantic import StrictBool
 
 from portal.api.paging import PageQuery
-from portal.api.schemas import Body
+from portal.api.schemas import Body, Moment
 
 
 class ItemInput(Body):
@@ -69,7 +69,7 @@ class ReleaseChange(Body):
     grade: str | None = None
     grade_reason: str | None = None
     incident: IncidentInput | str | None = None
-    target_at: AwareDatetime | None = None
+    target_at: Moment | None = None
     plan: str | None = None
     announcement: str | None = None
 

@@ -4,9 +4,9 @@ from django.utils.translation import gettext_lazy as _
 
 from approvals.states import Phase, RequestState, Verdict
 from portal.errors import Conflict, Invalid, NotAllowed, field_error
+from portal.words import check_words
 
 LIVE_STATES = (RequestState.OPEN, RequestState.APPROVED)
-LONGEST_REASON = 4000
 ALLOWED_STATES: dict[tuple[str, str], tuple[str, ...]] = {
     (Phase.REVIEW, Verdict.APPROVE): (RequestState.OPEN,),
     (Phase.REVIEW, Verdict.SEND_BACK): LIVE_STATES,
@@ -26,14 +26,14 @@ def check_verdict(verdict: str, reason: str, *, phase: str = Phase.REVIEW) -> No
         raise Invalid(missing=[field_error("verdict", text)])
     if verdict != Verdict.APPROVE:
         check_reason(reason)
-    _check_text("reason", reason)
+    check_words(reason)
 
 
 def check_reason(reason: str, *, field: str = "reason") -> None:
     """Raise Invalid unless there are words."""
     if not reason.strip():
         raise Invalid(missing=[field_error(field, _("Say why, in a sentence."))])
-    _check_text(field, reason)
+    check_words(reason, field=field)
 
 
 def stale_digest() -> Conflict:
@@ -53,11 +53,3 @@ def self_approval() -> NotAllowed:
         code="self_approval",
         title=_("Not your own release"),
     )
-
-
-def _check_text(field: str, text: str) -> None:
-    if len(text) > LONGEST_REASON:
-        limit = _("At most {most} characters.").format(most=LONGEST_REASON)
-        raise Invalid(missing=[field_error(field, limit)])
-    if "\x00" in text:
-        raise Invalid(missing=[field_error(field, _("Control characters are not allowed here."))])

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from ninja import Field, Query, Router, Schema
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import ConfigDict
 
 from portal.api import paging
 from portal.api.auth import scope
 from portal.api.paging import PageQuery
-from portal.api.schemas import Paged
+from portal.api.schemas import Moment, Paged
 from portal.audit import export, queries
 from portal.audit.models import AuditEntry
 from portal.audit.readers import require_reader
@@ -29,8 +29,8 @@ class Filters(Schema):
     release: int | None = Field(None, ge=1, le=2**62)
     action: str = Field("", max_length=60)
     subject: str = Field("", max_length=200)
-    start: AwareDatetime | None = Field(None, alias="from")
-    end: AwareDatetime | None = Field(None, alias="to")
+    start: Moment | None = Field(None, alias="from")
+    end: Moment | None = Field(None, alias="to")
 
     def search(self) -> queries.Search:
         """The search that the parameters ask for."""

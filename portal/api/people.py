@@ -1,5 +1,6 @@
 """Who there is and who holds what; changes are for administrators."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.db.models import Prefetch
@@ -12,11 +13,19 @@ from portal.api import paging
 from portal.api.auth import actor_of, scope
 from portal.api.paging import PageQuery
 from portal.api.schemas import Body, Paged
+from portal.api.strict import hidden_first
 from portal.errors import NotFound
 from portal.people import operations, queries, tokens
 from portal.people.models import Role, RoleAssignment, User
 
+
+def _require_there(_request: HttpRequest, values: Mapping[str, Any]) -> None:
+    if "username" in values:
+        _person(values["username"])
+
+
 router = Router(tags=["people"])
+router.add_decorator(hidden_first(_require_there), mode="view")
 
 
 class RoleShape(Body):

@@ -40,6 +40,7 @@ TEXTS: dict[str, str | Promise] = {
     "enum": _("This is not one of the possible values."),
     "datetime_parsing": _("This should be a time like 2026-01-08T14:00:00+09:00."),
     "datetime_from_date_parsing": _("This should be a time like 2026-01-08T14:00:00+09:00."),
+    "datetime_out_of_reach": _("This time is too far away."),
     "timezone_aware": _("This time needs a zone."),
     "greater_than_equal": _("This is too small."),
     "less_than_equal": _("This is too large."),
@@ -70,6 +71,12 @@ class RequestTooLarge(Refused):
     def __init__(self, limit_bytes: int) -> None:
         detail = _("At most {limit} bytes are accepted.").format(limit=limit_bytes)
         super().__init__(413, "too_large", _("The request is too large"), detail)
+
+
+def malformed(status: int = 400) -> Refused:
+    """The refusal of a body that is no clean JSON."""
+    detail = _("The body should be JSON in UTF-8.")
+    return Refused(status, "malformed", _("The request could not be read"), detail)
 
 
 def problem(error: PortalError) -> HttpResponse:
@@ -116,8 +123,7 @@ def _unreadable(_request: HttpRequest, error: HttpError | type[HttpError]) -> Ht
     assert isinstance(error, HttpError)
     if error.status_code == 401:
         return problem(Unauthenticated())
-    detail = _("The body should be JSON in UTF-8.")
-    return problem(Refused(error.status_code, "malformed", _("The request could not be read"), detail))
+    return problem(malformed(error.status_code))
 
 
 def _wrong_fields(_request: HttpRequest, error: ValidationError | type[ValidationError]) -> HttpResponse:

@@ -12,6 +12,7 @@ from ninja.types import DictStrAny
 from portal.api import audit, people, problems
 from portal.api.auth import Credentials
 from portal.api.schemas import Problem
+from portal.api.strict import only_named
 
 
 class StrictParser(Parser):
@@ -59,6 +60,7 @@ def make_api() -> PortalAPI:
         parser=StrictParser(),
     )
     problems.install(api)
+    api.add_decorator(only_named, mode="view")
     api.add_router("", people.router)
     api.add_router("", audit.router)
     return api

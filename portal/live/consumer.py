@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import Error as DatabaseFault
-from django.utils import translation
-from django.utils.translation import gettext
 
 from portal.live import hub as hubs
 from portal.live import queries
@@ -131,8 +129,7 @@ class LiveConsumer:
         if topic not in socket.watches and len(socket.watches) >= MOST_TOPICS:
             raise BadFrame(TOO_MANY)
         if not await hub.watch(socket, topic, after=wanted.get("after", 0)):
-            with translation.override(socket.language):
-                socket.close_topic(topic, reason=gettext("no longer allowed"))
+            socket.close_topic(topic)
 
     async def _speak(self, hub: hubs.Hub, socket: Socket) -> None:
         """Send what waits; a database that is away ends the socket, and the browser comes back."""

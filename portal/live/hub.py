@@ -9,8 +9,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.db import Error as DatabaseFault
-from django.utils import translation
-from django.utils.translation import gettext
 
 from portal.live import queries
 from portal.live.batches import Batch
@@ -180,8 +178,7 @@ class Hub:
 
     def _close_topic(self, socket: Socket, watch: Watch) -> None:
         self._unlink(socket, watch)
-        with translation.override(socket.language):
-            socket.close_topic(watch.topic, reason=gettext("no longer allowed"))
+        socket.close_topic(watch.topic)
 
     def _unlink(self, socket: Socket, watch: Watch) -> None:
         others = self.watched.get(watch.stream)

@@ -7,11 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils import translation
+from django.utils.translation import gettext
+
 from portal.live.batches import Batch
 from portal.people.models import User
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 LARGEST_QUEUE = 200
+NOT_ALLOWED = "no longer allowed"
 SIGNED_OUT = 4401
 
 
@@ -80,10 +84,11 @@ class Socket:
         self.queue.append(Frame(json.dumps(content, ensure_ascii=False)))
         self.wake.set()
 
-    def close_topic(self, topic: str, *, reason: str) -> None:
-        """End one topic, saying so."""
+    def close_topic(self, topic: str) -> None:
+        """End one topic: why in the one word programs rely on, and in the reader's language."""
         self.watches.pop(topic, None)
-        self.say({"topic": topic, "closed": reason})
+        with translation.override(self.language):
+            self.say({"topic": topic, "closed": NOT_ALLOWED, "text": gettext("no longer allowed")})
 
     def close(self, code: int) -> None:
         """End the socket once what waits has been sent."""

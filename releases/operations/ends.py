@@ -10,8 +10,8 @@ from portal.actors import Actor
 from portal.errors import Conflict, Missing
 from portal.live.publish import touch
 from portal.transitions import move
-from releases import notices, wording
 from portal.words import check_words
+from releases import notices, wording
 from releases.models import CheckPhase, Release
 from releases.operations.locking import act, may_compose, require_deploy, require_scope, require_state
 from releases.start import missing_checks, refuse

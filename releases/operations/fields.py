@@ -13,6 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Missing, field_error
 
+# Times at the ends of the calendar have no equal in other zones.
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+
 
 @dataclass
 class Faults:
@@ -77,7 +80,10 @@ class Faults:
             except ValueError:
                 found = None
         if isinstance(found, datetime) and found.tzinfo is not None:
-            return found
+            if FIRST_YEAR < found.year < LAST_YEAR:
+                return found
+            self.add(name, _("This time is too far away."))
+            return None
         self.add(name, _("A time with zone is expected, such as 2026-11-21T14:00:00+09:00."))
         return None
 

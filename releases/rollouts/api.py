@@ -1,5 +1,6 @@
 """Routes of rollouts, of the start and dry run of a release, and of the board."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from portal import access
 from portal.api import paging
 from portal.api.auth import actor_of, scope
 from portal.api.schemas import Body, Paged
+from portal.api.strict import hidden_first
 from portal.errors import NotFound
 from portal.people.models import User
 from releases.catalog.models import Environment
@@ -19,7 +21,16 @@ from releases.rollouts import operations, plans, queries
 from releases.rollouts.models import Order, Rollout
 from releases.rollouts.states import OrderKind
 
+
+def _require_there(request: HttpRequest, values: Mapping[str, Any]) -> None:
+    if "pk" in values:
+        queries.visible_rollout(_user(request), values["pk"])
+    if "number" in values:
+        access.get_or_404(_user(request), Release, number=values["number"])
+
+
 router = Router(tags=["rollouts"])
+router.add_decorator(hidden_first(_require_there), mode="view")
 
 
 class ProgressShape(Schema):

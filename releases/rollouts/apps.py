@@ -15,8 +15,9 @@ class RolloutsConfig(AppConfig):
     label = "rollouts"
 
     def ready(self) -> None:
-        """Register the sweep, and name the acts this app records."""
+        """Register the sweep and the measurements, and name the acts this app records."""
         importlib.import_module("releases.rollouts.jobs")
+        importlib.import_module("releases.rollouts.readings")
         importlib.import_module("releases.rollouts.topics")
         register(
             {

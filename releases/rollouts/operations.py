@@ -11,6 +11,7 @@ from portal.audit.record import record
 from portal.errors import Conflict, Invalid, NotFound, field_error
 from portal.jobs import enqueue
 from portal.live.publish import publish, touch
+from portal.words import check_words
 from releases import start
 from releases.catalog.models import Service
 from releases.models import Release
@@ -60,13 +61,14 @@ def give_order(
     Raises:
         NotFound: no such rollout or step, or the person may not see it.
         NotAllowed: the person has not the right this kind of order needs.
-        Invalid: a skip without its reason.
+        Invalid: a skip without its reason, or a reason with control characters.
         Conflict: the rollout stands where this is not possible.
     """
     with transaction.atomic():
         rollout = _locked(rollout_id)
         require_order(actor, kind, rollout)
         step = _step(rollout, step_id) if kind in NEEDS_STEP else None
+        check_words(reason)
         _require_possible(rollout, kind, reason=reason)
         order = Order.objects.create(
             rollout=rollout,

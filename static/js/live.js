@@ -26,9 +26,9 @@ function voice(events) {
   else if (spoken.length) say(spoken.at(-1).text);
 }
 
-function receive({ topic, events, closed }) {
+function receive({ topic, events, closed, text }) {
   if (closed) {
-    say(closed);
+    say(text ?? closed);
     return;
   }
   const fresh = (events ?? []).filter((event) => event.id > (seen.get(topic) ?? 0));

@@ -70,7 +70,8 @@ def test_everyone_follows_their_own_inbox_and_no_other(minji: User) -> None:
 
     numbers, refusal = async_to_sync(follow)()
     assert numbers == [1]
-    assert set(refusal) == {"topic", "closed"}
+    assert refusal["closed"] == "no longer allowed"
+    assert refusal["text"] == "더는 볼 권한이 없습니다"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,8 @@ def test_a_topic_that_is_not_there_and_one_not_allowed_look_the_same(minji: User
             return await socket.frame()
 
     refusal = async_to_sync(follow)()
-    assert set(refusal) == {"topic", "closed"}
+    assert refusal["closed"] == "no longer allowed"
+    assert refusal["text"] == "더는 볼 권한이 없습니다"
     assert refusal["topic"] == topic
 
 

@@ -1,0 +1,1 @@
+"""The doors held against their promises: strictness, bad input, bad days, and what the doctor says."""
