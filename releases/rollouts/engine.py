@@ -176,6 +176,10 @@ class Pass:
             step = Step.objects.select_for_update().get(pk=work.step.pk)
             if rollout.state not in MOVING or step.state != StepState.RUNNING:
                 return False
+            held = gates.unapproved(step, rollout.release)
+            if held is not None:
+                outcomes.pause_rollout(rollout, step, held, actor=ENGINE)
+                return False
             step.intent = {"changes": change.changes, "epoch": self.lease.epoch, "at": clock.now()}
             step.planned = {**step.planned, "changes": change.changes}
             step.save(update_fields=["intent", "planned"])
