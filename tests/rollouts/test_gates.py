@@ -26,15 +26,15 @@ class Write(StepKind):
     def __init__(self) -> None:
         self.acted = 0
 
-    def prepare(self, work: Work) -> Change:  # noqa: ARG002  the kind's form
+    def prepare(self, work: Work) -> Change:
         revoke_role("pl", role="pl", scope="service:shopping-service", actor=BY_THE_PORTAL)
         return Change(changes=[])
 
-    def act(self, work: Work, change: Change) -> Json:  # noqa: ARG002  the kind's form
+    def act(self, work: Work, change: Change) -> Json:
         self.acted += 1
         return {"images": {}, "spec": {}}
 
-    def observe(self, work: Work) -> Outcome:  # noqa: ARG002  the kind's form
+    def observe(self, work: Work) -> Outcome:
         return done()
 
 
