@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from releases.models import Release
 
-RISK_WORDS = {"A": "매우 낮음", "B": "낮음", "C": "보통", "D": "높음", "E": "긴급"}
+RISK_WORDS = {"A": "매우 낮음", "B": "낮음", "C": "중간", "D": "높음", "E": "특수"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -219,7 +219,7 @@ def test_the_preview_follows_what_is_typed(shop: Shop, browse: Browse) -> None:
     text = browse(shop.cast.author).post(f"/releases/{release.number}/preview/", typed).content.decode()
     assert "shopping-service(2.9.0)" in text
     assert "[API] Not yet saved" in text
-    assert "C(보통)" in text
+    assert "C(중간)" in text
     assert "DB 업데이트 여부: Y" in text
 
 
