@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from portal import access, clock
@@ -13,15 +14,15 @@ from portal.jobs import enqueue
 from portal.live.publish import publish, touch
 from portal.words import check_words
 from releases import start
-from releases.catalog.models import Service
+from releases.catalog.models import Environment, Service
 from releases.models import Release
-from releases.operations.locking import act, require_scope
+from releases.operations.locking import act, noting_refusals, require_scope
 from releases.rollouts import release_side
 from releases.rollouts.graph import Member, Node, build_graph
 from releases.rollouts.models import Order, Pin, Rollout, Step
 from releases.rollouts.orders import POSSIBLE
 from releases.rollouts.states import ACTIVE, OrderKind, RolloutState
-from releases.states import ReleaseState
+from releases.states import ENDS, ReleaseState
 
 ADVANCE = "releases.rollouts.jobs.advance"
 # Who may give which order: stopping is wide by policy, everything else is not.
@@ -33,6 +34,11 @@ RIGHTS = {
     OrderKind.SKIP: "operate",
     OrderKind.ROLLBACK: "operate",
 }
+# After these a rollout that stood at an end moves again, and needs its services for itself as at its start.
+GOES_ON = frozenset({OrderKind.RETRY, OrderKind.SKIP, OrderKind.ROLLBACK})
+AT_AN_END = frozenset(
+    {RolloutState.FAILED, RolloutState.STOPPED, RolloutState.SUCCEEDED, RolloutState.ROLLBACK_FAILED}
+)
 NEEDS_STEP = frozenset({OrderKind.RETRY, OrderKind.SKIP})
 OPEN = [*sorted(ACTIVE), RolloutState.PAUSED, RolloutState.FAILED]
 
@@ -64,8 +70,9 @@ def give_order(
         Invalid: a skip without its reason, or a reason with control characters.
         Conflict: the rollout stands where this is not possible.
     """
-    with transaction.atomic():
-        rollout = _locked(rollout_id)
+    number = Rollout.objects.filter(pk=rollout_id).values_list("release", flat=True).first()
+    with noting_refusals(number, actor=actor, action="order.refused"), transaction.atomic():
+        rollout = _locked(rollout_id, environment_too=kind in GOES_ON)
         require_order(actor, kind, rollout)
         step = _step(rollout, step_id) if kind in NEEDS_STEP else None
         check_words(reason)
@@ -93,8 +100,9 @@ def require_order(actor: Actor, kind: str, rollout: Rollout) -> None:
     """Raise unless the person may give an order of this kind."""
     if kind not in RIGHTS:
         raise NotFound
-    require_scope(actor, "operate")
+    # The right first: to who may not see it, a narrow token's refusal would say that it is there.
     access.require(actor, RIGHTS[OrderKind(kind)], rollout)
+    require_scope(actor, "operate")
 
 
 def lift_pin(pin_id: int, *, actor: Actor, reason: str) -> Pin:
@@ -108,6 +116,7 @@ def lift_pin(pin_id: int, *, actor: Actor, reason: str) -> Pin:
         if pin is None:
             raise NotFound
         access.require(actor, "operate", pin.environment)
+        require_scope(actor, "operate")
         if pin.lifted_at is not None:
             raise Conflict(_("It was lifted already."))
         pin.lifted_at, pin.lifted_by, pin.lift_reason = clock.now(), actor.user, reason
@@ -202,18 +211,27 @@ def step_of(node: Node, rollout: Rollout | None, services: dict[str, Service]) -
 
 
 def _queued_behind(release: Release) -> str:
+    """The name of another release's rollout that moves these services, or was told to move them again."""
     services = release.items.values("service")
-    others = Rollout.objects.filter(
-        environment=release.environment, state__in=[*ACTIVE, RolloutState.PAUSED], steps__service__in=services
-    )
+    waking = Order.objects.filter(honoured_at=None, kind__in=GOES_ON)
+    moving = Q(state__in=[*ACTIVE, RolloutState.PAUSED]) | Q(pk__in=waking.values("rollout"))
+    others = Rollout.objects.filter(moving, environment=release.environment, steps__service__in=services)
     other = others.exclude(release=release).order_by("pk").first()
     return _("rollout {number}").format(number=other.pk) if other else ""
 
 
-def _locked(rollout_id: int) -> Rollout:
-    release = Release.objects.select_for_update().filter(rollouts=rollout_id).first()
-    if release is None:
+def _locked(rollout_id: int, *, environment_too: bool) -> Rollout:
+    """Return the locked rollout, its release locked before it.
+
+    Args:
+        environment_too: lock that first of all, as a start does; a stop waits for nobody there.
+    """
+    found = Rollout.objects.filter(pk=rollout_id).values_list("environment", flat=True).first()
+    if found is None:
         raise NotFound
+    if environment_too:
+        Environment.objects.select_for_update(no_key=True).get(pk=found)
+    Release.objects.select_for_update(of=("self",)).get(rollouts=rollout_id)
     rollouts = Rollout.objects.select_for_update(of=("self",)).select_related("release", "environment")
     return rollouts.get(pk=rollout_id)
 
@@ -231,3 +249,17 @@ def _require_possible(rollout: Rollout, kind: str, *, reason: str) -> None:
     if rollout.state not in POSSIBLE[kind]:
         text = _("The rollout is {state}; this is not possible from there.")
         raise Conflict(text.format(state=rollout.get_state_display()))
+    if kind in GOES_ON and rollout.state in AT_AN_END:
+        _require_free(rollout)
+
+
+def _require_free(rollout: Rollout) -> None:
+    """Raise where its release is over, or another rollout has its services now."""
+    release = rollout.release
+    if rollout.state == RolloutState.FAILED and release.state in ENDS:
+        text = _("The release is {state}; this is not possible from there.")
+        raise Conflict(text.format(state=release.get_state_display()))
+    other = _queued_behind(release)
+    if other:
+        text = _("Another rollout of these services is not over: {name}.")
+        raise Conflict(text.format(name=other), code="queue")

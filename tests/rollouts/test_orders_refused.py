@@ -1,0 +1,80 @@
+"""Orders that are refused: what else moves the same services, ends that are final, and who may not ask."""
+
+from dataclasses import replace
+
+import pytest
+
+from portal.audit.models import AuditEntry
+from portal.errors import Conflict, NotAllowed, NotFound
+from releases.catalog.models import Plan
+from releases.catalog.rights import grant
+from releases.models import Release
+from releases.operations import close_release
+from releases.rollouts import operations
+from releases.rollouts.models import Rollout
+from tests.factories import Shop, make_release
+from tests.people import acting
+
+WAVES = {"expectedMinutes": 30, "waves": [{"title": "All", "services": ["shopping-service"]}]}
+
+
+def started(shop: Shop) -> Rollout:
+    """A rollout of one more release of the same service; no worker runs."""
+    Plan.objects.filter(pk=shop.plan.pk).update(spec=WAVES)
+    release = make_release(shop, at="approved")
+    return operations.start_rollout(release.number, actor=acting(shop.cast.author))
+
+
+def failed(shop: Shop) -> Rollout:
+    """A rollout that failed, and its release with it."""
+    rollout = started(shop)
+    Rollout.objects.filter(pk=rollout.pk).update(state="failed")
+    Release.objects.filter(pk=rollout.release_id).update(state="failed")
+    return rollout
+
+
+@pytest.mark.parametrize("kind", ["retry", "rollback"])
+def test_a_rollout_at_its_end_does_not_go_on_beside_another_of_its_services(shop: Shop, kind: str) -> None:
+    old = failed(shop)
+    started(shop)
+    step = old.steps.order_by("position").first()
+    assert step is not None
+    with pytest.raises(Conflict) as error:
+        operations.give_order(old.pk, kind, actor=acting(shop.cast.author), step_id=step.pk)
+    assert error.value.code == "queue"
+
+
+def test_a_start_waits_for_a_rollback_that_was_asked_for(shop: Shop) -> None:
+    old = failed(shop)
+    operations.give_order(old.pk, "rollback", actor=acting(shop.cast.author))
+    with pytest.raises(Conflict) as error:
+        started(shop)
+    assert error.value.code == "queue"
+
+
+def test_a_closed_release_is_not_carried_on(shop: Shop) -> None:
+    old = failed(shop)
+    close_release(old.release_id, actor=acting(shop.cast.author))
+    step = old.steps.order_by("position").first()
+    assert step is not None
+    with pytest.raises(Conflict):
+        operations.give_order(old.pk, "retry", actor=acting(shop.cast.author), step_id=step.pk)
+
+
+def test_a_refused_order_leaves_one_entry_and_no_order(shop: Shop) -> None:
+    rollout = started(shop)
+    with pytest.raises(NotAllowed):
+        operations.give_order(rollout.pk, "stop", actor=acting(shop.cast.outsider))
+    entries = AuditEntry.objects.filter(action="order.refused", release=rollout.release_id)
+    assert [entry.actor for entry in entries] == ["outsider"]
+    assert not rollout.orders.exists()
+
+
+def test_a_narrow_token_learns_nothing_of_a_rollout_its_owner_may_not_see(shop: Shop) -> None:
+    rollout = started(shop)
+    shop.environment.spec = {**shop.environment.spec, "visibility": "private"}
+    shop.environment.save(update_fields=["spec"])
+    grant()
+    narrow = replace(acting(shop.cast.outsider, door="api"), token="rp_1", scopes=frozenset({"read"}))
+    with pytest.raises(NotFound):
+        operations.give_order(rollout.pk, "stop", actor=narrow)
