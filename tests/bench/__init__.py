@@ -1,0 +1,1 @@
+"""Benchmarks: what the portal costs in time and memory, against targets."""

@@ -1,0 +1,178 @@
+"""A whole portal as `make run` starts it, in a folder of its own, and its API as people use it."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from portal.embedded.ports import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+READY = re.compile(r"ready in ([0-9.]+) s")
+READY_SECONDS = 180
+ROLLOUT_SECONDS = 300
+ENVIRONMENT = "portal-universe-production"
+WAVES = (
+    ("config-service",),
+    ("auth-service",),
+    ("shopping-service", "blog-service"),
+    ("notification-service",),
+    ("api-gateway",),
+    ("design-system",),
+    ("portal-shell",),
+    ("blog-frontend", "shopping-frontend"),
+)
+ENDS = {"succeeded", "failed", "paused", "stopped"}
+
+
+class Refused(Exception):
+    """The API said no."""
+
+
+@dataclass(frozen=True)
+class Portal:
+    """A running portal."""
+
+    process: subprocess.Popen[str]
+    ready_seconds: float
+    report: dict[str, Any]
+
+    @property
+    def kubeconfig(self) -> str:
+        """The file that kubectl reads."""
+        return str(self.report["kubeconfig"])
+
+    def call(self, who: str, method: str, path: str, body: Any = None) -> Any:
+        """Ask the API as a person of the demo.
+
+        Raises:
+            Refused: it answered with a problem.
+        """
+        token = next(each["token"] for each in self.report["people"] if each["username"] == who)
+        answer = requests.request(
+            method,
+            f"{self.report['url']}/api/v1{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=60,
+        )
+        if answer.status_code >= 400:
+            raise Refused(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
+        return answer.json()
+
+    def approved_release(self, versions: dict[str, str]) -> int:
+        """Compose a release of portal-universe and let everybody agree; return its number."""
+        items = [{"service": name, "version": version} for name, version in versions.items()]
+        body = {"title": "benchmark", "environment": ENVIRONMENT, "items": items, "changes": [], "facts": {}}
+        number = int(self.call("jiho", "POST", "/releases", body)["number"])
+        self.call("jiho", "POST", f"/releases/{number}/submit")
+        for check in self.call("nayoung", "GET", f"/releases/{number}/checklist")["items"]:
+            if check["phase"] == "before":
+                self._answer(number, check["id"])
+        for who in ("taeyang", "hyejin", "sungmin", "narae", "junseo", "chaewon", "nayoung", "jonghyun"):
+            release = self.call("jiho", "GET", f"/releases/{number}")
+            if release["state"] != "in_review":
+                break
+            self._approve(number, who, release["content_digest"])
+        return number
+
+    def roll_out(self, number: int) -> dict[str, Any]:
+        """Start a release, wait for its end, return the rollout."""
+        begun = self.call("jiho", "POST", f"/releases/{number}/start")
+        rollout = begun["rollouts"][-1] if "rollouts" in begun else begun
+        rollout = rollout["id"] if isinstance(rollout, dict) else rollout
+        return self.wait(rollout, ENDS)
+
+    def wait(self, rollout: int, states: set[str]) -> dict[str, Any]:
+        """Wait until the rollout is in one of the states, and return it."""
+        deadline = time.monotonic() + ROLLOUT_SECONDS
+        while time.monotonic() < deadline:
+            found: dict[str, Any] = self.call("jiho", "GET", f"/rollouts/{rollout}")
+            if found["state"] in states:
+                return found
+            time.sleep(0.5)
+        raise TimeoutError(f"rollout {rollout} did not end")
+
+    def events(self, rollout: int) -> list[dict[str, Any]]:
+        """All events of a rollout, in order."""
+        events: list[dict[str, Any]] = []
+        while True:
+            after = events[-1]["id"] if events else 0
+            more = self.call("jiho", "GET", f"/rollouts/{rollout}/events?after={after}")["events"]
+            if not more:
+                return events
+            events += more
+
+    def memory_mib(self) -> float:
+        """The proportional set size of the whole process tree."""
+        tree = psutil.Process(self.process.pid)
+        return sum(each.memory_full_info().pss for each in [tree, *tree.children(recursive=True)]) / 2**20
+
+    def _answer(self, number: int, check: int) -> None:
+        body = {"result": "done", "evidence": {"text": "ok"}}
+        for who in ("nayoung", "jiho"):
+            try:
+                self.call(who, "POST", f"/releases/{number}/checklist/{check}", body)
+            except Refused:
+                continue
+            return
+
+    def _approve(self, number: int, who: str, digest: str) -> None:
+        body = {"verdict": "approve", "content_digest": digest, "reason": "", "for": None}
+        try:
+            self.call(who, "POST", f"/releases/{number}/decisions", body)
+        except Refused:  # not everybody is asked for every release
+            return
+
+
+@contextmanager
+def running_portal() -> Iterator[Portal]:
+    """Start everything, give it, end it and forget its data."""
+    folder = Path(tempfile.mkdtemp(prefix="portal-bench-"))
+    environment = {**os.environ, "PORTAL_DATA": str(folder), "PORT": str(free_port()), "LANGUAGE_CODE": "en"}
+    for name in ("DATABASE_URL", "REDIS_URL", "KUBECONFIG", "SECRET_KEY"):
+        environment.pop(name, None)
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "run"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        seconds = _wait_until_ready(process)
+        yield Portal(process, seconds, json.loads((folder / "demo.json").read_text()))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_until_ready(process: subprocess.Popen[str]) -> float:
+    assert process.stdout is not None
+    said: list[str] = []
+    limit = threading.Timer(READY_SECONDS, process.terminate)
+    limit.start()
+    for line in process.stdout:
+        said.append(line)
+        if found := READY.search(line):
+            limit.cancel()
+            threading.Thread(target=process.stdout.read, daemon=True).start()  # so that the pipe never fills
+            return float(found[1])
+    limit.cancel()
+    raise RuntimeError("the portal did not start:\n" + "".join(said[-20:]))
