@@ -11,6 +11,7 @@ from releases.rollouts import engine, gates, operations
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.steps.kind import Change, Json, Outcome, StepKind, Work, done
+from releases.rollouts.steps.kinds import KINDS
 from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
 
@@ -54,7 +55,7 @@ def test_a_role_lost_between_the_look_and_the_write_stops_the_write(
     rollout: Rollout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = Write()
-    monkeypatch.setitem(engine.KINDS, "set_image", kind)
+    monkeypatch.setitem(KINDS, "set_image", kind)
     engine.advance(rollout.pk)
     rollout.refresh_from_db()
     assert kind.acted == 0
