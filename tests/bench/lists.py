@@ -162,16 +162,22 @@ def _fill(first: int, begin: int, end: int) -> None:
             f"{EVENTS_OF_A_RELEASE} FROM {numbers}"
         )
         cursor.execute(
-            "INSERT INTO live_event (topic_id, number, at, kind, data)"
-            f" SELECT 'release.' || 1000 + n, k, now(), 'release.changed', '{{}}' FROM {numbers}, generate_series(1, {EVENTS_OF_A_RELEASE}) k"
+            f"""
+            INSERT INTO live_event (topic_id, number, at, kind, data)
+            SELECT 'release.' || 1000 + n, k, now(), 'release.changed', '{{}}'
+            FROM {numbers}, generate_series(1, {EVENTS_OF_A_RELEASE}) k
+            """
         )
         cursor.execute("ALTER TABLE audit_auditentry DISABLE TRIGGER USER")
         cursor.execute(
-            "INSERT INTO audit_auditentry (number, at, actor, action, subject_kind, subject, release,"
-            " service, body, previous, digest)"
-            " SELECT (SELECT max(number) FROM audit_auditentry) + row_number() OVER (), now(), 'jiho', 'release.created', 'release', (1000 + n)::text, 1000 + n, '',"
-            " (SELECT body FROM audit_auditentry ORDER BY id LIMIT 1), md5(n::text), md5(n || '.' || k)"
-            f" FROM {numbers}, generate_series(1, {EVENTS_OF_A_RELEASE}) k"
+            f"""
+            INSERT INTO audit_auditentry
+                (number, at, actor, action, subject_kind, subject, release, service, body, previous, digest)
+            SELECT (SELECT max(number) FROM audit_auditentry) + row_number() OVER (), now(), 'jiho',
+                'release.created', 'release', (1000 + n)::text, 1000 + n, '',
+                (SELECT body FROM audit_auditentry ORDER BY id LIMIT 1), md5(n::text), md5(n || '.' || k)
+            FROM {numbers}, generate_series(1, {EVENTS_OF_A_RELEASE}) k
+            """
         )
         cursor.execute("ALTER TABLE audit_auditentry ENABLE TRIGGER USER")
         cursor.execute("ANALYZE")
