@@ -3,6 +3,7 @@
 const GATHER_MS = 120;
 const held = new Set();
 const due = new Set();
+const caughtUp = new Map();
 let timer = 0;
 
 function isField(element) {
@@ -46,6 +47,18 @@ function flush() {
 export function refreshParts(topic, newest) {
   for (const part of document.querySelectorAll(`[data-live-topic="${CSS.escape(topic)}"]`)) {
     if (Number(part.dataset.liveAfter || 0) < newest) due.add(part);
+  }
+  if (due.size && !timer) timer = setTimeout(flush, GATHER_MS);
+}
+
+// An event that arrives while a part is being fetched asks the old part, which is then swapped away: the new one
+// asks again, once for each number, or an answer that stays old would ask for ever.
+export function catchUp(topic, newest) {
+  for (const part of document.querySelectorAll(`[data-live-topic="${CSS.escape(topic)}"]`)) {
+    const key = `${topic} ${part.id}`;
+    if (Number(part.dataset.liveAfter || 0) >= newest || caughtUp.get(key) === newest) continue;
+    caughtUp.set(key, newest);
+    due.add(part);
   }
   if (due.size && !timer) timer = setTimeout(flush, GATHER_MS);
 }

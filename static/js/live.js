@@ -3,7 +3,7 @@
 
 import { say, alarm } from "./say.js";
 import { Connection } from "./live-connection.js";
-import { refreshParts, flushHeld } from "./live-parts.js";
+import { refreshParts, catchUp, flushHeld } from "./live-parts.js";
 
 const POLL_MS = 10_000;
 const seen = new Map();
@@ -42,7 +42,10 @@ function receive({ topic, events, closed, text }) {
 
 const connection = new Connection({ topics: topicsOnPage, receive });
 
-document.addEventListener("htmx:afterSettle", () => connection.subscribe());
+document.addEventListener("htmx:afterSettle", () => {
+  connection.subscribe();
+  for (const [topic, newest] of seen) catchUp(topic, newest);
+});
 document.addEventListener("focusout", () => setTimeout(flushHeld));
 window.addEventListener("online", () => connection.open());
 setInterval(() => {
