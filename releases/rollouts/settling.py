@@ -58,7 +58,7 @@ def settle(lease: Lease, steps: Sequence[Step], *, actor: Actor) -> bool:
         if states & UNFINISHED:
             return False
         if way == Direction.BACK or rollout.state == RolloutState.ROLLING_BACK:
-            return _settle_back(rollout, present, states, actor=actor)
+            return _settle_back(rollout, present, actor=actor)
         return _settle_forward(rollout, states, actor=actor)
 
 
@@ -87,13 +87,13 @@ def _settle_forward(rollout: Rollout, states: set[str], *, actor: Actor) -> bool
     return False
 
 
-def _settle_back(rollout: Rollout, steps: Sequence[Step], states: set[str], *, actor: Actor) -> bool:
+def _settle_back(rollout: Rollout, steps: Sequence[Step], *, actor: Actor) -> bool:
     if rollout.state != RolloutState.ROLLING_BACK:
         return False
-    if states & TROUBLED:
+    back = [each for each in steps if each.direction == Direction.BACK]
+    if any(each.state in TROUBLED for each in back):
         fail_back(rollout, actor=actor)
         return True
-    back = [each for each in steps if each.direction == Direction.BACK]
     if any(each.state not in DONE for each in back):
         return False
     rollback.pin_services(rollout, back, actor=actor)
