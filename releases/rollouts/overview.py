@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Q
+from django.utils.translation import gettext
 
 from portal import access
 from portal.people.models import User
@@ -51,6 +52,7 @@ class StepView:
     title: str
     text: str
     failure: Json | None
+    cause: str = ""
     choices: frozenset[str] = frozenset()
 
 
@@ -68,10 +70,14 @@ class MemberView:
 
 @dataclass(frozen=True, kw_only=True)
 class WaveView:
-    """A wave: its title and the members that run beside each other."""
+    """A wave: its title and the members that run beside each other.
+
+    The steps before and after all waves are a wave as well, `plain`: one member that holds every step.
+    """
 
     title: str
     members: tuple[MemberView, ...]
+    plain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +95,25 @@ class Overview:
     later: frozenset[str]
     eta: datetime | None = None
     verdict: Json | None = field(default=None, hash=False)
+    back: bool = False
+
+    @property
+    def tone(self) -> str:
+        """The tone of the bar: bad where the rollout has failed."""
+        failed = self.rollout.state in {RolloutState.FAILED, RolloutState.ROLLBACK_FAILED}
+        return "bad" if failed else ""
+
+    @property
+    def expected_label(self) -> str:
+        """What a verdict compares the running digests with."""
+        return gettext("Before the rollout") if self.back else gettext("Approved")
 
     @property
     def graph(self) -> list[Json]:
         """The picture's data: columns of nodes."""
         return [
             {
-                "title": wave.title,
+                "title": "" if wave.plain else wave.title,
                 "members": [
                     {"name": member.name, "state": member.state, "note": member.note}
                     for member in wave.members
@@ -126,6 +144,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
         later=frozenset(kind for kind in may if rollout.state not in POSSIBLE[kind]),
         eta=queries.eta(rollout),
         verdict=rollout.verdict,
+        back=way == Direction.BACK,
     )
 
 
@@ -185,6 +204,7 @@ def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
         title=texts.step_title(step),
         text=texts.step_text(step),
         failure=step.failure,
+        cause=texts.cause(step.failure) if step.failure else texts.step_text(step),
         choices=frozenset(str(choice) for choice in choices & may),
     )
 
@@ -192,13 +212,22 @@ def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
 def _waves(steps: Sequence[Step], views: dict[int, StepView], items: dict[int, Any]) -> list[WaveView]:
     waves: list[WaveView] = []
     for (section, _number), group in _sections(steps):
+        title = texts.wave_title(section, group[0])
+        if section != "wave":
+            waves.append(WaveView(title=title, members=(_plain_member(title, group, views),), plain=True))
+            continue
         members = []
         for name, own in _members(group):
             shown = tuple(views[each.pk] for each in own if each.kind not in HIDDEN_KINDS)
-            item = items.get(own[0].service_id or 0) if section == "wave" else None
-            members.append(_member(name, own, shown, item))
-        waves.append(WaveView(title=texts.wave_title(section, group[0]), members=tuple(members)))
+            members.append(_member(name, own, shown, items.get(own[0].service_id or 0)))
+        waves.append(WaveView(title=title, members=tuple(members)))
     return waves
+
+
+def _plain_member(title: str, group: Sequence[Step], views: dict[int, StepView]) -> MemberView:
+    shown = tuple(views[each.pk] for each in group if each.kind not in HIDDEN_KINDS)
+    done = sum(view.step.state in DONE for view in shown)
+    return MemberView(name=title, state=_state_of(shown), note=f"{done}/{len(shown)}", steps=shown)
 
 
 def _sections(steps: Sequence[Step]) -> list[tuple[tuple[str, int], list[Step]]]:
@@ -213,31 +242,33 @@ def _sections(steps: Sequence[Step]) -> list[tuple[tuple[str, int], list[Step]]]
 def _members(group: Sequence[Step]) -> list[tuple[str, list[Step]]]:
     found: dict[str, list[Step]] = {}
     for step in group:
-        title = texts.step_title(step)
-        name = step.service.name if step.service and step.wave else title
-        if step.service and not step.wave:
-            name = f"{step.service.name}: {title}"
-        found.setdefault(name, []).append(step)
+        found.setdefault(step.service.name if step.service else texts.step_title(step), []).append(step)
     return list(found.items())
 
 
 def _member(name: str, steps: Sequence[Step], shown: tuple[StepView, ...], item: Any) -> MemberView:
-    visible = [view.step for view in shown]
-    states = {each.state for each in visible}
-    state = next((word for word in WORST_FIRST if word in states), StepState.WAITING)
-    if state == StepState.WAITING and states & DONE:
-        state = StepState.RUNNING
     counted: Json = next((each.observed for each in reversed(steps) if "wanted" in each.observed), {})
     begun = any(each.acted for each in steps)
     note = f"{counted.get('ready', 0)}/{counted['wanted']}" if begun and "ready" in counted else ""
+    old, new = str(item.running.get("version") or "") if item else "", item.version if item else ""
+    back = steps[0].direction == Direction.BACK
     return MemberView(
         name=name,
-        state=str(state),
+        state=_state_of(shown),
         note=note,
         steps=shown,
-        version=item.version if item else "",
-        running=str(item.running.get("version") or "") if item else "",
+        version=old if back else new,
+        running=new if back else old,
     )
+
+
+def _state_of(shown: Sequence[StepView]) -> str:
+    """One word for several steps: the worst, or under way as soon as one of them has ended."""
+    states = {view.step.state for view in shown}
+    state = next((word for word in WORST_FIRST if word in states), StepState.WAITING)
+    if state == StepState.WAITING and states & DONE:
+        state = StepState.RUNNING
+    return str(state)
 
 
 def _glances(rollouts: Iterable[Rollout]) -> list[Glance]:

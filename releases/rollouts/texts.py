@@ -56,6 +56,7 @@ OBSERVED: dict[str, Text] = {
     "no_answer": _("No answer yet: {message}"),
     "no_health_known": _("No health check is known; readiness stands in"),
     "exactly_these": _("Exactly what was approved, nothing else"),
+    "exactly_before": _("Exactly what ran before, nothing else"),
     "digests_differ": _("Something else runs: {services}"),
     "noticed": _("{count} messages written"),
     "unreachable": _("The cluster does not answer; the next try follows: {message}"),
@@ -160,10 +161,14 @@ def observed(seen: Json) -> str:
 
 def failure(found: Json) -> str:
     """Return what is wrong, followed by the cluster's own words."""
-    code = str(found.get("code") or "")
-    text = str(FAILURES.get(code, code))
     message = str(found.get("message") or "")
-    return f"{text}: {message}" if message else text
+    return f"{cause(found)}: {message}" if message else cause(found)
+
+
+def cause(found: Json) -> str:
+    """Return what is wrong, in the portal's words alone."""
+    code = str(found.get("code") or "")
+    return str(FAILURES.get(code, code))
 
 
 def pause(reason: Json) -> str:

@@ -1,5 +1,6 @@
 """Last: read back what truly runs and say "exactly these, nothing else", or name the difference."""
 
+from releases.rollouts.states import Direction
 from releases.rollouts.steps.kind import Outcome, StepKind, Verdict, Work
 from releases.rollouts.verification import read_back
 
@@ -13,7 +14,11 @@ class VerifyDigests(StepKind):
         """Compare; pods that are about to end get a moment."""
         found = read_back(work)
         if found["exact"]:
-            observed = {"code": "exactly_these", "count": len(found["services"])}
+            back = work.step.direction == Direction.BACK
+            observed = {
+                "code": "exactly_before" if back else "exactly_these",
+                "count": len(found["services"]),
+            }
             return Outcome(verdict=Verdict.DONE, observed=observed, verdict_found=found)
         different = [each for each in found["services"] if not each["ok"]]
         names = ", ".join(each["service"] for each in different)

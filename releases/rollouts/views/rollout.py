@@ -19,6 +19,8 @@ from releases.rollouts import overview, texts
 from releases.rollouts.models import Rollout
 
 SHOWN_EVENTS = 40
+# That a step may begin is seen in the same moment by its beginning.
+UNTOLD_EVENTS = frozenset({"step.ready"})
 SIGNOFF_STATES = frozenset({"awaiting_signoff"})
 
 
@@ -86,7 +88,8 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
 
 
 def _events(topic: str) -> list[dict[str, Any]]:
-    found = Event.objects.filter(topic=topic).order_by("-number")[:SHOWN_EVENTS]
+    found = Event.objects.filter(topic=topic).exclude(kind__in=UNTOLD_EVENTS).order_by("-number")
     return [
-        {"number": each.number, "at": each.at, "kind": each.kind, "text": texts.event(each)} for each in found
+        {"number": each.number, "at": each.at, "kind": each.kind, "text": texts.event(each)}
+        for each in found[:SHOWN_EVENTS]
     ]
