@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from portal import access, clock
 from portal.live.models import Event, Topic
@@ -15,7 +15,7 @@ from releases.models import Release
 from releases.rollouts import texts
 from releases.rollouts.models import Order, Pin, Rollout, Step
 from releases.rollouts.states import ACTIVE, DONE, Direction, RolloutState
-from releases.states import PENDING
+from releases.states import ENDS, PENDING
 
 Json = dict[str, Any]
 MOST_EVENTS = 500
@@ -130,8 +130,10 @@ class _Facts:
             for item in release.items.all():
                 self.pending.setdefault((item.service_id, release.environment_id), []).append(release)
         self.rollouts: dict[tuple[int, int], Rollout] = {}
+        # A failed one still stands in the way until its release is over.
+        failed = Q(state=RolloutState.FAILED) & ~Q(release__state__in=ENDS)
         moving = Rollout.objects.filter(
-            environment__in=environments, state__in=[*ACTIVE, RolloutState.PAUSED, RolloutState.FAILED]
+            failed | Q(state__in=[*ACTIVE, RolloutState.PAUSED]), environment__in=environments
         )
         for rollout in moving.select_related("release").prefetch_related("release__items").order_by("pk"):
             for item in rollout.release.items.all():
@@ -142,7 +144,7 @@ class _Facts:
         key = (service.pk, environment.pk)
         row = self.running.get(key)
         seen = row.seen if row else {}
-        moving = self.rollouts.get(key)
+        moving = self._moving(key, row)
         return BoardCell(
             service=service,
             environment=environment,
@@ -161,6 +163,12 @@ class _Facts:
             since=row.since if row else None,
             digests=tuple(seen.get("digests") or ()),
         )
+
+    def _moving(self, key: tuple[int, int], row: Running | None) -> Rollout | None:
+        """The rollout that has the cell now; one that failed has it no more once a newer release is there."""
+        found = self.rollouts.get(key)
+        replaced = found is not None and row is not None and (row.release or 0) > found.release_id
+        return None if found is not None and replaced and found.state == RolloutState.FAILED else found
 
 
 def drift_of(row: Running | None, moving: Rollout | None) -> Json | None:
