@@ -3,7 +3,15 @@
 from django.utils.translation import gettext as _
 
 from approvals import grades
+from portal.errors import Invalid, field_error
 from releases.models import Release
+
+
+def require_complete(release: Release) -> None:
+    """Raise Invalid, naming every field, unless the release has what a submission asks for."""
+    needed = missing_in_draft(release)
+    if needed:
+        raise Invalid(missing=[field_error(field, text) for field, text in needed])
 
 
 def missing_in_draft(release: Release) -> list[tuple[str, str]]:

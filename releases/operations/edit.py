@@ -10,13 +10,14 @@ from portal.audit.record import record
 from portal.errors import Invalid, NotAllowed, field_error
 from portal.live.publish import publish, touch
 from portal.transitions import move
+from releases.completeness import require_complete
 from releases.models import Release
 from releases.operations.apply import fill, grade_and_seal, keeps_content, save_wording, write_lines
 from releases.operations.composition import Composition, compose
 from releases.operations.locking import act, noting_refusals, require_compose, require_state
 from releases.states import EDITABLE, ReleaseState
 
-PLAIN_RECORD = ("title", "announcement", "grade_reason")
+PLAIN_RECORD = ("title", "announcement", "grade_reason", "incident")
 
 
 def edit_release(number: int, data: object, *, actor: Actor, if_match: str | None) -> Release:
@@ -74,6 +75,7 @@ def _apply(release: Release, composition: Composition) -> bool:
     is_open = release.state in {ReleaseState.DRAFT, ReleaseState.SENT_BACK}
     if not is_open and keeps_content(release, composition):
         save_wording(release, composition)
+        require_complete(release)
         return False
     fill(release, composition)
     write_lines(release, composition)

@@ -14,7 +14,7 @@ from portal.errors import Conflict, Invalid, NotAllowed, NotFound, PermanentErro
 from portal.live.publish import publish
 from portal.transitions import move
 from releases import notices, proposal, wording
-from releases.completeness import missing_in_draft
+from releases.completeness import require_complete
 from releases.models import Check, CheckPhase, Item, Release
 from releases.operations.apply import grade_and_seal, templates_for
 from releases.operations.composition import ComposedItem, pinned
@@ -61,9 +61,8 @@ def submit_release(number: int, *, actor: Actor) -> Release:
 
 
 def _require_complete(release: Release) -> None:
-    needed = missing_in_draft(release) if release.state in FROM else []
-    if needed:
-        raise Invalid(missing=[field_error(field, text) for field, text in needed])
+    if release.state in FROM:
+        require_complete(release)
 
 
 def _ask_registry(release: Release) -> Mapping[tuple[int, str], ComposedItem]:

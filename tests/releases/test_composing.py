@@ -1,5 +1,6 @@
 """Composing: what is accepted, what is told about wrong input, and the grade that follows."""
 
+import json
 from typing import Any
 
 import pytest
@@ -221,6 +222,20 @@ def test_a_new_policy_or_another_running_version_does_not_void_on_a_change_of_wo
     edited = edit(release, shop, title="Another")
     assert (edited.state, edited.title) == ("approved", "Another")
     assert edited.policy_version == shop.policy.version
+
+
+def test_what_a_submission_required_is_not_emptied_afterwards(shop: Shop) -> None:
+    incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
+    emergency = make_release(shop, grade="E", incident=incident)
+    emergency = operations.submit_release(emergency.number, actor=acting(shop.cast.author))
+    with pytest.raises(Invalid):
+        edit(emergency, shop, incident=None)
+    lowered = make_release(shop, at="in_review", facts={"new_api": True}, grade="B", grade_reason="small")
+    with pytest.raises(Invalid):
+        edit(lowered, shop, grade_reason="")
+    edit(emergency, shop, incident={**incident, "reason": "payments and orders fail"})
+    entry = AuditEntry.objects.filter(action="release.edited", release=emergency.number).order_by("-id")[0]
+    assert json.loads(entry.body)["before"]["incident"] == incident
 
 
 def test_an_edit_from_an_old_content_is_stale(shop: Shop) -> None:
