@@ -1,7 +1,9 @@
 """Typed readers of the environment: a missing or wrong variable stops the start with its name."""
 
 import os
+import zoneinfo
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -31,6 +33,54 @@ def integer(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} is {value!r}; it should be a whole number.") from error
 
 
+def port(name: str, default: int) -> int:
+    """Return the variable as the number of a TCP port."""
+    value = integer(name, default)
+    if not 0 < value < 65536:
+        raise ImproperlyConfigured(f"{name} is {value}; it should be a number from 1 to 65535.")
+    return value
+
+
+def secret(name: str, default: str | None = None) -> str:
+    """Return the variable, which must hold something."""
+    value = text(name, default)
+    if not value.strip():
+        raise ImproperlyConfigured(f"{name} is empty; it should be a long random text.")
+    return value
+
+
+def time_zone(name: str, default: str) -> str:
+    """Return the variable, which must name a time zone."""
+    value = text(name, default)
+    if value not in zoneinfo.available_timezones():
+        raise ImproperlyConfigured(f"{name} is {value!r}; it should be a time zone like Asia/Seoul.")
+    return value
+
+
+def address(name: str, default: str | None = None, *, like: str) -> str:
+    """Return the variable as a URL without a slash at its end.
+
+    Args:
+        like: an example of the right form; its scheme, with or without an s at the end, is demanded.
+    """
+    value = text(name, default).rstrip("/")
+    parts = url_parts(name, value, like=like)
+    scheme = urlsplit(like).scheme
+    if parts.scheme not in {scheme, f"{scheme}s"} or not parts.hostname:
+        raise ImproperlyConfigured(f"{name} should look like {like}.")
+    return value
+
+
+def url_parts(name: str, value: str, *, like: str) -> SplitResult:
+    """Take a URL apart; it may hold a password, so that no message repeats it."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} should look like {like}.") from error
+    return parts
+
+
 def flag(name: str, *, default: bool) -> bool:
     """Return the variable as yes (1, true, yes, on) or no (0, false, no, off)."""
     value = text(name, "yes" if default else "no").lower()
@@ -54,8 +104,16 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def hosts(name: str, default: str) -> list[str]:
+    """Return a comma-separated variable that must name one host at least."""
+    found = words(name, default)
+    if not found:
+        raise ImproperlyConfigured(f"{name} is empty; it should name the hosts people use, with commas.")
+    return found
+
+
 def _content(name: str, file: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ImproperlyConfigured(f"{name}_FILE names {file!r}, which cannot be read: {error}.") from error

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -11,14 +11,15 @@ from django.utils.translation import gettext_lazy as _
 from portal import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+DATABASE_LIKE = "postgresql://user:password@host:5432/name"
 ROLE_WITHOUT_DATABASE = sys.argv[1:2] == ["run"] and sys.argv[2:3] in ([], ["all"])
 
 
 def database(url: str) -> dict[str, object]:
     """Turn a postgresql:// address into Django's form."""
-    parts = urlsplit(url)
+    parts = env.url_parts("DATABASE_URL", url, like=DATABASE_LIKE)
     if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
-        raise ImproperlyConfigured("DATABASE_URL should look like postgresql://user:password@host:5432/name.")
+        raise ImproperlyConfigured(f"DATABASE_URL should look like {DATABASE_LIKE}.")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.strip("/")),
@@ -35,14 +36,15 @@ def database(url: str) -> dict[str, object]:
 # The supervisor starts the database itself and never connects to it.
 _unset = "postgresql://unset@127.0.0.1:1/unset" if ROLE_WITHOUT_DATABASE else None
 DATABASE_URL = env.text("DATABASE_URL", _unset)
-REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:1/0" if ROLE_WITHOUT_DATABASE else None)
-SECRET_KEY = env.text("SECRET_KEY", "supervisor" if ROLE_WITHOUT_DATABASE else None)
+_unset_redis = "redis://127.0.0.1:1/0" if ROLE_WITHOUT_DATABASE else None
+REDIS_URL = env.address("REDIS_URL", _unset_redis, like="redis://:password@host:6379/0")
+SECRET_KEY = env.secret("SECRET_KEY", "supervisor" if ROLE_WITHOUT_DATABASE else None)
 DEMO = env.choice("DEMO", "off", ("full", "people", "off"))
-PORT = env.integer("PORT", 8000)
+PORT = env.port("PORT", 8000)
 PORTAL_DATA = Path(env.text("PORTAL_DATA", str(BASE_DIR / "var")))
-PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+PUBLIC_URL = env.address("PUBLIC_URL", f"http://127.0.0.1:{PORT}", like="http://release.example.com")
 KUBECONFIG = env.text("KUBECONFIG", "")
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 SECURE = PUBLIC_URL.startswith("https://")
 DEBUG = False
 
@@ -152,7 +154,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = env.choice("LANGUAGE_CODE", "ko", ("ko", "en"))
 LANGUAGES = [("ko", _("Korean")), ("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
-TIME_ZONE = env.text("TIME_ZONE", "Asia/Seoul")
+TIME_ZONE = env.time_zone("TIME_ZONE", "Asia/Seoul")
 USE_TZ = True
 USE_I18N = True
 
@@ -216,7 +218,7 @@ EMAIL_BACKEND = (
     else "django.core.mail.backends.console.EmailBackend"
 )
 EMAIL_HOST = env.text("EMAIL_HOST", "")
-EMAIL_PORT = env.integer("EMAIL_PORT", 25)
+EMAIL_PORT = env.port("EMAIL_PORT", 25)
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=False)

@@ -1,10 +1,13 @@
 """Servers that the environment names: looked at first, so that a wrong name is told at once."""
 
+import os
 from pathlib import Path
 
 import psycopg
 import redis
 from django.core.exceptions import ImproperlyConfigured
+
+from portal import env
 
 TIMEOUT_SECONDS = 5
 
@@ -46,3 +49,21 @@ def check_kubeconfig(path: str) -> None:
     """
     if not Path(path).is_file():
         raise ImproperlyConfigured(f"KUBECONFIG should name one kubeconfig file; {path} is none.")
+
+
+def kubeconfig() -> str:
+    """Return the path of the kubeconfig that KUBECONFIG or KUBECONFIG_FILE names, or nothing."""
+    return os.environ.get("KUBECONFIG", "") or os.environ.get("KUBECONFIG_FILE", "")
+
+
+def check_settings() -> None:
+    """Refuse what every role would refuse at its own start, so that a wrong variable is told at once.
+
+    Raises:
+        ImproperlyConfigured: One is wrong; the text names it.
+    """
+    env.secret("SECRET_KEY", "made at the first start")
+    env.choice("LANGUAGE_CODE", "ko", ("ko", "en"))
+    env.time_zone("TIME_ZONE", "UTC")
+    env.hosts("ALLOWED_HOSTS", "localhost")
+    env.address("PUBLIC_URL", "http://localhost", like="http://release.example.com")

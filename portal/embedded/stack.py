@@ -14,7 +14,13 @@ from django.core.exceptions import ImproperlyConfigured
 from portal import env
 from portal.embedded import accounts, ports, report, runlock
 from portal.embedded.child import REPOSITORY, StartError
-from portal.embedded.given import check_database, check_kubeconfig, check_redis
+from portal.embedded.given import (
+    check_database,
+    check_kubeconfig,
+    check_redis,
+    check_settings,
+    kubeconfig,
+)
 from portal.embedded.output import say
 from portal.embedded.postgres import Postgres
 from portal.embedded.roles import manage, role_parts
@@ -24,7 +30,6 @@ from portal.embedded.valkey import Valkey
 
 DEFAULT_PORT = 8000
 PORT_NAMES = ("postgres", "valkey", "cluster", "registry")
-GIVEN = {"DATABASE_URL": check_database, "REDIS_URL": check_redis, "KUBECONFIG": check_kubeconfig}
 FAILED = 1
 MISCONFIGURED = 2
 
@@ -60,12 +65,15 @@ class Stack:
             ImproperlyConfigured: One is wrong; the text names it.
         """
         data = Path(env.text("PORTAL_DATA", str(REPOSITORY / "var"))).absolute()
-        demo = env.choice("DEMO", "off" if env.text("KUBECONFIG", "") else "full", ("full", "people", "off"))
-        port = env.integer("PORT", DEFAULT_PORT)
-        if not 0 < port < 65536:
-            raise ImproperlyConfigured(f"PORT is {port}; it should be a number from 1 to 65535.")
-        for name, check in GIVEN.items():
-            if value := env.text(name, ""):
+        demo = env.choice("DEMO", "off" if kubeconfig() else "full", ("full", "people", "off"))
+        port = env.port("PORT", DEFAULT_PORT)
+        check_settings()
+        for value, check in (
+            (env.text("DATABASE_URL", ""), check_database),
+            (env.text("REDIS_URL", ""), check_redis),
+            (kubeconfig(), check_kubeconfig),
+        ):
+            if value:
                 check(value)
         accounts.make_folder(data)
         return cls(data=data, environment={}, demo=demo, port=port)
@@ -115,7 +123,7 @@ class Stack:
         parts: list[Part] = []
         self.environment["DATABASE_URL"] = env.text("DATABASE_URL", "") or self._postgres(parts)
         self.environment["REDIS_URL"] = env.text("REDIS_URL", "") or self._valkey(parts)
-        self.environment["KUBECONFIG"] = env.text("KUBECONFIG", "") or self._cluster(parts)
+        self.environment["KUBECONFIG"] = kubeconfig() or self._cluster(parts)
         return parts[::-1]  # making a new database takes longest; the others start meanwhile
 
     def _postgres(self, parts: list[Part]) -> str:
