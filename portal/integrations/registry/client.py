@@ -59,6 +59,17 @@ class Registry:
         """Give up the connections."""
         self._transport.close()
 
+    def check(self) -> None:
+        """Ask whether there is a registry that lets the portal in.
+
+        Raises:
+            PermanentError: it refuses, or something else answers.
+            TemporaryError: it does not answer.
+        """
+        reply = self._transport.get("/v2/", scope="")
+        if reply.status != 200:
+            raise PermanentError(_("No registry answers at this address."), code="registry_answer")
+
     def resolve(self, repository: str, reference: str) -> Resolved:
         """The image behind a tag or digest, now.
 

@@ -1,0 +1,238 @@
+"""Looks at everything the portal stands on: what is configured, what is missing, what was reached."""
+
+import smtplib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import django_rq
+from django.conf import settings
+from django.core.mail import get_connection
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from redis.exceptions import RedisError
+from rq import Worker
+
+from approvals.models import PolicyVersion
+from portal import clock
+from portal.audit import queries as record
+from portal.errors import PortalError
+from portal.integrations.kubernetes.client import Cluster, connect
+from releases.catalog.models import Connection, ConnectionKind, Environment, Service
+from releases.catalog.versions import registry_for
+from releases.rollouts.cluster_rights import standing_in
+
+OLDEST_POSTGRES = 140_000
+LEAST_SECRET = 32
+LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+GOOD, REMARK, FAULT = "ok", "remark", "fault"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor; only a fault stops the portal from doing its work."""
+
+    level: str
+    about: str
+    text: str
+
+
+def examine() -> Iterator[Finding]:
+    """Look at one part after the other; what stands on a part that is away is not looked at."""
+    yield from _settings()
+    yield from _redis()
+    yield from _mail()
+    reached = False
+    for finding in _database():
+        reached = finding.level != FAULT
+        yield finding
+    if reached:
+        yield from _record()
+        yield from _catalog()
+        yield from _connections()
+
+
+def _settings() -> Iterator[Finding]:
+    url = urlsplit(settings.PUBLIC_URL)
+    words = _("{url}, {language}, {zone}, demo {demo}").format(
+        url=settings.PUBLIC_URL,
+        language=settings.LANGUAGE_CODE,
+        zone=settings.TIME_ZONE,
+        demo=settings.DEMO,
+    )
+    yield Finding(GOOD, "PUBLIC_URL", words)
+    if not settings.SECURE and url.hostname not in LOCAL:
+        yield Finding(
+            REMARK, "PUBLIC_URL", _("People reach the portal without TLS; it should begin with https://.")
+        )
+    host = url.hostname or ""
+    hosts = settings.ALLOWED_HOSTS
+    if not any(
+        each in {host, f"[{host}]", "*"} or (each[0] == "." and host.endswith(each)) for each in hosts
+    ):
+        text = _("It does not name {host}, the host of PUBLIC_URL; nobody would get in.").format(host=host)
+        yield Finding(FAULT, "ALLOWED_HOSTS", text)
+    if len(settings.SECRET_KEY) < LEAST_SECRET:
+        text = _("It is set, and shorter than {count} characters.").format(count=LEAST_SECRET)
+        yield Finding(REMARK, "SECRET_KEY", text)
+    else:
+        yield Finding(GOOD, "SECRET_KEY", _("set"))
+
+
+def _database() -> Iterator[Finding]:
+    place = "{HOST}:{PORT}/{NAME}".format(**settings.DATABASES["default"])
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW server_version_num")
+            version = int(cursor.fetchone()[0])
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        # The driver's own words may hold the address with its password.
+        yield Finding(
+            FAULT, "DATABASE_URL", _("{place} does not answer or does not let us in.").format(place=place)
+        )
+        return
+    name = f"PostgreSQL {version // 10_000}.{version % 10_000}"
+    level = GOOD if version >= OLDEST_POSTGRES else REMARK
+    yield Finding(level, "DATABASE_URL", f"{name}, {place}")
+    if missing:
+        names = ", ".join(f"{step.app_label}.{step.name}" for step, _backwards in missing)
+        yield Finding(FAULT, "migrate", _("Not applied: {names}. Run manage.py migrate.").format(names=names))
+    else:
+        count = len(executor.loader.applied_migrations)
+        yield Finding(GOOD, "migrate", _("{count} migrations applied, none missing").format(count=count))
+
+
+def _redis() -> Iterator[Finding]:
+    parts = urlsplit(settings.REDIS_URL)
+    place = f"{parts.hostname}:{parts.port or 6379}"
+    try:
+        queue = django_rq.get_connection("default")
+        told: dict[str, Any] = queue.info("server")
+        workers = len(Worker.all(connection=queue))
+    except RedisError:
+        yield Finding(
+            FAULT, "REDIS_URL", _("{place} does not answer or does not let us in.").format(place=place)
+        )
+        return
+    number = told.get("valkey_version") or told.get("redis_version")
+    name = f"{str(told.get('server_name', 'redis')).title()} {number}"
+    yield Finding(GOOD, "REDIS_URL", f"{name}, {place}")
+    if workers:
+        yield Finding(GOOD, "workers", _("{count} at work").format(count=workers))
+    else:
+        yield Finding(REMARK, "workers", _("None is at work; start one with manage.py run worker."))
+
+
+def _mail() -> Iterator[Finding]:
+    if not settings.EMAIL_HOST:
+        yield Finding(REMARK, "EMAIL_HOST", _("It is not set: mail is written to the console."))
+        return
+    place = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
+    try:
+        server = get_connection()
+        server.open()
+        server.close()
+    except (smtplib.SMTPException, OSError) as error:
+        text = _("{place} does not take mail ({reason}).").format(place=place, reason=type(error).__name__)
+        yield Finding(FAULT, "EMAIL_HOST", text)
+        return
+    yield Finding(GOOD, "EMAIL_HOST", place)
+
+
+def _record() -> Iterator[Finding]:
+    head, check = record.head(), record.last_check()
+    number = head.number if head else 0
+    if check is None:
+        text = _("entry {number}, never verified; run manage.py audit verify").format(number=number)
+        yield Finding(REMARK, "audit", text)
+    elif check.fault:
+        yield Finding(FAULT, "audit", _("The record is broken: {text}").format(text=check.text))
+    else:
+        when = timezone.localtime(check.at).strftime("%Y-%m-%d %H:%M")
+        digest = (head.digest or "")[:12] if head else ""
+        text = _("entry {number} {digest}, verified {when}").format(number=number, digest=digest, when=when)
+        yield Finding(GOOD, "audit", text)
+    drift = abs((timezone.now() - clock.now()).total_seconds())
+    if drift > 5:
+        text = _("This machine and the database are {seconds} s apart.").format(seconds=round(drift))
+        yield Finding(REMARK, "clock", text)
+
+
+def _catalog() -> Iterator[Finding]:
+    services, environments = Service.objects.count(), Environment.objects.count()
+    if not services or not environments:
+        text = _("Nothing can be released: load files with manage.py catalog load.")
+        yield Finding(REMARK, "catalog", text)
+    else:
+        text = _("{services} services, {environments} environments")
+        yield Finding(GOOD, "catalog", text.format(services=services, environments=environments))
+    if services and not PolicyVersion.objects.exists():
+        yield Finding(FAULT, "catalog", _("No policy is loaded: nobody could approve anything."))
+
+
+def _connections() -> Iterator[Finding]:
+    looks: dict[str, Callable[[Connection], Iterator[Finding]]] = {
+        ConnectionKind.KUBERNETES: _cluster,
+        ConnectionKind.REGISTRY: _registry,
+    }
+    for each in Connection.objects.order_by("kind", "name"):
+        look = looks.get(each.kind)
+        if look is None:
+            yield Finding(GOOD, f"connection {each.name}", _("configured"))
+            continue
+        try:
+            yield from look(each)
+        except PortalError as error:
+            yield Finding(FAULT, f"connection {each.name}", _words(error))
+
+
+def _cluster(row: Connection) -> Iterator[Finding]:
+    cluster = connect(row.spec)
+    version = cluster.get("/version").get("gitVersion", "?")
+    yield Finding(GOOD, f"connection {row.name}", f"Kubernetes {version}, {cluster.access.server}")
+    if not cluster.access.verify:
+        text = _("The server's certificate is not checked.")
+        yield Finding(REMARK, f"connection {row.name}", text)
+    for environment in row.environments.order_by("name"):
+        yield from _rights(environment, cluster)
+
+
+def _rights(environment: Environment, cluster: Cluster) -> Iterator[Finding]:
+    about = f"environment {environment.name}"
+    found = standing_in(cluster, environment.namespace)
+    place = _("namespace {name}").format(name=environment.namespace)
+    if found.missing:
+        text = _("{place}: missing rights: {names}").format(place=place, names=", ".join(found.missing))
+        yield Finding(FAULT, about, text)
+    else:
+        yield Finding(GOOD, about, _("{place}: every needed right is there").format(place=place))
+    if found.wanting:
+        names = ", ".join(found.wanting)
+        text = _("{place}: some steps would need: {names}").format(place=place, names=names)
+        yield Finding(REMARK, about, text)
+    if found.excessive:
+        names = ", ".join(found.excessive)
+        text = _("{place}: more than a release needs: {names}").format(place=place, names=names)
+        yield Finding(REMARK, about, text)
+
+
+def _registry(row: Connection) -> Iterator[Finding]:
+    registry = registry_for(row.spec["host"])
+    try:
+        registry.check()
+    finally:
+        registry.close()
+    yield Finding(
+        GOOD, f"connection {row.name}", _("the registry {host} answers").format(host=row.spec["host"])
+    )
+
+
+def _words(error: PortalError) -> str:
+    text: str | Promise = error.detail or error.title
+    return str(text)

@@ -1,0 +1,166 @@
+"""The doctor: what is configured, missing and reached, a line each, and never a secret."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import translation
+
+from releases.catalog.models import Connection
+from tests.factories import Shop
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CANARY = "canary-5e8f0c"
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{{name: c, context: {{cluster: c, user: u}}}}]
+clusters: [{{name: c, cluster: {{server: "{server}"}}}}]
+users: [{{name: u, user: {{token: {token}}}}}]
+"""
+
+
+@dataclass
+class Outside:
+    """A cluster and a registry at one address; the account has every right that is not in `denied`."""
+
+    url: str = ""
+    denied: set[tuple[str, str]] = field(default_factory=set)
+    registry_status: int = 200
+
+
+@pytest.fixture
+def outside(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
+    """What the shop's connections lead to."""
+    there = Outside()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(there))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    there.url = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("DOCTOR_KUBECONFIG", KUBECONFIG.format(server=there.url, token=CANARY))
+    monkeypatch.setenv("DOCTOR_PASSWORD", CANARY)
+    Connection.objects.filter(name="shop-cluster").update(spec={"kubeconfigRef": "env:DOCTOR_KUBECONFIG"})
+    secret = {"usernameRef": "env:DOCTOR_PASSWORD", "passwordRef": "env:DOCTOR_PASSWORD"}
+    spec = {"host": "registry.practice", "url": there.url, **secret}
+    Connection.objects.create(name="shop-registry", kind="registry", spec=spec)
+    yield there
+    server.shutdown()
+    server.server_close()
+    thread.join(timeout=5)
+
+
+def _handler(there: Outside) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status = there.registry_status if self.path == "/v2/" else 200
+            self._say(status, {"gitVersion": "v1.36.1"})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked = body["spec"]["resourceAttributes"]
+            key = (asked["verb"], "/".join(filter(None, [asked["resource"], asked.get("subresource")])))
+            self._say(201, {"status": {"allowed": key not in there.denied}})
+
+        def _say(self, status: int, body: Any) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  the library's name
+            """Say nothing."""
+
+    return Handler
+
+
+def doctor() -> tuple[int, list[list[str]]]:
+    """Exit code and lines: sign, part, words."""
+    out, code = io.StringIO(), 0
+    with translation.override("en"):
+        try:
+            call_command("doctor", stdout=out)
+        except SystemExit as end:
+            code = int(end.code or 0)
+    assert CANARY not in out.getvalue()
+    return code, [line.split("\t") for line in out.getvalue().splitlines()]
+
+
+def said(lines: list[list[str]], about: str) -> list[tuple[str, str]]:
+    """Sign and words of every line about a part."""
+    return [(sign, words) for sign, part, words in lines if part == about]
+
+
+def test_a_whole_portal_is_told_part_by_part_and_ends_with_nought(outside: Outside) -> None:
+    outside.denied = {("get", "secrets"), ("create", "pods/exec"), ("*", "*")}
+    code, lines = doctor()
+    assert code == 0
+    assert "FAULT" not in {sign for sign, _part, _words in lines}
+    (database,) = said(lines, "DATABASE_URL")
+    assert database[1].startswith("PostgreSQL ")
+    assert said(lines, "connection shop-cluster") == [("good", f"Kubernetes v1.36.1, {outside.url}")]
+    assert said(lines, "environment shop-production") == [
+        ("good", "namespace shop: every needed right is there")
+    ]
+    assert said(lines, "connection shop-registry") == [("good", "the registry registry.practice answers")]
+    assert said(lines, "catalog") == [("good", "3 services, 1 environments")]
+    assert said(lines, "SECRET_KEY") == [("good", "set")]
+
+
+def test_a_missing_right_is_a_fault_and_one_too_many_a_remark(outside: Outside) -> None:
+    outside.denied = {("patch", "deployments"), ("watch", "configmaps"), ("*", "*")}
+    code, lines = doctor()
+    assert code == 1
+    assert said(lines, "environment shop-production") == [
+        ("FAULT", "namespace shop: missing rights: patch deployments"),
+        ("remark", "namespace shop: some steps would need: watch configmaps"),
+        ("remark", "namespace shop: more than a release needs: get secrets, create pods/exec"),
+    ]
+
+
+def test_what_does_not_answer_is_named_and_the_rest_is_looked_at_all_the_same(
+    outside: Outside, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REDIS_URL = f"redis://:{CANARY}@127.0.0.1:1/0"
+    settings.RQ_QUEUES = {"default": {"URL": settings.REDIS_URL}}
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    outside.registry_status = 503
+    monkeypatch.delenv("DOCTOR_KUBECONFIG")
+    code, lines = doctor()
+    faults = {part for sign, part, _words in lines if sign == "FAULT"}
+    assert code == 1
+    assert faults == {"REDIS_URL", "EMAIL_HOST", "connection shop-cluster", "connection shop-registry"}
+    assert said(lines, "REDIS_URL")[0][1].startswith("127.0.0.1:1 does not answer")
+
+
+def test_hosts_that_let_nobody_in_are_a_fault(shop: Shop, settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["portal.example"]
+    settings.PUBLIC_URL = "http://release.example"
+    code, lines = doctor()
+    assert code == 1
+    assert said(lines, "ALLOWED_HOSTS")[0][0] == "FAULT"
+
+
+def test_a_database_that_is_away_is_a_fault_and_no_traceback() -> None:
+    environment = {**os.environ, "DATABASE_URL": f"postgresql://portal:{CANARY}@127.0.0.1:1/portal"}
+    command = [sys.executable, "manage.py", "doctor"]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    (line,) = [line for line in done.stdout.splitlines() if "\tDATABASE_URL\t" in line]
+    assert "127.0.0.1:1/portal" in line
+    assert CANARY not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
