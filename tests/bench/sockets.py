@@ -35,6 +35,7 @@ HANDSHAKE = (
     "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
     "Cookie: session={session}\r\n\r\n"
 )
+PING = bytes([0x89, 4])  # with four bytes to send back; no text holds these two
 Moments = dict[int, float]
 
 
@@ -45,10 +46,18 @@ class Reader(asyncio.Protocol):
         self.got: list[tuple[float, bytes]] = []
         self.heard = asyncio.Event()
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember where to answer."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
     def data_received(self, data: bytes) -> None:
-        """Keep it."""
+        """Keep it; answer pings, else the server takes this side for dead."""
         self.got.append((time.time(), data))
         self.heard.set()
+        if (found := data.find(PING)) >= 0:
+            payload = data[found + 2 : found + 6]
+            self.transport.write(bytes([0x8A, 0x84, 0, 0, 0, 0]) + payload)
 
     def arrivals(self, pattern: re.Pattern[bytes]) -> list[tuple[int, float]]:
         """Numbers in the order they came, each with the time its last byte came."""
