@@ -59,6 +59,7 @@ def _items(release: Release) -> list[Item]:
 
 
 def _item(item: Item) -> dict[str, Any]:
+    """An item counts with the objects it is written into: the same image elsewhere is another content."""
     return {
         "service": item.service.name,
         "version": item.version,
@@ -66,6 +67,7 @@ def _item(item: Item) -> dict[str, Any]:
         "digest": item.digest,
         "commit": item.commit,
         "configuration": item.configuration,
+        "workloads": item.service.spec.get("workloads", []),
     }
 
 

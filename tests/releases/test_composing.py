@@ -306,6 +306,16 @@ def test_the_content_holds_target_and_steps_of_the_plan(shop: Shop) -> None:
     assert digest_of(content_of(Release.objects.get(pk=release.pk))) != before
 
 
+def test_the_content_holds_the_objects_that_a_service_consists_of(shop: Shop) -> None:
+    release = make_release(shop)
+    shop.shopping.spec = {
+        **shop.shopping.spec,
+        "workloads": [{"kind": "Deployment", "name": "payment-service", "containers": ["app"]}],
+    }
+    shop.shopping.save(update_fields=["spec"])
+    assert digest_of(content_of(Release.objects.get(pk=release.pk))) != release.content_digest
+
+
 def test_nobody_reads_what_they_may_not_see(shop: Shop) -> None:
     release = make_release(shop)
     with pytest.raises(NotFound):
