@@ -10,6 +10,7 @@ from approvals import grades, operations, policy
 from approvals import queries as approval_queries
 from portal import access, clock
 from portal.actors import Actor
+from portal.audit.record import record
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound, PermanentError, field_error
 from portal.live.publish import publish
 from portal.transitions import move
@@ -54,7 +55,7 @@ def submit_release(number: int, *, actor: Actor) -> Release:
         require_state(release, FROM)
         require_compose(actor, [item.service for item in release.items.select_related("service")])
         moved = _pin(release, answers)
-        _seal(release)
+        _seal(release, actor=actor)
         _require_complete(release)
         _open(release, moved, actor=actor)
         return release
@@ -109,10 +110,24 @@ def _write_pin(item: Item, answer: ComposedItem, release: Release) -> None:
     item.save(update_fields=["image", "digest", "commit", "accepted", "running"])
 
 
-def _seal(release: Release) -> None:
-    """Recompute proposal and content; a grade that followed the proposal follows it still."""
+def _seal(release: Release, *, actor: Actor) -> None:
+    """Recompute proposal and content; a grade that followed the proposal follows it still.
+
+    What was sealed stands in the record: approvals name its digest only.
+    """
+    before = release.content_digest
     followed = release.grade == release.proposal.get("grade")
-    grade_and_seal(release, chosen=None if followed else release.grade)
+    if grade_and_seal(release, chosen=None if followed else release.grade):
+        record(
+            "release.edited",
+            actor=actor,
+            subject=("release", str(release.number)),
+            before={"digest": before},
+            after={"content": release.content, "digest": release.content_digest},
+            reason=str(_("Sealed anew at the submission.")),
+            content_digest=release.content_digest,
+            release=release.number,
+        )
 
 
 def _open(release: Release, moved: list[Moved], *, actor: Actor) -> None:

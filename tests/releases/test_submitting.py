@@ -11,6 +11,7 @@ from portal.outbox.models import Message
 from portal.people.operations import grant_role, revoke_role
 from releases import operations, queries
 from releases.models import Release
+from releases.reading.deciding import content_with
 from tests.factories import (
     FakeRegistry,
     Shop,
@@ -35,6 +36,15 @@ def rows(release: Release, phase: str = "review") -> list[tuple[str, str]]:
     """Role and scope of the copied rows."""
     found = Requirement.objects.filter(request=release.approval_request_id, phase=phase)
     return list(found.values_list("role", "scope"))
+
+
+def test_what_is_sealed_stands_in_the_record_even_where_a_tag_had_moved(
+    shop: Shop, registry: FakeRegistry
+) -> None:
+    release = make_release(shop)
+    registry.move("shopping-service", "2.8.0")
+    release = submit(shop, release)
+    assert content_with(release.number, release.content_digest) == release.content
 
 
 def test_the_rows_are_copied_and_outlive_a_change_of_the_policy(shop: Shop) -> None:
