@@ -34,7 +34,7 @@ def withdraw_release(number: int, *, actor: Actor, reason: str = "") -> Release:
         _require_withdraw(release, actor)
         if release.approval_request_id is not None:
             void_request(release.approval_request_id, actor=actor, reason=reason, filed_under=number)
-        _move(release, S.WITHDRAWN, actor=actor, reason=reason)
+        move_to(release, S.WITHDRAWN, actor=actor, reason=reason)
         return release
 
 
@@ -55,7 +55,7 @@ def announce_release(number: int, *, actor: Actor) -> Release:
 
 def announce(release: Release, *, actor: Actor, reason: str = "") -> None:
     """Move a locked release to announced and tell everybody its policy names."""
-    _move(release, S.ANNOUNCED, actor=actor, reason=reason)
+    move_to(release, S.ANNOUNCED, actor=actor, reason=reason)
     notices.tell_announced(release)
 
 
@@ -75,7 +75,7 @@ def close_release(number: int, *, actor: Actor) -> Release:
         if release.state == S.ANNOUNCED:
             refuse(missing_checks(release, CheckPhase.AFTER))
         owed = release.state == S.FAILED and owes_review(release)
-        _move(release, S.REVIEW_OWED if owed else S.CLOSED, actor=actor, reason="")
+        move_to(release, S.REVIEW_OWED if owed else S.CLOSED, actor=actor, reason="")
         if owed:
             notices.touch_deciders(release)
         return release
@@ -95,7 +95,7 @@ def expire_release(number: int, *, actor: Actor) -> Release:
             raise Conflict(_("Its time is not over."))
         reason = str(_("The deadline has passed."))
         void_request(request.pk, actor=actor, reason=reason, filed_under=number)
-        _move(release, S.EXPIRED, actor=actor, reason=reason)
+        move_to(release, S.EXPIRED, actor=actor, reason=reason)
         notices.tell_settled(release, reason=reason)
         return release
 
@@ -125,7 +125,8 @@ def _missing_signoff(release: Release) -> list[Missing]:
     return [{**wording.missing_row(row.requirement), "id": row.requirement.pk} for row in rows]
 
 
-def _move(release: Release, state: str, *, actor: Actor, reason: str) -> None:
+def move_to(release: Release, state: str, *, actor: Actor, reason: str) -> None:
+    """Move a locked release, note its end where it is one, and let the board read again."""
     if state in ENDS:
         release.ended_at = clock.now()
     move(

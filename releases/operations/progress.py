@@ -1,14 +1,11 @@
 """How the engine moves a release along with its rollout."""
 
-from portal import clock
 from portal.actors import Actor
-from portal.live.publish import touch
-from portal.transitions import move
 from releases import notices
 from releases.models import CheckPhase, Release
-from releases.operations.ends import announce
+from releases.operations.ends import announce, move_to
 from releases.start import missing_checks
-from releases.states import ENDS, ReleaseState
+from releases.states import ReleaseState
 
 
 def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> Release:
@@ -22,9 +19,7 @@ def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> R
     locked = _lock(release)
     if locked.state == state:
         return locked
-    if state in ENDS:
-        locked.ended_at = clock.now()
-    _move(locked, state, actor=actor, reason=reason)
+    move_to(locked, state, actor=actor, reason=reason)
     if state in {ReleaseState.FAILED, ReleaseState.PAUSED, ReleaseState.ROLLED_BACK}:
         notices.tell_trouble(locked, reason=reason)
     return locked
@@ -40,10 +35,10 @@ def finish_verification(release: Release, *, actor: Actor, reason: str = "") -> 
     if locked.approval_request is not None:
         phases = set(locked.approval_request.requirements.values_list("phase", flat=True))
     if "owed" in phases:
-        _move(locked, ReleaseState.REVIEW_OWED, actor=actor, reason=reason)
+        move_to(locked, ReleaseState.REVIEW_OWED, actor=actor, reason=reason)
         notices.touch_deciders(locked)
     elif "signoff" in phases or missing_checks(locked, CheckPhase.DURING):
-        _move(locked, ReleaseState.AWAITING_SIGNOFF, actor=actor, reason=reason)
+        move_to(locked, ReleaseState.AWAITING_SIGNOFF, actor=actor, reason=reason)
         notices.tell_signoff_due(locked)
     else:
         announce(locked, actor=actor, reason=reason)
@@ -56,17 +51,3 @@ def _lock(release: Release) -> Release:
         .select_related("environment", "author", "approval_request")
         .get(pk=release.pk)
     )
-
-
-def _move(release: Release, state: str, *, actor: Actor, reason: str) -> None:
-    move(
-        release,
-        state,
-        actor=actor,
-        reason=reason,
-        fields=["ended_at"],
-        topic=release.topic,
-        release=release.number,
-        content_digest=release.content_digest,
-    )
-    touch(f"board.{release.environment.name}")
