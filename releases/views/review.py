@@ -37,7 +37,9 @@ def decide(request: HttpRequest, number: int, verdict: str) -> HttpResponse:
     release = queries.detail(person(request), number)
     form = ReasonForm(request.POST or None, needed=verdict != Verdict.APPROVE)
     if request.method != "POST":
-        return render(request, _panel(request, "decide"), _decide_context(request, release, verdict, form))
+        # The page the panel is opened from may be old: what has changed since is shown before the press.
+        context = _decide_context(request, release, verdict, form, seen=request.GET.get("seen", ""))
+        return render(request, _panel(request, "decide"), context)
     try:
         decide_release(
             number,
@@ -120,7 +122,7 @@ def _decide_context(
     request: HttpRequest, release: Release, verdict: str, form: ReasonForm, seen: str = ""
 ) -> dict[str, Any]:
     state = deciding.deciding_of(release, person(request))
-    changed = seen and seen != release.content_digest
+    changed = bool(seen) and seen != release.content_digest
     return {
         "release": release,
         "verdict": verdict,
@@ -129,6 +131,7 @@ def _decide_context(
         "possible": verdict in state.verdicts,
         "rows": [row for row in state.review if row.mine],
         "sentence": _sentences()[verdict],
+        "changed": changed,
         "difference": deciding.difference_to(release, seen) if changed else None,
         "reasons": deciding.reasons_of(release),
     }

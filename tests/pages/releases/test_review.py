@@ -102,6 +102,21 @@ def test_a_resubmitted_content_shows_its_difference_before_the_decision(shop: Sh
     assert "[UI] A new button" in review
 
 
+def test_a_panel_opened_from_an_old_page_shows_what_changed_since(shop: Shop, browse: Browse) -> None:
+    release = make_release(shop, at="in_review")
+    client = browse(shop.cast.pl)
+    page = client.get(f"/releases/{release.number}/review/").content.decode()
+    link = next(part.split('"')[0] for part in page.split('href="') if "/decide/approve/" in part)
+    assert "What changed while you looked" not in client.get(link).content.decode()
+    author = acting(shop.cast.author)
+    new = {"changes": [{"area": "UI", "text": "A new button", "link": None}]}
+    operations.edit_release(release.number, new, actor=author, if_match=release.content_digest)
+    operations.submit_release(release.number, actor=author)
+    panel = client.get(link).content.decode()
+    assert "What changed while you looked" in panel
+    assert "[UI] A new button" in panel
+
+
 def test_who_was_faster_is_said(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     decide(release, shop.cast.pl, "reject", "Not this week")
