@@ -32,6 +32,8 @@ WORST_FIRST = (
     StepState.SUCCEEDED,
 )
 HIDDEN_KINDS = frozenset({"record_running"})
+# What only repeats the step's title in the past tense.
+SAID_BY_TITLE = frozenset({"done", "recorded", "image_set", "image_restored"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,23 +168,24 @@ def latest_of(numbers: Iterable[int]) -> dict[int, Glance]:
 
 
 def way_back(rollout: Rollout) -> list[Json]:
-    """What a rollback would restore, in its order: [{"service", "now", "then"}]."""
+    """What a rollback would restore, in its order: [{"service", "now", "then", "note"}].
+
+    People compare versions; where both are known the images stand in the note.
+    """
+    items = {item.service_id: item for item in rollout.release.items.all()}
     steps = list(rollout.steps.select_related("service").order_by("position", "id"))
-    recorded = {
-        (each.service_id, str(each.params.get("workload"))): each.before
-        for each in steps
-        if each.kind == "record_running"
-    }
     rows = []
     for step in sorted(touched(steps), key=lambda each: (-each.wave, each.position)):
-        before = recorded.get((step.service_id, str(step.params.get("workload"))), {})
+        item = items.get(step.service_id or 0)
+        now, then = (item.version, str(item.running.get("version") or "")) if item else ("", "")
         for change in (step.intent or {}).get("changes", []):
+            images = texts.short_image(change.get("after")), texts.short_image(change.get("before"))
             rows.append(
                 {
                     "service": step.service.name if step.service else step.key,
-                    "now": texts.short_image(change.get("after")),
-                    "then": texts.short_image(change.get("before")),
-                    "recorded": bool(before),
+                    "now": now if then else images[0],
+                    "then": then or images[1],
+                    "note": " → ".join(image.rpartition("/")[2] for image in images) if then else "",
                 }
             )
     return rows
@@ -202,11 +205,15 @@ def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
     return StepView(
         step=step,
         title=texts.step_title(step),
-        text=texts.step_text(step),
+        text="" if _said_by_title(step) else texts.step_text(step),
         failure=step.failure,
         cause=texts.cause(step.failure) if step.failure else texts.step_text(step),
         choices=frozenset(str(choice) for choice in choices & may),
     )
+
+
+def _said_by_title(step: Step) -> bool:
+    return step.state == StepState.SUCCEEDED and step.observed.get("code") in SAID_BY_TITLE
 
 
 def _waves(steps: Sequence[Step], views: dict[int, StepView], items: dict[int, Any]) -> list[WaveView]:

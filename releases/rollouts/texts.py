@@ -32,7 +32,7 @@ KINDS: dict[str, Text] = {
     "notice": _("Send the notice"),
     "restore_image": _("Restore the image"),
 }
-SECTIONS: dict[str, Text] = {"before": _("Before"), "after": _("After"), "back": _("Way back")}
+SECTIONS: dict[str, Text] = {"before": _("Before"), "after": _("After"), "back": _("After")}
 OBSERVED: dict[str, Text] = {
     "done": _("Done"),
     "rights_held": _("All rights are there"),

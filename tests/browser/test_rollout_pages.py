@@ -1,0 +1,113 @@
+"""The pages of the top layer in a real browser: narrow, without scripts, by keyboard."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from releases.models import Release
+from releases.rollouts.models import Order, Rollout
+from releases.rollouts.states import RolloutState, StepState
+from tests.browser.test_release_pages import DESKTOP, NARROW, PHONE, Visitors, visitors, width_of
+from tests.factories import Shop, make_release, runs
+from tests.pages.rollouts.conftest import approved, registry, rollout, shop
+
+__all__ = ["approved", "registry", "rollout", "shop", "visitors"]
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+LONG_NAME = "a-service-whose-name-is-forty-letters-lo"
+FAILURE = {
+    "code": "CrashLoopBackOff",
+    "message": "back-off 5m0s restarting failed container=app pod=auth-service-5d8f7c9b4-x2k8q",
+    "pod": "auth-service-5d8f7c9b4-x2k8q",
+    "container": "app",
+    "log": [f"2026-11-21T09:00:{second:02}Z cannot connect to the database" for second in range(20)],
+}
+
+
+def fail(rollout: Rollout, shop: Shop) -> None:
+    """Let a step of the rollout have failed with twenty lines of log."""
+    step = rollout.steps.get(kind="wait_rollout", service=shop.auth)
+    rollout.steps.filter(pk=step.pk).update(state=StepState.FAILED, failure=FAILURE)
+    Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.FAILED)
+
+
+def is_unscrolled(page: Page, selector: str) -> bool:
+    """Whether the whole part stands above the bar in the first screen."""
+    part, bar = page.locator(selector).first.bounding_box(), page.locator("#bar").bounding_box()
+    assert part is not None
+    assert bar is not None
+    return part["y"] >= 0 and part["y"] + part["height"] <= bar["y"]
+
+
+@pytest.mark.parametrize("size", [PHONE, NARROW])
+def test_nothing_of_the_top_layer_scrolls_sideways(
+    shop: Shop, rollout: Rollout, visitors: Visitors, size: tuple[int, int]
+) -> None:
+    shop.auth.name = LONG_NAME
+    shop.auth.save(update_fields=["name"])
+    runs(shop.auth, shop.environment, "4.0.0-a-version-of-forty-letters-exactly-")
+    fail(rollout, shop)
+    ready = make_release(shop, at="approved")
+    step = rollout.steps.get(kind="wait_rollout", service=shop.auth)
+    visitor = visitors.enter(shop.cast.author, size)
+    for path in (
+        "/",
+        "/board/",
+        f"/services/{LONG_NAME}/{shop.environment.name}/",
+        f"/releases/{ready.number}/start/",
+        f"/rollouts/{rollout.pk}/",
+        f"/rollouts/{rollout.pk}/stop/",
+        f"/rollouts/{rollout.pk}/rollback/",
+        f"/rollouts/{rollout.pk}/steps/{step.pk}/skip/",
+    ):
+        page = visitor.go(path)
+        expect(page.locator("h1")).to_be_visible()
+        assert width_of(page) <= size[0], path
+    assert visitor.complaints == []
+
+
+def test_a_failed_rollout_shows_cause_words_and_choices_unscrolled(
+    shop: Shop, rollout: Rollout, visitors: Visitors
+) -> None:
+    fail(rollout, shop)
+    page = visitors.enter(shop.cast.author, DESKTOP).go(f"/rollouts/{rollout.pk}/")
+    for part in (".failure p", ".failure-said", ".failure form", ".failure a.button-danger"):
+        assert is_unscrolled(page, part), part
+
+
+def test_stop_is_reached_and_given_by_keyboard_alone(
+    shop: Shop, rollout: Rollout, visitors: Visitors
+) -> None:
+    page = visitors.enter(shop.cast.author).go(f"/rollouts/{rollout.pk}/")
+    for _press in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "bar-stop":
+            break
+    expect(page.locator("#bar-stop")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel")).to_be_focused()
+    assert Order.objects.count() == 0
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#rollout")).to_contain_text("Stop asked")
+    order = Order.objects.get()
+    assert (order.kind, order.by) == ("stop", shop.cast.author)
+    assert order.reason
+
+
+def test_starting_and_stopping_work_without_scripts(
+    shop: Shop, approved: Release, visitors: Visitors
+) -> None:
+    page = visitors.enter(shop.cast.author, PHONE, scripts=False).go(f"/releases/{approved.number}/start/")
+    page.get_by_role("button", name="Start rollout").click()
+    rollout = Rollout.objects.get(release=approved)
+    assert page.url.endswith(f"/rollouts/{rollout.pk}/")
+    # Nothing pushes here: the page asks to be loaded again every ten seconds.
+    assert 'http-equiv="refresh" content="10"' in page.content()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#rollout")).to_contain_text("Pause asked")
+    page.get_by_role("link", name="Stop").click()
+    page.get_by_role("button", name="Errors seen").click()
+    expect(page.locator("#rollout")).to_contain_text("Stop asked")
+    given = Order.objects.order_by("pk").values_list("kind", "reason")
+    assert list(given) == [("pause", ""), ("stop", "Errors seen")]
