@@ -67,7 +67,7 @@ def test_a_cluster_that_is_silent_is_asked_once_for_all_earlier_waves(rollout: R
     Step.objects.filter(rollout=rollout, wave__lt=3).update(state="succeeded", acted={"spec": {}, "uid": ""})
     steps = list(rollout.steps.all())
     cluster: Any = mock.Mock()
-    cluster.workload.side_effect = TemporaryError("silence")
+    cluster.find.side_effect = TemporaryError("silence")
     work = Work(
         step=steps[2],
         release=rollout.release,
@@ -77,4 +77,4 @@ def test_a_cluster_that_is_silent_is_asked_once_for_all_earlier_waves(rollout: R
     )
     with mock.patch.object(Work, "cluster", cluster):
         assert gates.before_start(work) is None
-    assert cluster.workload.call_count == 1
+    assert cluster.find.call_count == 1
