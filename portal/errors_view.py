@@ -5,6 +5,8 @@ import secrets
 import sys
 from collections.abc import Callable
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -25,6 +27,18 @@ class ErrorsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Pass the request on."""
         return self.get_response(request)
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view: Callable[..., HttpResponse],  # noqa: ARG002  Django's signature
+        args: list[object],  # noqa: ARG002  Django's signature
+        values: dict[str, object],  # noqa: ARG002  Django's signature
+    ) -> HttpResponse | None:
+        """Find nothing at an address that holds what no row can."""
+        if "\x00" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+            return error_page(request, NotFound())
+        return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Turn an expected refusal into its page, and a database that is away into words."""
@@ -63,6 +77,19 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noq
     error = PortalError(detail, code="csrf", title=_("The form could not be trusted"))
     error.status = 403
     return error_page(request, error)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Handler for what was refused before any view saw it; who asks may not be known yet."""
+    if isinstance(exception, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent):
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        detail = _("At most {limit} bytes are accepted.").format(limit=limit)
+        error = PortalError(detail, code="too_large", title=_("The request is too large"))
+        error.status = 413
+    else:
+        error = PortalError("", code="malformed", title=_("The request could not be read"))
+        error.status = 400
+    return bare_page(request, error)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

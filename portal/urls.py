@@ -27,5 +27,6 @@ urlpatterns = [
     path("", include("releases.rollouts.urls")),
 ]
 
+handler400 = "portal.errors_view.bad_request"
 handler404 = "portal.errors_view.not_found"
 handler500 = "portal.errors_view.server_error"

@@ -3,11 +3,15 @@
 from datetime import date, datetime, time, timedelta
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from portal.audit.actions import ACTIONS
 from portal.audit.queries import Search
+
+# Days at the ends of the calendar have no midnight in every zone.
+REACH = [MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(8999, 12, 31))]
 
 
 class SearchForm(forms.Form):
@@ -18,8 +22,12 @@ class SearchForm(forms.Form):
     service = forms.CharField(label=_("Service"), required=False, max_length=120)
     action = forms.ChoiceField(label=_("Kind"), required=False)
     subject = forms.CharField(label=_("Subject"), required=False, max_length=200)
-    start = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    end = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    start = forms.DateField(
+        label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}), validators=REACH
+    )
+    end = forms.DateField(
+        label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}), validators=REACH
+    )
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
@@ -26,6 +26,11 @@ def person(request: HttpRequest) -> User:
 def is_fragment(request: HttpRequest) -> bool:
     """Whether a script asked for a part of the page."""
     return request.headers.get("HX-Request") == "true"
+
+
+def sent(request: HttpRequest) -> QueryDict | None:
+    """What a form was sent with, be it nothing; None before it was sent."""
+    return request.POST if request.method == "POST" else None
 
 
 def go(request: HttpRequest, address: str) -> HttpResponse:

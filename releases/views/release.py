@@ -21,7 +21,7 @@ from releases.operations.create import duplicate_release
 from releases.operations.ends import announce_release, close_release, withdraw_release
 from releases.operations.submit import submit_release
 from releases.reading import composing, deciding, life, lists, record
-from releases.views.answers import REFUSALS, go, is_fragment, once, person, refuse
+from releases.views.answers import REFUSALS, go, is_fragment, once, person, refuse, sent
 
 CHECK_FIELDS = {"evidence.text": "evidence", "evidence.link": "link"}
 
@@ -48,7 +48,7 @@ def submit(request: HttpRequest, number: int) -> HttpResponse:
 def withdraw(request: HttpRequest, number: int) -> HttpResponse:
     """Ask for a reason and withdraw; a draft is deleted in the same way, and stays in the record."""
     release = queries.detail(person(request), number)
-    context = {"release": release, "form": ReasonForm(request.POST or None)}
+    context = {"release": release, "form": ReasonForm(sent(request))}
     reason = request.POST.get("reason", "").strip()
 
     def act() -> object:

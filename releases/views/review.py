@@ -18,7 +18,7 @@ from releases.forms import AnswerForm, ReasonForm, attach
 from releases.models import Release
 from releases.operations.decide import answer_objection, decide_release, take_back_decision
 from releases.reading import deciding, life, lists
-from releases.views.answers import REFUSALS, go, is_fragment, person, refuse
+from releases.views.answers import REFUSALS, go, is_fragment, person, refuse, sent
 
 
 @require_safe
@@ -35,7 +35,8 @@ def decide(request: HttpRequest, number: int, verdict: str) -> HttpResponse:
     if verdict not in Verdict.values:
         raise NotFound
     release = queries.detail(person(request), number)
-    form = ReasonForm(request.POST or None, needed=verdict != Verdict.APPROVE)
+    form = ReasonForm(sent(request), needed=verdict != Verdict.APPROVE)
+    seen = request.POST.get("content_digest", "").replace("\x00", "")
     if request.method != "POST":
         # The page the panel is opened from may be old: what has changed since is shown before the press.
         context = _decide_context(request, release, verdict, form, seen=request.GET.get("seen", ""))
@@ -45,15 +46,13 @@ def decide(request: HttpRequest, number: int, verdict: str) -> HttpResponse:
             number,
             actor=browser_actor(request),
             verdict=verdict,
-            content_digest=request.POST.get("content_digest", ""),
+            content_digest=seen,
             reason=request.POST.get("reason", ""),
         )
     except REFUSALS as error:
         rest = attach(form, error.missing)
         release = queries.detail(person(request), number)
-        context = _decide_context(
-            request, release, verdict, form, seen=request.POST.get("content_digest", "")
-        )
+        context = _decide_context(request, release, verdict, form, seen=seen)
         return refuse(request, _panel(request, "decide"), {**context, "rest": rest}, error)
     return go(request, reverse("releases:review", args=[number]))
 
@@ -76,7 +75,7 @@ def take_back(request: HttpRequest, number: int, decision_id: int) -> HttpRespon
 def answer(request: HttpRequest, number: int, decision_id: int) -> HttpResponse:
     """Answer an objection in words."""
     release = queries.detail(person(request), number)
-    form = AnswerForm(request.POST or None)
+    form = AnswerForm(sent(request))
     context = {"release": release, "decision": _decision(release, decision_id), "form": form}
     if request.method != "POST":
         return render(request, _panel(request, "answer"), context)

@@ -1,0 +1,119 @@
+"""Bad input at the pages: an answer in the reader's words, never a fault of ours, nothing half-written."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from approvals.models import Decision
+from releases.models import Release
+from tests.factories import Shop, make_release
+
+HUGE = 10**20
+ADDRESSES = [
+    f"/releases/{HUGE}/",
+    f"/releases/{HUGE}/review/",
+    f"/rollouts/{HUGE}/",
+    "/releases/%00/",
+    "/catalog/services/%00/",
+    "/catalog/plans/a%00b/",
+    "/services/%00/x/",
+    "/board/part/?environment=%00",
+    "/audit/?person=%00",
+    f"/audit/{HUGE}/",
+]
+
+
+@pytest.fixture
+def browser(shop: Shop) -> Client:
+    """The browser of somebody who decides."""
+    client = Client()
+    client.force_login(shop.cast.pl)
+    return client
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_that_no_row_can_have_is_not_found(shop: Shop, address: str) -> None:
+    client = Client()
+    client.force_login(shop.cast.administrator)
+    assert client.get(address).status_code == 404
+
+
+@pytest.mark.parametrize("verdict", ["approve", "reject", "send_back", "object"])
+@pytest.mark.parametrize(
+    "fields", [{}, {"content_digest": "\x00"}, {"content_digest": "x", "reason": "\x00\x07"}]
+)
+def test_a_decision_with_odd_fields_is_refused_in_the_form(
+    shop: Shop, browser: Client, verdict: str, fields: dict[str, str]
+) -> None:
+    release = make_release(shop, at="in_review")
+    answer = browser.post(f"/releases/{release.number}/decide/{verdict}/", fields)
+    assert answer.status_code in {409, 422}
+    assert Decision.objects.count() == 0
+
+
+@pytest.mark.parametrize("act", ["withdraw", "submit", "announce", "close", "duplicate", "start"])
+def test_an_act_with_nothing_sent_is_answered(shop: Shop, browser: Client, act: str) -> None:
+    release = make_release(shop, at="in_review")
+    assert browser.post(f"/releases/{release.number}/{act}/", {}).status_code < 500
+
+
+@pytest.mark.parametrize("when", ["9999-12-31T23:59", "0001-01-01T00:00", "soon"])
+def test_a_time_out_of_reach_is_refused_beside_its_field(shop: Shop, when: str) -> None:
+    release = make_release(shop)
+    client = Client()
+    client.force_login(shop.cast.author)
+    answer = client.post(f"/releases/{release.number}/edit/when/", {"target_at": when, "plan": "shop-plan"})
+    assert answer.status_code == 422
+    release.refresh_from_db()
+    assert release.target_at is None
+
+
+@pytest.mark.parametrize("query", ["end=9999-12-31", "start=0001-01-01", f"release={HUGE}", "end=soon"])
+@pytest.mark.parametrize("address", ["/audit/", "/audit/export/"])
+def test_a_search_out_of_reach_is_refused(shop: Shop, address: str, query: str) -> None:
+    client = Client()
+    client.force_login(shop.cast.auditor)
+    assert client.get(f"{address}?{query}").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("ko", "요청이 너무 큽니다"), ("en", "The request is too large")]
+)
+@pytest.mark.parametrize("fields", [{"title": "x" * 2_000_000}, {f"f{n}": "1" for n in range(2_500)}])
+def test_a_form_of_megabytes_is_refused_unparsed_in_the_readers_language(
+    shop: Shop, language: str, words: str, fields: dict[str, Any]
+) -> None:
+    release = make_release(shop)
+    client = Client()
+    client.force_login(shop.cast.author)
+    body = "&".join(f"{name}={value}" for name, value in fields.items())
+    answer = client.post(
+        f"/releases/{release.number}/edit/wording/",
+        body,
+        content_type="application/x-www-form-urlencoded",
+        headers={"Accept-Language": language},
+    )
+    assert answer.status_code == 413
+    assert words in answer.content.decode()
+
+
+def test_another_hosts_name_is_refused_with_words() -> None:
+    answer = Client().get("/board/", headers={"Host": "evil.example"})
+    assert answer.status_code == 400
+    assert "요청을 읽지 못했습니다" in answer.content.decode()
+
+
+def test_a_form_pressed_twice_makes_one_release(shop: Shop) -> None:
+    client = Client()
+    client.force_login(shop.cast.author)
+    form = {
+        "once": "a-key",
+        "title": "Twice",
+        "environment": "shop-production",
+        "service": "shopping-service",
+        "version-shopping-service": "2.8.0",
+    }
+    first, second = client.post("/releases/new/", form), client.post("/releases/new/", form)
+    assert (first.status_code, first.headers["Location"]) == (302, second.headers["Location"])
+    assert Release.objects.count() == 1
