@@ -83,8 +83,11 @@ class RealPortal:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
     def complaints(self) -> dict[str, list[str]]:
-        """What the browsers had to say, by person; empty when all is well."""
-        return {name: person.complaints for name, person in self.inside.items() if person.complaints}
+        """What the browsers had to say since the last call, by person; empty when all is well."""
+        found = {name: list(person.complaints) for name, person in self.inside.items() if person.complaints}
+        for person in self.inside.values():
+            person.complaints.clear()
+        return found
 
     def _enter(self, username: str) -> Person:
         entry = self._entry(username)
