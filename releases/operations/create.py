@@ -61,6 +61,9 @@ def _store(composition: Composition, *, actor: Actor, duplicate_of: Release | No
         fill(release, composition)
         release.save(force_insert=True)
         release.contributors.add(actor.user)
+        if duplicate_of is not None:
+            # The content is theirs as well: a copy is no way around "not your own".
+            release.contributors.add(*duplicate_of.contributors.all())
         write_lines(release, composition)
         grade_and_seal(release, chosen=composition.grade)
         record(

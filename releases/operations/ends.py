@@ -88,7 +88,7 @@ def expire_release(number: int, *, actor: Actor) -> Release:
         Conflict: it is not pending, or its time is not over.
     """
     with act(number, actor=actor) as release:
-        require_state(release, {S.IN_REVIEW, S.APPROVED, S.SCHEDULED})
+        require_state(release, {S.IN_REVIEW, S.APPROVED, S.SCHEDULED, S.SUBMITTED})
         request = release.approval_request
         assert request is not None
         if request.expires_at is None or request.expires_at > clock.now():

@@ -1,6 +1,6 @@
 """The list of releases: filters from the address, pages of fifty, the newest first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -105,6 +105,13 @@ def listed(user: User) -> QuerySet[Release]:
         .prefetch_related("items__service")
         .defer("content", "announcement", "environment__source", "environment__spec")
     )
+
+
+def newest_events(topics: Iterable[str]) -> dict[str, int]:
+    """The highest event number of each topic, in one query."""
+    names = list(topics)
+    found = dict(Topic.objects.filter(name__in=names).values_list("name", "last"))
+    return {name: found.get(name, 0) for name in names}
 
 
 def newest_event(topic: str) -> int:

@@ -11,6 +11,7 @@ from portal.outbox.models import Message
 from portal.people.operations import revoke_role
 from releases import operations, queries
 from releases.announcement import Announcement, write
+from releases.jobs import recheck_pending
 from releases.models import Check, Release
 from releases.rollouts.models import Rollout, Step
 from releases.start import missing_for_start, require_startable, still_approved
@@ -312,6 +313,19 @@ def test_an_emergency_that_failed_owes_its_review_too(shop: Shop) -> None:
     decide(release, shop.cast.team_lead)
     release.refresh_from_db()
     assert release.state == "closed"
+
+
+def test_an_emergency_that_nobody_starts_ends_with_its_time(shop: Shop) -> None:
+    incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
+    release = make_release(shop, grade="E", incident=incident)
+    release = operations.submit_release(release.number, actor=acting(shop.cast.author))
+    request = release.approval_request
+    assert request is not None
+    request.expires_at = request.opened_at
+    request.save(update_fields=["expires_at"])
+    recheck_pending()
+    release.refresh_from_db()
+    assert release.state == "expired"
 
 
 def test_who_started_an_emergency_does_not_give_its_owed_review(shop: Shop) -> None:

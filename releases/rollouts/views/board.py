@@ -15,7 +15,7 @@ from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases.catalog.models import Environment, Service, Stage
 from releases.models import Release
-from releases.reading.lists import newest_event
+from releases.reading.lists import newest_event, newest_events
 from releases.rollouts import operations, queries
 from releases.rollouts.board import FILTERS, STAGES, arrange, is_stale
 from releases.rollouts.models import Pin
@@ -77,8 +77,8 @@ def _back(name: str, env: str) -> HttpResponse:
 def _context(request: HttpRequest) -> dict[str, Any]:
     assert isinstance(request.user, User)
     team, show = request.GET.get("team", ""), request.GET.get("show", "")
-    environments = list(access.visible(request.user, Environment).values_list("name", flat=True))
-    topics = {f"board.{name}": newest_event(f"board.{name}") for name in environments}
+    environments = access.visible(request.user, Environment).values_list("name", flat=True)
+    topics = newest_events(f"board.{name}" for name in environments)
     cells = queries.board(request.user)
     now = clock.now()
     found = arrange(cells, team=team, show=show)
