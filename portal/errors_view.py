@@ -36,7 +36,7 @@ class ErrorsMiddleware:
         values: dict[str, object],  # noqa: ARG002  Django's signature
     ) -> HttpResponse | None:
         """Find nothing at an address that holds what no row can."""
-        if "\x00" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+        if "\x00" in request.path_info:
             return error_page(request, NotFound())
         return None
 
