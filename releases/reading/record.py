@@ -16,6 +16,8 @@ from portal.ui.looks import STATES
 from releases.models import Release
 
 SHOWN = 60
+# Dozens in each rollout, and shown on its page; the whole record has them.
+AS_PLANNED = frozenset({"step.waiting", "step.ready", "step.running", "step.acted", "step.succeeded"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +36,9 @@ class Entry:
 
 
 def record_of(release: Release, *, limit: int = SHOWN) -> list[Entry]:
-    """The newest acts on the release and on what belongs to it."""
-    rows = list(AuditEntry.objects.filter(release=release.number).order_by("-id")[:limit])
+    """The newest acts on the release and on what belongs to it, without the steps that went as planned."""
+    told = AuditEntry.objects.filter(release=release.number).exclude(action__in=AS_PLANNED)
+    rows = list(told.order_by("-id")[:limit])
     people = {user.username: user for user in User.objects.filter(username__in={row.actor for row in rows})}
     return [_entry(row, people) for row in rows]
 
