@@ -179,16 +179,23 @@ def way_back(rollout: Rollout) -> list[Json]:
         item = items.get(step.service_id or 0)
         now, then = (item.version, str(item.running.get("version") or "")) if item else ("", "")
         for change in (step.intent or {}).get("changes", []):
-            images = texts.short_image(change.get("after")), texts.short_image(change.get("before"))
+            images = _told_apart(change.get("after"), change.get("before"))
             rows.append(
                 {
                     "service": step.service.name if step.service else step.key,
                     "now": now if then else images[0],
                     "then": then or images[1],
-                    "note": " → ".join(image.rpartition("/")[2] for image in images) if then else "",
+                    "note": " → ".join(images) if then else "",
                 }
             )
     return rows
+
+
+def _told_apart(*images: object) -> list[str]:
+    """Images as short as people can tell them apart: without the repository's path where it is the same."""
+    short = [texts.short_image(image) for image in images]
+    paths = {each.rpartition("/")[0] for each in short}
+    return [each.rpartition("/")[2] for each in short] if len(paths) == 1 else short
 
 
 def _rights(rollout: Rollout, user: User) -> frozenset[str]:
