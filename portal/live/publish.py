@@ -4,9 +4,18 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from portal import clock
 from portal.live.bell import ring
 from portal.live.models import Event
+
+# One statement: the number, the time and the row; the topic's row stays locked until commit.
+WRITE = """
+WITH numbered AS (
+    INSERT INTO live_topic (name, last) VALUES (%s, 1)
+    ON CONFLICT (name) DO UPDATE SET last = live_topic.last + 1 RETURNING name, last
+)
+INSERT INTO live_event (topic_id, number, at, kind, data)
+SELECT name, last, clock_timestamp(), %s, %s FROM numbered RETURNING id, number, at
+"""
 
 
 def publish(topic: str, kind: str, data: dict[str, Any]) -> Event:
@@ -15,9 +24,11 @@ def publish(topic: str, kind: str, data: dict[str, Any]) -> Event:
     Topics are locked until commit: where one transaction writes to several, take them in the order
     release, rollout.
     """
-    event = Event.objects.create(
-        topic_id=topic, number=_next_number(topic), at=clock.now(), kind=kind, data=data
-    )
+    event = Event(topic_id=topic, kind=kind, data=data)
+    stored = Event._meta.get_field("data").get_db_prep_save(data, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(WRITE, [topic, kind, stored])
+        event.pk, event.number, event.at = cursor.fetchone()
     transaction.on_commit(lambda: ring(topic))
     return event
 
@@ -30,14 +41,3 @@ def touch(topic: str, kind: str = "changed", data: dict[str, Any] | None = None)
             publish(topic, kind, data or {})
 
     transaction.on_commit(write)
-
-
-def _next_number(topic: str) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO live_topic (name, last) VALUES (%s, 1)"
-            " ON CONFLICT (name) DO UPDATE SET last = live_topic.last + 1 RETURNING last",
-            [topic],
-        )
-        (number,) = cursor.fetchone()
-    return int(number)

@@ -73,19 +73,24 @@ def writing(lease: Lease, *, halts: bool = False) -> Iterator[Rollout]:
     """
     with transaction.atomic():
         # Parent before child: approvals and edits lock the release first as well.
-        Release.objects.select_for_update(of=("self",)).get(rollouts=lease.rollout_id)
+        Release.objects.select_for_update(of=("self",)).values_list("pk").get(rollouts=lease.rollout_id)
         # Only these two: the environment is locked before the release by people, so never after it here.
         rollouts = Rollout.objects.select_for_update(of=("self",))
-        row = rollouts.select_related("release", "environment__cluster").get(pk=lease.rollout_id)
+        row = rollouts.select_related("release__environment", "environment__cluster").get(pk=lease.rollout_id)
         now = clock.now()
         if row.lease_epoch != lease.epoch or row.lease_until is None or row.lease_until <= now:
             raise LeaseLost
-        if halts and Order.objects.filter(rollout=row, honoured_at=None, kind__in=HALTING_ORDERS).exists():
+        if halts and halted(row):
             raise OrdersWait
         if row.lease_until < now + timedelta(seconds=RENEW_BELOW_SECONDS):
             row.lease_until = now + timedelta(seconds=LEASE_SECONDS)
             row.save(update_fields=["lease_until"])
         yield row
+
+
+def halted(rollout: Rollout) -> bool:
+    """Whether a pause, a stop or a rollback was asked for and waits to be honoured."""
+    return Order.objects.filter(rollout=rollout, honoured_at=None, kind__in=HALTING_ORDERS).exists()
 
 
 def release(lease: Lease, *, wake_at: datetime | None, yielding: bool = False) -> bool:

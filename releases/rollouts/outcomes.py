@@ -1,5 +1,6 @@
 """What a look at a step came to, written down: the step's state, its siblings', the rollout's."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -52,30 +53,45 @@ def of_refusal(error: PermanentError) -> Outcome:
     return failed(error.code, str(error.detail))
 
 
-def write(lease: Lease, seen: Step, outcome: Outcome, *, actor: Actor) -> bool:
-    """Write an outcome; True when something may have become possible by it."""
+def write(lease: Lease, looks: Sequence[tuple[int, Outcome]], *, actor: Actor) -> bool:
+    """Write what looks at steps came to, all in one transaction; see `put`.
+
+    Args:
+        looks: key of the step and outcome.
+    """
+    progressed = False
     with writing(lease) as rollout:
-        step = (
-            Step.objects.select_for_update(of=("self",)).select_related("service", "rollout").get(pk=seen.pk)
-        )
-        if step.state != StepState.RUNNING:
-            return False
-        now = clock.now()
-        if outcome.verdict == Verdict.WAIT and _overdue(step, outcome, now):
-            outcome = _of_deadline(step, outcome)
-        if outcome.verdict_found is not None:
-            rollout.verdict = outcome.verdict_found
-            rollout.save(update_fields=["verdict"])
-        if outcome.verdict == Verdict.WAIT:
-            _wait(step, outcome, now)
-            return False
-        if outcome.verdict == Verdict.HOLD:
-            return _hold(rollout, step, outcome.hold or {}, now, actor=actor)
-        if outcome.verdict == Verdict.DONE:
-            _finish(rollout, step, outcome, now, actor=actor)
-        else:
-            _trouble(rollout, step, outcome, now, actor=actor)
-        return True
+        for pk, outcome in looks:
+            # Read one by one: what the first came to may end the others.
+            progressed |= put(rollout, locked(pk), outcome, actor=actor)
+    return progressed
+
+
+def locked(pk: int) -> Step:
+    """Read a step to write to it."""
+    return Step.objects.select_for_update(of=("self",)).select_related("service", "rollout").get(pk=pk)
+
+
+def put(rollout: Rollout, step: Step, outcome: Outcome, *, actor: Actor) -> bool:
+    """Put an outcome into the locked rows; True when something may have become possible by it."""
+    if step.state != StepState.RUNNING:
+        return False
+    now = clock.now()
+    if outcome.verdict == Verdict.WAIT and _overdue(step, outcome, now):
+        outcome = _of_deadline(step, outcome)
+    if outcome.verdict_found is not None:
+        rollout.verdict = outcome.verdict_found
+        rollout.save(update_fields=["verdict"])
+    if outcome.verdict == Verdict.WAIT:
+        _wait(step, outcome, now)
+        return False
+    if outcome.verdict == Verdict.HOLD:
+        return _hold(rollout, step, outcome.hold or {}, now, actor=actor)
+    if outcome.verdict == Verdict.DONE:
+        _finish(rollout, step, outcome, now, actor=actor)
+    else:
+        _trouble(rollout, step, outcome, now, actor=actor)
+    return True
 
 
 def hold_rollout(lease: Lease, step: Step, reason: Json, *, actor: Actor) -> bool:

@@ -1,14 +1,18 @@
 """What follows from the states of the steps: what becomes ready, and when the rollout has reached an end."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from django.db.models import Exists, OuterRef
 
 from portal import clock
 from portal.actors import Actor
 from releases.rollouts import release_side, rollback, running
 from releases.rollouts.events import move_rollout, move_step
-from releases.rollouts.leases import Lease, writing
+from releases.rollouts.leases import Lease, halted, writing
 from releases.rollouts.models import Rollout, Step
-from releases.rollouts.states import DONE, TROUBLED, Direction, RolloutState, StepState
+from releases.rollouts.states import DONE, MOVING, TROUBLED, Direction, RolloutState, StepState
+from releases.rollouts.steps.kinds import KINDS
 from releases.states import ReleaseState
 
 GOING_FORWARD = frozenset({RolloutState.RUNNING, RolloutState.VERIFYING})
@@ -21,22 +25,38 @@ def direction(steps: Sequence[Step]) -> Direction:
 
 
 def make_ready(rollout: Rollout, *, actor: Actor) -> None:
-    """Make every waiting step ready whose predecessors are all done; called with the rollout locked."""
-    open_states = [state for state in StepState if state not in DONE]
-    steps = list(rollout.steps.select_related("service", "rollout").order_by("position"))
-    waiting = [
-        each for each in steps if each.direction == direction(steps) and each.state == StepState.WAITING
-    ]
-    blocked = set(
-        Step.objects.filter(rollout=rollout, depends_on__state__in=open_states).values_list("pk", flat=True)
+    """Make every waiting step ready whose predecessors are all done; called with the rollout locked.
+
+    Those that only look begin at once, in the same transaction.
+    """
+    back = rollout.steps.filter(direction=Direction.BACK).exists()
+    undone = Step.objects.filter(dependents=OuterRef("pk")).exclude(state__in=DONE)
+    waiting = rollout.steps.filter(
+        direction=Direction.BACK if back else Direction.FORWARD, state=StepState.WAITING
     )
-    for step in waiting:
-        if step.pk not in blocked:
-            move_step(step, StepState.READY, actor=actor)
+    found = list(waiting.exclude(Exists(undone)).select_related("service").order_by("position"))
+    for step in found:
+        move_step(step, StepState.READY, actor=actor)
+    begin_looks(rollout, found, actor=actor)
 
 
-def enter_section(rollout: Rollout, step: Step, *, actor: Actor) -> None:
-    """When the first step after the waves begins, the rollout verifies."""
+def begin_looks(rollout: Rollout, steps: Iterable[Step], *, actor: Actor) -> bool:
+    """Begin those of the ready steps that only look; none while a halt waits to be honoured."""
+    looks = [step for step in steps if not KINDS[step.kind].acts]
+    if not looks or rollout.state not in MOVING or halted(rollout):
+        return False
+    for step in looks:
+        begin(rollout, step, actor=actor)
+    return True
+
+
+def begin(rollout: Rollout, step: Step, *, actor: Actor) -> None:
+    """Let a ready step run from now on; the first one after the waves begins the verification."""
+    step.started_at = clock.now()
+    step.deadline_at = step.started_at + timedelta(seconds=step.timeout_seconds)
+    step.tries, step.wake_at = 0, None
+    fields = ["started_at", "deadline_at", "tries", "wake_at"]
+    move_step(step, StepState.RUNNING, actor=actor, fields=fields)
     if step.params.get("section") == "after":
         _verify(rollout, actor=actor)
 
@@ -49,7 +69,8 @@ def _verify(rollout: Rollout, *, actor: Actor) -> None:
 
 def settle(lease: Lease, steps: Sequence[Step], *, actor: Actor) -> bool:
     """End the rollout when its steps say so; `steps` may be old, so all is read again under lock."""
-    if any(each.state in UNFINISHED for each in steps if each.direction == direction(steps)):
+    present_way = direction(steps)
+    if any(each.state in UNFINISHED for each in steps if each.direction == present_way):
         return False
     with writing(lease) as rollout:
         present = list(rollout.steps.select_related("service", "rollout"))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from portal.errors import PermanentError
+from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.workloads import Reference, Workload
 from releases.rollouts.images import accepted_digests, digest_of
@@ -65,7 +66,7 @@ def _after_rollback(work: Work) -> list[Check]:
 
 def _compare(work: Work, reference: Reference, expected: dict[str, set[str]], service: str) -> Json:
     try:
-        workload = work.cluster.workload(reference)
+        workload = work.listed_workload(reference)
     except PermanentError as error:
         if error.code != MISSING:
             raise
@@ -83,7 +84,7 @@ def _compare(work: Work, reference: Reference, expected: dict[str, set[str]], se
 
 
 def _running(work: Work, workload: Workload) -> tuple[dict[str, set[str]], bool]:
-    pods = work.cluster.find("pods", workload.reference.namespace, labels=workload.selector).items
+    pods = pods_with(workload.selector, work.collection("pods"))
     found: dict[str, set[str]] = {}
     reported = True
     for pod in pods:

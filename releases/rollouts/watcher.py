@@ -22,7 +22,9 @@ from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.client import Cluster, connect
 from portal.integrations.kubernetes.connection import CONNECTION
 from portal.integrations.kubernetes.errors import UNREACHABLE
+from portal.integrations.kubernetes.rollout_status import judge
 from portal.integrations.kubernetes.watch import CollectionWatch
+from portal.integrations.kubernetes.workloads import Workload
 from releases.catalog.models import Environment
 from releases.rollouts.models import Rollout, WatchLead
 from releases.rollouts.running import View, write_running
@@ -38,6 +40,8 @@ LEAD_SECONDS = 10
 RENEW_SECONDS = 3.0
 PLAN_SECONDS = 0.2
 NUDGE_SECONDS = 0.04
+# Between two nudges for changes that end no wait: pods on their way, and what may be trouble.
+GATHER_SECONDS = 0.25
 ROWS_SECONDS = 0.5
 IDLE_SECONDS = 10.0
 # A watch goes on for a while after the last rollout: the next one often follows.
@@ -76,7 +80,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
-        self.changes: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.changes: queue.SimpleQueue[tuple[int, bool]] = queue.SimpleQueue()
         self.places: dict[int, Place] = {}
         self.leads: dict[str, float] = {}
         self.nudged: dict[int, float] = {}
@@ -137,7 +141,9 @@ class Watcher:
             logger.warning("%s cannot be watched: %s", environment.name, error.detail)
             return None
         watches = {
-            plural: CollectionWatch(cluster, plural, environment.namespace, seen=self._seen(environment.pk))
+            plural: CollectionWatch(
+                cluster, plural, environment.namespace, seen=self._seen(environment.pk, plural)
+            )
             for plural in PLURALS
         }
         for plural, watch in watches.items():
@@ -145,9 +151,9 @@ class Watcher:
             threading.Thread(target=watch.run, name=name, daemon=True).start()
         return Place(environment, watches)
 
-    def _seen(self, pk: int) -> Any:
-        def tell(_kind: str, _body: Json) -> None:
-            self.changes.put(pk)
+    def _seen(self, pk: int, plural: str) -> Any:
+        def tell(_kind: str, body: Json) -> None:
+            self.changes.put((pk, plural in WORKLOADS and ends_wait(plural, body)))
 
         return tell
 
@@ -166,20 +172,22 @@ class Watcher:
             if now >= until:
                 return
             try:
-                pk = self.changes.get(timeout=max(wait_until - now, 0.001))
+                pk, urgent = self.changes.get(timeout=max(wait_until - now, 0.001))
             except queue.Empty:
                 continue
-            self._changed(pk)
+            self._changed(pk, urgent=urgent)
 
-    def _changed(self, pk: int) -> None:
+    def _changed(self, pk: int, *, urgent: bool) -> None:
         place = self.places.get(pk)
         if place is None:
             return
         now = time.monotonic()
         place.rows_due = place.rows_due or now + ROWS_SECONDS
+        rest = NUDGE_SECONDS if urgent else GATHER_SECONDS
         for rollout in place.rollouts:
             # The first change is told at once, a burst behind it as one.
-            self.due.setdefault(rollout, max(now, self.nudged.get(rollout, 0.0) + NUDGE_SECONDS))
+            at = max(now, self.nudged.get(rollout, 0.0) + rest)
+            self.due[rollout] = min(at, self.due.get(rollout, at))
 
     def _send_due(self, now: float) -> None:
         for rollout in [pk for pk, at in self.due.items() if at <= now]:
@@ -272,6 +280,14 @@ def read_view(cluster: Cluster, namespace: str) -> View:
         for body in cluster.find(plural, namespace).items
     }
     return View(workloads, cluster.find("pods", namespace).items)
+
+
+def ends_wait(plural: str, body: Json) -> bool:
+    """Whether a change of a workload may be what a step waits for: a rollout that is done, or cannot be."""
+    if not body.get("spec"):
+        return True
+    progress = judge(Workload({"kind": kind_of(plural), **body}))
+    return progress.done or bool(progress.failure)
 
 
 def kind_of(plural: str) -> str:

@@ -35,6 +35,7 @@ JSON_PATCH = "application/json-patch+json"
 GROUPS = {
     "deployments": "/apis/apps/v1",
     "statefulsets": "/apis/apps/v1",
+    "daemonsets": "/apis/apps/v1",
     "replicasets": "/apis/apps/v1",
     "horizontalpodautoscalers": "/apis/autoscaling/v2",
     "endpointslices": "/apis/discovery.k8s.io/v1",

@@ -1,10 +1,17 @@
 """Preflight: the registry still has every image of the release under its digest."""
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
 from portal.errors import PermanentError
+from portal.integrations.registry.client import Registry
 from releases.catalog.versions import registry_for, split_image
 from releases.models import Item
 from releases.rollouts.images import digest_of, repository_of, target_image
 from releases.rollouts.steps.kind import Outcome, Planned, StepKind, Work, done, failed
+
+AT_ONCE = 6
 
 
 class ImageExists(StepKind):
@@ -18,22 +25,29 @@ class ImageExists(StepKind):
 
     def observe(self, work: Work) -> Outcome:
         """Name the images that are not there."""
-        missing = []
-        for item in work.items:
-            try:
-                _require(item)
-            except PermanentError as error:
-                missing.append(f"{target_image(item)}: {error.detail}")
+        hosts = {split_image(repository_of(target_image(item)))[0] for item in work.items}
+        missing = [fault for host in sorted(hosts) for fault in _faults(host, work.items)]
         if missing:
             return failed("image_missing", "; ".join(missing))
         return done("images_exist", count=len(work.items))
 
 
-def _require(item: Item) -> None:
-    image = target_image(item)
-    host, repository = split_image(repository_of(image))
-    registry = registry_for(host)
+def _faults(host: str, items: Iterable[Item]) -> list[str]:
+    """What is wrong with the images at one registry; asked over few connections."""
+    images = [(target_image(item), item.version) for item in items]
+    named = [(*split_image(repository_of(image)), image, version) for image, version in images]
+    here = [(repository, image, version) for at, repository, image, version in named if at == host]
     try:
-        registry.digest_of(repository, digest_of(image) or item.version)
-    finally:
-        registry.close()
+        registry = registry_for(host)
+    except PermanentError as error:
+        return [f"{image}: {error.detail}" for _repository, image, _version in here]
+    with closing(registry), ThreadPoolExecutor(AT_ONCE) as pool:
+        return [fault for fault in pool.map(lambda each: _fault(registry, *each), here) if fault]
+
+
+def _fault(registry: Registry, repository: str, image: str, version: str) -> str:
+    try:
+        registry.digest_of(repository, digest_of(image) or version)
+    except PermanentError as error:
+        return f"{image}: {error.detail}"
+    return ""

@@ -8,7 +8,13 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from portal.integrations.kubernetes.client import Cluster, connect
-from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Reference
+from portal.integrations.kubernetes.workloads import (
+    PLURALS,
+    ROLLOUT_ANNOTATION,
+    STEP_ANNOTATION,
+    Reference,
+    Workload,
+)
 from releases.catalog.models import Environment
 from releases.models import Item, Release
 from releases.rollouts.models import Rollout, Step
@@ -75,7 +81,10 @@ class Planned:
 
 @dataclass(kw_only=True)
 class Work:
-    """A step with all it concerns; `rollout` is None while a plan is only previewed."""
+    """A step with all it concerns; `rollout` is None while a plan is only previewed.
+
+    `listed` is shared by the steps that are looked at together.
+    """
 
     step: Step
     release: Release
@@ -83,6 +92,25 @@ class Work:
     items: Sequence[Item]
     rollout: Rollout | None = None
     siblings: Sequence[Step] = ()
+    listed: dict[str, list[Json]] = field(default_factory=dict)
+
+    def collection(self, plural: str) -> list[Json]:
+        """Return all of a kind in the namespace, read once for all steps of the same look round."""
+        if plural not in self.listed:
+            self.listed[plural] = self.cluster.find(plural, self.environment.namespace).items
+        return self.listed[plural]
+
+    def listed_workload(self, reference: Reference) -> Workload:
+        """Return a workload from its collection, where many are read together.
+
+        Raises:
+            PermanentError: with code "missing" when it does not exist.
+        """
+        bodies = self.collection(PLURALS[reference.kind])
+        found = (Workload({**body, "kind": reference.kind}) for body in bodies)
+        return next((each for each in found if each.reference == reference), None) or self.cluster.workload(
+            reference
+        )
 
     @property
     def cluster(self) -> Cluster:

@@ -1,7 +1,7 @@
 """Before anything changes: record what runs, so that there is a way back to exactly that."""
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.client import Cluster
+from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.trouble import restart_counts
 from portal.integrations.kubernetes.workloads import Workload
 from releases.rollouts.images import digest_of
@@ -15,8 +15,8 @@ class RecordRunning(StepKind):
 
     def observe(self, work: Work) -> Outcome:
         """Keep what runs with the step."""
-        workload = work.cluster.workload(work.workload)
-        before = recorded(work.cluster, workload)
+        workload = work.listed_workload(work.workload)
+        before = recorded(work, workload)
         observed = {
             "code": "recorded",
             "images": before["images"],
@@ -26,10 +26,9 @@ class RecordRunning(StepKind):
         return Outcome(verdict=Verdict.DONE, observed=observed, before=before)
 
 
-def recorded(cluster: Cluster, workload: Workload) -> Json:
+def recorded(work: Work, workload: Workload) -> Json:
     """Return all that the way back and the search for foreign changes need."""
-    namespace = workload.reference.namespace
-    pods = cluster.find("pods", namespace, labels=workload.selector).items
+    pods = pods_with(workload.selector, work.collection("pods"))
     return {
         "uid": workload.uid,
         "generation": workload.generation,
@@ -40,7 +39,7 @@ def recorded(cluster: Cluster, workload: Workload) -> Json:
         "spec": workload.spec,
         "digests": running_digests(pods),
         "restarts": restart_counts(pods),
-        "autoscaler": autoscaler(cluster, workload),
+        "autoscaler": autoscaler(work, workload),
         "argo": workload.argo_application,
     }
 
@@ -58,10 +57,10 @@ def running_digests(pods: list[Json]) -> dict[str, list[str]]:
     return {name: sorted(digests) for name, digests in found.items()}
 
 
-def autoscaler(cluster: Cluster, workload: Workload) -> Json | None:
+def autoscaler(work: Work, workload: Workload) -> Json | None:
     """Return the autoscaler that owns the workload's replica count, if any that we may read."""
     try:
-        found = cluster.find("horizontalpodautoscalers", workload.reference.namespace).items
+        found = work.collection("horizontalpodautoscalers")
     except PermanentError:
         return None
     for each in found:
