@@ -39,9 +39,13 @@ def write_running(environment: Environment, view: View) -> list[str]:
     for service in services:
         seen = seen_of(service, view)
         row = rows.get(service.pk)
-        if row is not None and {**row.seen, "version": None} == {**seen, "version": None}:
+        same = row is not None and {**row.seen, "version": None} == {**seen, "version": None}
+        if same and row is not None and row.seen.get("version"):
             continue
+        # A version that was unknown is looked up again: a release may have named it since.
         seen["version"] = version_of(service, seen)
+        if same and not seen["version"]:
+            continue
         _write(environment, service, seen, row)
         changed.append(service.name)
     _still_seen(environment)
