@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from urllib.parse import urlencode
 import urllib3
 from django.utils.translation import gettext_lazy as _
 from kubernetes import client as library
+from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.connection import Access, read_connection
@@ -30,6 +32,7 @@ FIELD_MANAGER = "release-portal"
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 8.0
 TOKEN_SECONDS = 60.0
+NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 GROUPS = {
@@ -315,6 +318,8 @@ def _configuration(access: Access) -> library.Configuration:
         connect=1, read=0, redirect=0, other=0, respect_retry_after_header=False, backoff_factor=0.1
     )
     configuration.connection_pool_maxsize = 16
+    # The library's own options leave this out: a small request would wait for the answer to the last one.
+    configuration.socket_options = [*tcp_keepalive_socket_options(), NO_DELAY]
     if access.certificate:
         configuration.cert_file = _private_file(access.certificate)
         configuration.key_file = _private_file(access.key)
