@@ -33,7 +33,6 @@ def content_of(release: Release) -> dict[str, Any]:
         "environment": {
             "name": environment.name,
             "cluster": environment.cluster.name,
-            "cluster_digest": digest_of(environment.cluster.spec),
             "namespace": environment.namespace,
         },
         "items": [_item(item) for item in _items(release)],

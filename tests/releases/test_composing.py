@@ -299,13 +299,6 @@ def test_whose_content_was_copied_cannot_approve_the_copy(shop: Shop) -> None:
     assert shop.cast.author in copy.approval_request.barred.all()
 
 
-def test_the_content_holds_where_its_cluster_is(shop: Shop) -> None:
-    release = make_release(shop)
-    shop.environment.cluster.spec = {"kubeconfigRef": "env:ANOTHER"}
-    shop.environment.cluster.save(update_fields=["spec"])
-    assert digest_of(content_of(Release.objects.get(pk=release.pk))) != release.content_digest
-
-
 def test_the_content_holds_target_and_steps_of_the_plan(shop: Shop) -> None:
     release = make_release(shop)
     before = digest_of(content_of(release))

@@ -1,5 +1,7 @@
 """The pages of the top layer: who sees what, what a press does, what a refusal says."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.test import Client
 from django.utils import translation
@@ -12,8 +14,9 @@ from tests.pages.rollouts.conftest import browser
 
 
 @pytest.fixture(autouse=True)
-def _in_english() -> None:
-    translation.activate("en")
+def _in_english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
 
 
 def english(shop: Shop, name: str = "author") -> Client:

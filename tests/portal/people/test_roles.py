@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import Group
+from django.utils import translation
 
 from portal.actors import Actor
 from portal.audit.models import AuditEntry
@@ -106,7 +107,7 @@ def test_an_administrator_changes_neither_their_own_roles_nor_account(cast: Cast
 
 def test_a_token_without_the_scope_admin_does_not_reach_people(cast: Cast) -> None:
     actor = Actor(user=cast.administrator, door="api", token="rp_1", scopes=frozenset({"read"}))
-    with pytest.raises(NotAllowed, match="scope admin"):
+    with translation.override("en"), pytest.raises(NotAllowed, match="scope admin"):
         grant_role("outsider", role=Role.QA, scope="*", actor=actor)
 
 
@@ -153,7 +154,7 @@ def test_every_fault_of_a_new_account_is_named_at_once() -> None:
 @pytest.mark.django_db
 def test_a_name_is_taken_whatever_its_case() -> None:
     person("minji")
-    with pytest.raises(Invalid, match="not made"):
+    with translation.override("en"), pytest.raises(Invalid, match="not made"):
         create_person("MinJi", actor=BY_THE_PORTAL, name="Another")
 
 
