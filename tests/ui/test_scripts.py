@@ -58,7 +58,7 @@ class Answer(BaseHTTPRequestHandler):
             self.reply(file.read_bytes(), kind=KINDS[file.suffix])
         elif path == "/part":
             site.drawn += 1
-            self.reply(PART.format(after=5, drawn=site.drawn).encode())
+            self.reply(PART.format(after=4 + site.drawn, drawn=site.drawn).encode())
         else:
             self.reply(site.page.encode())
 
