@@ -198,7 +198,7 @@ def test_a_new_socket_asks_for_what_was_missed(page: Page, socket: Socket) -> No
     page.clock.run_for(500)
     page.wait_for_selector("text=drawn 1")
     socket.routes[0].close()
-    page.wait_for_timeout(50)
+    page.wait_for_timeout(500)
     page.clock.run_for(3000)
     page.wait_for_selector('.connection[data-state="live"]')
     assert socket.heard[-1] == {"subscribe": "rollout.7", "after": 9}
@@ -210,7 +210,7 @@ def test_a_lost_connection_is_said_after_5_seconds_and_polled_after_30(
     wait_for_subscription(page)
     socket.refuses = True
     socket.routes[0].close()
-    page.wait_for_timeout(50)
+    page.wait_for_timeout(500)
     page.clock.run_for(7_000)
     assert page.inner_text(".connection") == "Reconnecting"
     page.clock.run_for(45_000)
