@@ -9,6 +9,7 @@ from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import CONFLICT, SERVER_ERROR, UNAVAILABLE, UNREACHABLE
+from portal.outbox.post import post
 from releases.rollouts import release_side, settling
 from releases.rollouts.events import move_rollout, move_step, tell_step
 from releases.rollouts.leases import Lease, writing
@@ -157,6 +158,8 @@ def _finish(rollout: Rollout, step: Step, outcome: Outcome, now: datetime, *, ac
     if outcome.before is not None:
         step.before = outcome.before
         fields.append("before")
+    for message in outcome.messages:
+        post(**message)
     data = {"observed": _visible(outcome.observed)}
     move_step(step, StepState.SUCCEEDED, actor=actor, fields=fields, data=data)
     if step.undo_of is not None and step.undo_of.state != StepState.UNDONE:

@@ -44,6 +44,7 @@ class Outcome:
         wake_seconds: when to look again if nothing changes meanwhile.
         before: what was recorded for the way back.
         verdict_found: what verification found, kept with the rollout.
+        messages: what leaves with this outcome or not at all, as portal.outbox.post takes it.
     """
 
     verdict: Verdict
@@ -53,6 +54,7 @@ class Outcome:
     wake_seconds: float = 1.0
     before: Json | None = None
     verdict_found: Json | None = None
+    messages: Sequence[Json] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
