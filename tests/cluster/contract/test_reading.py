@@ -160,7 +160,9 @@ def test_a_watch_ends_when_its_time_is_over(space: Space) -> None:
     version = _version(space, "configmaps")
     query: Json = {"resourceVersion": version, "allowWatchBookmarks": "true"}
     events = list(space.api.watch(space.path("configmaps"), seconds=1, **query))
-    assert {event["type"] for event in events} <= {"BOOKMARK"}
+    # A real cluster publishes its CA into each new namespace, in its own time.
+    ours = [event for event in events if event["object"]["metadata"].get("name") != "kube-root-ca.crt"]
+    assert {event["type"] for event in ours} <= {"BOOKMARK"}
 
 
 def test_a_watch_from_a_version_too_old_is_refused_with_gone(space: Space) -> None:

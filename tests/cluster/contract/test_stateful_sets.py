@@ -28,7 +28,8 @@ def test_an_update_goes_from_the_last_to_the_first(space: Space) -> None:
     assert after["status"]["updateRevision"] != before["status"]["updateRevision"]
     events = list(space.api.watch(space.path("pods"), seconds=1, resourceVersion=pods))
     replaced = [event["object"]["metadata"]["name"] for event in events if event["type"] == "ADDED"]
-    assert replaced == ["store-2", "store-1", "store-0"]
+    # A controller whose cache is behind may make one pod twice; the order is what is promised.
+    assert list(dict.fromkeys(replaced)) == ["store-2", "store-1", "store-0"]
     assert {pod["spec"]["containers"][0]["image"] for pod in space.pods("store")} == {NEW}
 
 
