@@ -1,5 +1,7 @@
 """The applications behind Services answer HTTP on loopback."""
 
+import socket
+
 import pytest
 import urllib3
 
@@ -11,8 +13,16 @@ PORT = 18080
 
 def _url(space: Space, path: str) -> str:
     seen = space.get("services", "web")
-    assert seen["spec"]["clusterIP"].startswith("127.40.")
-    return f"http://{seen['spec']['clusterIP']}:{PORT}{path}"
+    address = seen["spec"]["clusterIP"]
+    assert address.startswith("127.40.")
+    # The listener opens just behind the Service, as a proxy's rules do on a real node.
+    wait_for(lambda: _listens(address), what="the listener")
+    return f"http://{address}:{PORT}{path}"
+
+
+def _listens(address: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((address, PORT)) == 0
 
 
 def test_health_and_pages_answer(space: Space) -> None:
