@@ -29,7 +29,7 @@ reset: setup ## forget what `make run` kept
 	@$(BIN)/python -m portal.embedded.reset
 
 test: setup ## the whole suite but what needs Go
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
 test-cluster: setup ## the cluster suite on a real Kubernetes control plane
 	@PORTAL_TEST_CLUSTER=real $(BIN)/python -m pytest tests/cluster

@@ -1,20 +1,21 @@
 """What the tables say: the policy in force, the rows of a request with who met them, what waits for whom."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from approvals import grades, matching, policy, policy_table
 from approvals.holders import grants, people, people_for
 from approvals.models import Decision, PolicyVersion, Request, Requirement
 from approvals.states import Phase, RequestState, Verdict
+from portal import access
 from portal.errors import Conflict
-from portal.people.models import Role, RoleAssignment, User
+from portal.people.models import Role, User
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,35 +160,50 @@ def entitled_rows(request: Request, phase: str, capacities: Iterable[matching.Ca
 
 
 def requests_waiting_for(
-    user: User, phases: Iterable[str] = (Phase.REVIEW,), *, among: QuerySet[Any, Any] | None = None
+    user: User,
+    capacities: Iterable[matching.Capacity],
+    *,
+    among: Mapping[Phase, QuerySet[Any, Any] | None],
 ) -> QuerySet[Request]:
     """Requests with a row that this person could fill and has not decided on, the most urgent first.
 
-    A review waits while its request is open, a sign-off once it is approved; whether the subject has come
-    that far is for the caller to say.
+    A review waits while its request is open, the later phases once it is approved too; whether the subject
+    has come that far is for the caller to say.
 
     Args:
-        among: ids of the requests to look at, which keeps the question small.
+        capacities: the [role, scope] pairs that the person holds now.
+        among: by phase, the ids of the requests to look at, or None for all.
     """
-    held = RoleAssignment.objects.filter(user=user, revoked_at=None).values_list("role", "scope")
     fits = Q()
-    for role, scope in held:
+    for role, scope in capacities:
         fits |= Q(accepted__contains=[[role, scope]])
-    if not fits or not user.is_active:
+    if not fits:
         return Request.objects.none()
-    rows = Requirement.objects.filter(fits, phase__in=list(phases))
-    if among is not None:
-        rows = rows.filter(request__in=among)
-    decided = Decision.objects.filter(person=user, revoked_at=None, phase__in=list(phases)).exclude(
-        verdict=Verdict.OBJECT
-    )
+    asked = Q(pk__in=[])
+    for phase, ids in among.items():
+        asked |= Q(phase=phase) & (Q() if ids is None else Q(request__in=ids))
+    decided = Decision.objects.filter(
+        person=user, revoked_at=None, request=OuterRef("request"), phase=OuterRef("phase")
+    ).exclude(verdict=Verdict.OBJECT)
+    over = Q(phase=Phase.REVIEW) & ~Q(request__state=RequestState.OPEN)
+    rows = Requirement.objects.filter(fits, asked).exclude(over).exclude(Exists(decided))
     return (
         Request.objects.filter(
             state__in=[RequestState.OPEN, RequestState.APPROVED], pk__in=rows.values("request")
         )
         .exclude(barred=user)
-        .exclude(pk__in=decided.values("request"))
         .order_by("deadline_at", "id")
+    )
+
+
+def is_kept_from(request: Request, user: User, phase: str) -> bool:
+    """Whether the policy wants another to sign off than this person, who approved in the review."""
+    if phase != Phase.SIGNOFF or not grade_policy(request.policy, request.grade).signoff_by_another:
+        return False
+    return any(
+        decision.person_id == user.pk and decision.phase == Phase.REVIEW and decision.revoked_at is None
+        for decision in request.decisions.all()
+        if decision.verdict == Verdict.APPROVE
     )
 
 
@@ -200,8 +216,7 @@ def open_objections(subject: str) -> QuerySet[Decision]:
 
 def only_reads(user: User) -> bool:
     """Whether the person is an auditor and nothing else: sees everything, changes nothing."""
-    roles = set(RoleAssignment.objects.filter(user=user, revoked_at=None).values_list("role", flat=True))
-    return roles == {Role.AUDITOR.value}
+    return {role for role, _scope in access.roles_of(user)} == {Role.AUDITOR.value}
 
 
 def _accepted(row: Requirement) -> frozenset[matching.Capacity]:

@@ -4,16 +4,22 @@ Rights are granted to groups "ROLE@SCOPE" on Service and Environment; other mode
 hang on (`ACCESS_VIA`). Views and operations ask here and never filter by themselves.
 """
 
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
-from guardian.shortcuts import get_objects_for_user
+from guardian.utils import get_group_obj_perms_model
 
 from portal.actors import Actor
-from portal.errors import NotAllowed, NotFound
+from portal.errors import Missing, NotAllowed, NotFound
+from portal.people.groups import group_name
 from portal.people.models import RoleAssignment, User
+from portal.ui.looks import role_entry
 
 Row = TypeVar("Row", bound=Model)
+# What a refusal names first: the people nearest to the row.
+SCOPE_ORDER = ("service", "team", "environment", "cluster_group", "*")
+MOST_ROLES = 6
 
 
 def anchor(row: Model) -> Model:
@@ -31,16 +37,22 @@ def allowed(user: User, right: str, row: Model) -> bool:
     if not user.is_active:
         return False
     target = anchor(row)
-    return visible_set(user, type(target), right).filter(pk=target.pk).exists()
+    return _grants(type(target), right).filter(group__user=user, content_object=target.pk).exists()
 
 
 def visible_set(user: User, model: type[Row], right: str) -> QuerySet[Row]:
     """Rows of a model with rights of its own on which the person has the right."""
+    if not user.is_active:
+        return model._default_manager.none()
+    held = _grants(model, right).filter(group__user=user)
+    return model._default_manager.filter(pk__in=held.values("content_object"))
+
+
+def _grants(model: type[Model], right: str) -> QuerySet[Model]:
+    """Guardian's rows of a right on a model; people get rights by their groups alone."""
     codename: str = model.ACCESS_CODENAMES[right]  # type: ignore[attr-defined]
-    found: QuerySet[Row] = get_objects_for_user(
-        user, f"{model._meta.app_label}.{codename}", klass=model, accept_global_perms=False
-    )
-    return found
+    table: type[Model] = get_group_obj_perms_model(model)  # type: ignore[arg-type]  # takes a class as well
+    return table._default_manager.filter(permission__codename=codename)
 
 
 def visible(user: User, model: type[Row], right: str = "view") -> QuerySet[Row]:
@@ -51,6 +63,18 @@ def visible(user: User, model: type[Row], right: str = "view") -> QuerySet[Row]:
     parent = model._meta.get_field(via).related_model
     assert isinstance(parent, type)
     return model._default_manager.filter(**{f"{via}__in": visible(user, parent, right)})
+
+
+def who_sees(users: Collection[User], model: type[Row], **lookup: Any) -> list[User]:
+    """Those of the people who see the one row, asked for all of them in one query besides the row's own."""
+    row = model._default_manager.filter(**lookup).first()
+    if row is None:
+        return []
+    target = anchor(row)
+    granted = _grants(type(target), "view").filter(content_object=target.pk)
+    asked = User.objects.filter(pk__in=[user.pk for user in users], is_active=True)
+    keys = set(asked.filter(groups__in=granted.values("group")).values_list("pk", flat=True))
+    return [user for user in users if user.pk in keys]
 
 
 def get_or_404(user: User, model: type[Row], right: str = "view", **lookup: Any) -> Row:
@@ -68,10 +92,32 @@ def require(actor: Actor, right: str, row: Model) -> None:
     if not allowed(actor.user, "view", row):
         raise NotFound
     if not allowed(actor.user, right, row):
-        raise NotAllowed
+        raise NotAllowed(missing=who_may(right, row))
+
+
+def who_may(right: str, row: Model) -> list[Missing]:
+    """The roles that carry the right on the row and who holds them, as a refusal names them."""
+    target = anchor(row)
+    granted = _grants(type(target), right).filter(content_object=target.pk)
+    groups = set(granted.values_list("group__name", flat=True))
+    held = RoleAssignment.objects.filter(revoked_at=None, user__is_active=True).select_related("user")
+    people: dict[tuple[str, str], list[str]] = {}
+    for each in held.order_by("user__username"):
+        if group_name(each.role, each.scope) in groups:
+            people.setdefault((each.role, each.scope), []).append(each.user.get_full_name())
+    nearest = sorted(people, key=lambda at: (SCOPE_ORDER.index(at[1].partition(":")[0]), *at))
+    return [role_entry(*at, people[at]) for at in nearest[:MOST_ROLES]]
 
 
 def has_role(user: User, role: str, scope: str = "*") -> bool:
     """Whether the active person holds exactly this role in this scope now."""
     held = RoleAssignment.objects.filter(user=user, role=role, scope=scope, revoked_at=None)
     return user.is_active and held.exists()
+
+
+def roles_of(user: User) -> frozenset[tuple[str, str]]:
+    """The (role, scope) pairs that the active person holds now."""
+    if not user.is_active:
+        return frozenset()
+    held = RoleAssignment.objects.filter(user=user, revoked_at=None)
+    return frozenset(held.values_list("role", "scope"))

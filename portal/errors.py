@@ -6,10 +6,13 @@ Codes and their precedence: rules.md, "Codes".
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import InterfaceError, InternalError, OperationalError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 Missing = dict[str, Any]
+# What the database raises for troubles of its own: gone, full, too busy, or (internal) taking no writes.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 
 
 class PortalError(Exception):
@@ -18,6 +21,7 @@ class PortalError(Exception):
     status = 500
     code = "error"
     title: str | Promise = _("Something went wrong")
+    explanation: str | Promise = ""  # what to say where nothing nearer to the case is known
 
     def __init__(
         self,
@@ -27,8 +31,8 @@ class PortalError(Exception):
         title: str | Promise | None = None,
         missing: Sequence[Missing] = (),
     ) -> None:
-        super().__init__(str(detail))
-        self.detail = detail
+        self.detail = detail or self.explanation
+        super().__init__(str(self.detail))
         self.code = code or self.code
         self.title = title or self.title
         self.missing = list(missing)
@@ -40,6 +44,9 @@ class NotFound(PortalError):
     status = 404
     code = "not_found"
     title = _("Not found")
+    explanation = _(
+        "There is nothing at this address, or nothing that you may see. Check the address, or search for it."
+    )
 
 
 class Invalid(PortalError):
@@ -56,6 +63,7 @@ class NotAllowed(PortalError):
     status = 403
     code = "not_entitled"
     title = _("You may not do this")
+    explanation = _("None of your roles allows this here.")
 
 
 class Conflict(PortalError):
@@ -64,6 +72,7 @@ class Conflict(PortalError):
     status = 409
     code = "wrong_state"
     title = _("This is not possible now")
+    explanation = _("It has changed since you looked. Look at its newest state.")
 
 
 class TemporaryError(PortalError):

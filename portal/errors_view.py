@@ -4,18 +4,18 @@ import logging
 import secrets
 import sys
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
-from portal.errors import NotFound, PortalError, TemporaryError
+from portal.errors import DATABASE_AWAY, NotFound, PortalError, TemporaryError
 
 logger = logging.getLogger(__name__)
-DATABASE_AWAY = (OperationalError, InterfaceError)
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class ErrorsMiddleware:
@@ -50,7 +50,7 @@ class ErrorsMiddleware:
 def error_page(request: HttpRequest, error: PortalError) -> HttpResponse:
     """Render a refusal: what happened, why, what next; only the fragment when htmx asked."""
     template = "errors/_problem.html" if request.headers.get("HX-Request") else "errors/page.html"
-    return render(request, template, {"error": error}, status=error.status)
+    return render(request, template, {"error": error, "came_from": _came_from(request)}, status=error.status)
 
 
 def bare_page(request: HttpRequest, error: PortalError) -> HttpResponse:
@@ -61,7 +61,8 @@ def bare_page(request: HttpRequest, error: PortalError) -> HttpResponse:
 def database_away() -> TemporaryError:
     """What to say while the database does not answer."""
     detail = _(
-        "The database does not answer. Nothing was changed. Try again in a moment; rollouts go on after."
+        "The database does not answer. In a moment look whether it was done, then try again; "
+        "rollouts go on after."
     )
     return TemporaryError(detail, code="unavailable")
 
@@ -69,6 +70,14 @@ def database_away() -> TemporaryError:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  Django's signature
     """Handler for 404."""
     return error_page(request, NotFound())
+
+
+def too_often(request: HttpRequest) -> HttpResponse:
+    """Handler for more tries at signing in, or at one's password, than are allowed in a while."""
+    detail = _("So many tries in so short a time are not let through. Wait a few minutes, then try again.")
+    error = PortalError(detail, code="too_often", title=_("Too many tries"))
+    error.status = 429
+    return error_page(request, error)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  Django's signature
@@ -100,6 +109,14 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return bare_page(request, database_away())
     detail = _("Quote number {number}. Rollouts in progress go on.").format(number=number)
     return bare_page(request, PortalError(detail))
+
+
+def _came_from(request: HttpRequest) -> str:
+    """The page of ours from which a refused form was sent; "" for anything else."""
+    referer = urlsplit(request.headers.get("Referer", ""))
+    if request.method in SAFE_METHODS or referer.netloc != request.get_host():
+        return ""
+    return referer.path
 
 
 def _without_person(request: HttpRequest) -> HttpRequest:

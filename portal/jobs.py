@@ -6,6 +6,7 @@ a job may be lost, doubled or late, and what it would have done is found again b
 
 import importlib
 import logging
+import secrets
 import signal
 import time
 from collections.abc import Callable
@@ -23,14 +24,45 @@ from rq.timeouts import TimerDeathPenalty
 logger = logging.getLogger(__name__)
 
 Argument = int | str
-JOBS: dict[str, Callable[..., None]] = {}
+Function = Callable[..., None]
+JOBS: dict[str, Function] = {}
 RUNNER = "portal.jobs.run"
 
 
-def job(function: Callable[..., None]) -> Callable[..., None]:
+@dataclass(frozen=True)
+class Failure:
+    """A job that broke off by a fault of our own.
+
+    Attributes:
+        incident: by which the log's trace is found; what people may be shown of it.
+    """
+
+    incident: str
+    error: Exception
+
+
+# By a job's name: what tells the row that the job is about that it broke off.
+TOLD_OF_FAILURE: dict[str, Function] = {}
+
+
+def job(function: Function) -> Function:
     """Mark a function as one that a queue entry may name."""
-    JOBS[f"{function.__module__}.{function.__qualname__}"] = function
+    JOBS[_name_of(function)] = function
     return function
+
+
+def on_failure(tell: Function) -> Callable[[Function], Function]:
+    """Let `tell` write down that the decorated job raised; called with the job's arguments and `failure`."""
+
+    def register(function: Function) -> Function:
+        TOLD_OF_FAILURE[_name_of(function)] = tell
+        return function
+
+    return register
+
+
+def _name_of(function: Function) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +129,7 @@ class AllowedJob(Job):
         """None, as above."""
 
 
-def find(name: str) -> Callable[..., None]:
+def find(name: str) -> Function:
     """Return the job called NAME.
 
     Raises:
@@ -112,15 +144,29 @@ def find(name: str) -> Callable[..., None]:
 
 
 def run(name: str, *args: Argument) -> None:
-    """Carry out one job; what it raises is logged here and kept by the row's own operation."""
+    """Carry out one job; what it raises is logged here, and the row that the job is about is told."""
     close_old_connections()
     try:
         find(name)(*args)
-    except Exception:
-        logger.exception("job %s%r failed", name, args)
+    except Exception as error:
+        failure = Failure(secrets.token_hex(4), error)
+        logger.exception("job %s%r failed, incident %s", name, args, failure.incident)
+        _tell_row(name, args, failure)
         raise
     finally:
         close_old_connections()
+
+
+def _tell_row(name: str, args: tuple[Argument, ...], failure: Failure) -> None:
+    """Hand the failure on; a row that cannot be told now is found by its lapsed lease or by a sweep."""
+    tell = TOLD_OF_FAILURE.get(name)
+    if tell is None:
+        return
+    close_old_connections()
+    try:
+        tell(*args, failure=failure)
+    except Exception:
+        logger.exception("incident %s could not be told to the row of %s%r", failure.incident, name, args)
 
 
 class Worker(SimpleWorker):

@@ -15,6 +15,16 @@ DATABASE_LIKE = "postgresql://user:password@host:5432/name"
 ROLE_WITHOUT_DATABASE = sys.argv[1:2] == ["run"] and sys.argv[2:3] in ([], ["all"])
 
 
+# A host that vanished without a word is noticed before a lease would run out twice, not after many minutes.
+LINE_TO_DATABASE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds
+}
+
+
 def database(url: str) -> dict[str, object]:
     """Turn a postgresql:// address into Django's form."""
     parts = env.url_parts("DATABASE_URL", url, like=DATABASE_LIKE)
@@ -29,7 +39,7 @@ def database(url: str) -> dict[str, object]:
         "PORT": parts.port or 5432,
         "CONN_HEALTH_CHECKS": True,
         "CONN_MAX_AGE": 60,
-        "OPTIONS": {"connect_timeout": 5},
+        "OPTIONS": LINE_TO_DATABASE,
     }
 
 
@@ -82,6 +92,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "portal.api.middleware.HostMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -120,6 +131,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "portal.frame.counts",
+                "portal.audit.readers.in_frame",
             ],
             "builtins": ["portal.ui.templatetags.ui", "django.templatetags.i18n"],
         },
@@ -145,6 +157,8 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXIES", 0)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_TOLERANCE = 1  # half a minute early or late: phones' clocks drift (RFC 6238, 5.2)
+MFA_ADAPTER = "portal.people.second_factor.SecondFactorAdapter"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -165,11 +179,8 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
-# Queue and channel layer: may be emptied at any moment
+# The queue: may be emptied at any moment
 RQ_QUEUES = {"default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 60}}
-CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
-}
 # Counts attempts to sign in; in the database, so that the limits outlive Redis and sign-in works without it.
 CACHES = {
     "default": {

@@ -19,6 +19,9 @@ class Stateful(Protocol):
     pk: Any
     state: str
 
+    def get_state_display(self) -> str:
+        """The word people read for the state."""
+
     def save(self, *, update_fields: Iterable[str]) -> None:
         """Store the named fields."""
 
@@ -52,7 +55,8 @@ def move(
     """
     before = row.state
     if not can_move(row, state):
-        raise Conflict(_("It is in state {before}; this is not possible from there.").format(before=before))
+        text = _("It is in state {before}; this is not possible from there.")
+        raise Conflict(text.format(before=row.get_state_display()))
     row.state = str(state)
     row.save(update_fields=["state", *fields])
     action = f"{row.KIND}.{row.state}"

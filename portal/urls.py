@@ -29,4 +29,5 @@ urlpatterns = [
 
 handler400 = "portal.errors_view.bad_request"
 handler404 = "portal.errors_view.not_found"
+handler429 = "portal.errors_view.too_often"  # allauth's name for it
 handler500 = "portal.errors_view.server_error"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Query, Router, Status
 
@@ -122,7 +122,7 @@ def announce_release(request: HttpRequest, number: int) -> dict[str, Any]:
 
 @router.post("/releases/{int:number}/close", response=ReleaseShape)
 def close_release(request: HttpRequest, number: int) -> dict[str, Any]:
-    """Close an announced or a failed release."""
+    """Close a release that is announced, failed, or reviewed after the fact."""
     actor = actor_of(request)
     operations.close_release(number, actor=actor)
     return _detail(actor, number)
@@ -196,11 +196,5 @@ def _filtered(rows: QuerySet[Release], query: ReleasesQuery) -> QuerySet[Release
     if query.service:
         rows = rows.filter(items__service__name=query.service)
     if query.q:
-        rows = rows.filter(_search(query.q))
+        rows = rows.filter(queries.found_by(query.q))
     return rows
-
-
-def _search(words: str) -> Q:
-    """Title, or number where the words are one."""
-    found = Q(title__icontains=words)
-    return found | Q(number=int(words)) if words.isascii() and words.isdigit() else found

@@ -13,6 +13,9 @@ class ItemInput(Body):
     service: str
     version: str
     configuration: list["ConfigurationInput"] = []
+    built_by: str | None = Field(
+        None, description="who built this version: a username, or the address of whoever committed it"
+    )
 
 
 class ConfigurationInput(Body):

@@ -28,6 +28,8 @@ class ItemShape(Schema):
     image: str
     running: RunningShape | None
     configuration: list[dict[str, str]]
+    built_by: str | None = Field(description="whom somebody named")
+    image_authors: str | None = Field(description="what the image's own label says")
 
 
 class ReasonShape(Schema):
@@ -275,6 +277,8 @@ def _item(item: Item) -> dict[str, Any]:
         "image": item.image,
         "running": {"version": running["version"], "image": running["image"]} if running else None,
         "configuration": item.configuration,
+        "built_by": item.built_by or None,
+        "image_authors": item.image_authors or None,
     }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import rfc8785
 
+from releases.catalog.connections import place_of, registries_of
+from releases.catalog.versions import split_image
 from releases.models import Change, Item, Release
 
 FACTS = (
@@ -29,13 +31,16 @@ def digest_of(value: object) -> str:
 def content_of(release: Release) -> dict[str, Any]:
     """Build the sealed content from the rows as they are now, the plan and the target among them."""
     environment = release.environment
+    items = _items(release)
     return {
         "environment": {
             "name": environment.name,
             "cluster": environment.cluster.name,
+            "place": place_of(environment.cluster),
             "namespace": environment.namespace,
         },
-        "items": [_item(item) for item in _items(release)],
+        "registries": registries_of(split_image(item.image)[0] for item in items),
+        "items": [_item(item) for item in items],
         "changes": [_change(change) for change in release.changes.all()],
         "database_changes": release.database_changes,
         "facts": {fact: bool(release.facts.get(fact)) for fact in FACTS},
@@ -54,6 +59,24 @@ def seal(release: Release) -> bool:
     return release.content_digest != before
 
 
+def moved_places(release: Release) -> list[tuple[str, str, str]]:
+    """(connection, sealed place, place now) of each that leads elsewhere than when it was sealed."""
+    before, now = places_of(release.content), places_of(content_of(release))
+    found = ((name, place, now.get(name, "–")) for name, place in sorted(before.items()))
+    return [each for each in found if each[1] != each[2]]
+
+
+def places_of(content: dict[str, Any]) -> dict[str, str]:
+    """Where the connections of a sealed content lead, in one line each, by name."""
+    environment = content.get("environment", {})
+    named = {environment.get("cluster", ""): environment.get("place", {})}
+    named |= {each["name"]: each["place"] for each in content.get("registries", [])}
+    return {
+        name: ", ".join(f"{key}: {value}" for key, value in sorted(place.items()))
+        for name, place in named.items()
+    }
+
+
 def _items(release: Release) -> list[Item]:
     return sorted(release.items.select_related("service"), key=lambda item: item.service.name)
 
@@ -66,6 +89,7 @@ def _item(item: Item) -> dict[str, Any]:
         "image": item.image,
         "digest": item.digest,
         "commit": item.commit,
+        "built_by": [said for said in (item.built_by, item.image_authors) if said],
         "configuration": item.configuration,
         "workloads": item.service.spec.get("workloads", []),
     }

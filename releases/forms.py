@@ -77,10 +77,15 @@ def rows_data(rows: Iterable[TypedRow]) -> list[dict[str, Any]]:
 
 
 def items_data(post: QueryDict, release: Release | None = None) -> list[dict[str, Any]]:
-    """The ticked services with version and configuration; keys the form did not show stay as they are."""
+    """The ticked services with what was typed of each; what the form did not show stays as it is."""
     kept = {} if release is None else {item.service.name: item.configuration for item in release.items.all()}
     return [
-        {"service": name, "version": _version(post, name), "configuration": _configuration(post, name, kept)}
+        {
+            "service": name,
+            "version": _version(post, name),
+            "configuration": _configuration(post, name, kept),
+            "built_by": post.get(f"built-{name}"),
+        }
         for name in dict.fromkeys(post.getlist("service"))
     ]
 

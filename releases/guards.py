@@ -37,8 +37,9 @@ def require_compose(actor: Actor, services: Iterable[Service]) -> None:
     require_scope(actor, "compose")
     for service in services:
         if not may_compose(actor, service):
-            text = _("You may not compose releases of {service}. Ask the lead of its team.")
-            raise NotAllowed(text.format(service=service.name))
+            text = _("You may not compose releases of {service}.")
+            missing = access.who_may("compose", service)
+            raise NotAllowed(text.format(service=service.name), missing=missing)
 
 
 def require_deploy(actor: Actor, release: Release) -> None:
@@ -46,7 +47,7 @@ def require_deploy(actor: Actor, release: Release) -> None:
     require_scope(actor, "operate")
     if actor.user is not None and not access.allowed(actor.user, "deploy", release.environment):
         text = _("You may not roll out to {environment}.").format(environment=release.environment.name)
-        raise NotAllowed(text)
+        raise NotAllowed(text, missing=access.who_may("deploy", release.environment))
 
 
 def may_compose(actor: Actor, service: Service) -> bool:

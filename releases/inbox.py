@@ -7,13 +7,16 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from approvals import queries as approval_queries
+from approvals.matching import Capacity
 from approvals.models import Request
-from approvals.states import Phase, RequestState
+from approvals.states import Phase
 from portal import access
 from portal.frame import Counts
-from portal.people.models import RoleAssignment, User
+from portal.people.models import User
+from releases import queries
+from releases.catalog.models import Environment
 from releases.models import Check, CheckPhase, Release
-from releases.states import PENDING, ReleaseState
+from releases.states import OWING, PENDING, ReleaseState
 
 S = ReleaseState
 TROUBLE_STATES = (S.FAILED, S.PAUSED)
@@ -21,7 +24,7 @@ OWN_STATES = (S.SENT_BACK, S.APPROVED, S.SCHEDULED)
 PHASE_STATES = {
     Phase.REVIEW: (S.IN_REVIEW,),
     Phase.SIGNOFF: (S.AWAITING_SIGNOFF,),
-    Phase.OWED: (S.REVIEW_OWED,),
+    Phase.OWED: tuple(OWING),
 }
 CHECK_STATES = {
     CheckPhase.BEFORE: PENDING,
@@ -47,84 +50,121 @@ class Waiting:
     open_checks: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """Who asks, with what is asked again and again: the roles held and the environments seen."""
+
+    user: User
+    held: frozenset[Capacity]
+    environments: tuple[int, ...]
+
+    def releases(self) -> QuerySet[Release]:
+        """The releases that the person may see."""
+        seen = Release.objects.filter(environment__in=self.environments)
+        return seen.select_related("environment", "author")
+
+
 def inbox(user: User) -> list[Waiting]:
     """Everything that waits for the person, worst first, then by deadline."""
-    return [*_trouble(user), *_decisions(user), *_checks(user), *_own(user)]
+    reader = _Reader(
+        user=user,
+        held=access.roles_of(user),
+        environments=tuple(access.visible(user, Environment).values_list("pk", flat=True)),
+    )
+    mine = _mine(reader)
+    trouble = [row for row in mine if row.kind == "trouble"]
+    own = [row for row in mine if row.kind == "own"]
+    return [*trouble, *_decisions(reader), *_checks(reader), *own]
+
+
+def counts_of(waiting: Iterable[Waiting]) -> Counts:
+    """The two numbers in every header, of an inbox that is at hand."""
+    kinds = [row.kind for row in waiting]
+    return {"waiting_count": len(kinds), "trouble_count": kinds.count("trouble")}
 
 
 def counts(user: object) -> Counts:
     """The two numbers in every header."""
-    if not isinstance(user, User):
-        return {"waiting_count": 0, "trouble_count": 0}
-    waiting = inbox(user)
-    trouble = sum(1 for row in waiting if row.kind == "trouble")
-    return {"waiting_count": len(waiting), "trouble_count": trouble}
+    return counts_of(inbox(user) if isinstance(user, User) else [])
 
 
-def _trouble(user: User) -> list[Waiting]:
-    """My releases, and those I started, that failed or hold."""
-    mine = Q(author=user) | Q(rollouts__started_by=user)
-    found = _visible(user).filter(mine, state__in=TROUBLE_STATES).distinct().order_by("-changed_at")
-    return [Waiting(kind="trouble", release=release) for release in found]
+def _mine(reader: _Reader) -> list[Waiting]:
+    """My releases that need me, and those I started that failed or hold."""
+    started = Release.objects.filter(state__in=TROUBLE_STATES, rollouts__started_by=reader.user)
+    needs_me = Q(author=reader.user, state__in=[*TROUBLE_STATES, *OWN_STATES]) | Q(
+        pk__in=started.values("pk")
+    )
+    return [
+        Waiting(kind="trouble" if release.state in TROUBLE_STATES else "own", release=release)
+        for release in reader.releases().filter(needs_me).order_by("-changed_at")
+    ]
 
 
-def _decisions(user: User) -> list[Waiting]:
-    rows = []
-    for phase, states in PHASE_STATES.items():
-        requests = {request.pk: request for request in _requests(user, phase, states)}
-        found = _visible(user).filter(approval_request__in=requests, state__in=states)
-        for release in found:
-            request = requests[release.approval_request_id or 0]
-            rows.append(
-                Waiting(kind="decision", release=release, phase=phase, deadline_at=request.deadline_at)
-            )
+def _decisions(reader: _Reader) -> list[Waiting]:
+    """Releases whose state asks for a phase in which the person may still fill a row."""
+    among = {
+        phase: Release.objects.filter(state__in=states).values("approval_request")
+        for phase, states in PHASE_STATES.items()
+    }
+    requests = approval_queries.requests_waiting_for(reader.user, reader.held, among=among)
+    asked = [
+        Waiting(kind="decision", release=release, phase=_phase_of(release), deadline_at=request.deadline_at)
+        for release in _of(requests, reader)
+        if (request := release.approval_request)
+        and not approval_queries.is_kept_from(request, reader.user, _phase_of(release))
+    ]
+    rows = _unmet(asked)
     return sorted(rows, key=lambda row: (row.deadline_at is None, row.deadline_at, row.release.number))
 
 
-def _requests(user: User, phase: str, states: Iterable[str]) -> QuerySet[Request]:
-    """Requests where the person could fill a row; a review waits only while it is open."""
-    among = Release.objects.filter(state__in=states).values("approval_request")
-    found = approval_queries.requests_waiting_for(user, [phase], among=among)
-    return found.filter(state=RequestState.OPEN) if phase == Phase.REVIEW else found
+def _of(requests: QuerySet[Request], reader: _Reader) -> QuerySet[Release]:
+    """The releases behind the requests; who started a rollout does not judge its result."""
+    judged = [state for phase in queries.AFTER_START for state in PHASE_STATES[phase]]
+    started = Release.objects.filter(state__in=judged, rollouts__started_by=reader.user)
+    return (
+        reader.releases()
+        .filter(approval_request__in=requests)
+        .exclude(pk__in=started.values("pk"))
+        .select_related("approval_request__policy")
+        .prefetch_related("approval_request__decisions")
+    )
 
 
-def _checks(user: User) -> list[Waiting]:
+def _unmet(rows: list[Waiting]) -> list[Waiting]:
+    """Those whose phase asks for somebody still; an open review always does."""
+    later = {row.release.approval_request_id or 0 for row in rows if row.phase in queries.AFTER_START}
+    standings = approval_queries.standings(later) if later else {}
+    met = {
+        row.release.pk
+        for row in rows
+        if (standing := standings.get(row.release.approval_request_id or 0)) and standing.is_met(row.phase)
+    }
+    return [row for row in rows if row.release.pk not in met]
+
+
+def _phase_of(release: Release) -> str:
+    return next(str(phase) for phase, states in PHASE_STATES.items() if release.state in states)
+
+
+def _checks(reader: _Reader) -> list[Waiting]:
     """Required open checks that ask for a role the person holds somewhere in the release's scopes."""
-    held: dict[str, set[str]] = {}
-    for role, scope in RoleAssignment.objects.filter(user=user, revoked_at=None).values_list("role", "scope"):
-        held.setdefault(role, set()).add(scope)
     due = Q(pk__in=[])
     for phase, states in CHECK_STATES.items():
         due |= Q(phase=phase, release__state__in=states)
+    roles = {role for role, _scope in reader.held}
     checks = (
-        Check.objects.filter(due, required=True, kind="person", role__in=held)
+        Check.objects.filter(due, required=True, kind="person", role__in=roles)
         .exclude(result__in=["done", "not_applicable"])
-        .filter(release__in=_visible(user))
+        .filter(release__environment__in=reader.environments)
         .select_related("release__environment", "release__author")
         .prefetch_related("release__items__service__team")
     )
     counted: dict[int, list[Check]] = {}
     for check in checks:
-        if held[check.role] & _scopes(check.release):
+        scopes = queries.scopes_of(check.release, check.release.items.all())
+        if any((check.role, scope) in reader.held for scope in scopes):
             counted.setdefault(check.release_id, []).append(check)
     return [
         Waiting(kind="check", release=found[0].release, open_checks=len(found))
         for _number, found in sorted(counted.items())
     ]
-
-
-def _own(user: User) -> list[Waiting]:
-    found = _visible(user).filter(author=user, state__in=OWN_STATES).order_by("-changed_at")
-    return [Waiting(kind="own", release=release) for release in found]
-
-
-def _visible(user: User) -> QuerySet[Release]:
-    return access.visible(user, Release).select_related("environment", "author")
-
-
-def _scopes(release: Release) -> set[str]:
-    environment = release.environment
-    scopes = {"*", f"environment:{environment.name}", f"cluster_group:{environment.cluster_group}"}
-    for item in release.items.all():
-        scopes |= {f"service:{item.service.name}", f"team:{item.service.team.key}"}
-    return scopes

@@ -1,5 +1,7 @@
 """What of releases can be watched, and the words of its events."""
 
+from collections.abc import Collection
+
 from django.utils.translation import gettext_lazy as _
 
 from portal import access
@@ -10,14 +12,14 @@ from releases.models import Release
 
 def register() -> None:
     """Let "release.N" be watched."""
-    topics.register("release", _may_watch)
+    topics.register("release", _readers)
     texts.register(TEXTS)
 
 
-def _may_watch(user: User, key: str) -> bool:
+def _readers(users: Collection[User], key: str) -> list[User]:
     if not (key.isascii() and key.isdigit() and len(key) < 19):
-        return False
-    return access.visible(user, Release).filter(number=int(key)).exists()
+        return []
+    return access.who_sees(users, Release, number=int(key))
 
 
 TEXTS = {

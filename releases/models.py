@@ -87,7 +87,8 @@ class Item(models.Model):
     """One service in a release: the version people asked for and the image it was resolved to.
 
     `accepted` are the digests a node may report for this image: index, platform manifests, configs.
-    `configuration` are changed keys: [{"key", "before", "after"}].
+    `configuration` are changed keys: [{"key", "before", "after"}]. `built_by` is the username or address that
+    a person named, `image_authors` what the image's own label says.
     """
 
     release = models.ForeignKey(Release, models.CASCADE, related_name="items")
@@ -98,7 +99,8 @@ class Item(models.Model):
     digest = models.CharField(max_length=80, blank=True)
     accepted = models.JSONField(default=list)
     commit = models.CharField(max_length=64, blank=True)
-    built_by = models.CharField(max_length=150, blank=True)
+    built_by = models.CharField(max_length=254, blank=True)
+    image_authors = models.CharField(max_length=500, blank=True)
     running = models.JSONField(default=dict)
     configuration = models.JSONField(default=list)
 

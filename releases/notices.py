@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from django.conf import settings
 from django.db.models import Q
 from django.utils.translation import gettext as _
-from django.utils.translation import override
+from django.utils.translation import gettext_noop, override
 
 from approvals import policy
 from approvals import queries as approval_queries
@@ -40,7 +40,6 @@ def tell_submitted(release: Release, rows: Sequence[policy.RequiredRow]) -> None
             title = _("Nobody can review {release}: {roles}").format(release=release, roles=roles)
             _send(user, release, "nobody", title)
     touch(f"inbox.{release.author_id}")
-    touch(f"board.{release.environment.name}")
 
 
 def tell_settled(release: Release, *, reason: str) -> None:
@@ -51,7 +50,6 @@ def tell_settled(release: Release, *, reason: str) -> None:
             _send(user, release, f"settled.{release.state}.{_times(release)}", title, body=reason)
         touch(f"inbox.{user.pk}")
     touch_deciders(release)
-    touch(f"board.{release.environment.name}")
 
 
 def tell_superseded(old: Release, new: Release) -> None:
@@ -85,12 +83,12 @@ def tell_objection(release: Release, objection: Decision) -> None:
 
 def tell_signoff_due(release: Release) -> None:
     """Ask for the sign-off of the result."""
-    for user in _deciders(release, Phase.SIGNOFF):
-        with _language_of(user):
-            _send(
-                user, release, "signoff", _("Please sign off the result: {release}").format(release=release)
-            )
-        touch(f"inbox.{user.pk}")
+    _ask(release, Phase.SIGNOFF, gettext_noop("Please sign off the result: {release}"))
+
+
+def tell_review_owed(release: Release) -> None:
+    """Ask for the review of what went out before anybody approved it."""
+    _ask(release, Phase.OWED, gettext_noop("Please review what went out: {release}"))
 
 
 def tell_announced(release: Release) -> None:
@@ -131,6 +129,13 @@ def shared_with(release: Release) -> list[User]:
     if audience != "team":
         held &= Q(assignments__role__in=LEADS)
     return list(User.objects.filter(held, is_active=True).distinct().order_by("pk"))
+
+
+def _ask(release: Release, phase: Phase, title: str) -> None:
+    for user in _deciders(release, phase):
+        with _language_of(user):
+            _send(user, release, str(phase), _(title).format(release=release))
+        touch(f"inbox.{user.pk}")
 
 
 def _deciders(release: Release, *phases: str) -> list[User]:

@@ -1,11 +1,26 @@
 """From a release's rows to what approvals asks: facts of each item, parts, and who does not count."""
 
+import re
+from dataclasses import dataclass
+from email.utils import parseaddr
 from typing import Any
+
+from django.db.models import Q
+from django.db.models.functions import Lower
 
 from approvals import grades, policy
 from portal.people.models import User
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Item, Release
+
+
+@dataclass(frozen=True, kw_only=True)
+class Builder:
+    """Who is said to have built an item; `said` is "" where nobody is."""
+
+    item: Item
+    said: str
+    accounts: tuple[User, ...]
 
 
 def propose(release: Release) -> dict[str, Any]:
@@ -73,6 +88,36 @@ def parts_of(release: Release) -> list[policy.Part]:
 
 def barred_from(release: Release) -> list[User]:
     """Author, contributors, and the accounts that built or committed an item."""
-    builders = {item.built_by for item in release.items.all()} - {""}
-    known = User.objects.filter(username__in=builders)
+    known = [user for builder in builders_of(release) for user in builder.accounts]
     return list({user.pk: user for user in [release.author, *release.contributors.all(), *known]}.values())
+
+
+def builders_of(release: Release) -> list[Builder]:
+    """Who built each item, as people and images say; names and addresses of nobody here have no account."""
+    said = {item: _said(item) for item in release.items.all()}
+    words = {word.lower() for entries in said.values() for entry in entries for word in _words(entry)}
+    accounts = User.objects.annotate(said_name=Lower("username"), said_address=Lower("email"))
+    found = list(accounts.filter(Q(said_name__in=words) | Q(said_address__in=words)))
+    return [
+        Builder(
+            item=item,
+            said=entry,
+            accounts=tuple(
+                user
+                for user in found
+                if {user.said_name, user.said_address} & {w.lower() for w in _words(entry)}
+            ),
+        )
+        for item, entries in said.items()
+        for entry in entries or ("",)
+    ]
+
+
+def _said(item: Item) -> tuple[str, ...]:
+    entries = [item.built_by, *re.split("[,;\n]", item.image_authors)]
+    return tuple(dict.fromkeys(entry.strip() for entry in entries if entry.strip()))
+
+
+def _words(entry: str) -> set[str]:
+    """What of an entry such as "Kim Minji <minji@shop.example>" can name an account."""
+    return {entry, parseaddr(entry)[1]} - {""}

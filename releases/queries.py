@@ -1,23 +1,27 @@
 """What pages and programs read about releases; nothing here writes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
 from approvals import grades, policy
 from approvals import queries as approval_queries
+from approvals.matching import Capacity
 from approvals.models import Decision
 from approvals.states import Phase, RequestState, Verdict
 from portal import access
 from portal.errors import Conflict
-from portal.people.models import User
+from portal.people.models import RoleAssignment, User
 from releases import proposal, wording
+from releases.catalog.models import Service
 from releases.completeness import missing_in_draft
-from releases.models import Check, CheckPhase, CheckResult, Release
-from releases.states import EDITABLE, PENDING, ReleaseState
+from releases.models import Check, CheckPhase, CheckResult, Item, Release
+from releases.states import EDITABLE, OWING, PENDING, ReleaseState
 
 ANSWERED = (CheckResult.DONE, CheckResult.NOT_APPLICABLE)
+AFTER_START = frozenset({Phase.SIGNOFF, Phase.OWED})
+LARGEST_NUMBER = 2**63 - 1
 LIST_RELATED = ("environment", "author", "superseded_by")
 
 
@@ -26,7 +30,7 @@ class RequirementView:
     """A row as pages show it; `id` is None while the release is a draft and nothing is copied yet.
 
     Attributes:
-        scope: without its kind, such as "commerce".
+        scope: without its kind, such as "commerce"; place: what people call it, such as "Commerce".
         because: the services it is asked for.
         climbed: one sentence for each step of the ladder left behind.
         met_by: who fills it; candidates: everybody who could, decided or not.
@@ -37,6 +41,7 @@ class RequirementView:
     role: str
     role_name: str
     scope: str
+    place: str
     count: int
     because: tuple[str, ...]
     climbed: tuple[str, ...]
@@ -83,6 +88,29 @@ def detail(user: User, number: int) -> Release:
     )
 
 
+def found_by(text: str) -> Q:
+    """What a search means: a number with or without its sign, or words of title, author and items."""
+    words = text.removeprefix("#")
+    titled = Q(title__icontains=text)
+    if words.isascii() and words.isdigit():
+        return titled | Q(number=int(words)) if int(words) <= LARGEST_NUMBER else titled
+    in_items = Release.objects.filter(Q(items__service__name__icontains=text) | Q(items__version=text))
+    return titled | Q(author__name__icontains=text) | Q(number__in=in_items.values("number"))
+
+
+def scopes_of(release: Release, items: Iterable[Item]) -> set[str]:
+    """The scopes in which a role counts within a release.
+
+    Args:
+        items: the release's, with services and teams read already.
+    """
+    environment = release.environment
+    scopes = {"*", f"environment:{environment.name}", f"cluster_group:{environment.cluster_group}"}
+    for item in items:
+        scopes |= {f"service:{item.service.name}", f"team:{item.service.team.key}"}
+    return scopes
+
+
 def reasons_of(release: Release) -> list[grades.Reason]:
     """Why the proposed grade was proposed; each reason has its `text` in the reader's language."""
     return [
@@ -96,7 +124,8 @@ def requirements_of(release: Release) -> list[RequirementView]:
     request = release.approval_request
     if request is None or release.state in {ReleaseState.DRAFT, ReleaseState.SENT_BACK}:
         return _preview(release)
-    return [_stored(row) for row in approval_queries.standing(request).rows]
+    started, titles = starters(release), wording.team_titles()
+    return [_stored(row, started, titles) for row in approval_queries.standing(request).rows]
 
 
 def decisions_of(release: Release) -> QuerySet[Decision]:
@@ -117,7 +146,7 @@ def stance(release: Release, user: User, *, phase: str = Phase.REVIEW) -> Stance
         return Stance(code="wrong_state")
     mine = request.decisions.filter(person=user, revoked_at=None, phase=phase).exclude(verdict=Verdict.OBJECT)
     own = mine.first()
-    if request.barred.filter(pk=user.pk).exists():
+    if (phase in AFTER_START and user.pk in starters(release)) or request.barred.filter(pk=user.pk).exists():
         return Stance(code="self_approval")
     held = [(held.role, held.scope) for held in user.assignments.filter(revoked_at=None)]
     rows = tuple(row.pk for row in approval_queries.entitled_rows(request, phase, held))
@@ -125,7 +154,19 @@ def stance(release: Release, user: User, *, phase: str = Phase.REVIEW) -> Stance
         return Stance(code="not_entitled")
     if own is not None:
         return Stance(code="already_decided", mine=rows, decision=own)
+    if approval_queries.is_kept_from(request, user, phase):
+        return Stance(code="not_entitled")
     return Stance(code="" if _asks(release, phase) else "wrong_state", mine=rows)
+
+
+def deciding_phase(release: Release) -> Phase:
+    """The phase in which this release is approved: an emergency goes first and is reviewed afterwards."""
+    return Phase.OWED if release.grade == grades.EMERGENCY else Phase.REVIEW
+
+
+def starters(release: Release) -> frozenset[int]:
+    """Ids of who started a rollout of it; they don't count in what is decided afterwards."""
+    return frozenset(pk for pk in release.rollouts.values_list("started_by", flat=True) if pk is not None)
 
 
 def open_points(release: Release) -> list[str]:
@@ -163,8 +204,13 @@ def pending_in(environment_ids: Iterable[int]) -> QuerySet[Release]:
 
 def may_edit(release: Release, user: User) -> bool:
     """Whether the person may change the content now."""
-    services = [item.service for item in release.items.all()]
-    return release.state in EDITABLE and all(access.allowed(user, "compose", each) for each in services)
+    return release.state in EDITABLE and may_compose(release, user)
+
+
+def may_compose(release: Release, user: User) -> bool:
+    """Whether the person may compose a release of the same services."""
+    services = {item.service_id for item in release.items.all()}
+    return access.visible_set(user, Service, "compose").filter(pk__in=services).count() == len(services)
 
 
 def _asks(release: Release, phase: str) -> bool:
@@ -175,25 +221,29 @@ def _asks(release: Release, phase: str) -> bool:
     if phase == Phase.SIGNOFF:
         return release.state == ReleaseState.AWAITING_SIGNOFF
     if phase == Phase.OWED:
-        return release.state == ReleaseState.REVIEW_OWED
+        return release.state in OWING
     return release.state == ReleaseState.IN_REVIEW and request.state == RequestState.OPEN
 
 
-def _stored(row: approval_queries.RowStanding) -> RequirementView:
+def _stored(
+    row: approval_queries.RowStanding, started: frozenset[int], titles: Mapping[str, str]
+) -> RequirementView:
     stored = row.requirement
+    kept_out = started if stored.phase in AFTER_START else frozenset()
     return RequirementView(
         id=stored.pk,
         phase=stored.phase,
         role=stored.role,
         role_name=wording.role_name(stored.role),
         scope=wording.bare(stored.scope),
+        place=wording.place(stored.scope, titles),
         count=stored.count,
         because=tuple(stored.because),
         climbed=tuple(wording.climb_sentences(stored.climbed)),
         fulfillable=stored.fulfillable,
         met=row.met,
         met_by=row.met_by,
-        candidates=row.candidates,
+        candidates=tuple(user for user in row.candidates if user.pk not in kept_out),
     )
 
 
@@ -212,10 +262,14 @@ def _preview(release: Release) -> list[RequirementView]:
         author=release.author_id,
         watched_since=release.created_at,
     )
-    return [_planned(row, _holders(row, barred)) for row in rows]
+    titles, holders = wording.team_titles(), _holders(rows, barred)
+    return [_planned(row, holders, titles) for row in rows]
 
 
-def _planned(row: policy.RequiredRow, candidates: tuple[User, ...]) -> RequirementView:
+def _planned(
+    row: policy.RequiredRow, holders: Mapping[Capacity, set[User]], titles: Mapping[str, str]
+) -> RequirementView:
+    candidates = {user for capacity in row.accepted for user in holders.get(capacity, ())}
     steps = [{"role": step.role, "scope": step.scope, "why": step.why} for step in row.climbed]
     return RequirementView(
         id=None,
@@ -223,19 +277,23 @@ def _planned(row: policy.RequiredRow, candidates: tuple[User, ...]) -> Requireme
         role=row.role,
         role_name=wording.role_name(row.role),
         scope=wording.bare(row.scope),
+        place=wording.place(row.scope, titles),
         count=row.count,
         because=row.because,
         climbed=tuple(wording.climb_sentences(steps)),
         fulfillable=row.fulfillable,
         met=False,
         met_by=(),
-        candidates=candidates,
+        candidates=tuple(sorted(candidates, key=lambda user: user.pk)),
     )
 
 
-def _holders(row: policy.RequiredRow, barred: list[int]) -> tuple[User, ...]:
-    fits = Q(pk__in=[])
-    for role, scope in row.accepted:
-        fits |= Q(assignments__role=role, assignments__scope=scope, assignments__revoked_at=None)
-    found = User.objects.filter(fits, is_active=True).exclude(pk__in=barred)
-    return tuple(found.distinct().order_by("pk"))
+def _holders(rows: Iterable[policy.RequiredRow], barred: list[int]) -> dict[Capacity, set[User]]:
+    """Who holds each role that one of the rows accepts."""
+    wanted = {capacity for row in rows for capacity in row.accepted}
+    roles, scopes = {role for role, _scope in wanted}, {scope for _role, scope in wanted}
+    held = RoleAssignment.objects.filter(revoked_at=None, user__is_active=True)
+    found: dict[Capacity, set[User]] = {}
+    for each in held.filter(role__in=roles, scope__in=scopes).exclude(user__in=barred).select_related("user"):
+        found.setdefault((each.role, each.scope), set()).add(each.user)
+    return found

@@ -78,9 +78,7 @@ def still_approved(release: Release) -> list[Missing]:
         found = [_open_row(row) for row in standing.open(Phase.REVIEW)]
         if not standing.phase(Phase.REVIEW):
             found = [{"code": "requirement", "text": _("Nobody was asked to approve it.")}]
-    if not is_sealed(release):
-        found.append({"code": "digest", "text": _("The content is not what was approved.")})
-    return found
+    return found if is_sealed(release) else [*found, {"code": "digest", "text": _what_changed(release)}]
 
 
 def _open_row(row: approval_queries.RowStanding) -> Missing:
@@ -99,6 +97,15 @@ def is_sealed(release: Release) -> bool:
     present = content.digest_of(content.content_of(release))
     request = release.approval_request
     return request is not None and present == request.content_digest == release.content_digest
+
+
+def _what_changed(release: Release) -> str:
+    """Say where a connection leads now, if that is it: the content itself looks the same then."""
+    text = _("Connection {name} leads elsewhere than was approved: {now} instead of {before}.")
+    moved = [
+        text.format(name=name, before=before, now=now) for name, before, now in content.moved_places(release)
+    ]
+    return " ".join(moved) or _("The content is not what was approved.")
 
 
 def missing_checks(release: Release, phase: str) -> list[Missing]:

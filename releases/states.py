@@ -34,6 +34,8 @@ S = ReleaseState
 ENDS = frozenset({S.CLOSED, S.REJECTED, S.WITHDRAWN, S.EXPIRED, S.SUPERSEDED, S.ROLLED_BACK})
 EDITABLE = frozenset({S.DRAFT, S.SENT_BACK, S.IN_REVIEW, S.APPROVED, S.SCHEDULED, S.SUBMITTED})
 PENDING = frozenset({S.IN_REVIEW, S.APPROVED, S.SCHEDULED})
+# Where an owed review can be given: the rollout is over, or stands in trouble that nobody may ever settle.
+OWING = frozenset({S.REVIEW_OWED, S.FAILED})
 _BEFORE_START = frozenset({S.DRAFT, S.SENT_BACK, S.REJECTED, S.WITHDRAWN, S.EXPIRED, S.SUPERSEDED})
 
 MOVES: dict[str, frozenset[str]] = {
@@ -55,7 +57,8 @@ MOVES: dict[str, frozenset[str]] = {
     S.FAILED: frozenset({S.ROLLING_OUT, S.VERIFYING, S.ROLLING_BACK, S.REVIEW_OWED, S.CLOSED}),
     S.ROLLING_BACK: frozenset({S.ROLLED_BACK, S.FAILED, S.PAUSED}),
     S.CLOSED: frozenset({S.ROLLING_BACK}),
-    S.ROLLED_BACK: frozenset(),
+    # An end, unless what went out before anybody approved it was not reviewed yet.
+    S.ROLLED_BACK: frozenset({S.REVIEW_OWED}),
     S.REJECTED: frozenset(),
     S.WITHDRAWN: frozenset(),
     S.EXPIRED: frozenset(),

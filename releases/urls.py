@@ -8,6 +8,7 @@ app_name = "releases"
 urlpatterns = [
     path("", lists.release_list, name="list"),
     path("new/", compose.new_release, name="new"),
+    path("unseen/", lists.unseen_rows, name="unseen"),
     path("<int:number>/", release.detail, name="detail"),
     path("<int:number>/row/", lists.release_row, name="row"),
     path("<int:number>/edit/", compose.edit, name="edit"),

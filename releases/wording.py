@@ -8,12 +8,23 @@ from django.utils.translation import gettext as _
 from approvals.models import Requirement
 from approvals.policy import RequiredRow
 from portal.errors import Missing
-from portal.people.models import Role
+from portal.people.models import Role, Team
 
 
 def bare(scope: str) -> str:
     """A scope without its kind: "commerce" for "team:commerce"."""
     return scope.partition(":")[2] or scope
+
+
+def team_titles() -> dict[str, str]:
+    """What the teams are called, by key."""
+    return dict(Team.objects.values_list("key", "title"))
+
+
+def place(scope: str, titles: Mapping[str, str]) -> str:
+    """A scope as people call it: a team by its title, anything else by its name."""
+    kind, _colon, name = scope.partition(":")
+    return titles.get(name, name) if kind == "team" else bare(scope)
 
 
 def role_name(role: str) -> str:

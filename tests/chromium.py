@@ -1,7 +1,12 @@
-"""Where the browser of the tests is, if this machine has one."""
+"""The browser of the tests, if this machine has one."""
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -10,3 +15,20 @@ def find_chromium() -> str | None:
     """Return the path of Chromium: the one that CHROMIUM names, else the first that is installed."""
     named = os.environ.get("CHROMIUM")
     return named or next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Yield a running Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+def window(browser: Browser, width: int, height: int, **options: Any) -> BrowserContext:
+    """Open a window for somebody who wants no motion: drawing turning signs keeps a whole core busy."""
+    size: Any = {"width": width, "height": height}
+    return browser.new_context(viewport=size, reduced_motion="reduce", **options)

@@ -1,4 +1,4 @@
-"""Starts the servers of the test run and Django; leaves browser tests out where there is no browser."""
+"""Starts Django on the servers of the run; leaves browser tests out where there is no browser."""
 
 import os
 
@@ -8,14 +8,15 @@ from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.chromium import find_chromium
-from tests.services import TestServices
 
-# At import: the conftest files of the folders below import models, which need settings and a database.
-TestServices().start()
+# At import: the conftest files of the folders below import models, which need settings.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
+from tests import emptying  # noqa: E402
 from tests.people import cast  # noqa: E402, F401  a fixture for every test
+
+emptying.use()
 
 NO_BROWSER = "Chromium is missing: tests in a real browser are not run. Install it, or name it in CHROMIUM."
 

@@ -26,7 +26,9 @@ from releases import operations
 from releases.catalog import rights
 from releases.catalog.models import Checklist, Connection, Environment, Plan, Running, Service
 from releases.models import Release
+from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout
+from releases.rollouts.operations import write_steps
 from releases.start import require_startable
 from tests import snapshot
 from tests.people import BY_THE_PORTAL, Cast, acting, make_cast, person
@@ -48,6 +50,7 @@ class FakeRegistry:
 
     moved: dict[tuple[str, str], str] = field(default_factory=dict)
     gone: set[tuple[str, str]] = field(default_factory=set)
+    authors: str = ""
     is_reachable: bool = True
 
     def resolve(self, service: Service, version: str) -> Resolved:
@@ -57,9 +60,7 @@ class FakeRegistry:
         if (service.name, version) in self.gone:
             raise PermanentError("There is no such version.", code="image_not_found")
         digest = self.moved.get((service.name, version)) or digest_for(service.name, version)
-        return Resolved(
-            digest=digest, accepted=frozenset({digest}), created=None, revision="", version=version
-        )
+        return Resolved(digest=digest, accepted=frozenset({digest}), version=version, authors=self.authors)
 
     def move(self, service: str, version: str) -> str:
         """Let the tag name another image from now on; returns its digest."""
@@ -274,6 +275,25 @@ def decide(release: Release, user: User, verdict: str = "approve", reason: str =
     return operations.decide_release(
         release.number, actor=acting(user), verdict=verdict, content_digest=digest, reason=reason, **more
     )
+
+
+def make_rollout(shop: Shop, nodes: list[Node]) -> Rollout:
+    """Make a queued rollout of exactly these steps, of a release that nobody approved."""
+    now = clock.now()
+    release = Release.objects.create(
+        title="Made up",
+        environment=shop.environment,
+        plan=shop.plan,
+        state="rolling_out",
+        author=shop.cast.author,
+        created_at=now,
+        changed_at=now,
+    )
+    rollout = Rollout.objects.create(
+        release=release, environment=shop.environment, content_digest="sha256:0", queued_at=now, wake_at=now
+    )
+    write_steps(rollout, nodes)
+    return rollout
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from portal.embedded import child
 from portal.embedded.ports import free_port
@@ -45,6 +46,7 @@ class TestServices:
     def start(self) -> None:
         """Start both servers, unless the process that started this one has done so (a worker of xdist)."""
         if OWNER in os.environ:
+            _take_own_redis_database()
             return
         self._clean_environment()
         atexit.register(self.stop)
@@ -87,3 +89,10 @@ class TestServices:
         process = child.start(command, output=subprocess.DEVNULL)
         self.running.append((process, command))
         child.wait_until_ready(process, name=name, is_ready=is_ready, timeout_seconds=START_SECONDS)
+
+
+def _take_own_redis_database() -> None:
+    """Give each worker of xdist a queue of its own: another's jobs name rows of another database."""
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) + 1
+    parts = urlsplit(os.environ["REDIS_URL"])
+    os.environ["REDIS_URL"] = urlunsplit(parts._replace(path=f"/{number}"))

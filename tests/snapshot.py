@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from django.db import connection
+from django.db import connection, transaction
 from psycopg import sql
 
 from portal import clock
@@ -29,18 +29,17 @@ _kept: dict[str, Snapshot] = {}
 def repeat(name: str, make: Callable[[], Made]) -> Made:
     """Return what `make` makes; from the second time on by copying the rows that it left the first time.
 
-    Only within a test's own transaction, and only while the tables it fills are empty: elsewhere `make` is
-    called as it is. Triggers and constraints run for copied rows as for others.
+    Only while the tables it fills are empty: elsewhere `make` is called as it is. Triggers and constraints
+    run for copied rows as for others.
     """
-    if not connection.in_atomic_block:
-        return make()
-    kept = _kept.get(name)
-    if kept is None:
-        return _keep(name, make)
-    if clock.now() < kept.taken_at or any(_counts(kept.rows).values()):
-        return make()
-    _restore(kept)
-    return pickle.loads(kept.made)  # type: ignore[no-any-return]  # pickled here
+    with transaction.atomic():
+        kept = _kept.get(name)
+        if kept is None:
+            return _keep(name, make)
+        if clock.now() < kept.taken_at or any(_counts(kept.rows).values()):
+            return make()
+        _restore(kept)
+        return pickle.loads(kept.made)  # type: ignore[no-any-return]  # pickled here
 
 
 def _keep(name: str, make: Callable[[], Made]) -> Made:

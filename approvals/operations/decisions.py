@@ -120,9 +120,15 @@ def revoke_decision(
 
 
 def answer_objection(
-    decision_id: int, *, request_id: int, actor: Actor, answer: str, filed_under: int | None = None
+    decision_id: int,
+    *,
+    request_id: int,
+    actor: Actor,
+    answer: str,
+    phase: str = Phase.REVIEW,
+    filed_under: int | None = None,
 ) -> Decision:
-    """Answer an objection in words, as somebody who decides on the request.
+    """Answer an objection in words, as somebody who decides on the request in this phase.
 
     Raises:
         Invalid: no words.
@@ -143,7 +149,7 @@ def answer_objection(
         if objection.answered_at or objection.revoked_at:
             raise Conflict(_("This objection is settled already."))
         person = _person(actor)
-        _require_capacity(request, person, actor, Phase.REVIEW, ())
+        _require_capacity(request, person, actor, phase, ())
         objection.answer, objection.answered_by, objection.answered_at = answer, person, clock.now()
         objection.save(update_fields=["answer", "answered_by", "answered_at"])
         _record("objection.answered", objection, actor=actor, reason=answer, filed_under=filed_under)
@@ -195,8 +201,7 @@ def _require_entitled(
     live = request.decisions.filter(person=person, revoked_at=None).exclude(verdict=Verdict.OBJECT)
     if live.filter(phase=phase).exists():
         raise Conflict(_("You have decided already. Take that back to decide anew."), code="already_decided")
-    another = queries.grade_policy(request.policy, request.grade).signoff_by_another
-    if phase == Phase.SIGNOFF and another and live.filter(phase=Phase.REVIEW).exists():
+    if queries.is_kept_from(request, person, phase):
         raise not_entitled()
     return capacities
 

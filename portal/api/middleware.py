@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 
 from portal.api import idempotency
 from portal.api.auth import SAFE_METHODS, find_actor
 from portal.api.problems import MEDIA_TYPE, Refused, RequestTooLarge, problem
-from portal.errors import NotFound, PortalError
-from portal.errors_view import DATABASE_AWAY, database_away
+from portal.errors import DATABASE_AWAY, NotFound, PortalError
+from portal.errors_view import database_away
 from portal.people.auditors import refuse_auditor
 
 PREFIX = "/api/"
@@ -18,6 +20,24 @@ JSON = "application/json"
 # Senders that sign the raw body and use forms; they bring their own check.
 OTHER_TYPES = "/api/v1/hooks/"
 Answer = Callable[[HttpRequest], HttpResponse]
+
+
+class HostMiddleware:
+    """Refuses a host name that is not the portal's as a problem, before others refuse it with a page."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Let the request pass, or answer why not; pages are refused by the framework."""
+        if not request.path_info.startswith(PREFIX):
+            return self.get_response(request)
+        try:
+            request.get_host()
+        except DisallowedHost:
+            detail = _("The portal does not answer to this host name.")
+            return problem(Refused(400, "wrong_host", _("The request was refused"), detail))
+        return self.get_response(request)
 
 
 class ApiMiddleware:
@@ -30,6 +50,19 @@ class ApiMiddleware:
         """Let the request in, or answer why not."""
         if not request.path_info.startswith(PREFIX):
             return self.get_response(request)
+        if request.method == "HEAD":
+            return self._head(request)
+        return self._whole(request)
+
+    def _head(self, request: HttpRequest) -> HttpResponse:
+        """Answer as GET would, without the body."""
+        request.method = "GET"
+        answer = self._whole(request)
+        request.method = "HEAD"
+        without_body(answer)
+        return answer
+
+    def _whole(self, request: HttpRequest) -> HttpResponse:
         try:
             check_form(request)
             return as_problem(self._answer(request))
@@ -69,6 +102,15 @@ def check_form(request: HttpRequest) -> None:
         raise Refused(415, "unsupported_media_type", _("The request has the wrong type"), detail)
 
 
+def without_body(answer: HttpResponseBase) -> None:
+    """Empty an answer for somebody who wants its head alone."""
+    if isinstance(answer, HttpResponse):
+        answer["Content-Length"] = str(len(answer.content))
+        answer.content = b""
+    elif isinstance(answer, StreamingHttpResponse):
+        answer.streaming_content = ()
+
+
 def as_problem(answer: HttpResponse) -> HttpResponse:
     """Give the framework's own refusals (no such address, no such method) the form of all others."""
     if answer.status_code < 400 or answer.headers.get("Content-Type", "").startswith(MEDIA_TYPE):
@@ -77,7 +119,7 @@ def as_problem(answer: HttpResponse) -> HttpResponse:
         return problem(NotFound())
     if answer.status_code == 405:
         refusal = problem(Refused(405, "method_not_allowed", _("This address does not do that")))
-        refusal["Allow"] = answer.headers.get("Allow", "")
+        refusal["Allow"] = answer.headers.get("Allow", "").replace("GET", "GET, HEAD")
         return refusal
     if answer.headers.get("Content-Type", "").startswith("text/html"):
         return problem(Refused(answer.status_code, "error", _("The request was refused")))

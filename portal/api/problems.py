@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from portal.errors import Invalid, NotFound, PortalError, field_error
-from portal.errors_view import DATABASE_AWAY, database_away
+from portal.errors import DATABASE_AWAY, Invalid, NotFound, PortalError, field_error
+from portal.errors_view import database_away
 
 logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"

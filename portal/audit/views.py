@@ -1,13 +1,15 @@
 """The record's pages: a list with filters, one entry, the chain's state, and the export."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from portal.audit import export, operations, queries
+from portal.audit import export, operations, queries, wording
 from portal.audit.actions import ACTIONS
 from portal.audit.forms import SearchForm
 from portal.audit.models import AuditEntry
@@ -31,7 +33,7 @@ def entry_list(request: HttpRequest) -> HttpResponse:
         found = found.filter(number__lt=before)
     rows = list(found[: ROWS + 1])
     following = rows[ROWS - 1].number if len(rows) > ROWS else None
-    context = {"form": form, "rows": [_row(entry) for entry in rows[:ROWS]], **_chain()}
+    context = {"form": form, "rows": _rows(rows[:ROWS]), **_chain()}
     context["next_query"] = _query(request, before=following) if following else ""
     context["export_query"] = _query(request, before=None)
     return render(request, "audit/list.html", context)
@@ -44,7 +46,9 @@ def entry_detail(request: HttpRequest, number: int) -> HttpResponse:
     entry = AuditEntry.objects.filter(number=number).first() if number <= HIGHEST else None
     if entry is None:
         raise NotFound
-    return render(request, "audit/detail.html", {**_row(entry), **_chain()})
+    (row,) = _rows([entry])
+    text = json.dumps(row["body"], ensure_ascii=False, indent=2)
+    return render(request, "audit/detail.html", {**row, "text": text, **_chain()})
 
 
 @require_POST
@@ -70,14 +74,31 @@ def _chain() -> dict[str, Any]:
     return {"head": queries.head(), "check": queries.last_check()}
 
 
-def _row(entry: AuditEntry) -> dict[str, Any]:
-    body = json.loads(entry.body)
-    changed = sorted({*body["before"], *body["after"]})
+def _rows(entries: Sequence[AuditEntry]) -> list[dict[str, Any]]:
+    bodies = {entry.pk: json.loads(entry.body) for entry in entries}
+    involved = {body["actor"][side] for body in bodies.values() for side in ("name", "on_behalf_of")}
+    people = {user.username: user for user in get_user_model().objects.filter(username__in=involved)}
+    return [_row(entry, bodies[entry.pk], people) for entry in entries]
+
+
+def _row(entry: AuditEntry, body: dict[str, Any], people: Mapping[str, Any]) -> dict[str, Any]:
+    actor = body["actor"]
     return {
         "entry": entry,
         "body": body,
         "what": ACTIONS.get(entry.action, entry.action),
-        "changes": [(name, body["before"].get(name), body["after"].get(name)) for name in changed],
+        "who": people.get(actor["name"]),
+        "giver": people.get(actor["on_behalf_of"]),
+        "door": wording.door_name(actor["door"]),
+        "subject": wording.subject_name(entry.subject_kind),
+        "changes": [
+            {
+                "name": wording.field_name(name),
+                "before": wording.value_text(name, body["before"].get(name)),
+                "after": wording.value_text(name, body["after"].get(name)),
+            }
+            for name in sorted({*body["before"], *body["after"]})
+        ],
     }
 
 

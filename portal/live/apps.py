@@ -15,6 +15,6 @@ class LiveConfig(AppConfig):
 
         topics.register(
             "inbox",
-            check=lambda user, key: key in {"", str(user.pk)},
+            readers=lambda users, key: [user for user in users if key in {"", str(user.pk)}],
             resolve=lambda user, _key: f"inbox.{user.pk}",
         )

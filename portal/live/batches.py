@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import translation
+from websockets.frames import Frame, Opcode
 
 from portal.live.models import Event
 from portal.live.shapes import event_shape
@@ -16,16 +17,26 @@ class Batch:
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
         self.last = events[-1].number
-        self._written: dict[tuple[str, int], str] = {}
+        self._before = events[0].number - 1
+        self._texts: dict[tuple[str, str, int], str] = {}
+        self._frames: dict[tuple[str, str, int], bytes] = {}
 
     def text(self, topic: str, *, language: str, after: int) -> str:
-        """The frame for a reader of this topic and language who has read up to `after`."""
-        start = max(after, self.events[0].number - 1)
-        if (language, start) not in self._written:
-            self._written[language, start] = self._write(language, start)
-        return f'{{"topic":{json.dumps(topic)},"events":{self._written[language, start]}}}'
+        """What is sent to a reader of this topic and language who has read up to `after`."""
+        key = topic, language, max(after, self._before)
+        if key not in self._texts:
+            self._texts[key] = self._write(*key)
+        return self._texts[key]
 
-    def _write(self, language: str, after: int) -> str:
+    def frame(self, topic: str, *, language: str, after: int) -> bytes:
+        """The same text as a WebSocket frame, the same bytes for all these readers (RFC 6455, 5.2)."""
+        key = topic, language, max(after, self._before)
+        if key not in self._frames:
+            text = self.text(topic, language=language, after=after)
+            self._frames[key] = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+        return self._frames[key]
+
+    def _write(self, topic: str, language: str, after: int) -> str:
         with translation.override(language):
             shapes = [event_shape(event) for event in self.events if event.number > after]
-        return json.dumps(shapes, ensure_ascii=False, cls=DjangoJSONEncoder)
+        return json.dumps({"topic": topic, "events": shapes}, ensure_ascii=False, cls=DjangoJSONEncoder)

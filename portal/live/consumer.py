@@ -16,6 +16,7 @@ from django.db import Error as DatabaseFault
 
 from portal.live import hub as hubs
 from portal.live import queries
+from portal.live.protocol import EXTENSION
 from portal.live.sockets import Socket
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,8 @@ class LiveConsumer:
             return None
         chosen = user.language or self.scope["cookies"].get(settings.LANGUAGE_COOKIE_NAME, "")
         language = chosen if chosen in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
-        return Socket(session_key=key, user=user, language=language, send=self.send)
+        write = self.scope.get("extensions", {}).get(EXTENSION)
+        return Socket(session_key=key, user=user, language=language, send=self.send, write=write)
 
     async def _serve(self, hub: hubs.Hub, socket: Socket) -> None:
         """Listen and speak until either ends."""

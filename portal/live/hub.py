@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,6 +15,7 @@ from portal.live.batches import Batch
 from portal.live.bell import heard
 from portal.live.sockets import SIGNED_OUT, Socket, Watch
 from portal.live.threads import DatabaseThreads
+from portal.people.models import User
 
 logger = logging.getLogger(__name__)
 BATCH_EVENTS = 200
@@ -33,7 +34,7 @@ class Hub:
     def __init__(self) -> None:
         self.guests = 0
         self.sockets: set[Socket] = set()
-        self.watched: dict[str, set[tuple[Socket, Watch]]] = defaultdict(set)
+        self.watched: dict[str, dict[Watch, Socket]] = defaultdict(dict)
         self.read_up_to: dict[str, int] = {}
         self.grown: set[str] = set()
         self.news = asyncio.Event()
@@ -47,11 +48,13 @@ class Hub:
             self.tasks.append(asyncio.create_task(work))
 
     async def stop(self) -> None:
-        """End the tasks and the threads."""
+        """End the tasks and the threads, which close their connections however this is cut short."""
         for task in self.tasks:
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        await asyncio.to_thread(self._close_threads)
+        try:
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+        finally:
+            await asyncio.to_thread(self._close_threads)
 
     def _close_threads(self) -> None:
         self.reading.close()
@@ -68,7 +71,7 @@ class Hub:
         watch = Watch(topic, stream, queued=begin, sent=begin)
         self.read_up_to.setdefault(stream, last)
         socket.watches[topic] = watch
-        self.watched[stream].add((socket, watch))
+        self.watched[stream][watch] = socket
         socket.wake.set()
         return True
 
@@ -76,7 +79,7 @@ class Hub:
         """Let a socket no longer follow a topic."""
         watch = socket.watches.pop(topic, None)
         if watch is not None:
-            self._unlink(socket, watch)
+            self._unlink(watch)
 
     async def catch_up(self, socket: Socket) -> None:
         """Send a socket what its watches have missed, a page at a time, as fast as it reads."""
@@ -141,7 +144,7 @@ class Hub:
             return
         batch = Batch(events)
         self.read_up_to[stream] = batch.last
-        for socket, watch in list(self.watched[stream]):
+        for watch, socket in list(self.watched[stream].items()):
             socket.offer(watch, batch)
         if len(events) == BATCH_EVENTS:
             self.grown.add(stream)
@@ -155,20 +158,16 @@ class Hub:
     async def _close_what_is_lost(self) -> None:
         sockets = list(self.sockets)
         people = await self.asking.run(queries.people_behind, {socket.session_key for socket in sockets})
-        pairs = {
-            (people[socket.session_key].pk, topic): (people[socket.session_key], topic)
-            for socket in sockets
-            if socket.session_key in people
-            for topic in socket.watches
-        }
-        allowed = await self.asking.run(queries.allowed_streams, list(pairs.values()))
+        asked = _by_topic(sockets, people)
+        wanted = {topic: list(users.values()) for topic, users in asked.items()}
+        allowed = await self.asking.run(queries.allowed_streams, wanted)
         for socket in sockets:
             person = people.get(socket.session_key)
             if person is None or person.pk != socket.user.pk:
                 self._end(socket)
                 continue
             for topic, watch in list(socket.watches.items()):
-                if (person.pk, topic) in allowed and allowed[person.pk, topic] != watch.stream:
+                if person.pk in asked.get(topic, {}) and allowed[topic].get(person.pk) != watch.stream:
                     self._close_topic(socket, watch)
 
     def _end(self, socket: Socket) -> None:
@@ -177,14 +176,14 @@ class Hub:
         socket.close(SIGNED_OUT)
 
     def _close_topic(self, socket: Socket, watch: Watch) -> None:
-        self._unlink(socket, watch)
+        self._unlink(watch)
         socket.close_topic(watch.topic)
 
-    def _unlink(self, socket: Socket, watch: Watch) -> None:
+    def _unlink(self, watch: Watch) -> None:
         others = self.watched.get(watch.stream)
         if others is None:
             return
-        others.discard((socket, watch))
+        others.pop(watch, None)
         if not others:
             del self.watched[watch.stream]
             self.read_up_to.pop(watch.stream, None)
@@ -197,6 +196,16 @@ class Hub:
             logger.warning("live hub waits for the database: %s", error)
             return False
         return True
+
+
+def _by_topic(sockets: Iterable[Socket], people: Mapping[str, User]) -> dict[str, dict[int, User]]:
+    """Who, by their key, has which topic open."""
+    found: dict[str, dict[int, User]] = defaultdict(dict)
+    for socket in sockets:
+        if (person := people.get(socket.session_key)) is not None:
+            for topic in socket.watches:
+                found[topic][person.pk] = person
+    return found
 
 
 def enter() -> Hub:

@@ -1,58 +1,66 @@
 """Reading streams, and who sits behind a session."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
-from django.db import close_old_connections
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from portal.live.models import Event, Topic
-from portal.live.topics import stream_of
+from portal.live.topics import streams_of
 from portal.people.models import User
 
 
 def events_after(stream: str, after: int, *, limit: int) -> list[Event]:
     """The events of a stream with higher numbers, in order."""
-    close_old_connections()
     found = Event.objects.filter(topic=stream, number__gt=after).order_by("number")
     return list(found[:limit])
 
 
 def last_numbers(streams: Collection[str]) -> dict[str, int]:
     """The highest number of each stream that exists."""
-    close_old_connections()
     return dict(Topic.objects.filter(name__in=streams).values_list("name", "last"))
 
 
 def people_behind(session_keys: Collection[str]) -> dict[str, User]:
     """The active people of the sessions that are still good, read afresh from the store."""
-    close_old_connections()
     # The session's expiry is written by web hosts, so theirs is the clock to compare with.
     stored = Session.objects.filter(session_key__in=session_keys, expire_date__gt=timezone.now())
-    contents = {session.session_key: session.get_decoded() for session in stored}
+    contents = {key: _decoded(data) for key, data in stored.values_list("session_key", "session_data")}
     wanted = {str(content.get(SESSION_KEY, "")) for content in contents.values()}
     numbers = [int(number) for number in wanted if number.isdecimal()]
     people = {str(user.pk): user for user in User.objects.filter(pk__in=numbers, is_active=True)}
-    found = {key: people.get(str(content.get(SESSION_KEY))) for key, content in contents.items()}
-    return {key: user for key, user in found.items() if user and _holds(contents[key], user)}
+    hashes = {key: user.get_session_auth_hash() for key, user in people.items()}
+    return {
+        key: people[number]
+        for key, content in contents.items()
+        if (number := str(content.get(SESSION_KEY))) in people and _holds(content, hashes[number])
+    }
 
 
 def stream_for_session(session_key: str, topic: str) -> str | None:
     """The stream that the person behind a session may read under this topic, or None."""
     user = people_behind([session_key]).get(session_key)
-    return stream_of(user, topic) if user else None
+    return streams_of(topic, [user]).get(user.pk) if user else None
 
 
-def allowed_streams(pairs: Collection[tuple[User, str]]) -> dict[tuple[int, str], str | None]:
-    """For each person and topic: the stream they may read now, or None."""
-    close_old_connections()
-    return {(user.pk, topic): stream_of(user, topic) for user, topic in pairs}
+def allowed_streams(wanted: Mapping[str, Collection[User]]) -> dict[str, dict[int, str]]:
+    """For each topic and by person: the streams that may be read now; a few queries for each topic."""
+    return {topic: streams_of(topic, users) for topic, users in wanted.items()}
 
 
-def _holds(content: dict[str, object], user: User) -> bool:
+@lru_cache(maxsize=10_000)
+def _decoded(data: str) -> Mapping[str, object]:
+    """What a stored session holds; the same text always says the same, so its signature is checked once."""
+    content: Mapping[str, object] = SessionStore().decode(data)
+    return content
+
+
+def _holds(content: Mapping[str, object], expected: str) -> bool:
     if content.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
         return False
-    return constant_time_compare(str(content.get(HASH_SESSION_KEY, "")), user.get_session_auth_hash())
+    return constant_time_compare(str(content.get(HASH_SESSION_KEY, "")), expected)

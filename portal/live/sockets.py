@@ -14,12 +14,13 @@ from portal.live.batches import Batch
 from portal.people.models import User
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Write = Callable[[bytes], bool]
 LARGEST_QUEUE = 200
 NOT_ALLOWED = "no longer allowed"
 SIGNED_OUT = 4401
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Watch:
     """A topic on a socket.
 
@@ -47,14 +48,22 @@ class Frame:
     last: int = 0
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Socket:
-    """Frames wait here in a bounded queue; a slow reader's queue is dropped and read again by number."""
+    """What a browser does not take at once waits in a queue; a full one is dropped and read again by number.
+
+    Attributes:
+        send: ASGI's, waits for a slow browser.
+        write: writes a ready frame without waiting or says False; None where the server has no such way.
+        flushing: a frame of the queue is with `send`, nothing may overtake it.
+    """
 
     session_key: str
     user: User
     language: str
     send: Send
+    write: Write | None = None
+    flushing: bool = False
     watches: dict[str, Watch] = field(default_factory=dict)
     queue: deque[Frame] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -62,7 +71,7 @@ class Socket:
 
     def offer(self, watch: Watch, batch: Batch) -> None:
         """Put a batch on its way to the browser, or note that it must be read again."""
-        if watch.behind or batch.last <= watch.queued:
+        if watch.behind or batch.last <= watch.queued or self._written(watch, batch):
             return
         if len(self.queue) >= LARGEST_QUEUE:
             self.fall_behind()
@@ -71,6 +80,14 @@ class Socket:
         self.queue.append(Frame(text, watch, batch.last))
         watch.queued = batch.last
         self.wake.set()
+
+    def _written(self, watch: Watch, batch: Batch) -> bool:
+        if self.write is None or self.queue or self.flushing:
+            return False
+        if not self.write(batch.frame(watch.topic, language=self.language, after=watch.queued)):
+            return False
+        watch.queued = watch.sent = batch.last
+        return True
 
     def fall_behind(self) -> None:
         """Forget what waits: every watch goes on from what was sent, out of the database."""
@@ -97,10 +114,16 @@ class Socket:
 
     async def flush(self) -> None:
         """Send what waits; frames of topics closed meanwhile are left out."""
-        while self.queue:
-            frame = self.queue.popleft()
-            if frame.watch is not None and self.watches.get(frame.watch.topic) is not frame.watch:
-                continue
-            await self.send({"type": "websocket.send", "text": frame.text})
-            if frame.watch is not None:
-                frame.watch.sent = frame.last
+        self.flushing = True
+        try:
+            while self.queue:
+                await self._send(self.queue.popleft())
+        finally:
+            self.flushing = False
+
+    async def _send(self, frame: Frame) -> None:
+        if frame.watch is not None and self.watches.get(frame.watch.topic) is not frame.watch:
+            return
+        await self.send({"type": "websocket.send", "text": frame.text})
+        if frame.watch is not None:
+            frame.watch.sent = frame.last

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import ParamSpec, TypeVar
 
+from django.db import Error as DatabaseFault
 from django.db import connections
 
 Given = ParamSpec("Given")
@@ -13,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class DatabaseThreads:
-    """A few threads; their connections are closed with them."""
+    """A few threads whose connections last as long as they do: they are used too often to grow stale."""
 
     def __init__(self, count: int, *, name: str) -> None:
         self.count = count
@@ -22,9 +23,16 @@ class DatabaseThreads:
     async def run(
         self, function: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs
     ) -> Result:
-        """Call the function in one of the threads."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.pool, lambda: function(*args, **kwargs))
+        """Call the function in one of the threads; a connection that failed is not used again."""
+
+        def work() -> Result:
+            try:
+                return function(*args, **kwargs)
+            except DatabaseFault:
+                connections.close_all()
+                raise
+
+        return await asyncio.get_running_loop().run_in_executor(self.pool, work)
 
     def close(self) -> None:
         """Close every thread's connections, then end the threads."""

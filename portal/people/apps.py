@@ -1,5 +1,7 @@
 """The people app."""
 
+import importlib
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -27,5 +29,9 @@ class PeopleConfig(AppConfig):
                 "session.started": _("Signed in"),
                 "session.refused": _("Sign-in refused"),
                 "session.ended": _("Signed out"),
+                "factor.added": _("Second factor added"),
+                "factor.removed": _("Second factor removed"),
             }
         )
+        second_factor = importlib.import_module("portal.people.second_factor")
+        second_factor.watch()

@@ -136,6 +136,7 @@ def grant_role(username: str, *, role: str, scope: str, actor: Actor) -> None:
     require_administrator(actor)
     _refuse_oneself(username, actor=actor)
     roles.check([(role, scope)])
+    _require_there([(role, scope)], actor=actor)
     with transaction.atomic():
         user = lock_person(username)
         _require_open(user)
@@ -175,6 +176,7 @@ def set_roles(username: str, *, wanted: Iterable[roles.RoleAt], actor: Actor) ->
         if target:
             _require_open(user)
         held = {(row.role, row.scope) for row in queries.roles_of(user)}
+        _require_there(sorted(target - held), actor=actor)
         for role, scope in sorted(held - target):
             _end(user, role=role, scope=scope, actor=actor, reason="")
         for role, scope in sorted(target - held):
@@ -200,6 +202,12 @@ def lock_person(username: str) -> User:
 def _refuse_oneself(username: str, *, actor: Actor) -> None:
     if actor.user is not None and actor.user.username == username:
         raise NotAllowed(_("Nobody changes their own roles or closes their own account. Ask another one."))
+
+
+def _require_there(wanted: Iterable[roles.RoleAt], *, actor: Actor) -> None:
+    """Refuse a person who grants over nothing; the portal itself makes people before it has a catalog."""
+    if actor.user is not None:
+        roles.check_there(wanted)
 
 
 def _require_open(user: User) -> None:

@@ -18,7 +18,7 @@ from django.views.i18n import set_language as choose_for_browser
 from portal import clock
 from portal.people import operations, queries, tokens
 from portal.people.doors import browser_actor
-from portal.people.forms import PreferencesForm, TokenForm
+from portal.people.forms import SCOPE_NAMES, PreferencesForm, TokenForm
 from portal.people.links import person_of_link
 from portal.people.models import User
 
@@ -103,11 +103,14 @@ def _token_form(request: HttpRequest) -> TokenForm:
 
 def _page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpResponse:
     person = _person(request)
-    empty_form = TokenForm(possible=[scope for scope in tokens.SCOPES if scope in tokens.scopes_of(person)])
+    reach = tokens.scopes_of(person)
     context = {
         "preferences": PreferencesForm(instance=person),
-        "token_form": empty_form,
-        "tokens": person.access_tokens.filter(revoked_at=None),
+        "token_form": TokenForm(possible=[scope for scope in tokens.SCOPES if scope in reach]),
+        "tokens": [
+            {"row": token, "may": [SCOPE_NAMES[scope] for scope in token.scopes if scope in reach]}
+            for token in person.access_tokens.filter(revoked_at=None)
+        ],
         "roles": queries.roles_of(person),
         **more,
     }

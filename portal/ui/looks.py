@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -130,6 +131,14 @@ ROLES: Final[dict[str, _StrPromise]] = {
     "administrator": _("Administrator"),
 }
 
+MOST_NAMES: Final = 5
+SCOPES: Final[dict[str, _StrPromise]] = {
+    "cluster_group": _("Cluster group"),
+    "environment": _("Environment"),
+    "service": _("Service"),
+    "team": _("Team"),
+}
+
 FACTS: Final[dict[str, _StrPromise]] = {
     "database_change": _("Database change"),
     "infrastructure": _("Infrastructure"),
@@ -160,3 +169,28 @@ def grade_look(value: str | None) -> GradeLook | None:
 def role_name(value: str) -> str:
     """Name a role in the reader's language; an unlisted one stands as it is."""
     return str(ROLES.get(str(value), value))
+
+
+def scope_name(scope: str) -> str:
+    """Say where a role holds: everywhere, or a kind with its name, such as "Team commerce"."""
+    if scope == "*":
+        return str(_("everywhere"))
+    kind, _colon, name = scope.partition(":")
+    return f"{SCOPES[kind]} {name}" if kind in SCOPES else scope
+
+
+def role_entry(role: str, scope: str, names: Sequence[str]) -> dict[str, str]:
+    """A role that a refusal asks for, with who holds it: one entry of an error's `missing`.
+
+    Args:
+        scope: where it is asked for; "" where any will do.
+    """
+    where = f"{role_name(role)} ({scope_name(scope)})" if scope else role_name(role)
+    people = ", ".join(names[:MOST_NAMES]) + (" …" if len(names) > MOST_NAMES else "")
+    text = _("{role}: {people}") if people else _("{role}: nobody holds it")
+    return {
+        "code": "role",
+        "role": role,
+        "scope": scope,
+        "text": str(text).format(role=where, people=people),
+    }

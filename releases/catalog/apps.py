@@ -13,5 +13,10 @@ class CatalogConfig(AppConfig):
     label = "catalog"
 
     def ready(self) -> None:
-        """Name the acts this app records."""
+        """Name the acts this app records, and say over what roles can be granted."""
+        # The models are loaded only now.
+        from portal.people import roles  # noqa: PLC0415
+        from releases.catalog import scopes  # noqa: PLC0415
+
         register({"catalog.loaded": _("Catalog loaded")})
+        roles.THERE.update(scopes.THERE)

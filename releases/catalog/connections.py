@@ -1,12 +1,32 @@
-"""Looks at what connections refer to: a kubeconfig that could run programs is no connection."""
+"""Where connections lead, and whether they can: a kubeconfig that could run programs is no connection."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.connection import read_connection
 from releases.catalog.documents import Document, Problem
+from releases.catalog.models import Connection, ConnectionKind
+
+# Login, certificates and description may change under an approval: they lead nowhere else.
+PLACE = {
+    ConnectionKind.KUBERNETES: ("kubeconfigRef", "context", "inCluster"),
+    ConnectionKind.REGISTRY: ("host", "url"),
+}
+
+
+def place_of(connection: Connection) -> dict[str, Any]:
+    """What of a connection says which cluster or registry it leads to, by reference as it is written."""
+    keys = PLACE.get(ConnectionKind(connection.kind), ())
+    return {key: connection.spec[key] for key in keys if key in connection.spec}
+
+
+def registries_of(hosts: Iterable[str]) -> list[dict[str, Any]]:
+    """The registries behind these hosts of images, in the order in which they are asked."""
+    found = Connection.objects.filter(kind=ConnectionKind.REGISTRY, spec__host__in=sorted(set(hosts)))
+    return [{"name": row.name, "place": place_of(row)} for row in found.order_by("name")]
 
 
 def unusable_connections(documents: Iterable[Document]) -> list[Problem]:

@@ -14,7 +14,7 @@ from portal.people.models import User
 from releases.catalog import queries
 from releases.catalog.models import Checklist, Environment, Service, Stage, StoredDocument
 from releases.catalog.schema import KINDS, published
-from releases.catalog.wording import AUDIENCES, PHASES, health_text, review_rows, step_rows
+from releases.catalog.wording import AUDIENCES, PHASES, STRATEGIES, health_text, review_rows, step_rows
 
 
 def _reader(request: HttpRequest) -> User:
@@ -107,6 +107,7 @@ def plan_page(request: HttpRequest, name: str) -> HttpResponse:
     waves = plan.spec["waves"]
     context = {
         "plan": plan,
+        "strategy": STRATEGIES.get(plan.strategy, plan.strategy),
         "environments": queries.environments_for(reader).filter(plans=plan),
         "before": step_rows(plan.spec.get("before", [])),
         "each": step_rows(plan.spec["each"]),

@@ -18,6 +18,9 @@ STEPS: dict[str, str | Promise] = {
     "verify_digests": gettext_lazy("Verify what runs"),
     "notice": gettext_lazy("Send the notice"),
 }
+STRATEGIES: dict[str, str | Promise] = {
+    "rolling": gettext_lazy("Rolling: new pods come before old ones go"),
+}
 PHASES: dict[str, str | Promise] = {
     "before": gettext_lazy("Before"),
     "during": gettext_lazy("During"),

@@ -51,7 +51,8 @@ def write_lines(release: Release, composition: Composition) -> None:
             digest=item.digest,
             accepted=list(item.accepted),
             commit=item.commit,
-            built_by=item.built_by,
+            built_by=item.built_by or "",
+            image_authors=item.image_authors,
             configuration=[dict(entry) for entry in item.configuration],
             running=proposal.running_of(item.service, composition.environment),
         )
@@ -69,11 +70,23 @@ def keeps_content(release: Release, composition: Composition) -> bool:
     The image of a version counts as well, and so does a grade that no longer follows the proposal.
     """
     items = {
-        (item.service_id, item.version, item.digest, json.dumps(item.configuration))
+        (
+            item.service_id,
+            item.version,
+            item.digest,
+            item.built_by,
+            json.dumps(item.configuration, sort_keys=True),
+        )
         for item in release.items.all()
     }
     wanted = {
-        (item.service.pk, item.version, item.digest, json.dumps([*map(dict, item.configuration)]))
+        (
+            item.service.pk,
+            item.version,
+            item.digest,
+            item.built_by or "",
+            json.dumps([*item.configuration], sort_keys=True),
+        )
         for item in composition.items
     }
     changes = [{"area": c.area, "text": c.text, "link": c.link} for c in release.changes.all()]

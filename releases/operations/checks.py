@@ -8,12 +8,14 @@ from approvals import queries as approval_queries
 from portal import access, clock
 from portal.actors import Actor
 from portal.audit.record import record
-from portal.errors import Invalid, NotAllowed, NotFound, field_error
+from portal.errors import Invalid, Missing, NotAllowed, NotFound, field_error
 from portal.live.publish import publish
 from portal.people.models import RoleAssignment, User
+from portal.ui.looks import role_entry
 from releases.models import Check, CheckPhase, CheckResult, Release
 from releases.operations.fields import Faults
 from releases.operations.locking import act, may_compose, require_state
+from releases.queries import scopes_of
 from releases.states import PENDING, ReleaseState
 
 S = ReleaseState
@@ -67,12 +69,11 @@ def may_answer(check: Check, release: Release, user: User) -> bool:
     """Whether the person may answer: the item's role within the release, else compose or deploy rights."""
     if not user.is_active or approval_queries.only_reads(user):
         return False
+    items = list(release.items.select_related("service__team"))
     if check.role:
-        held = RoleAssignment.objects.filter(
-            user=user, role=check.role, revoked_at=None, scope__in=_scopes(release)
-        )
+        scopes = scopes_of(release, items)
+        held = RoleAssignment.objects.filter(user=user, role=check.role, revoked_at=None, scope__in=scopes)
         return held.exists()
-    items = list(release.items.select_related("service"))
     actor = Actor(user=user)
     return access.allowed(user, "deploy", release.environment) or (
         bool(items) and all(may_compose(actor, item.service) for item in items)
@@ -85,15 +86,19 @@ def _require_entitled(check: Check, release: Release, actor: Actor) -> None:
     scopes = ("operate", "compose", "decide")
     is_cut = not any(actor.has_scope(scope) for scope in scopes)
     if actor.user is None or is_cut or not may_answer(check, release, actor.user):
-        raise NotAllowed(_("This check is for another role."))
+        raise NotAllowed(_("This check is for another role."), missing=_who_may(check, release))
 
 
-def _scopes(release: Release) -> list[str]:
-    environment = release.environment
-    scopes = {"*", f"environment:{environment.name}", f"cluster_group:{environment.cluster_group}"}
-    for item in release.items.select_related("service__team"):
-        scopes |= {f"service:{item.service.name}", f"team:{item.service.team.key}"}
-    return sorted(scopes)
+def _who_may(check: Check, release: Release) -> list[Missing]:
+    """The role that the item asks for, with who holds it here."""
+    if not check.role:
+        return access.who_may("deploy", release.environment)
+    scopes = scopes_of(release, release.items.select_related("service__team"))
+    held = RoleAssignment.objects.filter(role=check.role, revoked_at=None, user__is_active=True)
+    people: dict[str, list[str]] = {}
+    for each in held.filter(scope__in=scopes).select_related("user"):
+        people.setdefault(each.scope, []).append(each.user.get_full_name())
+    return [role_entry(check.role, scope, people[scope]) for scope in sorted(people)]
 
 
 def _read(result: str, evidence: object) -> Any:

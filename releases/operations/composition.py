@@ -35,14 +35,18 @@ KEYS = (
     "plan",
     "announcement",
 )
-ITEM_KEYS = ("service", "version", "configuration")
+ITEM_KEYS = ("service", "version", "configuration", "built_by")
 MOST_ITEMS = 200
 MOST_CHANGES = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComposedItem:
-    """A service with the exact image that its version means at this moment."""
+    """A service with the exact image that its version means at this moment.
+
+    Attributes:
+        built_by: None where nobody said; what was said of the same version before stays then.
+    """
 
     service: Service
     version: str
@@ -50,7 +54,8 @@ class ComposedItem:
     digest: str
     accepted: tuple[str, ...]
     commit: str = ""
-    built_by: str = ""
+    built_by: str | None = None
+    image_authors: str = ""
     configuration: tuple[Mapping[str, str], ...] = ()
 
 
@@ -109,7 +114,12 @@ def as_data(release: Release) -> dict[str, Any]:
         "title": release.title,
         "environment": release.environment.name,
         "items": [
-            {"service": item.service.name, "version": item.version, "configuration": item.configuration}
+            {
+                "service": item.service.name,
+                "version": item.version,
+                "configuration": item.configuration,
+                "built_by": item.built_by,
+            }
             for item in release.items.select_related("service")
         ],
         "changes": [
@@ -183,6 +193,7 @@ def _items(value: object, environment: Environment | None, user: User, faults: F
                 image="",
                 digest="",
                 accepted=(),
+                built_by=_builder(f"{prefix}.built_by", row.get("built_by"), faults),
                 configuration=configuration,
             )
     return list(found.values())
@@ -201,6 +212,16 @@ def _service(
         faults.add(field, _("This service does not run in {name}.").format(name=environment.name))
         return None
     return found
+
+
+def _builder(field: str, value: object, faults: Faults) -> str | None:
+    """A username, or the address of whoever committed it, which may belong to nobody here."""
+    if value is None:
+        return None
+    said = faults.text(field, value, most=254)
+    if said and "@" not in said and not User.objects.filter(username=said).exists():
+        faults.add(field, _("There is no such person. Name somebody by username, or by e-mail address."))
+    return said
 
 
 def _configuration(prefix: str, value: object, faults: Faults) -> list[dict[str, str]]:
@@ -288,7 +309,8 @@ def _resolve(drafts: list[ComposedItem], base: Release | None, faults: Faults) -
                     digest=kept.digest,
                     accepted=tuple(kept.accepted),
                     commit=kept.commit,
-                    built_by=kept.built_by,
+                    built_by=kept.built_by if draft.built_by is None else draft.built_by,
+                    image_authors=kept.image_authors,
                 )
             )
         elif draft.version:
@@ -320,4 +342,5 @@ def pinned(draft: ComposedItem) -> ComposedItem:
         digest=answer.digest,
         accepted=tuple(answer.accepted),
         commit=answer.revision or "",
+        image_authors=answer.authors,
     )

@@ -6,7 +6,7 @@ from portal import access, clock
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import NotAllowed
-from portal.live.publish import publish
+from portal.live.publish import publish, touch
 from releases.models import Release
 from releases.operations.apply import fill, grade_and_seal, write_lines
 from releases.operations.composition import Composition, as_data, compose
@@ -75,4 +75,5 @@ def _store(composition: Composition, *, actor: Actor, duplicate_of: Release | No
             release=release.number,
         )
         publish(release.topic, "release.created", {"by": actor.name})
+        touch(f"board.{release.environment.name}")
     return release

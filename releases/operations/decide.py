@@ -10,11 +10,13 @@ from portal import clock
 from portal.actors import Actor
 from portal.errors import Conflict, NotFound
 from portal.live.publish import publish
-from portal.transitions import move
 from releases import notices
 from releases.models import Release
+from releases.operations.ends import close_reviewed
 from releases.operations.locking import act, require_state
-from releases.states import ENDS, PENDING, ReleaseState
+from releases.operations.moving import move_release
+from releases.queries import deciding_phase, starters
+from releases.states import ENDS, OWING, PENDING, ReleaseState
 
 IN_REVIEW = frozenset({ReleaseState.IN_REVIEW})
 BEFORE_FIRST_ACT = PENDING | {ReleaseState.ROLLING_OUT}
@@ -105,6 +107,7 @@ def answer_objection(number: int, decision_id: int, *, actor: Actor, answer: str
             request_id=release.approval_request_id,
             actor=actor,
             answer=answer,
+            phase=deciding_phase(release),
             filed_under=number,
         )
         publish(release.topic, "objection.answered", {"by": actor.name, "decision": decision_id})
@@ -127,8 +130,7 @@ def recheck(number: int, *, actor: Actor) -> bool:
 
 
 def _phase(release: Release, verdict: str) -> str:
-    is_owed = release.state == ReleaseState.REVIEW_OWED and verdict == Verdict.APPROVE
-    return Phase.OWED if is_owed else Phase.REVIEW
+    return deciding_phase(release) if verdict == Verdict.APPROVE else Phase.REVIEW
 
 
 def _require_decidable(release: Release, verdict: str) -> None:
@@ -138,7 +140,7 @@ def _require_decidable(release: Release, verdict: str) -> None:
         return
     allowed = IN_REVIEW if verdict == Verdict.APPROVE else PENDING
     if _phase(release, verdict) == Phase.OWED:
-        allowed = frozenset({ReleaseState.REVIEW_OWED})
+        allowed = OWING
     require_state(release, allowed)
 
 
@@ -147,11 +149,6 @@ def _decision_of(release: Release, decision_id: int) -> Decision:
     if decision is None:
         raise NotFound
     return decision
-
-
-def starters(release: Release) -> list[int]:
-    """Who started a rollout of it; they don't count in what is decided afterwards."""
-    return [pk for pk in release.rollouts.values_list("started_by", flat=True) if pk is not None]
 
 
 def _tell(release: Release, decision: Decision, *, actor: Actor) -> None:
@@ -167,38 +164,14 @@ def _tell(release: Release, decision: Decision, *, actor: Actor) -> None:
 
 
 def _follow(release: Release, outcome: operations.Outcome, *, actor: Actor, reason: str) -> None:
-    if release.state == ReleaseState.REVIEW_OWED and outcome.phase_met:
-        _close_owed(release, actor=actor)
+    if outcome.decision.phase == Phase.OWED and outcome.phase_met:
+        close_reviewed(release, actor=actor)
     elif outcome.changed and release.state in PENDING:
         _move(release, outcome.state, actor=actor, reason=reason)
 
 
-def _close_owed(release: Release, *, actor: Actor) -> None:
-    release.ended_at = clock.now()
-    move(
-        release,
-        ReleaseState.CLOSED,
-        actor=actor,
-        fields=["ended_at"],
-        topic=release.topic,
-        release=release.number,
-        content_digest=release.content_digest,
-    )
-
-
 def _move(release: Release, request_state: str, *, actor: Actor, reason: str) -> None:
     state = STATE_AFTER[RequestState(request_state)]
-    now = clock.now()
-    release.approved_at = now if state == ReleaseState.APPROVED else None
-    release.ended_at = now if state in ENDS else None
-    move(
-        release,
-        state,
-        actor=actor,
-        reason=reason,
-        fields=["approved_at", "ended_at"],
-        topic=release.topic,
-        release=release.number,
-        content_digest=release.content_digest,
-    )
+    release.approved_at = clock.now() if state == ReleaseState.APPROVED else None
+    move_release(release, state, actor=actor, reason=reason, fields=["approved_at"])
     notices.tell_settled(release, reason=reason)

@@ -8,13 +8,13 @@ from portal import access
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Invalid, NotAllowed, field_error
-from portal.live.publish import publish, touch
-from portal.transitions import move
+from portal.live.publish import publish
 from releases.completeness import require_complete
 from releases.models import Release
 from releases.operations.apply import fill, grade_and_seal, keeps_content, save_wording, write_lines
 from releases.operations.composition import Composition, compose
 from releases.operations.locking import act, noting_refusals, require_compose, require_state
+from releases.operations.moving import move_release
 from releases.states import EDITABLE, ReleaseState
 
 PLAIN_RECORD = ("title", "announcement", "grade_reason", "incident")
@@ -90,14 +90,4 @@ def _void(release: Release, *, actor: Actor) -> None:
     if release.approval_request_id is not None:
         void_request(release.approval_request_id, actor=actor, reason=reason, filed_under=release.number)
     release.approved_at = None
-    move(
-        release,
-        ReleaseState.DRAFT,
-        actor=actor,
-        reason=reason,
-        fields=["approved_at"],
-        topic=release.topic,
-        release=release.number,
-        content_digest=release.content_digest,
-    )
-    touch(f"board.{release.environment.name}")
+    move_release(release, ReleaseState.DRAFT, actor=actor, reason=reason, fields=["approved_at"])

@@ -8,14 +8,13 @@ from approvals.states import Phase
 from portal import access, clock
 from portal.actors import Actor
 from portal.errors import Conflict, Missing
-from portal.live.publish import touch
-from portal.transitions import move
 from portal.words import check_words
 from releases import notices, wording
 from releases.models import CheckPhase, Release
 from releases.operations.locking import act, may_compose, require_deploy, require_scope, require_state
+from releases.operations.moving import move_release
 from releases.start import missing_checks, refuse
-from releases.states import ENDS, ReleaseState
+from releases.states import ReleaseState
 
 S = ReleaseState
 WITHDRAWABLE = frozenset({S.DRAFT, S.SENT_BACK, S.SUBMITTED, S.IN_REVIEW, S.APPROVED, S.SCHEDULED})
@@ -34,7 +33,7 @@ def withdraw_release(number: int, *, actor: Actor, reason: str = "") -> Release:
         _require_withdraw(release, actor)
         if release.approval_request_id is not None:
             void_request(release.approval_request_id, actor=actor, reason=reason, filed_under=number)
-        move_to(release, S.WITHDRAWN, actor=actor, reason=reason)
+        move_release(release, S.WITHDRAWN, actor=actor, reason=reason)
         return release
 
 
@@ -48,37 +47,48 @@ def announce_release(number: int, *, actor: Actor) -> Release:
     with act(number, actor=actor) as release:
         require_state(release, {S.AWAITING_SIGNOFF})
         require_deploy(actor, release)
-        refuse([*_missing_signoff(release), *missing_checks(release, CheckPhase.DURING)])
+        refuse([*_missing_rows(release, Phase.SIGNOFF), *missing_checks(release, CheckPhase.DURING)])
         announce(release, actor=actor)
         return release
 
 
 def announce(release: Release, *, actor: Actor, reason: str = "") -> None:
     """Move a locked release to announced and tell everybody its policy names."""
-    move_to(release, S.ANNOUNCED, actor=actor, reason=reason)
+    move_release(release, S.ANNOUNCED, actor=actor, reason=reason)
     notices.tell_announced(release)
 
 
 def close_release(number: int, *, actor: Actor) -> Release:
-    """Close an announced or a failed release whose checks are answered.
+    """Close a release that is announced, failed or reviewed after the fact, once its checks are answered.
 
-    A release with an owed review is closed by that review alone, never from here; a failed one comes to
-    owe it now.
+    Never before its owed review is given: a failed one is handed over to its reviewers instead.
 
     Raises:
         NotFound, NotAllowed.
         Conflict: wrong_state, or what is missing.
     """
     with act(number, actor=actor) as release:
-        require_state(release, {S.ANNOUNCED, S.FAILED})
+        require_state(release, {S.ANNOUNCED, S.FAILED, S.REVIEW_OWED})
         require_deploy(actor, release)
-        if release.state == S.ANNOUNCED:
-            refuse(missing_checks(release, CheckPhase.AFTER))
-        owed = release.state == S.FAILED and owes_review(release)
-        move_to(release, S.REVIEW_OWED if owed else S.CLOSED, actor=actor, reason="")
-        if owed:
-            notices.touch_deciders(release)
+        owed = _missing_rows(release, Phase.OWED)
+        if owed and release.state == S.FAILED:
+            owe_review(release, actor=actor)
+            return release
+        refuse([*owed, *missing_checks(release, CheckPhase.AFTER)])
+        move_release(release, S.CLOSED, actor=actor)
         return release
+
+
+def close_reviewed(release: Release, *, actor: Actor) -> None:
+    """Close a locked release with its owed review, unless checks after the rollout still hold it."""
+    if not missing_checks(release, CheckPhase.AFTER):
+        move_release(release, S.CLOSED, actor=actor)
+
+
+def owe_review(release: Release, *, actor: Actor, reason: str = "") -> None:
+    """Hand a locked release over to those who review it after the fact."""
+    move_release(release, S.REVIEW_OWED, actor=actor, reason=reason)
+    notices.tell_review_owed(release)
 
 
 def expire_release(number: int, *, actor: Actor) -> Release:
@@ -95,15 +105,14 @@ def expire_release(number: int, *, actor: Actor) -> Release:
             raise Conflict(_("Its time is not over."))
         reason = str(_("The deadline has passed."))
         void_request(request.pk, actor=actor, reason=reason, filed_under=number)
-        move_to(release, S.EXPIRED, actor=actor, reason=reason)
+        move_release(release, S.EXPIRED, actor=actor, reason=reason)
         notices.tell_settled(release, reason=reason)
         return release
 
 
 def owes_review(release: Release) -> bool:
     """Whether it went out before anybody approved it, and nobody has reviewed it since."""
-    request = release.approval_request
-    return request is not None and bool(approval_queries.standing(request).open(Phase.OWED))
+    return bool(_missing_rows(release, Phase.OWED))
 
 
 def _require_withdraw(release: Release, actor: Actor) -> None:
@@ -119,24 +128,7 @@ def _require_withdraw(release: Release, actor: Actor) -> None:
         require_deploy(actor, release)
 
 
-def _missing_signoff(release: Release) -> list[Missing]:
-    assert release.approval_request is not None
-    rows = approval_queries.standing(release.approval_request).open(Phase.SIGNOFF)
+def _missing_rows(release: Release, phase: Phase) -> list[Missing]:
+    request = release.approval_request
+    rows = approval_queries.standing(request).open(phase) if request is not None else ()
     return [{**wording.missing_row(row.requirement), "id": row.requirement.pk} for row in rows]
-
-
-def move_to(release: Release, state: str, *, actor: Actor, reason: str) -> None:
-    """Move a locked release, note its end where it is one, and let the board read again."""
-    if state in ENDS:
-        release.ended_at = clock.now()
-    move(
-        release,
-        state,
-        actor=actor,
-        reason=reason,
-        fields=["ended_at"],
-        topic=release.topic,
-        release=release.number,
-        content_digest=release.content_digest,
-    )
-    touch(f"board.{release.environment.name}")

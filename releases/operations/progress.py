@@ -1,9 +1,12 @@
 """How the engine moves a release along with its rollout."""
 
+from django.utils.translation import gettext as _
+
 from portal.actors import Actor
 from releases import notices
 from releases.models import CheckPhase, Release
-from releases.operations.ends import announce, move_to
+from releases.operations.ends import announce, owe_review, owes_review
+from releases.operations.moving import move_release
 from releases.start import missing_checks
 from releases.states import ReleaseState
 
@@ -11,7 +14,8 @@ from releases.states import ReleaseState
 def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> Release:
     """Move the release to a state of its rollout; being there already is fine.
 
-    Called in the engine's transaction; the row is locked here.
+    Called in the engine's transaction; the row is locked here. An emergency that was rolled back still owes
+    its review: it went out before anybody approved it, whatever came of it.
 
     Raises:
         Conflict: the life of a release does not allow the move.
@@ -19,9 +23,13 @@ def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> R
     locked = _lock(release)
     if locked.state == state:
         return locked
-    move_to(locked, state, actor=actor, reason=reason)
+    move_release(locked, state, actor=actor, reason=reason)
     if state in {ReleaseState.FAILED, ReleaseState.PAUSED, ReleaseState.ROLLED_BACK}:
         notices.tell_trouble(locked, reason=reason)
+    if state == ReleaseState.ROLLED_BACK and owes_review(locked):
+        owe_review(locked, actor=actor, reason=str(_("It was rolled back.")))
+    elif state == ReleaseState.FAILED and owes_review(locked):
+        notices.tell_review_owed(locked)
     return locked
 
 
@@ -35,10 +43,9 @@ def finish_verification(release: Release, *, actor: Actor, reason: str = "") -> 
     if locked.approval_request is not None:
         phases = set(locked.approval_request.requirements.values_list("phase", flat=True))
     if "owed" in phases:
-        move_to(locked, ReleaseState.REVIEW_OWED, actor=actor, reason=reason)
-        notices.touch_deciders(locked)
+        owe_review(locked, actor=actor, reason=reason)
     elif "signoff" in phases or missing_checks(locked, CheckPhase.DURING):
-        move_to(locked, ReleaseState.AWAITING_SIGNOFF, actor=actor, reason=reason)
+        move_release(locked, ReleaseState.AWAITING_SIGNOFF, actor=actor, reason=reason)
         notices.tell_signoff_due(locked)
     else:
         announce(locked, actor=actor, reason=reason)

@@ -5,10 +5,10 @@ from approvals.models import Decision
 from approvals.states import Phase, Verdict
 from portal.actors import Actor
 from portal.live.publish import publish
-from portal.transitions import move
 from releases import notices
-from releases.operations.decide import starters
 from releases.operations.locking import act, require_state
+from releases.operations.moving import move_release
+from releases.queries import starters
 from releases.states import ReleaseState
 
 
@@ -40,14 +40,6 @@ def sign_off_result(number: int, *, actor: Actor, verdict: str, reason: str = ""
         data = {"by": actor.name, "verdict": verdict, "met": outcome.phase_met}
         publish(release.topic, "signoff.given", data)
         if verdict == Verdict.REJECT:
-            move(
-                release,
-                ReleaseState.FAILED,
-                actor=actor,
-                reason=reason,
-                topic=release.topic,
-                release=number,
-                content_digest=release.content_digest,
-            )
+            move_release(release, ReleaseState.FAILED, actor=actor, reason=reason)
         notices.touch_deciders(release)
         return outcome.decision

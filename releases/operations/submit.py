@@ -13,13 +13,13 @@ from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound, PermanentError, field_error
 from portal.live.publish import publish
-from portal.transitions import move
 from releases import notices, proposal, wording
 from releases.completeness import require_complete
 from releases.models import Check, CheckPhase, Item, Release
 from releases.operations.apply import grade_and_seal, templates_for
 from releases.operations.composition import ComposedItem, pinned
 from releases.operations.locking import act, require_compose, require_state
+from releases.operations.moving import move_release
 from releases.operations.supersede import supersede_older, warn_of_overlap
 from releases.states import ReleaseState
 
@@ -105,9 +105,9 @@ def _pin(release: Release, answers: Mapping[tuple[int, str], ComposedItem]) -> l
 
 def _write_pin(item: Item, answer: ComposedItem, release: Release) -> None:
     item.image, item.digest, item.commit = answer.image, answer.digest, answer.commit
-    item.accepted = list(answer.accepted)
+    item.accepted, item.image_authors = list(answer.accepted), answer.image_authors
     item.running = proposal.running_of(item.service, release.environment)
-    item.save(update_fields=["image", "digest", "commit", "accepted", "running"])
+    item.save(update_fields=["image", "digest", "commit", "accepted", "image_authors", "running"])
 
 
 def _seal(release: Release, *, actor: Actor) -> None:
@@ -170,15 +170,12 @@ def _open(release: Release, moved: list[Moved], *, actor: Actor) -> None:
 
 def _move(release: Release, state: str, moved: list[Moved], *, actor: Actor) -> None:
     told = [{"service": m.service, "version": m.version, "before": m.before, "after": m.after} for m in moved]
-    move(
+    move_release(
         release,
         state,
         actor=actor,
         fields=["approval_request", "submitted_at", "approved_at"],
-        topic=release.topic,
-        data={"moved_tags": told} if told else {},
-        release=release.number,
-        content_digest=release.content_digest,
+        data={"moved_tags": told} if told else None,
     )
     for entry in told:
         publish(release.topic, "release.tag_moved", entry)

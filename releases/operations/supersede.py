@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from django.utils.translation import gettext_lazy as _
 
 from approvals.operations import void_request
-from portal import clock
 from portal.actors import Actor
-from portal.live.publish import publish, touch
-from portal.transitions import move
+from portal.live.publish import publish
 from releases import notices
 from releases.models import Release
+from releases.operations.moving import move_release
 from releases.states import PENDING, ReleaseState
 
 
@@ -24,21 +23,12 @@ def supersede_older(release: Release, *, actor: Actor) -> list[Release]:
         reason = str(_("Replaced by #{number}.").format(number=release.number))
         if old.approval_request_id is not None:
             void_request(old.approval_request_id, actor=actor, reason=reason, filed_under=old.number)
-        old.superseded_by, old.ended_at = release, clock.now()
-        move(
-            old,
-            ReleaseState.SUPERSEDED,
-            actor=actor,
-            reason=reason,
-            fields=["superseded_by", "ended_at"],
-            topic=old.topic,
-            data={"by_release": release.number},
-            release=old.number,
-            content_digest=old.content_digest,
+        old.superseded_by = release
+        data = {"by_release": release.number}
+        move_release(
+            old, ReleaseState.SUPERSEDED, actor=actor, reason=reason, fields=["superseded_by"], data=data
         )
         notices.tell_superseded(old, release)
-    if covered:
-        touch(f"board.{release.environment.name}")
     return covered
 
 

@@ -47,6 +47,7 @@ class Pick:
         problem: why there are no versions, or what was wrong with the choice.
         may_compose: without it the service is shown but cannot be ticked.
         configuration: the keys that change with it, an empty row last.
+        built_by: who was said to have built the chosen version.
     """
 
     service: Service
@@ -60,6 +61,7 @@ class Pick:
     error: str
     may_compose: bool
     configuration: Sequence[Mapping[str, str]]
+    built_by: str = ""
 
     @property
     def is_current(self) -> bool:
@@ -74,6 +76,7 @@ def picks(
     chosen: Mapping[str, str],
     errors: Mapping[str, str] | None = None,
     configuration: Mapping[str, Sequence[Mapping[str, str]]] | None = None,
+    built_by: Mapping[str, str] | None = None,
 ) -> list[Pick]:
     """Every service of the environment, those with something new first.
 
@@ -81,6 +84,7 @@ def picks(
         chosen: the version of each ticked service; "" takes the newest.
         errors: what was wrong, by service.
         configuration: keys that change, by service.
+        built_by: who was named as its builder, by service.
     """
     services = access.visible(user, Service).filter(environments=environment).select_related("team")
     mine = set(access.visible_set(user, Service, "compose").values_list("pk", flat=True))
@@ -98,6 +102,7 @@ def picks(
             error=(errors or {}).get(service.name, ""),
             may_compose=service.pk in mine,
             configuration=(configuration or {}).get(service.name, ()),
+            built_by=(built_by or {}).get(service.name, ""),
         )
         for service in services
     ]
@@ -152,7 +157,7 @@ def open_points(release: Release) -> list[dict[str, str]]:
     ]
     for row in queries.requirements_of(release) if release.grade != "E" else ():
         if not row.fulfillable:
-            text = _("Nobody can approve as {role} of {scope}.").format(role=row.role_name, scope=row.scope)
+            text = _("Nobody can approve as {role} of {scope}.").format(role=row.role_name, scope=row.place)
             points.append({"part": "grade", "text": text})
     return points
 
@@ -166,6 +171,7 @@ def _pick(
     error: str,
     may_compose: bool,
     configuration: Sequence[Mapping[str, str]],
+    built_by: str,
 ) -> Pick:
     offers = [
         Offer(version=offer.version, created=offer.created, is_running=offer.version == running)
@@ -186,6 +192,7 @@ def _pick(
         error=error,
         may_compose=may_compose,
         configuration=[*configuration, dict.fromkeys(CONFIGURATION_COLUMNS, "")],
+        built_by=built_by,
     )
 
 

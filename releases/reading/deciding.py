@@ -7,12 +7,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from approvals import queries as approval_queries
 from approvals.models import Decision, Request
 from approvals.states import Phase, RequestState, Verdict
 from portal.audit.models import AuditEntry
 from portal.people.models import User
 from portal.ui.looks import FACTS as FACT_NAMES
 from releases import queries
+from releases.content import places_of
 from releases.models import CheckPhase, Release
 from releases.queries import RequirementView, Stance
 from releases.states import ENDS, PENDING, ReleaseState
@@ -79,8 +81,7 @@ class Deciding:
 
 def deciding_of(release: Release, user: User) -> Deciding:
     """How the release stands with its approvers, and with this person."""
-    phase = Phase.OWED if release.state == S.REVIEW_OWED else Phase.REVIEW
-    stance = queries.stance(release, user, phase=phase)
+    stance = queries.stance(release, user, phase=queries.deciding_phase(release))
     decisions = list(queries.decisions_of(release))
     needs = queries.requirements_of(release)
     return Deciding(
@@ -132,6 +133,10 @@ def content_with(number: int, digest: str) -> dict[str, Any] | None:
 def content_lines(content: dict[str, Any]) -> list[str]:
     """The sealed content as lines that people can compare."""
     lines = [_("Environment: {name}").format(name=content.get("environment", {}).get("name", ""))]
+    places = places_of(content).items()
+    lines += [
+        _("Connection {name}: {place}").format(name=name, place=place) for name, place in places if place
+    ]
     for item in content.get("items", []):
         lines.append(f"{item['service']} {item['version']} {item.get('digest', '')}")
         lines += [
@@ -182,7 +187,8 @@ def _row_state(release: Release, need: RequirementView) -> str:
         return "nobody_can"
     request = release.approval_request
     if request is not None and need.id is not None and request.state in _LOST:
-        return _LOST[RequestState(request.state)]
+        # What has ended is not void because somebody changed it.
+        return "cancelled" if release.state in ENDS else _LOST[RequestState(request.state)]
     return "open"
 
 
@@ -200,14 +206,9 @@ def _verdicts(release: Release, user: User, stance: Stance) -> frozenset[str]:
     may_refuse = stance.code in {"", "wrong_state"} and stance.mine
     if may_refuse and release.state in PENDING:
         allowed |= {"send_back", "reject"}
-    if release.approval_request_id and release.state not in ENDS and not _only_reads(user):
+    if release.approval_request_id and release.state not in ENDS and not approval_queries.only_reads(user):
         allowed.add("object")
     return frozenset(allowed)
-
-
-def _only_reads(user: User) -> bool:
-    roles = set(user.assignments.filter(revoked_at=None).values_list("role", flat=True))
-    return roles == {"auditor"}
 
 
 def _own(release: Release, stance: Stance) -> Decision | None:

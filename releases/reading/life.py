@@ -54,12 +54,14 @@ class NextAct:
         url: where it leads.
         text: who is awaited, or what happens now.
         missing: what must be there first; the button is shown off then.
+        panel: whether it leads to a panel, which opens on the same page.
     """
 
     label: str = ""
     url: str = ""
     text: str = ""
     missing: Sequence[Missing] = field(default_factory=tuple)
+    panel: bool = False
 
 
 def life_of(release: Release, requirements: Sequence[RequirementView]) -> list[dict[str, str]]:
@@ -82,20 +84,21 @@ def next_act(release: Release, user: User, requirements: Sequence[RequirementVie
     """What this person would do next with the release."""
     by_state: list[tuple[frozenset[str], Callable[[], NextAct]]] = [
         (frozenset({S.DRAFT, S.SENT_BACK}), lambda: _compose_on(release, user)),
-        (frozenset({S.IN_REVIEW, S.REVIEW_OWED}), lambda: _decide(release, user, requirements)),
+        (frozenset({S.IN_REVIEW}), lambda: _decide(release, user, requirements)),
+        (frozenset({S.REVIEW_OWED}), lambda: _settle_owed(release, user, requirements)),
         (frozenset({S.APPROVED, S.SCHEDULED, S.SUBMITTED}), lambda: _start(release, user)),
-        (WATCHED, lambda: _watch(release)),
+        (WATCHED, lambda: _watch(release, requirements)),
         (frozenset({S.AWAITING_SIGNOFF}), lambda: _sign_off(release, user, requirements)),
-        (frozenset({S.ANNOUNCED}), lambda: _close(release, user)),
+        (frozenset({S.ANNOUNCED}), lambda: _close(release, user, text=_("It is out and announced."))),
     ]
     found = next((act for states, act in by_state if release.state in states), None)
-    return found() if found else _after_the_end(release)
+    return found() if found else _after_the_end(release, user)
 
 
 def awaited(requirements: Sequence[RequirementView], phase: str) -> str:
     """Who is still to decide, in words."""
     return ", ".join(
-        _("{role} of {scope}").format(role=row.role_name, scope=row.scope)
+        _("{role} of {scope}").format(role=row.role_name, scope=row.place)
         for row in requirements
         if row.phase == phase and not row.met
     )
@@ -129,7 +132,7 @@ def _names(release: Release, requirements: Sequence[RequirementView]) -> dict[st
         **({} if emergency else {"review": _("Review")}),
         "approved": _("Submitted") if emergency else _("Approved"),
         "rollout": _("Rollout"),
-        "verified": _("Verified"),
+        "verified": _outcome(release),
         **({"signoff": _("Sign-off")} if "signoff" in phases else {}),
         **({"owed": _("Owed review")} if emergency else {"announced": _("Announced")}),
         "closed": _("Closed"),
@@ -142,6 +145,14 @@ def _place(release: Release) -> str:
     if release.approved_at:
         return "approved"
     return "review" if release.submitted_at and release.grade != "E" else "draft"
+
+
+def _outcome(release: Release) -> str:
+    """What came of a rollout that is over: verified, or the word of another end."""
+    over = release.state in {S.REVIEW_OWED, S.CLOSED}
+    newest = release.rollouts.order_by("-pk").values_list("state", flat=True) if over else ()
+    state = next(iter(newest[:1]), "succeeded")
+    return _("Verified") if state == "succeeded" else str(state_look(state).label)
 
 
 def _status_now(release: Release) -> str:
@@ -159,6 +170,8 @@ def _note_now(release: Release, requirements: Sequence[RequirementView]) -> str:
         return _("Awaited: {who}").format(who=who)
     if release.state == S.CLOSED:
         return _moment(release.ended_at)
+    if release.state == S.REVIEW_OWED:
+        return _("The review is given.")
     return str(state_look(release.state).label)
 
 
@@ -178,11 +191,18 @@ def _compose_on(release: Release, user: User) -> NextAct:
 
 
 def _decide(release: Release, user: User, requirements: Sequence[RequirementView]) -> NextAct:
-    phase = "owed" if release.state == S.REVIEW_OWED else "review"
+    phase = queries.deciding_phase(release)
     text = _("Awaited: {who}").format(who=awaited(requirements, phase))
     url = reverse("releases:review", args=[release.number])
     mine = queries.stance(release, user, phase=phase).code == ""
     return NextAct(label=_("Review and decide") if mine else _("To the review"), url=url, text=text)
+
+
+def _settle_owed(release: Release, user: User, requirements: Sequence[RequirementView]) -> NextAct:
+    """The review first; given with checks still open, those hold the close."""
+    if awaited(requirements, "owed"):
+        return _decide(release, user, requirements)
+    return _close(release, user, text=_("The review is given."))
 
 
 def _start(release: Release, user: User) -> NextAct:
@@ -191,41 +211,48 @@ def _start(release: Release, user: User) -> NextAct:
         text = _("Nothing is rolled out yet. People with the right to deploy start it.")
         return NextAct(text=text, missing=missing)
     url = address("rollouts:start", release.number)
-    return NextAct(label=_("Start rollout"), url=url, missing=missing)
+    return NextAct(label=_("Start rollout"), url=url, missing=missing, panel=True)
 
 
-def _watch(release: Release) -> NextAct:
+def _watch(release: Release, requirements: Sequence[RequirementView]) -> NextAct:
     text = _("The rollout needs somebody.") if release.state in {S.PAUSED, S.FAILED} else ""
+    who = awaited(requirements, "owed") if release.state == S.FAILED else ""
+    if who:
+        text = " ".join([text, _("A review is owed, too: {who}.").format(who=who)])
     return NextAct(label=_("Watch the rollout"), url=rollout_address(release), text=text)
 
 
 def _sign_off(release: Release, user: User, requirements: Sequence[RequirementView]) -> NextAct:
     who = awaited(requirements, "signoff")
     if queries.stance(release, user, phase="signoff").code == "" and who:
-        return NextAct(label=_("Sign off"), url=rollout_address(release, "rollouts:signoff"))
+        url = rollout_address(release, "rollouts:signoff")
+        return NextAct(label=_("Sign off"), url=url, panel=True)
     missing = missing_checks(release, CheckPhase.DURING)
     if who:
         return NextAct(text=_("Awaited: {who}").format(who=who), missing=missing)
     if not access.allowed(user, "deploy", release.environment):
         return NextAct(text=_("The result is signed off. The announcement is next."))
     url = reverse("releases:announce", args=[release.number])
-    return NextAct(label=_("Announce"), url=url, missing=missing)
+    return NextAct(label=_("Announce"), url=url, missing=missing, panel=True)
 
 
-def _close(release: Release, user: User) -> NextAct:
+def _close(release: Release, user: User, *, text: str) -> NextAct:
     missing = missing_checks(release, CheckPhase.AFTER)
     if not access.allowed(user, "deploy", release.environment):
-        return NextAct(text=_("It is out and announced."), missing=missing)
+        return NextAct(text=text, missing=missing)
     url = reverse("releases:close", args=[release.number])
-    return NextAct(label=_("Close the release"), url=url, missing=missing)
+    return NextAct(label=_("Close the release"), url=url, missing=missing, panel=True)
 
 
-def _after_the_end(release: Release) -> NextAct:
+def _after_the_end(release: Release, user: User) -> NextAct:
     if release.state == S.SUPERSEDED and release.superseded_by_id:
         url = reverse("releases:detail", args=[release.superseded_by_id])
         text = _("Replaced by #{number}.").format(number=release.superseded_by_id)
         return NextAct(label=_("To the newer release"), url=url, text=text)
     if release.state == S.CLOSED:
         return NextAct(text=_("It is over. Nothing is left to do."))
+    text = _("It is over. A duplicate can be submitted again.")
+    if not queries.may_compose(release, user):
+        return NextAct(text=text)
     url = reverse("releases:duplicate", args=[release.number])
-    return NextAct(label=_("Duplicate"), url=url, text=_("It is over. A duplicate can be submitted again."))
+    return NextAct(label=_("Duplicate"), url=url, text=text, panel=True)

@@ -1,6 +1,6 @@
 """The list of releases: filters from the address, pages of fifty, the newest first."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from portal import access
 from portal.live.models import Topic
 from portal.people.models import User
+from releases import queries
 from releases.catalog.models import Environment
 from releases.models import Release
 from releases.states import ENDS, ReleaseState
@@ -17,7 +18,6 @@ S = ReleaseState
 PAGE_SIZE = 50
 TOP_SIZE = 20
 LONGEST_SEARCH = 100
-LARGEST_NUMBER = 2**63 - 1
 MOVING = (S.ROLLING_OUT, S.PAUSED, S.VERIFYING, S.SWITCHING, S.ROLLING_BACK, S.FAILED)
 DECIDING = (S.IN_REVIEW, S.AWAITING_SIGNOFF, S.REVIEW_OWED)
 READY = (S.APPROVED, S.SCHEDULED, S.SUBMITTED)
@@ -92,6 +92,19 @@ def release_page(user: User, filters: Filters) -> ReleasePage:
     return ReleasePage(top=top, rows=rows[:PAGE_SIZE], next_before=more, seen=_seen([*top, *rows]))
 
 
+def unseen(user: User, filters: Filters, shown: Collection[int]) -> int:
+    """How many releases would stand on the first page by now besides those that it shows."""
+    found = _filtered(user, filters).filter(number__gt=min(shown, default=0))
+    numbers = list(found.values_list("number", flat=True)[: PAGE_SIZE + len(shown)])
+    return len(set(numbers).difference(shown))
+
+
+def numbers_in(text: str) -> list[int]:
+    """The numbers of a list such as "7,12"; what is no number is left out."""
+    found = (_number(word) for word in text.split(",")[: PAGE_SIZE + TOP_SIZE])
+    return [number for number in found if number is not None]
+
+
 def environments_of(user: User) -> list[Environment]:
     """The environments a person may see, production first within a system."""
     return list(access.visible(user, Environment).order_by("system", "stage", "name"))
@@ -130,18 +143,8 @@ def _filtered(user: User, filters: Filters) -> QuerySet[Release]:
     if filters.grade:
         found = found.filter(grade=filters.grade)
     if filters.text:
-        found = found.filter(_matching(filters.text))
+        found = found.filter(queries.found_by(filters.text))
     return found
-
-
-def _matching(text: str) -> Q:
-    number = _number(text.removeprefix("#"))
-    if number is not None:
-        return Q(number=number) | Q(title__icontains=text)
-    in_items = Release.objects.filter(Q(items__service__name__icontains=text) | Q(items__version=text))
-    return (
-        Q(title__icontains=text) | Q(author__name__icontains=text) | Q(number__in=in_items.values("number"))
-    )
 
 
 def _mine_and_moving(user: User) -> list[Release]:
@@ -160,4 +163,4 @@ def _plain(text: str) -> str:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and int(text) <= LARGEST_NUMBER else None
+    return int(text) if text.isascii() and text.isdigit() and int(text) <= queries.LARGEST_NUMBER else None

@@ -47,6 +47,7 @@ class RolloutsConfig(AppConfig):
                 "step.cancelled": _("Step cancelled"),
                 "step.skipped": _("Step skipped"),
                 "step.undone": _("Step undone"),
+                "drift.accepted": _("Foreign change accepted"),
                 "pin.set": _("Service pinned"),
                 "pin.lifted": _("Pin lifted"),
             }

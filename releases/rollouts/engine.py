@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from portal import clock, jobs
 from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
-from releases.models import Item
-from releases.rollouts import gates, leases, orders, outcomes, settling, stop_points
-from releases.rollouts.events import move_rollout, tell_step
-from releases.rollouts.leases import Lease, LeaseLost, OrdersWait, writing
+from releases.rollouts import gates, leases, orders, outcomes, settling, stop_points, stumbles
+from releases.rollouts.course import Course
+from releases.rollouts.events import tell_step
+from releases.rollouts.leases import Lease, LeaseLost, OrdersWait
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import ACTIVE, MOVING, RolloutState, StepState
 from releases.rollouts.steps.kind import Change, Found, Json, Outcome, Work
@@ -38,16 +37,26 @@ def advance(rollout_id: int) -> None:
     lease = leases.take(rollout_id)
     if lease is None:
         return
-    with contextlib.suppress(LeaseLost):
+    # A round is short, and every write reads the time anew with the lease.
+    with contextlib.suppress(LeaseLost), clock.counting_on(lease.taken_at):
+        if lease.after_death:
+            stumbles.after_death(lease, actor=ENGINE)
         _advance(lease)
+
+
+def broke_off(rollout_id: int, failure: jobs.Failure) -> None:
+    """Count a round of this process that raised; see `stumbles`."""
+    with contextlib.suppress(LeaseLost):
+        stumbles.after_failure(rollout_id, failure, actor=ENGINE)
 
 
 def _advance(lease: Lease) -> None:
     ends_at = time.monotonic() + BUDGET_SECONDS
     while True:
-        Pass(lease, ends_at=ends_at).run()
+        this = Pass(lease, ends_at=ends_at)
+        this.run()
         late = time.monotonic() > ends_at
-        if leases.release(lease, wake_at=_next_look(lease.rollout_id, at_once=late), yielding=late):
+        if leases.release(lease, wake_at=clock.now if late else this.next_look, yielding=late):
             break
     if late:
         jobs.enqueue("releases.rollouts.jobs.advance", lease.rollout_id)
@@ -59,58 +68,70 @@ class Pass:
     def __init__(self, lease: Lease, *, ends_at: float) -> None:
         self.lease = lease
         self.ends_at = ends_at
+        self.course = self._hear()
+        # Read when a step first asks for them.
+        self.items = lease.rollout.release.items.select_related("service")
         self.looked: set[int] = set()
-        self.items: list[Item] = []
+        self.approved: set[int] = set()
         self.listed: dict[str, list[Json]] = {}
 
     def run(self) -> None:
         """Walk until nothing changes any more."""
         while time.monotonic() < self.ends_at:
-            orders.honour(self.lease, actor=ENGINE)
+            if self.lease.heard != self.lease.rollout.nudges:
+                self.course = self._hear()
             try:
                 if not self._walk():
                     return
             except OrdersWait:
                 continue
 
+    def next_look(self) -> datetime | None:
+        """When somebody must look again if nothing happens meanwhile."""
+        state = self.lease.rollout.state
+        if state not in {*ACTIVE, RolloutState.PAUSED}:
+            return None
+        running = [each for each in self.course.steps if each.state == StepState.RUNNING]
+        times = [each.wake_at for each in running if each.wake_at is not None]
+        if state != RolloutState.PAUSED:
+            times.append(clock.now() + timedelta(seconds=FLOOR_SECONDS))
+        return min(times, default=None)
+
+    def _hear(self) -> Course:
+        """Honour what was asked, and read how the steps stand after it."""
+        orders.honour(self.lease, actor=ENGINE)
+        leases.say_at(self.lease, "")
+        return Course(self.lease)
+
     def _begin(self) -> bool:
-        with writing(self.lease, halts=True) as rollout:
+        with self.course.writing(halts=True) as rollout:
             if rollout.state == RolloutState.QUEUED:
-                rollout.started_at = clock.now()
-                move_rollout(rollout, RolloutState.RUNNING, actor=ENGINE, fields=["started_at"])
-                settling.make_ready(rollout, actor=ENGINE)
+                settling.start(rollout, actor=ENGINE)
+                settling.make_ready(self.course, actor=ENGINE)
         return True
 
     def _walk(self) -> bool:
-        rollouts = Rollout.objects.select_related("release__environment", "environment__cluster")
-        rollout = rollouts.get(pk=self.lease.rollout_id)
-        if rollout.state == RolloutState.QUEUED:
+        state = self.lease.rollout.state
+        if state == RolloutState.QUEUED:
             return self._begin()
-        if rollout.state not in {*MOVING, RolloutState.PAUSED}:
+        if state not in {*MOVING, RolloutState.PAUSED}:
             return False
-        # Large, and of no use to any step.
-        unread = ("history", "planned")
-        steps = list(rollout.steps.select_related("service").defer(*unread).order_by("position", "id"))
-        if not self.items:
-            self.items = list(rollout.release.items.select_related("service"))
-        self.listed = {}
-        way = settling.direction(steps)
-        works = [self._work(rollout, step, steps) for step in steps if step.direction == way]
-        progressed = rollout.state in MOVING and self._begin_looks(works)
-        if self._act_all(works, moving=rollout.state in MOVING):
-            progressed = True
-        if self._look_all([work for work in works if self._looks(work.step) and self._due(work.step)]):
-            progressed = True
-        return settling.settle(self.lease, steps, actor=ENGINE) or progressed
+        self.listed, self.approved = {}, set()
+        progressed = state in MOVING and self._begin_looks()
+        progressed |= self._act_all()
+        progressed |= self._look_all()
+        leases.say_at(self.lease, "")
+        return settling.settle(self.course, actor=ENGINE) or progressed
 
-    def _work(self, rollout: Rollout, step: Step, steps: list[Step]) -> Work:
+    def _work(self, step: Step) -> Work:
+        rollout = self.lease.rollout
         return Work(
             step=step,
             release=rollout.release,
             environment=rollout.environment,
             items=self.items,
             rollout=rollout,
-            siblings=steps,
+            siblings=self.course.steps,
             listed=self.listed,
         )
 
@@ -124,30 +145,31 @@ class Pass:
         unwritten = KINDS[step.kind].acts and step.acted is None
         return step.state == StepState.RUNNING and not unwritten
 
-    def _begin_looks(self, works: Sequence[Work]) -> bool:
+    def _begin_looks(self) -> bool:
         """Begin ready steps that only look; most began in the transaction that made them ready."""
-        ready = [work.step.pk for work in works if self._waits_for_look(work.step)]
+        ready = [step for step in self.course.present if self._waits_for_look(step)]
         if not ready:
             return False
-        with writing(self.lease, halts=True) as rollout:
-            steps = rollout.steps.select_related("service").filter(pk__in=ready, state=StepState.READY)
-            return settling.begin_looks(rollout, steps.order_by("position"), actor=ENGINE)
+        with self.course.writing(halts=True):
+            return bool(settling.begin_looks(self.course, ready, actor=ENGINE))
 
     def _waits_for_look(self, step: Step) -> bool:
         return step.state == StepState.READY and not KINDS[step.kind].acts
 
-    def _look_all(self, works: Sequence[Work]) -> bool:
+    def _look_all(self) -> bool:
         """Look at steps one after the other, and write what was seen together, or after a while."""
         progressed = False
-        seen: list[tuple[int, Outcome]] = []
+        seen: list[tuple[Step, Outcome]] = []
         since = time.monotonic()
-        for work in works:
-            self.looked.add(work.step.pk)
-            seen.append((work.step.pk, self._look(work)))
+        for step in [each for each in self.course.present if self._looks(each) and self._due(each)]:
+            self.looked.add(step.pk)
+            leases.keep(self.lease)
+            leases.say_at(self.lease, f"step:{step.pk}")
+            seen.append((step, self._look(self._work(step))))
             if time.monotonic() - since > WRITE_SECONDS:
-                progressed |= outcomes.write(self.lease, seen, actor=ENGINE)
+                progressed |= outcomes.write(self.course, seen, actor=ENGINE)
                 seen, since = [], time.monotonic()
-        return (bool(seen) and outcomes.write(self.lease, seen, actor=ENGINE)) or progressed
+        return outcomes.write(self.course, seen, actor=ENGINE) or progressed
 
     def _look(self, work: Work) -> Outcome:
         try:
@@ -161,19 +183,20 @@ class Pass:
         acting = KINDS[work.step.kind].acts
         return outcomes.of_temporary(work.step, error, acting=acting, now=clock.now())
 
-    def _act_all(self, works: Sequence[Work], *, moving: bool) -> bool:
+    def _act_all(self) -> bool:
         """Carry out the writes that are due; what other waves left is looked at once for all of them."""
         progressed = False
         asked: set[int] = set()
-        for work in works:
-            step = work.step
+        for step in self.course.present:
             if not KINDS[step.kind].acts or step.acted is not None:
                 continue
-            if step.state == StepState.READY and moving:
+            work = self._work(step)
+            if step.state == StepState.READY and self.lease.rollout.state in MOVING:
+                leases.say_at(self.lease, f"step:{step.pk}")
                 held = None if step.wave in asked else gates.before_start(work)
                 asked.add(step.wave)
                 if held is not None:
-                    return outcomes.hold_rollout(self.lease, step, held, actor=ENGINE)
+                    return outcomes.hold_rollout(self.course, step, held, actor=ENGINE)
             elif step.state != StepState.RUNNING or not self._due(step):
                 continue
             progressed |= self._act(work)
@@ -185,80 +208,76 @@ class Pass:
         Raises:
             OrdersWait: a halt was asked for after the look and before the act.
         """
-        self.looked.add(work.step.pk)
-        kind = KINDS[work.step.kind]
+        step, kind = work.step, KINDS[work.step.kind]
+        self.looked.add(step.pk)
+        leases.say_at(self.lease, f"step:{step.pk}")
         try:
             prepared = kind.prepare(work)
-            if not self._begin_act(work, prepared):
+            if not self._begin_act(step, prepared):
                 return False
             if isinstance(prepared, Outcome):
-                return outcomes.write(self.lease, [(work.step.pk, prepared)], actor=ENGINE)
+                return outcomes.write(self.course, [(step, prepared)], actor=ENGINE)
             if isinstance(prepared, Found):
                 return self._acted(work, prepared.acted, changes=[])
-            stop_points.reach("before_act", kind=work.step.kind)
+            stop_points.reach("before_act", kind=step.kind)
             acted = kind.act(work, prepared)
         except (TemporaryError, PermanentError) as error:
             return self._failed_act(work, error)
-        stop_points.reach("after_act", kind=work.step.kind)
+        stop_points.reach("after_act", kind=step.kind)
         return self._acted(work, acted, changes=prepared.changes)
 
     def _failed_act(self, work: Work, error: TemporaryError | PermanentError) -> bool:
         outcome = self._of_error(work, error)
-        return self._begin_act(work, outcome) and outcomes.write(
-            self.lease, [(work.step.pk, outcome)], actor=ENGINE
+        return self._begin_act(work.step, outcome) and outcomes.write(
+            self.course, [(work.step, outcome)], actor=ENGINE
         )
 
-    def _begin_act(self, work: Work, prepared: Change | Found | Outcome) -> bool:
+    def _begin_act(self, step: Step, prepared: Change | Found | Outcome) -> bool:
         """Commit that the step runs and, where it is about to write, what it will write."""
-        if work.step.state == StepState.RUNNING and not isinstance(prepared, Change):
+        if step.state == StepState.RUNNING and not isinstance(prepared, Change):
             return True
-        with writing(self.lease, halts=True) as rollout:
-            step = outcomes.locked(work.step.pk)
+        with self.course.writing(halts=True) as rollout:
             if rollout.state not in MOVING or step.state not in {StepState.READY, StepState.RUNNING}:
                 return False
-            if isinstance(prepared, Change):
-                held = gates.unapproved(step, rollout.release)
-                if held is not None:
-                    outcomes.pause_rollout(rollout, step, held, actor=ENGINE)
-                    return False
-                step.intent = {"changes": prepared.changes, "epoch": self.lease.epoch, "at": clock.now()}
-                step.planned = {**step.planned, "changes": prepared.changes}
-                step.save(update_fields=["intent", "planned"])
-            if step.state == StepState.READY:
-                settling.begin(rollout, step, actor=ENGINE)
-        work.step = step
+            if isinstance(prepared, Change) and not self._still_approved(step, rollout):
+                return False
+            self._commit(step, rollout, prepared.changes if isinstance(prepared, Change) else None)
         if isinstance(prepared, Change):
             stop_points.reach("after_intent", kind=step.kind)
         return True
 
+    def _still_approved(self, step: Step, rollout: Rollout) -> bool:
+        """Ask before each wave, under the lock of its first intent; pause where it holds no more."""
+        held = None if step.wave in self.approved else gates.unapproved(step)
+        self.approved.add(step.wave)
+        if held is not None:
+            outcomes.pause_rollout(rollout, step, held, actor=ENGINE)
+        return held is None
+
+    def _commit(self, step: Step, rollout: Rollout, changes: list[Json] | None) -> None:
+        fields: list[str] = []
+        if changes is not None:
+            step.intent = {"changes": changes, "epoch": self.lease.epoch, "at": clock.now()}
+            step.planned = {"changes": changes}
+            fields = ["intent", "planned"]
+        if step.state == StepState.READY:
+            settling.begin(rollout, step, actor=ENGINE, fields=fields)
+        else:
+            step.save(update_fields=fields)
+
     def _acted(self, work: Work, acted: Json, *, changes: list[Json]) -> bool:
         """Write down the act together with what it came to."""
-        work.step.acted = acted
+        step = work.step
+        step.acted = acted
         outcome = self._look(work)
-        with writing(self.lease) as rollout:
-            step = outcomes.locked(work.step.pk)
-            step.acted, step.acted_at = acted, clock.now()
+        with self.course.writing():
+            step.acted_at = clock.now()
             # A write found from an earlier start still needs its intent, or the way back would miss it.
             step.intent = step.intent or {"changes": changes, "epoch": self.lease.epoch, "at": clock.now()}
-            step.save(update_fields=["acted", "acted_at", "intent"])
             outcomes.record_act(step, acted, actor=ENGINE)
-            tell_step(step, "acted", changes=(step.intent or {}).get("changes", []))
-            stop_points.reach("before_record", kind=work.step.kind)
-            outcomes.put(rollout, step, outcome, actor=ENGINE)
-        stop_points.reach("after_record", kind=work.step.kind)
+            tell_step(step, "acted", changes=step.intent.get("changes", []))
+            stop_points.reach("before_record", kind=step.kind)
+            fields = ("acted", "acted_at", "intent")
+            outcomes.put(self.course, step, outcome, actor=ENGINE, fields=fields)
+        stop_points.reach("after_record", kind=step.kind)
         return True
-
-
-def _next_look(rollout_id: int, *, at_once: bool) -> datetime | None:
-    rollout = Rollout.objects.get(pk=rollout_id)
-    if rollout.state not in {*ACTIVE, RolloutState.PAUSED}:
-        return None
-    now = clock.now()
-    if at_once:
-        return now
-    running = rollout.steps.filter(state=StepState.RUNNING, wake_at__isnull=False)
-    earliest = running.order_by("wake_at").values_list("wake_at", flat=True).first()
-    if rollout.state == RolloutState.PAUSED:
-        return earliest
-    floor = now + timedelta(seconds=FLOOR_SECONDS)
-    return min(earliest, floor) if earliest else floor

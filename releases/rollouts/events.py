@@ -24,8 +24,11 @@ def move_rollout(
     event: str = "",
     data: dict[str, Any] | None = None,
 ) -> None:
-    """Change a rollout's state and tell its stream."""
+    """Change a rollout's state and tell its stream; what it paused for ends with the pause."""
     before = rollout.state
+    if before == RolloutState.PAUSED:
+        rollout.pause = None
+        fields = [*fields, "pause"]
     move(
         rollout,
         state,

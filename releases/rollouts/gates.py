@@ -21,12 +21,16 @@ def before_start(work: Work) -> Json | None:
     return None if drift is None else {"reason": "drift", "args": drift.args}
 
 
-def unapproved(step: Step, release: Release) -> Json | None:
+def unapproved(step: Step) -> Json | None:
     """Return {"reason", "args"} when the step would write what is no longer approved.
 
-    Asked under lock, in the transaction that commits the intent.
+    Asked under lock, in the transaction that commits the intent of a wave's first write.
     """
-    missing = release_side.missing_for(release) if _is_forward_write(step) else []
+    if not _is_forward_write(step):
+        return None
+    around = ("approval_request", "plan", "environment__cluster")
+    release = Release.objects.select_related(*around).defer("content").get(pk=step.rollout.release_id)
+    missing = release_side.missing_for(release)
     return {"reason": "approval", "args": {"missing": missing}} if missing else None
 
 
@@ -54,7 +58,7 @@ def _seen(work: Work, steps: Sequence[Step]) -> dict[Reference, Workload]:
     """Read the workloads of the steps, a collection at a time: one question is cheaper than ten."""
     found: dict[Reference, Workload] = {}
     for kind in sorted({_reference(work, step).kind for step in steps}):
-        for body in work.cluster.find(PLURALS[kind], work.environment.namespace).items:
+        for body in work.collection(PLURALS[kind]):
             workload = Workload({**body, "kind": kind})
             found[workload.reference] = workload
     return found

@@ -3,11 +3,19 @@
 from django.db.models import Q
 
 from portal import clock
-from portal.jobs import enqueue, job, sweep
+from portal.jobs import Failure, enqueue, job, on_failure, sweep
 from releases.rollouts.models import Rollout
 from releases.rollouts.states import ACTIVE, RolloutState
 
 
+def broke_off(rollout_id: int, *, failure: Failure) -> None:
+    """Count a round that raised; after some the step that it was at is parked."""
+    from releases.rollouts import engine  # noqa: PLC0415  as below
+
+    engine.broke_off(rollout_id, failure)
+
+
+@on_failure(broke_off)
 @job
 def advance(rollout_id: int) -> None:
     """Carry a rollout as far as it can go now."""

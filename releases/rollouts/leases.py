@@ -7,20 +7,23 @@ what it did to the cluster meanwhile is found again by the marks it left there (
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from portal import clock, env
-from releases.models import Release
 from releases.rollouts.models import Order, Rollout
 from releases.rollouts.states import HALTING_ORDERS
 
 # Longer than any single call to a cluster may take: a worker that waits for an answer keeps its lease.
 LEASE_SECONDS = env.integer("LEASE_SECONDS", 15)
 RENEW_BELOW_SECONDS = LEASE_SECONDS * 2 // 3
+# Who looks for long without writing anything asks for it so often.
+KEEP_SECONDS = LEASE_SECONDS / 3
 
 
 class LeaseLost(Exception):
@@ -33,30 +36,79 @@ class OrdersWait(Exception):
 
 @dataclass
 class Lease:
-    """The right to write to one rollout; `nudges` is how many were counted when the present pass began."""
+    """The right to write to one rollout.
 
-    rollout_id: int
-    owner: str
+    Attributes:
+        rollout: the row as it was last seen under its lock; state, nudges and environment are read from it.
+        epoch: the fencing token.
+        taken_at: the database's time then.
+        nudges: how many were counted when the present pass began.
+        heard: how many were counted when the orders were last read: each order is a nudge as well.
+        asked_at: when it was last taken or asked for, by this process's own counter.
+        after_death: the holder before never gave it back.
+        under_watch: rounds broke off of late, so that this one says beforehand what it is at.
+    """
+
+    rollout: Rollout
     epoch: int
+    taken_at: datetime
     nudges: int
+    heard: int = -1
+    asked_at: float = field(default_factory=time.monotonic)
+    after_death: bool = False
+    under_watch: bool = False
+
+    @property
+    def rollout_id(self) -> int:
+        """The key of the rollout."""
+        return self.rollout.pk
 
 
 def take(rollout_id: int) -> Lease | None:
     """Take the lease, or count a nudge for whoever holds it and return None."""
     with transaction.atomic():
-        rollout = Rollout.objects.select_for_update().filter(pk=rollout_id).first()
+        rollout = _rollouts().select_for_update(of=("self",)).filter(pk=rollout_id).first()
         if rollout is None:
             return None
-        now = clock.now()
+        now: datetime = rollout.read_at  # type: ignore[attr-defined]  # annotated
         if rollout.lease_until is not None and rollout.lease_until > now:
             rollout.nudges += 1
             rollout.save(update_fields=["nudges"])
             return None
-        rollout.lease_owner = f"{socket.gethostname()}:{os.getpid()}"
+        after_death = bool(rollout.lease_owner)
+        rollout.lease_owner = _owner()
         rollout.lease_epoch += 1
         rollout.lease_until = now + timedelta(seconds=LEASE_SECONDS)
         rollout.save(update_fields=["lease_owner", "lease_epoch", "lease_until"])
-        return Lease(rollout.pk, rollout.lease_owner, rollout.lease_epoch, rollout.nudges)
+        return _lease_of(rollout, now, after_death=after_death)
+
+
+def held_here(rollout_id: int) -> Lease | None:
+    """Return the lease that this process still holds, if it does."""
+    rollout = _rollouts().filter(pk=rollout_id, lease_owner=_owner()).first()
+    return None if rollout is None else _lease_of(rollout, clock.now())
+
+
+def _lease_of(rollout: Rollout, now: datetime, *, after_death: bool = False) -> Lease:
+    return Lease(
+        rollout,
+        rollout.lease_epoch,
+        now,
+        rollout.nudges,
+        after_death=after_death,
+        under_watch=after_death or rollout.stumble is not None,
+    )
+
+
+def _rollouts() -> QuerySet[Rollout]:
+    """Rollouts with all that the engine reads of what is around them, and the time."""
+    found = Rollout.objects.select_related("release__environment", "environment__cluster")
+    # Large, and compared with nothing here: a seal is computed anew from the rows.
+    return found.defer("release__content").annotate(read_at=clock.NOW)
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 @contextlib.contextmanager
@@ -72,28 +124,56 @@ def writing(lease: Lease, *, halts: bool = False) -> Iterator[Rollout]:
         OrdersWait: see `halts`.
     """
     with transaction.atomic():
-        # Parent before child: approvals and edits lock the release first as well.
-        Release.objects.select_for_update(of=("self",)).values_list("pk").get(rollouts=lease.rollout_id)
-        # Only these two: the environment is locked before the release by people, so never after it here.
-        rollouts = Rollout.objects.select_for_update(of=("self",))
-        row = rollouts.select_related("release__environment", "environment__cluster").get(pk=lease.rollout_id)
-        now = clock.now()
-        if row.lease_epoch != lease.epoch or row.lease_until is None or row.lease_until <= now:
+        # Parent before child: approvals and edits lock the release first as well. PostgreSQL locks the rows
+        # of a join in the order of this list. The environment, which people lock first, is never locked here.
+        row = _rollouts().select_for_update(of=("release", "self")).get(pk=lease.rollout_id)
+        now: datetime = row.read_at  # type: ignore[attr-defined]  # annotated
+        # One that ran out and was taken by nobody still stands: the epoch is what fences.
+        if row.lease_epoch != lease.epoch or row.lease_until is None:
             raise LeaseLost
-        if halts and halted(row):
+        lease.rollout, lease.asked_at = row, time.monotonic()
+        if halts and halted(lease):
             raise OrdersWait
         if row.lease_until < now + timedelta(seconds=RENEW_BELOW_SECONDS):
             row.lease_until = now + timedelta(seconds=LEASE_SECONDS)
             row.save(update_fields=["lease_until"])
-        yield row
+        with clock.counting_on(now):
+            yield row
 
 
-def halted(rollout: Rollout) -> bool:
-    """Whether a pause, a stop or a rollback was asked for and waits to be honoured."""
-    return Order.objects.filter(rollout=rollout, honoured_at=None, kind__in=HALTING_ORDERS).exists()
+def keep(lease: Lease) -> None:
+    """Renew the lease where nothing was written for a while.
+
+    Raises:
+        LeaseLost: another worker took over.
+    """
+    if time.monotonic() - lease.asked_at > KEEP_SECONDS:
+        with writing(lease):
+            pass
 
 
-def release(lease: Lease, *, wake_at: datetime | None, yielding: bool = False) -> bool:
+def say_at(lease: Lease, what: str) -> None:
+    """Write down what is about to be done, where rounds broke off of late: "step:7", "order:3" or nothing.
+
+    Raises:
+        LeaseLost: another worker took over.
+    """
+    if not lease.under_watch:
+        return
+    with writing(lease) as rollout:
+        rollout.stumble = {**(rollout.stumble or {}), "at": what}
+        rollout.save(update_fields=["stumble"])
+
+
+def halted(lease: Lease) -> bool:
+    """Whether a pause, a stop or a rollback was asked for and waits to be honoured; asked under the lock."""
+    if lease.heard == lease.rollout.nudges:
+        return False
+    found = Order.objects.filter(rollout=lease.rollout, honoured_at=None, kind__in=HALTING_ORDERS)
+    return found.exists()
+
+
+def release(lease: Lease, *, wake_at: Callable[[], datetime | None], yielding: bool = False) -> bool:
     """Give the lease back and say when to look again; False when a nudge came in meanwhile: look once more.
 
     Args:
@@ -103,12 +183,19 @@ def release(lease: Lease, *, wake_at: datetime | None, yielding: bool = False) -
         LeaseLost: another worker took over.
     """
     with writing(lease) as rollout:
-        waiting = Order.objects.filter(rollout=rollout, honoured_at=None).exists()
-        if (rollout.nudges != lease.nudges or waiting) and not yielding:
+        if rollout.nudges != lease.nudges and not yielding:
             lease.nudges = rollout.nudges
             return False
         rollout.lease_owner = ""
         rollout.lease_until = None
-        rollout.wake_at = wake_at
-        rollout.save(update_fields=["lease_owner", "lease_until", "wake_at"])
+        rollout.wake_at = wake_at()
+        rollout.stumble = None
+        rollout.save(update_fields=["lease_owner", "lease_until", "wake_at", "stumble"])
         return True
+
+
+def hold_off(rollout: Rollout, *, seconds: float) -> None:
+    """Give the lease back after a fault: nobody takes it for so long, then the sweep finds it."""
+    rollout.lease_owner = ""
+    rollout.lease_until = clock.now() + timedelta(seconds=seconds)
+    rollout.save(update_fields=["lease_owner", "lease_until"])

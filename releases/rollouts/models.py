@@ -24,8 +24,9 @@ class Rollout(models.Model):
     """One carrying out of a release. Every write by the engine carries `lease_epoch` and is refused when old.
 
     `pause` is {"reason", "text", "by", "lift": [rights]} while paused. `wake_at` is when the sweep must look
-    again. `nudges` counts advances asked for while another held the lease. `verdict` is what verification
-    found: {"exact", "services": [{"service", "ok", "expected", "found", "text"}]}.
+    again. `nudges` counts advances asked for while another held the lease. `stumble` is kept while rounds of
+    the engine break off, see `stumbles`. `verdict` is what verification found:
+    {"exact", "services": [{"service", "ok", "expected", "found", "text"}]}.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = ROLLOUT_MOVES
@@ -44,6 +45,7 @@ class Rollout(models.Model):
     lease_epoch = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
     nudges = models.BigIntegerField(default=0)
+    stumble = models.JSONField(null=True, blank=True)
     wake_at = models.DateTimeField(null=True, blank=True)
     queued_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
@@ -76,7 +78,7 @@ class Rollout(models.Model):
 class Step(models.Model):
     """One node of the graph: what it will do, what it is doing, what it saw, how to undo it.
 
-    `planned` is {"text", "changes": [{"object", "field", "before", "after"}]}; `before` what was recorded
+    `planned` is {"changes": [{"object", "field", "before", "after"}]}; `before` what was recorded
     for the way back; `observed` {"text", "ready", "wanted", ...}; `failure` {"code", "text", "message",
     "container", "pod", "log": [...], "events": [...]}; `history` the earlier attempts.
     """

@@ -21,6 +21,7 @@ from releases.rollouts import release_side
 from releases.rollouts.graph import Member, Node, build_graph
 from releases.rollouts.models import Order, Pin, Rollout, Step
 from releases.rollouts.orders import POSSIBLE
+from releases.rollouts.queries import replaced_by
 from releases.rollouts.states import ACTIVE, OrderKind, RolloutState
 from releases.states import ENDS, ReleaseState
 
@@ -39,6 +40,7 @@ GOES_ON = frozenset({OrderKind.RETRY, OrderKind.SKIP, OrderKind.ROLLBACK})
 AT_AN_END = frozenset(
     {RolloutState.FAILED, RolloutState.STOPPED, RolloutState.SUCCEEDED, RolloutState.ROLLBACK_FAILED}
 )
+REPLACED = _("Release #{number} has changed these services since; it would have to be rolled back first.")
 NEEDS_STEP = frozenset({OrderKind.RETRY, OrderKind.SKIP})
 OPEN = [*sorted(ACTIVE), RolloutState.PAUSED, RolloutState.FAILED]
 
@@ -86,6 +88,9 @@ def give_order(
             reason=reason,
             asked_at=clock.now(),
         )
+        # By this count the engine knows, under the row's lock, that there is an order to read.
+        rollout.nudges += 1
+        rollout.save(update_fields=["nudges"])
         data = {"order": order.pk, "kind": kind, "step": step_id}
         subject = ("order", str(order.pk))
         record(
@@ -253,8 +258,17 @@ def _require_possible(rollout: Rollout, kind: str, *, reason: str) -> None:
         _require_free(rollout)
 
 
+def refusal_of(rollout: Rollout, kind: str) -> Conflict | None:
+    """Return what stands against an order for the whole rollout now, rights aside."""
+    try:
+        _require_possible(rollout, kind, reason="")
+    except Conflict as error:
+        return error
+    return None
+
+
 def _require_free(rollout: Rollout) -> None:
-    """Raise where its release is over, or another rollout has its services now."""
+    """Raise where its release is over, or another rollout has its services now or has changed them since."""
     release = rollout.release
     if rollout.state == RolloutState.FAILED and release.state in ENDS:
         text = _("The release is {state}; this is not possible from there.")
@@ -263,3 +277,6 @@ def _require_free(rollout: Rollout) -> None:
     if other:
         text = _("Another rollout of these services is not over: {name}.")
         raise Conflict(text.format(name=other), code="queue")
+    newer = replaced_by(rollout)
+    if newer is not None:
+        raise Conflict(REPLACED.format(number=newer.release_id))

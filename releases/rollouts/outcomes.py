@@ -11,8 +11,8 @@ from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import CONFLICT, SERVER_ERROR, UNAVAILABLE, UNREACHABLE
 from portal.outbox.post import post
 from releases.rollouts import release_side, settling
+from releases.rollouts.course import UNFINISHED, Course
 from releases.rollouts.events import move_rollout, move_step, tell_step
-from releases.rollouts.leases import Lease, writing
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import MOVING, Direction, RolloutState, StepState
 from releases.rollouts.steps.kind import Json, Outcome, Verdict, failed, hold, wait
@@ -54,29 +54,30 @@ def of_refusal(error: PermanentError) -> Outcome:
     return failed(error.code, str(error.detail))
 
 
-def write(lease: Lease, looks: Sequence[tuple[int, Outcome]], *, actor: Actor) -> bool:
+def write(course: Course, looks: Sequence[tuple[Step, Outcome]], *, actor: Actor) -> bool:
     """Write what looks at steps came to, all in one transaction; see `put`.
 
-    Args:
-        looks: key of the step and outcome.
+    A look that saw what was seen before leaves nothing to write but when to look again.
     """
+    now = clock.now()
+    news = [(step, outcome) for step, outcome in looks if not _same_again(step, outcome, now)]
     progressed = False
-    with writing(lease) as rollout:
-        for pk, outcome in looks:
-            # Read one by one: what the first came to may end the others.
-            progressed |= put(rollout, locked(pk), outcome, actor=actor)
+    if news:
+        with course.writing():
+            for step, outcome in news:
+                progressed |= put(course, step, outcome, actor=actor)
     return progressed
 
 
-def locked(pk: int) -> Step:
-    """Read a step to write to it."""
-    return Step.objects.select_for_update(of=("self",)).select_related("service", "rollout").get(pk=pk)
+def put(course: Course, step: Step, outcome: Outcome, *, actor: Actor, fields: Sequence[str] = ()) -> bool:
+    """Put an outcome into the locked rows; True when something may have become possible by it.
 
-
-def put(rollout: Rollout, step: Step, outcome: Outcome, *, actor: Actor) -> bool:
-    """Put an outcome into the locked rows; True when something may have become possible by it."""
+    Args:
+        fields: others of the step that changed with it.
+    """
     if step.state != StepState.RUNNING:
         return False
+    rollout = course.rollout
     now = clock.now()
     if outcome.verdict == Verdict.WAIT and _overdue(step, outcome, now):
         outcome = _of_deadline(step, outcome)
@@ -84,20 +85,36 @@ def put(rollout: Rollout, step: Step, outcome: Outcome, *, actor: Actor) -> bool
         rollout.verdict = outcome.verdict_found
         rollout.save(update_fields=["verdict"])
     if outcome.verdict == Verdict.WAIT:
-        _wait(step, outcome, now)
+        _wait(step, outcome, now, fields=fields)
         return False
     if outcome.verdict == Verdict.HOLD:
-        return _hold(rollout, step, outcome.hold or {}, now, actor=actor)
+        return _hold(rollout, step, outcome.hold or {}, now, actor=actor, fields=fields)
     if outcome.verdict == Verdict.DONE:
-        _finish(rollout, step, outcome, now, actor=actor)
+        _finish(course, step, outcome, now, actor=actor, fields=fields)
     else:
-        _trouble(rollout, step, outcome, now, actor=actor)
+        _trouble(course, step, outcome, now, actor=actor, fields=fields)
     return True
 
 
-def hold_rollout(lease: Lease, step: Step, reason: Json, *, actor: Actor) -> bool:
+def _same_again(step: Step, outcome: Outcome, now: datetime) -> bool:
+    if outcome.verdict != Verdict.WAIT or step.tries or _overdue(step, outcome, now):
+        return False
+    if step.observed != outcome.observed or outcome.verdict_found is not None or "tries" in outcome.observed:
+        return False
+    step.wake_at = now + timedelta(seconds=outcome.wake_seconds)
+    return True
+
+
+def park(course: Course, step: Step, failure: Json, *, actor: Actor) -> None:
+    """End a step at which the portal itself breaks off again and again, and hold the rollout for a person."""
+    if step.state == StepState.READY:
+        settling.begin(course.rollout, step, actor=actor)
+    put(course, step, Outcome(verdict=Verdict.ERRORED, failure=failure), actor=actor)
+
+
+def hold_rollout(course: Course, step: Step, reason: Json, *, actor: Actor) -> bool:
     """Pause before a step begins; True, as the walk should look at the rollout again."""
-    with writing(lease, halts=True) as rollout:
+    with course.writing(halts=True) as rollout:
         if rollout.state in MOVING:
             pause_rollout(rollout, step, reason, actor=actor)
     return True
@@ -142,33 +159,39 @@ def _of_deadline(step: Step, outcome: Outcome) -> Outcome:
     return failed(known, message, args={**args, **counts, "waited_for": code})
 
 
-def _wait(step: Step, outcome: Outcome, now: datetime) -> None:
+def _wait(step: Step, outcome: Outcome, now: datetime, *, fields: Sequence[str]) -> None:
     news = _visible(step.observed) != _visible(outcome.observed)
     step.observed = outcome.observed
     step.tries = int(outcome.observed.get("tries") or 0)
     step.wake_at = now + timedelta(seconds=outcome.wake_seconds)
-    step.save(update_fields=["observed", "tries", "wake_at"])
+    step.save(update_fields=["observed", "tries", "wake_at", *fields])
     if news:
         tell_step(step, "observed", observed=_visible(outcome.observed))
 
 
-def _finish(rollout: Rollout, step: Step, outcome: Outcome, now: datetime, *, actor: Actor) -> None:
+def _finish(
+    course: Course, step: Step, outcome: Outcome, now: datetime, *, actor: Actor, fields: Sequence[str]
+) -> None:
     step.observed, step.ended_at, step.wake_at, step.tries = outcome.observed, now, None, 0
-    fields = ["observed", "ended_at", "wake_at", "tries"]
+    changed = ["observed", "ended_at", "wake_at", "tries", *fields]
     if outcome.before is not None:
         step.before = outcome.before
-        fields.append("before")
+        changed.append("before")
     for message in outcome.messages:
         post(**message)
     data = {"observed": _visible(outcome.observed)}
-    move_step(step, StepState.SUCCEEDED, actor=actor, fields=fields, data=data)
-    if step.undo_of is not None and step.undo_of.state != StepState.UNDONE:
-        move_step(step.undo_of, StepState.UNDONE, actor=actor)
-    if rollout.state in MOVING:
-        settling.make_ready(rollout, actor=actor)
+    move_step(step, StepState.SUCCEEDED, actor=actor, fields=changed, data=data)
+    origin = course.find(step.undo_of_id)
+    if origin is not None and origin.state != StepState.UNDONE:
+        move_step(origin, StepState.UNDONE, actor=actor)
+    if course.rollout.state in MOVING:
+        settling.make_ready(course, actor=actor)
 
 
-def _trouble(rollout: Rollout, step: Step, outcome: Outcome, now: datetime, *, actor: Actor) -> None:
+def _trouble(
+    course: Course, step: Step, outcome: Outcome, now: datetime, *, actor: Actor, fields: Sequence[str]
+) -> None:
+    rollout = course.rollout
     step.failure, step.ended_at, step.wake_at = outcome.failure, now, None
     step.observed = {**step.observed, **outcome.observed}
     state = {
@@ -176,13 +199,13 @@ def _trouble(rollout: Rollout, step: Step, outcome: Outcome, now: datetime, *, a
         Verdict.ERRORED: StepState.ERRORED,
         Verdict.INCONCLUSIVE: StepState.INCONCLUSIVE,
     }[outcome.verdict]
-    fields = ["failure", "observed", "ended_at", "wake_at"]
+    changed = ["failure", "observed", "ended_at", "wake_at", *fields]
     told = {key: value for key, value in (outcome.failure or {}).items() if key not in {"log", "events"}}
-    move_step(step, state, actor=actor, fields=fields, data={"failure": told})
+    move_step(step, state, actor=actor, fields=changed, data={"failure": told})
     if state != StepState.FAILED:
         pause_rollout(rollout, step, {"reason": str(state), "args": {"step": step.key}}, actor=actor)
         return
-    end_siblings(rollout, step, actor=actor)
+    end_siblings(course, step, actor=actor)
     if step.direction == Direction.BACK:
         settling.fail_back(rollout, actor=actor)
         return
@@ -191,20 +214,21 @@ def _trouble(rollout: Rollout, step: Step, outcome: Outcome, now: datetime, *, a
     move_rollout(rollout, RolloutState.FAILED, actor=actor, data={"step": step.pk, "failure": told})
 
 
-def end_siblings(rollout: Rollout, step: Step | None, *, actor: Actor) -> None:
+def end_siblings(course: Course, step: Step | None, *, actor: Actor) -> None:
     """Nothing new starts and what runs ends its looking; the cluster's own work goes on as it will."""
-    others = rollout.steps.select_related("service", "rollout").filter(
-        state__in=[StepState.READY, StepState.RUNNING]
-    )
-    for each in others.exclude(pk=step.pk if step else 0).order_by("position"):
+    for each in course.steps:
+        if each is step or each.state not in UNFINISHED:
+            continue
         each.ended_at, each.wake_at = clock.now(), None
         move_step(each, StepState.CANCELLED, actor=actor, fields=["ended_at", "wake_at"])
 
 
-def _hold(rollout: Rollout, step: Step, reason: Json, now: datetime, *, actor: Actor) -> bool:
+def _hold(
+    rollout: Rollout, step: Step, reason: Json, now: datetime, *, actor: Actor, fields: Sequence[str]
+) -> bool:
     step.wake_at = now + timedelta(seconds=LONGEST_BACKOFF_SECONDS)
     step.tries = 1
-    step.save(update_fields=["wake_at", "tries"])
+    step.save(update_fields=["wake_at", "tries", *fields])
     if rollout.state not in MOVING:
         return False
     pause_rollout(rollout, step, reason, actor=actor)

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q
 from django.utils.translation import gettext
 
 from portal import access
 from portal.people.models import User
 from releases.rollouts import queries, texts
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.operations import RIGHTS
+from releases.rollouts.operations import AT_AN_END, GOES_ON, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE
+from releases.rollouts.queries import HIDDEN_KINDS
 from releases.rollouts.rollback import touched
 from releases.rollouts.states import ACTIVE, DONE, TROUBLED, Direction, OrderKind, RolloutState, StepState
 
@@ -31,7 +31,6 @@ WORST_FIRST = (
     StepState.UNDONE,
     StepState.SUCCEEDED,
 )
-HIDDEN_KINDS = frozenset({"record_running"})
 # What only repeats the step's title in the past tense.
 SAID_BY_TITLE = frozenset({"done", "recorded", "image_set", "image_restored"})
 
@@ -84,7 +83,7 @@ class WaveView:
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """All that the page of a rollout shows."""
+    """All that the page of a rollout shows; `off` are orders shown as impossible, each with its reason."""
 
     rollout: Rollout
     waves: tuple[WaveView, ...]
@@ -94,7 +93,7 @@ class Overview:
     asked: tuple[Order, ...]
     pause_text: str
     orders: frozenset[str]
-    later: frozenset[str]
+    off: Json = field(default_factory=dict, hash=False)
     eta: datetime | None = None
     verdict: Json | None = field(default=None, hash=False)
     back: bool = False
@@ -131,20 +130,21 @@ def overview(rollout: Rollout, user: User) -> Overview:
     way = Direction.BACK if any(each.direction == Direction.BACK for each in steps) else Direction.FORWARD
     present = [each for each in steps if each.direction == way]
     may = _rights(rollout, user)
+    off = _replaced(rollout, may)
+    may -= off.keys()
     versions = {item.service_id: item for item in rollout.release.items.all()}
     views = {step.pk: _view(step, rollout, may) for step in steps}
-    counted = [each for each in present if each.kind not in HIDDEN_KINDS]
+    counted = queries.progress(rollout)
     return Overview(
         rollout=rollout,
         waves=tuple(_waves(present, views, versions)),
-        done=sum(each.state in DONE for each in counted),
-        total=len(counted),
+        **counted,
         troubles=tuple(views[each.pk] for each in present if each.state in TROUBLED),
         asked=tuple(rollout.orders.filter(honoured_at=None).select_related("by")),
         pause_text=texts.pause(rollout.pause) if rollout.pause else "",
         orders=frozenset(kind for kind in may if rollout.state in POSSIBLE[kind]),
-        later=frozenset(kind for kind in may if rollout.state not in POSSIBLE[kind]),
-        eta=queries.eta(rollout),
+        off=off,
+        eta=queries.eta(rollout, counted),
         verdict=rollout.verdict,
         back=way == Direction.BACK,
     )
@@ -179,7 +179,7 @@ def way_back(rollout: Rollout) -> list[Json]:
         item = items.get(step.service_id or 0)
         now, then = (item.version, str(item.running.get("version") or "")) if item else ("", "")
         for change in (step.intent or {}).get("changes", []):
-            images = _told_apart(change.get("after"), change.get("before"))
+            images = texts.told_apart(change.get("after"), change.get("before"))
             rows.append(
                 {
                     "service": step.service.name if step.service else step.key,
@@ -191,16 +191,18 @@ def way_back(rollout: Rollout) -> list[Json]:
     return rows
 
 
-def _told_apart(*images: object) -> list[str]:
-    """Images as short as people can tell them apart: without the repository's path where it is the same."""
-    short = [texts.short_image(image) for image in images]
-    paths = {each.rpartition("/")[0] for each in short}
-    return [each.rpartition("/")[2] for each in short] if len(paths) == 1 else short
-
-
 def _rights(rollout: Rollout, user: User) -> frozenset[str]:
     rights = {right for right in set(RIGHTS.values()) if access.allowed(user, right, rollout)}
     return frozenset(kind for kind, right in RIGHTS.items() if right in rights)
+
+
+def _replaced(rollout: Rollout, may: frozenset[str]) -> Json:
+    """What would put an older state over a newer one, with the reason that says so."""
+    newer = queries.replaced_by(rollout) if rollout.state in AT_AN_END else None
+    if newer is None:
+        return {}
+    reason = REPLACED.format(number=newer.release_id)
+    return {str(kind): reason for kind in may & GOES_ON if rollout.state in POSSIBLE[kind]}
 
 
 def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
@@ -287,24 +289,18 @@ def _state_of(shown: Sequence[StepView]) -> str:
 
 def _glances(rollouts: Iterable[Rollout]) -> list[Glance]:
     rows = list(rollouts)
-    counted = (
-        Step.objects.filter(rollout__in=rows, direction=Direction.FORWARD)
-        .exclude(kind__in=HIDDEN_KINDS)
-        .values("rollout")
-        .annotate(total=Count("pk"), done=Count("pk", filter=Q(state__in=DONE)))
-    )
-    numbers: dict[int, Json] = {row["rollout"]: dict(row) for row in counted}
+    numbers = queries.progress_of(rows)
     troubled: dict[int, Step] = {}
     for step in Step.objects.filter(rollout__in=rows, state__in=TROUBLED).select_related("service"):
         troubled.setdefault(step.rollout_id, step)
-    return [_glance(row, numbers.get(row.pk, {}), troubled.get(row.pk)) for row in rows]
+    return [_glance(row, numbers.get(row.pk, queries.NO_STEPS), troubled.get(row.pk)) for row in rows]
 
 
-def _glance(rollout: Rollout, numbers: Json, trouble: Step | None) -> Glance:
+def _glance(rollout: Rollout, counted: queries.Progress, trouble: Step | None) -> Glance:
     text = ""
     if trouble is not None:
         name = trouble.service.name if trouble.service else texts.step_title(trouble)
         text = f"{name}: {texts.step_text(trouble)}"
     elif rollout.pause:
         text = texts.pause(rollout.pause)
-    return Glance(rollout=rollout, done=numbers.get("done", 0), total=numbers.get("total", 0), text=text)
+    return Glance(rollout=rollout, **counted, text=text)

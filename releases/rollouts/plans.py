@@ -34,6 +34,16 @@ class PlannedStep:
     changes: tuple[Json, ...] = field(default=(), hash=False)
     error: str = ""
 
+    @property
+    def differing(self) -> list[Json]:
+        """The fields that would not stay as they are, their images as short as people can tell them apart."""
+        return [
+            {**change, "before": before, "after": after}
+            for change in self.changes
+            if change["before"] != change["after"]
+            for before, after in [texts.told_apart(change["before"], change["after"])]
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
@@ -46,7 +56,12 @@ class Preview:
     @property
     def changes(self) -> int:
         """How many fields would change."""
-        return sum(len(step.changes) for step in self.steps)
+        return sum(len(step.differing) for step in self.steps)
+
+    @property
+    def changing(self) -> list[PlannedStep]:
+        """The steps that would change something."""
+        return [step for step in self.steps if step.differing]
 
     @property
     def errors(self) -> list[PlannedStep]:

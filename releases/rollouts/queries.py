@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 
 from portal import access, clock
 from portal.live.models import Event, Topic
@@ -19,6 +19,18 @@ from releases.states import ENDS, PENDING
 
 Json = dict[str, Any]
 MOST_EVENTS = 500
+# Steps that only serve others; people are not shown them.
+HIDDEN_KINDS = frozenset({"record_running"})
+
+
+class Progress(TypedDict):
+    """How many of the steps are done."""
+
+    done: int
+    total: int
+
+
+NO_STEPS: Progress = {"done": 0, "total": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,20 +67,28 @@ def steps_of(rollout: Rollout) -> QuerySet[Step]:
     return rollout.steps.select_related("service").prefetch_related(earlier).order_by("position", "id")
 
 
-def progress(rollout: Rollout) -> Json:
-    """Return {"done", "total"} of the direction the rollout goes in."""
-    rows = list(rollout.steps.values_list("direction", "state"))
-    back = any(direction == Direction.BACK for direction, _state in rows)
-    way = Direction.BACK if back else Direction.FORWARD
-    states = [state for direction, state in rows if direction == way]
-    return {"done": sum(state in DONE for state in states), "total": len(states)}
+def progress_of(rollouts: Iterable[Rollout]) -> dict[int, Progress]:
+    """How far rollouts are, by id: the steps that people are shown, of the way each of them goes."""
+    counted = (
+        Step.objects.filter(rollout__in=list(rollouts))
+        .exclude(kind__in=HIDDEN_KINDS)
+        .values("rollout", "direction")
+        .annotate(total=Count("pk"), done=Count("pk", filter=Q(state__in=DONE)))
+    )
+    # As soon as there are steps of a way back, those are counted alone.
+    rows = sorted(counted, key=lambda row: row["direction"] == Direction.BACK)
+    return {row["rollout"]: {"done": row["done"], "total": row["total"]} for row in rows}
 
 
-def eta(rollout: Rollout) -> datetime | None:
+def progress(rollout: Rollout) -> Progress:
+    """How far one rollout is."""
+    return progress_of([rollout]).get(rollout.pk, NO_STEPS)
+
+
+def eta(rollout: Rollout, counted: Progress) -> datetime | None:
     """When it should be over, judged by the plan's expectation and by how far it is; None when it stands."""
     if rollout.state not in ACTIVE or rollout.started_at is None:
         return None
-    counted = progress(rollout)
     left = counted["total"] - counted["done"]
     if not counted["total"] or not left:
         return None
@@ -91,6 +111,17 @@ def events_after(rollout: Rollout, *, after: int, limit: int = MOST_EVENTS) -> t
 def rollouts_of(release: Release) -> QuerySet[Rollout]:
     """The rollouts of a release, the newest first."""
     return release.rollouts.order_by("-pk")
+
+
+def replaced_by(rollout: Rollout) -> Rollout | None:
+    """Return the newest later rollout that changed one of these services and was not taken back.
+
+    What was recorded before this one is then no longer what to go back to.
+    """
+    services = rollout.steps.filter(service__isnull=False).values("service")
+    later = Rollout.objects.filter(pk__gt=rollout.pk, environment=rollout.environment_id)
+    changed = later.filter(steps__kind="set_image", steps__intent__isnull=False, steps__service__in=services)
+    return changed.exclude(state=RolloutState.ROLLED_BACK).order_by("-pk").first()
 
 
 def orders_of(rollout: Rollout) -> QuerySet[Order]:
@@ -183,16 +214,17 @@ def drift_of(row: Running | None, moving: Rollout | None) -> Json | None:
 def rollout_shape(rollout: Rollout) -> Json:
     """Return a rollout as the API gives it (interface.md, "Shapes")."""
     pause = rollout.pause
+    counted = progress(rollout)
     return {
         "id": rollout.pk,
         "release": rollout.release_id,
         "environment": rollout.environment.name,
         "state": rollout.state,
-        "progress": progress(rollout),
+        "progress": counted,
         "expected_seconds": rollout.expected_seconds,
         "orders": [order_shape(order) for order in orders_of(rollout)],
         "pause": {**pause, "text": texts.pause(pause)} if pause else None,
-        "eta": eta(rollout),
+        "eta": eta(rollout, counted),
         "verdict": rollout.verdict,
         "started_by": rollout.started_by.username if rollout.started_by else None,
         "content_digest": rollout.content_digest,

@@ -9,6 +9,9 @@ from releases.rollouts.graph import TIMEOUTS
 from releases.rollouts.models import Pin, Rollout, Step
 from releases.rollouts.states import Direction, StepState
 
+# How the plan checks a service once it runs; checked in the same way once it is back.
+CHECKS = frozenset({"health", "http"})
+
 
 def touched(steps: Sequence[Step]) -> list[Step]:
     """Return the steps that changed, or may have changed, the cluster."""
@@ -16,71 +19,95 @@ def touched(steps: Sequence[Step]) -> list[Step]:
 
 
 def add_way_back(rollout: Rollout, steps: Sequence[Step]) -> list[Step]:
-    """Write the back steps of a rollout: the last wave first, each service restored and waited for."""
-    changed = touched(steps)
-    waves = sorted({each.wave for each in changed}, reverse=True)
-    after: list[Step] = []
-    made: list[Step] = []
-    position = max((each.position for each in steps), default=0)
-    for wave in waves:
-        ends: list[Step] = []
-        for origin in (each for each in changed if each.wave == wave):
-            chain = _chain(rollout, origin, steps, after=after, position=position + len(made) + 1)
-            made += chain
-            ends.append(chain[-1])
-        after = ends
-    if made:
-        made.append(_verify(rollout, after, position + len(made) + 1))
-    return made
+    """Write the back steps of a rollout: the last wave first, each service restored and checked."""
+    return _WayBack(rollout, steps).write()
 
 
-def _chain(
-    rollout: Rollout, origin: Step, steps: Sequence[Step], *, after: Sequence[Step], position: int
-) -> list[Step]:
-    workload = origin.params["workload"]
-    limits = [
-        each.timeout_seconds
-        for each in steps
-        if (each.kind, each.params.get("workload")) == ("wait_rollout", workload)
-    ]
-    timeout = limits[0] if limits else TIMEOUTS["wait_rollout"]
-    restore = _step(rollout, origin, "restore_image", position, TIMEOUTS["restore_image"], undo_of=origin)
-    restore.depends_on.set(after)
-    waiting = _step(rollout, origin, "wait_rollout", position + 1, timeout)
-    waiting.depends_on.set([restore])
-    return [restore, waiting]
+class _WayBack:
+    def __init__(self, rollout: Rollout, steps: Sequence[Step]) -> None:
+        self.rollout = rollout
+        self.steps = steps
+        self.made: list[Step] = []
+
+    def write(self) -> list[Step]:
+        changed = touched(self.steps)
+        after: list[Step] = []
+        for wave in sorted({each.wave for each in changed}, reverse=True):
+            here = [each for each in changed if each.wave == wave]
+            services = dict.fromkeys(each.service_id for each in here)
+            after = [
+                end
+                for service in services
+                for end in self._service([each for each in here if each.service_id == service], after)
+            ]
+        if self.made:
+            verify = Step(
+                key="back.verify_digests",
+                kind="verify_digests",
+                timeout_seconds=TIMEOUTS["verify_digests"],
+            )
+            self._add(verify, after=after)
+        return self.made
+
+    def _service(self, origins: Sequence[Step], after: Sequence[Step]) -> list[Step]:
+        """Restore the workloads of one service and wait for them, then check it as on the way forward."""
+        ends = [self._waited(origin, self._restore(origin, after)) for origin in origins]
+        for check in self._forward(origins[0], CHECKS):
+            ends = [self._add(_again(check), after=ends)]
+        return ends
+
+    def _restore(self, origin: Step, after: Sequence[Step]) -> Step:
+        step = Step(
+            key=f"back.{origin.key}",
+            kind="restore_image",
+            service=origin.service,
+            wave=origin.wave,
+            wave_title=origin.wave_title,
+            params={"workload": origin.params["workload"]},
+            timeout_seconds=TIMEOUTS["restore_image"],
+            undo_of=origin,
+        )
+        return self._add(step, after=after)
+
+    def _waited(self, origin: Step, restore: Step) -> Step:
+        """Wait as the plan does, as long and with the same time to settle."""
+        found = self._forward(origin, frozenset({"wait_rollout"}))
+        own = [each for each in found if each.params.get("workload") == origin.params["workload"]]
+        waiting = _again(own[0] if own else origin)
+        waiting.key, waiting.kind = f"back.{origin.key}.wait_rollout", "wait_rollout"
+        waiting.timeout_seconds = own[0].timeout_seconds if own else TIMEOUTS["wait_rollout"]
+        return self._add(waiting, after=[restore])
+
+    def _forward(self, origin: Step, kinds: frozenset[str]) -> list[Step]:
+        return [
+            each
+            for each in self.steps
+            if each.kind in kinds and (each.wave, each.service_id) == (origin.wave, origin.service_id)
+        ]
+
+    def _add(self, step: Step, *, after: Sequence[Step]) -> Step:
+        last = max((each.position for each in self.steps), default=0)
+        step.rollout, step.direction = self.rollout, Direction.BACK
+        step.position = last + len(self.made) + 1
+        step.params = {**step.params, "section": "back"}
+        step.save()
+        step.depends_on.set(after)
+        self.made.append(step)
+        return step
 
 
-def _step(
-    rollout: Rollout, origin: Step, kind: str, position: int, timeout: int, *, undo_of: Step | None = None
-) -> Step:
-    return Step.objects.create(
-        rollout=rollout,
-        key=f"back.{origin.key}" if kind == "restore_image" else f"back.{origin.key}.{kind}",
-        kind=kind,
-        direction=Direction.BACK,
-        service=origin.service,
-        wave=origin.wave,
-        wave_title=origin.wave_title,
-        position=position,
-        params={"workload": origin.params["workload"], "section": "back"},
-        timeout_seconds=timeout,
-        undo_of=undo_of,
+def _again(forward: Step) -> Step:
+    """The same look as on the way forward."""
+    params = {key: value for key, value in forward.params.items() if key != "accepted_drifts"}
+    return Step(
+        key=f"back.{forward.key}",
+        kind=forward.kind,
+        service=forward.service,
+        wave=forward.wave,
+        wave_title=forward.wave_title,
+        params=params,
+        timeout_seconds=forward.timeout_seconds,
     )
-
-
-def _verify(rollout: Rollout, after: Sequence[Step], position: int) -> Step:
-    step = Step.objects.create(
-        rollout=rollout,
-        key="back.verify_digests",
-        kind="verify_digests",
-        direction=Direction.BACK,
-        position=position,
-        params={"section": "back"},
-        timeout_seconds=TIMEOUTS["verify_digests"],
-    )
-    step.depends_on.set(after)
-    return step
 
 
 def pin_services(rollout: Rollout, steps: Sequence[Step], *, actor: Actor) -> None:

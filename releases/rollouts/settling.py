@@ -1,62 +1,61 @@
 """What follows from the states of the steps: what becomes ready, and when the rollout has reached an end."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
-
-from django.db.models import Exists, OuterRef
 
 from portal import clock
 from portal.actors import Actor
 from releases.rollouts import release_side, rollback, running
+from releases.rollouts.course import Course
 from releases.rollouts.events import move_rollout, move_step
-from releases.rollouts.leases import Lease, halted, writing
+from releases.rollouts.leases import halted
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import DONE, MOVING, TROUBLED, Direction, RolloutState, StepState
 from releases.rollouts.steps.kinds import KINDS
 from releases.states import ReleaseState
 
 GOING_FORWARD = frozenset({RolloutState.RUNNING, RolloutState.VERIFYING})
-UNFINISHED = frozenset({StepState.READY, StepState.RUNNING})
 
 
-def direction(steps: Sequence[Step]) -> Direction:
-    """Return where the rollout goes: back as soon as there are steps of a way back."""
-    return Direction.BACK if any(each.direction == Direction.BACK for each in steps) else Direction.FORWARD
+def start(rollout: Rollout, *, actor: Actor) -> None:
+    """Let a queued rollout run from now on."""
+    rollout.started_at = clock.now()
+    move_rollout(rollout, RolloutState.RUNNING, actor=actor, fields=["started_at"])
 
 
-def make_ready(rollout: Rollout, *, actor: Actor) -> None:
+def make_ready(course: Course, *, actor: Actor) -> None:
     """Make every waiting step ready whose predecessors are all done; called with the rollout locked.
 
     Those that only look begin at once, in the same transaction.
     """
-    back = rollout.steps.filter(direction=Direction.BACK).exists()
-    undone = Step.objects.filter(dependents=OuterRef("pk")).exclude(state__in=DONE)
-    waiting = rollout.steps.filter(
-        direction=Direction.BACK if back else Direction.FORWARD, state=StepState.WAITING
-    )
-    found = list(waiting.exclude(Exists(undone)).select_related("service").order_by("position"))
+    found = course.free()
+    begun = begin_looks(course, found, actor=actor)
     for step in found:
-        move_step(step, StepState.READY, actor=actor)
-    begin_looks(rollout, found, actor=actor)
+        if step not in begun:
+            move_step(step, StepState.READY, actor=actor)
 
 
-def begin_looks(rollout: Rollout, steps: Iterable[Step], *, actor: Actor) -> bool:
-    """Begin those of the ready steps that only look; none while a halt waits to be honoured."""
+def begin_looks(course: Course, steps: Iterable[Step], *, actor: Actor) -> list[Step]:
+    """Begin those of the steps that only look, and return them; none while a halt waits to be honoured."""
     looks = [step for step in steps if not KINDS[step.kind].acts]
-    if not looks or rollout.state not in MOVING or halted(rollout):
-        return False
+    if not looks or course.rollout.state not in MOVING or halted(course.lease):
+        return []
     for step in looks:
-        begin(rollout, step, actor=actor)
-    return True
+        begin(course.rollout, step, actor=actor)
+    return looks
 
 
-def begin(rollout: Rollout, step: Step, *, actor: Actor) -> None:
-    """Let a ready step run from now on; the first one after the waves begins the verification."""
+def begin(rollout: Rollout, step: Step, *, actor: Actor, fields: Iterable[str] = ()) -> None:
+    """Let a step run from now on; the first one after the waves begins the verification.
+
+    Args:
+        fields: others of the step that changed with it.
+    """
     step.started_at = clock.now()
     step.deadline_at = step.started_at + timedelta(seconds=step.timeout_seconds)
     step.tries, step.wake_at = 0, None
-    fields = ["started_at", "deadline_at", "tries", "wake_at"]
-    move_step(step, StepState.RUNNING, actor=actor, fields=fields)
+    changed = ["started_at", "deadline_at", "tries", "wake_at", *fields]
+    move_step(step, StepState.RUNNING, actor=actor, fields=changed)
     if step.params.get("section") == "after":
         _verify(rollout, actor=actor)
 
@@ -67,20 +66,14 @@ def _verify(rollout: Rollout, *, actor: Actor) -> None:
         move_rollout(rollout, RolloutState.VERIFYING, actor=actor)
 
 
-def settle(lease: Lease, steps: Sequence[Step], *, actor: Actor) -> bool:
-    """End the rollout when its steps say so; `steps` may be old, so all is read again under lock."""
-    present_way = direction(steps)
-    if any(each.state in UNFINISHED for each in steps if each.direction == present_way):
+def settle(course: Course, *, actor: Actor) -> bool:
+    """End the rollout when its steps say so; True where its state has changed by it."""
+    if course.unfinished:
         return False
-    with writing(lease) as rollout:
-        present = list(rollout.steps.select_related("service", "rollout"))
-        way = direction(present)
-        states = {each.state for each in present if each.direction == way}
-        if states & UNFINISHED:
-            return False
-        if way == Direction.BACK or rollout.state == RolloutState.ROLLING_BACK:
-            return _settle_back(rollout, present, actor=actor)
-        return _settle_forward(rollout, states, actor=actor)
+    with course.writing() as rollout:
+        if course.way == Direction.BACK or rollout.state == RolloutState.ROLLING_BACK:
+            return _settle_back(rollout, course.present, actor=actor)
+        return _settle_forward(rollout, {each.state for each in course.present}, actor=actor)
 
 
 def _settle_forward(rollout: Rollout, states: set[str], *, actor: Actor) -> bool:
@@ -108,7 +101,7 @@ def _settle_forward(rollout: Rollout, states: set[str], *, actor: Actor) -> bool
     return False
 
 
-def _settle_back(rollout: Rollout, steps: Sequence[Step], *, actor: Actor) -> bool:
+def _settle_back(rollout: Rollout, steps: list[Step], *, actor: Actor) -> bool:
     if rollout.state != RolloutState.ROLLING_BACK:
         return False
     back = [each for each in steps if each.direction == Direction.BACK]

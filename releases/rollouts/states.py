@@ -60,7 +60,8 @@ P = StepState
 DONE = frozenset({P.SUCCEEDED, P.SKIPPED, P.UNDONE})
 TROUBLED = frozenset({P.FAILED, P.ERRORED, P.INCONCLUSIVE})
 STEP_MOVES: dict[str, frozenset[str]] = {
-    P.WAITING: frozenset({P.READY, P.CANCELLED, P.SKIPPED}),
+    # A step that only looks begins in the moment it could be ready.
+    P.WAITING: frozenset({P.READY, P.RUNNING, P.CANCELLED, P.SKIPPED}),
     P.READY: frozenset({P.RUNNING, P.CANCELLED, P.SKIPPED, P.WAITING}),
     P.RUNNING: frozenset({P.SUCCEEDED, P.FAILED, P.ERRORED, P.INCONCLUSIVE, P.CANCELLED, P.SKIPPED}),
     P.SUCCEEDED: frozenset({P.UNDONE}),

@@ -64,6 +64,7 @@ OBSERVED: dict[str, Text] = {
     "server_error": _("The cluster reports an error; the next try follows: {message}"),
     "too_many_requests": _("The cluster asks to wait: {message}"),
     "conflict": _("The object has just changed; it is read again"),
+    "stumbled": _("The portal itself broke off here ({count} of {most}); the next try follows"),
 }
 FAILURES: dict[str, Text] = {
     "ErrImagePull": _("The image cannot be pulled"),
@@ -107,6 +108,8 @@ FAILURES: dict[str, Text] = {
     "connection": _("The connection to the cluster is not usable"),
     "no_address": _("The service has no address"),
     "address_refused": _("This address may not be called"),
+    "portal_error": _("The portal itself failed here {count} times; its log tells more under {incident}"),
+    "worker_died": _("The worker died here {count} times without getting any further"),
 }
 PAUSES: dict[str, Text] = {
     "person": _("Paused by {by}"),
@@ -116,6 +119,8 @@ PAUSES: dict[str, Text] = {
     "cluster_lost": _("The cluster has not answered since {since}: {message}"),
     "errored": _("A step could not be measured"),
     "inconclusive": _("A step gave no clear result"),
+    "portal_error": _("The portal itself failed {count} times; its log tells more under {incident}"),
+    "worker_died": _("The worker died {count} times without getting any further"),
 }
 LIFTS: Text = _("Whoever may operate here can resume.")
 EVENTS: dict[str, Text] = {
@@ -168,7 +173,7 @@ def failure(found: Json) -> str:
 def cause(found: Json) -> str:
     """Return what is wrong, in the portal's words alone."""
     code = str(found.get("code") or "")
-    return str(FAILURES.get(code, code))
+    return _filled(FAILURES.get(code, code), found.get("args") or {})
 
 
 def pause(reason: Json) -> str:
@@ -205,6 +210,13 @@ def short_image(image: object) -> str:
     """Return an image reference with its digest cut to what people compare."""
     name, separator, digest = str(image or "").partition("@sha256:")
     return f"{name}@{digest[:12]}" if separator else name
+
+
+def told_apart(*images: object) -> list[str]:
+    """Images as short as people can tell them apart: without the repository's path where it is the same."""
+    short = [short_image(image) for image in images]
+    paths = {each.rpartition("/")[0] for each in short}
+    return [each.rpartition("/")[2] for each in short] if len(paths) == 1 else short
 
 
 def event(found: Event) -> str:

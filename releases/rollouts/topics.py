@@ -1,5 +1,7 @@
 """What of rollouts can be watched live, and in which words."""
 
+from collections.abc import Collection
+
 from portal import access
 from portal.live import texts as live_texts
 from portal.live import topics
@@ -9,16 +11,18 @@ from releases.rollouts import texts
 from releases.rollouts.models import Rollout
 
 
-def may_watch_rollout(user: User, key: str) -> bool:
-    """Whether the person may see the rollout now."""
-    return key.isascii() and key.isdigit() and access.visible(user, Rollout).filter(pk=int(key)).exists()
+def readers_of_rollout(users: Collection[User], key: str) -> list[User]:
+    """Those of the people who may see the rollout now."""
+    if not (key.isascii() and key.isdigit() and len(key) < 19):
+        return []
+    return access.who_sees(users, Rollout, pk=int(key))
 
 
-def may_watch_board(user: User, key: str) -> bool:
-    """Whether the person may see the environment now."""
-    return access.visible(user, Environment).filter(name=key).exists()
+def readers_of_board(users: Collection[User], key: str) -> list[User]:
+    """Those of the people who may see the environment now."""
+    return access.who_sees(users, Environment, name=key)
 
 
-topics.register("rollout", may_watch_rollout)
-topics.register("board", may_watch_board)
+topics.register("rollout", readers_of_rollout)
+topics.register("board", readers_of_board)
 live_texts.register(texts.registered())

@@ -41,7 +41,7 @@ RENEW_SECONDS = 3.0
 PLAN_SECONDS = 0.2
 NUDGE_SECONDS = 0.04
 # Between two nudges for changes that end no wait: pods on their way, and what may be trouble.
-GATHER_SECONDS = 0.25
+GATHER_SECONDS = 0.5
 ROWS_SECONDS = 0.5
 IDLE_SECONDS = 10.0
 # A watch goes on for a while after the last rollout: the next one often follows.

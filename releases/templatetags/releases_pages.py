@@ -1,19 +1,29 @@
 """Small filters that only the pages of releases need."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import template
+from django.utils.translation import gettext as _
 
 from portal.ui.diffs import diff_rows
 
 register = template.Library()
+MOST_NAMES = 3
 
 
 @register.filter
 def at(values: Mapping[str, Any], key: str) -> Any:
     """The value under a key that is itself a variable; None where there is none."""
     return values.get(key)
+
+
+@register.filter
+def few(names: Sequence[str]) -> str:
+    """The names where they are few, else how many they are; another part of the page has them all."""
+    if len(names) <= MOST_NAMES:
+        return ", ".join(names)
+    return _("{count} services").format(count=len(names))
 
 
 @register.inclusion_tag("components/diff.html")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
@@ -34,11 +35,15 @@ def sent(request: HttpRequest) -> QueryDict | None:
 
 
 def go(request: HttpRequest, address: str) -> HttpResponse:
-    """Lead the browser to an address after an act, with and without scripts."""
+    """Lead the browser to an address after an act; where it is there already, the page draws itself anew."""
     if not is_fragment(request):
         return HttpResponseRedirect(address)
     answer = HttpResponse(status=200)
-    answer["HX-Redirect"] = address
+    here = urlsplit(request.headers.get("HX-Current-URL", "")).path
+    if urlsplit(address).path == here:
+        answer["HX-Trigger-After-Swap"] = "acted"
+    else:
+        answer["HX-Redirect"] = address
     return answer
 
 

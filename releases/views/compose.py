@@ -18,7 +18,7 @@ from releases.forms import items_data
 from releases.models import Release
 from releases.operations.create import create_release
 from releases.operations.edit import edit_release
-from releases.reading import composing, deciding, lists
+from releases.reading import composing, deciding, life, lists
 from releases.views import parts
 from releases.views.answers import REFUSALS, go, is_fragment, once, person, refusal_status
 from releases.views.parts import Part
@@ -130,6 +130,8 @@ def _edit_context(request: HttpRequest, release: Release, typed: Part | None = N
     context: dict[str, Any] = {
         "release": release,
         "may_edit": queries.may_edit(release, user),
+        "may_withdraw": life.may_withdraw(release, user),
+        "may_duplicate": queries.may_compose(release, user),
         "preview": composing.preview(release),
         "points": composing.open_points(release),
         "requirements": [row for row in queries.requirements_of(release) if row.phase != "signoff"],

@@ -27,8 +27,27 @@ def release_list(request: HttpRequest) -> HttpResponse:
         "environments": lists.environments_of(request.user),
         "next_url": filters.address(before=page.next_before) if page.next_before else "",
         "may_compose": access.visible(request.user, Service, "compose").exists(),
+        "shown": ",".join(str(release.number) for release in (*page.top, *page.rows)),
+        "topics": _topics(request.user),
     }
     return render(request, "releases/list.html", context)
+
+
+@require_safe
+def unseen_rows(request: HttpRequest) -> HttpResponse:
+    """How many rows have come since the list was drawn: they wait for a press."""
+    assert isinstance(request.user, User)
+    # The numbers of the events are read first: what is newer than they are asks again.
+    topics = _topics(request.user)
+    filters = lists.Filters.read(request.GET.dict())
+    shown = lists.numbers_in(request.GET.get("shown", ""))
+    context = {
+        "filters": filters,
+        "topics": topics,
+        "shown": ",".join(map(str, shown)),
+        "unseen": lists.unseen(request.user, filters, shown),
+    }
+    return render(request, "releases/_unseen.html", context)
 
 
 @require_safe
@@ -40,6 +59,12 @@ def release_row(request: HttpRequest, number: int) -> HttpResponse:
         raise NotFound
     seen = {release.topic: lists.newest_event(release.topic)}
     return render(request, "releases/_row.html", {"release": release, "seen": seen})
+
+
+def _topics(user: User) -> dict[str, int]:
+    """What tells that a release has come or moved: the boards of the environments a person sees."""
+    names = lists.environments_of(user)
+    return lists.newest_events(f"board.{environment.name}" for environment in names)
 
 
 def _views(filters: lists.Filters) -> list[dict[str, Any]]:

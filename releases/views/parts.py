@@ -68,12 +68,19 @@ class ItemsPart:
         """Every service of the environment with its versions and changed keys."""
         chosen = composing.chosen_in(self.release)
         keys = {item.service.name: item.configuration for item in self.release.items.all()}
+        built_by = {item.service.name: item.built_by for item in self.release.items.all()}
         if self.post is not None:
             typed_items = items_data(self.post, self.release)
             chosen = {item["service"]: item["version"] for item in typed_items}
             keys = {item["service"]: item["configuration"] for item in typed_items}
+            built_by |= {item["service"]: item["built_by"] or "" for item in typed_items}
         found = composing.picks(
-            user, self.release.environment, chosen=chosen, errors=self.errors, configuration=keys
+            user,
+            self.release.environment,
+            chosen=chosen,
+            errors=self.errors,
+            configuration=keys,
+            built_by=built_by,
         )
         return {"picks": found}
 

@@ -12,12 +12,13 @@ from approvals.models import Decision
 from approvals.states import Verdict
 from portal.errors import NotFound
 from portal.people.doors import browser_actor
-from releases import queries
+from releases import proposal, queries
 from releases.announcement import announcement_of
 from releases.forms import AnswerForm, ReasonForm, attach
 from releases.models import Release
 from releases.operations.decide import answer_objection, decide_release, take_back_decision
 from releases.reading import deciding, life, lists
+from releases.states import EDITABLE
 from releases.views.answers import REFUSALS, go, is_fragment, person, refuse, sent
 
 
@@ -102,18 +103,21 @@ def _decision(release: Release, decision_id: int) -> Decision:
 def _review_context(request: HttpRequest, release: Release) -> dict[str, Any]:
     user = person(request)
     lost = deciding.last_round(release)
+    builders = proposal.builders_of(release)
     return {
         "release": release,
         "deciding": deciding.deciding_of(release, user),
         "reasons": deciding.reasons_of(release),
         "tests": deciding.tests_of(release),
+        "builders": [each for each in builders if each.said],
+        "unbuilt": ", ".join(each.item.service.name for each in builders if not each.said),
         "announcement": announcement_of(release),
         "lost": lost,
         "difference": deciding.difference_to(release, lost.content_digest) if lost else None,
         "overlaps": queries.overlapping(release),
         "last_event": lists.newest_event(release.topic),
         "start_url": life.address("rollouts:start", release.number),
-        "plan_url": life.address("rollouts:plan", release.number),
+        "plan_url": life.address("rollouts:plan", release.number) if release.state in EDITABLE else "",
     }
 
 

@@ -10,7 +10,7 @@ function isField(element) {
   return element.matches("input, select, textarea, [contenteditable]");
 }
 
-function isTyped(field) {
+export function isTyped(field) {
   if (field.matches('[type="checkbox"], [type="radio"]')) return field.checked !== field.defaultChecked;
   if (field.matches("select")) return [...field.options].some((option) => option.selected !== option.defaultSelected);
   return field.value !== field.defaultValue;

@@ -8,6 +8,7 @@ import "./times.js";
 import "./once.js";
 import "./copy.js";
 import "./focus.js";
+import "./panel.js";
 import "./trouble.js";
 import "./counts.js";
 import "./live.js";

@@ -7,6 +7,7 @@ from approvals import operations, queries
 from approvals.models import PolicyVersion, Request
 from approvals.policy import Part
 from approvals.states import Phase
+from portal import access
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound
 from portal.people.models import User
@@ -109,11 +110,16 @@ def test_a_request_without_review_rows_is_never_approved(policy: PolicyVersion, 
 
 def test_the_inbox_holds_what_a_person_can_still_decide(policy: PolicyVersion, cast: Cast) -> None:
     request = open_one(policy, cast.author)
-    assert list(queries.requests_waiting_for(cast.pl)) == [request]
+    assert waiting_for(cast.pl) == [request]
     for user in (cast.author, cast.team_lead, cast.outsider):
-        assert not queries.requests_waiting_for(user).exists()
+        assert not waiting_for(user)
     approve(request, cast.pl)
-    assert not queries.requests_waiting_for(cast.pl).exists()
+    assert not waiting_for(cast.pl)
+
+
+def waiting_for(user: User) -> list[Request]:
+    """The requests whose review waits for the person."""
+    return list(queries.requests_waiting_for(user, access.roles_of(user), among={Phase.REVIEW: None}))
 
 
 def test_standings_take_the_same_number_of_queries_for_one_and_for_many(

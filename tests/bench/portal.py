@@ -161,6 +161,12 @@ def running_portal() -> Iterator[Portal]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has used so far."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _wait_until_ready(process: subprocess.Popen[str]) -> float:
     assert process.stdout is not None
     said: list[str] = []

@@ -1,6 +1,7 @@
 """A thousand sockets on one web process, against a thousand subscribers of plain Redis in the same run.
 
-Both sides read with the same small reader, which keeps the bytes and their time and looks at them afterwards.
+Both sides read in one process with the same small reader, which keeps the bytes with their time and looks at
+them afterwards; both carry texts of the same length. Every socket has a session of its own.
 """
 
 import asyncio
@@ -11,17 +12,20 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
-from tests.bench.portal import ENVIRONMENT, Portal, running_portal
+import uvloop
+
+from tests.bench.portal import ENVIRONMENT, Portal, cpu_seconds, running_portal
 from tests.bench.row import Row
 
 SOCKETS = 1000
 AT_A_TIME = 50
-ROUNDS = 3
+ROUNDS = 5
 EVENTS = 20
 BURST = 200
 GAP_SECONDS = 0.25
@@ -37,6 +41,7 @@ HANDSHAKE = (
 )
 PING = bytes([0x89, 4])  # with four bytes to send back; no text holds these two
 Moments = dict[int, float]
+Writing = Awaitable[Moments]
 
 
 class Reader(asyncio.Protocol):
@@ -48,8 +53,7 @@ class Reader(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to answer."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
 
     def data_received(self, data: bytes) -> None:
         """Keep it; answer pings, else the server takes this side for dead."""
@@ -113,33 +117,68 @@ def run() -> list[Row]:
     with running_portal() as portal:
         writer = Writer.start(portal)
         try:
-            return asyncio.run(_measure(portal, writer))
+            return uvloop.run(_measure(portal, writer))
         finally:
             writer.process.terminate()
             writer.process.wait(10)
 
 
+@dataclass(frozen=True)
+class Round:
+    """A number of events sent to every reader, one by one."""
+
+    p99: float
+    """From writing to reading, in seconds."""
+    cpu: float
+    """What the server spent on each message, in microseconds of its own processor time."""
+
+    @classmethod
+    async def of(
+        cls, readers: list[Reader], pattern: re.Pattern[bytes], server: int, writing: Writing
+    ) -> "Round":
+        """Write, wait for all, and compare the moments."""
+        _forget(readers)
+        before = cpu_seconds(server)
+        moments = await writing
+        spent = cpu_seconds(server) - before
+        await _all_heard(readers, pattern, max(moments))
+        delays = [at - moments[number] for reader in readers for number, at in reader.arrivals(pattern)]
+        assert len(delays) == len(moments) * len(readers), (len(delays), len(moments) * len(readers))
+        return cls(statistics.quantiles(delays, n=100)[98], 1_000_000 * spent / len(delays))
+
+
 async def _measure(portal: Portal, writer: Writer) -> list[Row]:
-    sockets = await _open_sockets(portal, writer.tell("sessions"))
+    sockets = await _open_sockets(portal, writer.tell("sessions", SOCKETS))
     subscribers = await _open_subscribers(portal)
     first = await writer.moments("events", TOPIC, 1, 1.0)
     await _all_heard(sockets, EVENT, max(first))
+    size = next(len(data) for _at, data in reversed(sockets[0].got) if EVENT.search(data))
+    web, valkey = portal.report["pids"]["web"][0], portal.report["pids"]["valkey"]
     ours, plain = [], []
     for number in range(ROUNDS):
-        begin = number * EVENTS + 1
-        plain.append(await _p99(subscribers, RAW, writer, "raw", CHANNEL, begin, EVENTS, GAP_SECONDS))
-        ours.append(await _p99(sockets, EVENT, writer, "events", TOPIC, EVENTS, GAP_SECONDS))
-    ratios = [one / other for one, other in zip(ours, plain, strict=True)]
+        raw = writer.moments("raw", CHANNEL, number * EVENTS + 1, EVENTS, GAP_SECONDS, size)
+        plain.append(await Round.of(subscribers, RAW, valkey, raw))
+        events = writer.moments("events", TOPIC, EVENTS, GAP_SECONDS)
+        ours.append(await Round.of(sockets, EVENT, web, events))
     one_by_one = await _lost(sockets, await writer.moments("events", TOPIC, BURST, 0))
     at_once = await _lost(sockets, await writer.moments("at_once", TOPIC, BURST))
-    clients = f"{SOCKETS} clients"
     return [
-        Row.of(f"plain Redis to {clients}: p99", [1000 * each for each in plain], "ms"),
-        Row.of(f"commit to {clients} on one web process: p99", [1000 * each for each in ours], "ms"),
-        Row.of("portal / plain Redis, p99", ratios, "ratio", target=1.5),
+        *_rows("plain Redis", plain),
+        *_rows("commit to browser, one web process", ours),
+        Row.of(
+            f"portal / plain Redis, p99 of {SOCKETS} clients",
+            [one.p99 / other.p99 for one, other in zip(ours, plain, strict=True)],
+            "ratio",
+            target=1.5,
+        ),
         Row.of(f"burst of {BURST} commits: lost, doubled or disordered", [one_by_one], "events", target=0),
         Row.of(f"burst of {BURST} in one commit: the same", [at_once], "events", target=0),
     ]
+
+
+def _rows(what: str, rounds: list[Round]) -> Iterator[Row]:
+    yield Row.of(f"{what}: p99", [1000 * each.p99 for each in rounds], "ms")
+    yield Row.of(f"{what}: server's processor time a message", [each.cpu for each in rounds], "us")
 
 
 async def _open_sockets(portal: Portal, sessions: list[str]) -> list[Reader]:
@@ -179,16 +218,6 @@ async def _open_subscribers(portal: Portal) -> list[Reader]:
 def _masked(payload: bytes) -> bytes:
     """A text frame as browsers send it; a mask of zeros leaves the payload as it is (RFC 6455, 5.3)."""
     return bytes([0x81, 0x80 | len(payload), 0, 0, 0, 0]) + payload
-
-
-async def _p99(readers: list[Reader], pattern: re.Pattern[bytes], writer: Writer, *words: Any) -> float:
-    """Write, wait for all, and return the 99th percentile from writing to reading, in seconds."""
-    _forget(readers)
-    moments = await writer.moments(*words)
-    await _all_heard(readers, pattern, max(moments))
-    delays = [at - moments[number] for reader in readers for number, at in reader.arrivals(pattern)]
-    assert len(delays) == len(moments) * len(readers), (len(delays), len(moments) * len(readers))
-    return statistics.quantiles(delays, n=100)[98]
 
 
 async def _lost(readers: list[Reader], moments: Moments) -> int:

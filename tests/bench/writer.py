@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from itertools import cycle
 from typing import Any
 
 import django
@@ -11,21 +12,30 @@ from django.conf import settings
 
 django.setup()
 
-from django.db import transaction  # noqa: E402  models need settings
+from django.contrib.sessions.models import Session  # noqa: E402  models need settings
+from django.db import transaction  # noqa: E402
 from django.test import Client  # noqa: E402
+from django.utils.crypto import get_random_string  # noqa: E402
 
 from portal.live.publish import publish  # noqa: E402
 from portal.people.models import User  # noqa: E402
 
 
-def sessions() -> list[str]:
-    """Sign everybody in; the keys of their sessions."""
-    keys = []
+def sessions(count: int) -> list[str]:
+    """Sign everybody in, again and again in other browsers; the keys of so many sessions."""
+    signed_in = []
     for user in User.objects.filter(is_active=True):
         client = Client()
         client.force_login(user)
-        keys.append(client.cookies[settings.SESSION_COOKIE_NAME].value)
-    return keys
+        signed_in.append(Session.objects.get(session_key=client.cookies[settings.SESSION_COOKIE_NAME].value))
+    copies = [_copy(session) for _number, session in zip(range(count), cycle(signed_in), strict=False)]
+    Session.objects.bulk_create(copies)
+    return [copy.session_key for copy in copies]
+
+
+def _copy(session: Session) -> Session:
+    key = get_random_string(32)
+    return Session(session_key=key, session_data=session.session_data, expire_date=session.expire_date)
 
 
 def events(topic: str, count: int, gap: float) -> dict[int, float]:
@@ -47,13 +57,13 @@ def at_once(topic: str, count: int) -> dict[int, float]:
     return dict.fromkeys(numbers, time.time())
 
 
-def raw(channel: str, first: int, count: int, gap: float) -> dict[int, float]:
-    """Publish messages to Redis: number and moment of asking."""
+def raw(channel: str, first: int, count: int, gap: float, size: int) -> dict[int, float]:
+    """Publish messages of so many characters to Redis: number and moment of asking."""
     client = redis.Redis.from_url(settings.REDIS_URL)
     moments = {}
     for number in range(first, first + count):
         moments[number] = time.time()
-        client.publish(channel, f"raw-{number}.")
+        client.publish(channel, f"raw-{number}.".ljust(size, "-"))
         time.sleep(gap)
     return moments
 

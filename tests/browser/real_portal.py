@@ -11,10 +11,11 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
+from tests.chromium import window
 from tests.embedded.test_full_start import MANAGE, OURS, Portal, Report
 
 NAMESPACE = "portal-universe"
-DESKTOP = {"width": 1440, "height": 1000}
+DESKTOP = (1440, 1000)
 PATIENCE_MS = 20_000
 Json = dict[str, Any]
 
@@ -91,7 +92,7 @@ class RealPortal:
 
     def _enter(self, username: str) -> Person:
         entry = self._entry(username)
-        context = self.browser.new_context(viewport=DESKTOP, locale="ko-KR")  # type: ignore[arg-type]
+        context = window(self.browser, *DESKTOP, locale="ko-KR")
         context.set_default_timeout(PATIENCE_MS)
         person = Person(page=context.new_page(), address=self.report["url"], name=entry["name"])
         person.page.on(

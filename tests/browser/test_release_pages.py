@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from portal.people.models import User
 from releases import operations
 from releases.models import Release
-from tests.chromium import find_chromium
+from tests.chromium import chromium, window
 from tests.factories import Shop, decide, make_release
 from tests.pages.releases.conftest import registry, shop
 from tests.people import acting
@@ -65,9 +65,7 @@ class Visitors:
         """Sign a person in; the socket has no server here, so that its refusals are no complaints."""
         client = Client()
         client.force_login(user, backend=BACKEND)
-        context = self.browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, java_script_enabled=scripts, locale="en-GB"
-        )
+        context = window(self.browser, *size, java_script_enabled=scripts, locale="en-GB")
         session = client.cookies["session"].value
         context.add_cookies([{"name": "session", "value": session, "url": self.address}])
         visitor = Visitor(context=context, page=context.new_page(), address=self.address)
@@ -84,12 +82,8 @@ class Visitors:
 def visitors(live_server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Visitors]:
     """A browser before the live server; Playwright's loop makes Django suspect an asynchronous caller."""
     monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield Visitors(browser=chromium, address=live_server.url)
-        chromium.close()
+    with chromium() as browser:
+        yield Visitors(browser=browser, address=live_server.url)
         connections.close_all()  # under Playwright's loop Django keeps a second set of them
     wait_for_last_answers()
 

@@ -4,14 +4,15 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from portal.translations import compile_catalogs
 from tests.browser.real_portal import PATIENCE_MS, Json, Person, RealPortal, has_kubectl
-from tests.chromium import find_chromium
+from tests.chromium import chromium
 from tests.embedded.test_full_start import Portal
 
-pytestmark = pytest.mark.browser
+# One worker, so that the portal starts once.
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("tour")]
 
 MANAGER, QA, AUDITOR = "jiho", "nayoung", "gamsa"
 PLATFORM_LEAD, CONTENT_LEAD = "sungmin", "hyejin"
@@ -28,12 +29,8 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPortal]:
     expect.set_options(timeout=PATIENCE_MS)
     try:
         report = process.start()
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"]
-            )
+        with chromium() as browser:
             yield RealPortal(process=process, report=report, browser=browser)
-            browser.close()
     finally:
         expect.set_options(timeout=USUAL_MS)
         if process.process is not None and process.process.poll() is None:

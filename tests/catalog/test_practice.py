@@ -106,6 +106,11 @@ def test_what_runs_is_what_the_registry_says(practice: Practice) -> None:
     assert found.revision
 
 
+def test_an_image_says_who_built_it(practice: Practice) -> None:
+    service = Service.objects.get(name="blog-service")
+    assert [versions.resolve(service, version).authors for version in ("v1.2.0", "v1.3.0")] == ["chaewon", ""]
+
+
 def test_newer_versions_than_what_runs_are_offered(practice: Practice) -> None:
     offered = [each.version for each in versions.versions(Service.objects.get(name="blog-service"))]
     assert offered == ["v1.4.1", "v1.4.0", "v1.4.0-broken", "v1.3.0", "v1.2.0"]

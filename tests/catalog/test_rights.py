@@ -41,8 +41,11 @@ TABLE = [
 
 def rights_of(user: User) -> set[str]:
     service, environment = Service.objects.get(name="web"), Environment.objects.get()
-    found = {right for right in SERVICE_RIGHTS if access.allowed(user, right, service)}
-    return found | {right for right in ENVIRONMENT_RIGHTS if access.allowed(user, right, environment)}
+    on_service = {right for right in SERVICE_RIGHTS if access.allowed(user, right, service)}
+    on_environment = {right for right in ENVIRONMENT_RIGHTS if access.allowed(user, right, environment)}
+    for row, found in ((service, on_service), (environment, on_environment)):
+        assert access.who_sees([user], type(row), pk=row.pk) == ([user] if "view" in found else [])
+    return on_service | on_environment
 
 
 @pytest.mark.parametrize(("role", "scope", "expected"), TABLE)

@@ -10,8 +10,9 @@ from django.test import Client
 
 from portal.api.models import IdempotencyKey
 from portal.audit.models import AuditEntry
-from portal.people.models import User
+from portal.people.models import Team, User
 from portal.people.operations import deactivate_person
+from tests.factories import Shop
 from tests.people import BY_THE_PORTAL, Cast, person
 from tests.portal.api import BASE, ApiClient
 
@@ -68,7 +69,31 @@ def test_unknown_addresses_and_methods_are_problems(cast: Cast) -> None:
     assert problem(client.get("/nothing-here"))["code"] == "not_found"
     answer = client.send("DELETE", "/me")
     assert problem(answer)["code"] == "method_not_allowed"
-    assert answer.headers["Allow"] == "GET"
+    assert answer.headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("path", ["/me", "/people", "/people/author", "/openapi.json"])
+def test_head_answers_like_get_without_a_body(cast: Cast, path: str) -> None:
+    client = ApiClient(cast.author)
+    whole, bare = client.get(path), client.send("HEAD", path)
+    assert (bare.status_code, bare.content) == (200, b"")
+    assert bare.headers["Content-Type"] == whole.headers["Content-Type"]
+    assert bare.headers["Content-Length"] == str(len(whole.content))
+
+
+def test_head_says_what_get_would_refuse(cast: Cast) -> None:
+    assert ApiClient(None).send("HEAD", "/me").status_code == 401
+    assert ApiClient(cast.author).send("HEAD", "/people/nobody-here").status_code == 404
+    assert ApiClient(cast.administrator).send("HEAD", "/releases/1/start").status_code == 405
+    assert ApiClient(cast.author).send("HEAD", "/audit/export").status_code == 403
+    assert ApiClient(cast.auditor).send("HEAD", "/audit/export").status_code == 200
+
+
+def test_a_foreign_host_name_is_a_problem_here_and_a_page_elsewhere(cast: Cast) -> None:
+    answer = ApiClient(cast.author).get("/me", Host="evil.example")
+    assert (problem(answer)["code"], answer.status_code) == ("wrong_host", 400)
+    page = Client().get("/", headers={"Host": "evil.example"})
+    assert (page.status_code, page.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
 
 
 def test_every_wrong_and_unknown_field_is_named_at_once(cast: Cast) -> None:
@@ -217,13 +242,46 @@ def test_addresses_of_mail_are_for_those_concerned(cast: Cast) -> None:
 def test_an_administrator_manages_people(cast: Cast) -> None:
     client = ApiClient(cast.administrator)
     assert client.post("/people", NEW).status_code == 201
-    roles = [{"role": "pl", "scope": "service:order-api"}]
+    Team.objects.create(key="commerce", title="Commerce")
+    roles = [{"role": "team_lead", "scope": "team:commerce"}]
     assert json.loads(client.send("PUT", "/people/newcomer/roles", roles).content)["items"] == roles
     assert client.send("PATCH", "/people/newcomer", {"name": "다른 이름"}).status_code == 200
     assert json.loads(client.get("/people/newcomer").content)["name"] == "다른 이름"
     closed = client.send("PATCH", "/people/newcomer", {"active": False, "reason": "left"})
     assert json.loads(closed.content)["active"] is False
     assert json.loads(client.get("/people/newcomer/roles").content) == {"items": [], "next": None}
+
+
+@pytest.mark.parametrize(
+    "scope", ["service:no-such", "team:no-such", "environment:no-such", "cluster_group:no-such"]
+)
+def test_a_role_over_what_is_not_there_is_refused(shop: Shop, scope: str) -> None:
+    client = ApiClient(shop.cast.administrator)
+    held = [{"role": "team_lead", "scope": "team:commerce"}]
+    answer = client.send("PUT", "/people/lead/roles", [*held, {"role": "pl", "scope": scope}])
+    body = problem(answer)
+    assert (body["status"], [entry["field"] for entry in body["missing"]]) == (422, ["roles"])
+    assert scope in body["missing"][0]["text"]
+    assert json.loads(client.get("/people/lead/roles").content)["items"] == held
+
+
+def test_roles_over_everything_the_catalog_knows_are_granted(shop: Shop) -> None:
+    names = (
+        "service:auth-service",
+        "team:identity",
+        "environment:shop-production",
+        "cluster_group:production",
+    )
+    roles = [{"role": "qa", "scope": scope} for scope in sorted(names)]
+    answer = ApiClient(shop.cast.administrator).send("PUT", "/people/outsider/roles", roles)
+    assert json.loads(answer.content)["items"] == roles
+
+
+def test_a_role_whose_service_is_gone_may_stay_beside_a_new_one(shop: Shop) -> None:
+    client = ApiClient(shop.cast.administrator)
+    person("holder", ("pl", "service:long-gone"))
+    roles = [{"role": "pl", "scope": "service:long-gone"}, {"role": "qa", "scope": "*"}]
+    assert client.send("PUT", "/people/holder/roles", roles).status_code == 200
 
 
 def test_roles_that_do_not_exist_are_named(cast: Cast) -> None:

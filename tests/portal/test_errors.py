@@ -6,10 +6,11 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
 
-from portal.errors import Conflict, NotAllowed
+from portal.errors import Conflict
 from portal.errors_view import error_page
 from portal.people import queries
-from tests.people import Cast
+from portal.people.operations import deactivate_person
+from tests.people import Cast, acting
 from tests.portal.api import BASE, ApiClient
 
 
@@ -26,13 +27,34 @@ def test_a_page_that_is_not_there_offers_a_search(cast: Cast, client: Client) ->
     assert 'role="search"' in answer.content.decode()
 
 
-def test_a_refusal_names_the_role_that_is_missing(cast: Cast) -> None:
-    request = RequestFactory().get("/")
-    request.user = cast.author
-    missing = [{"code": "role", "text": "needed", "role": "team_lead", "scope": "team:commerce"}]
-    answer = error_page(request, NotAllowed("no", missing=missing))
+def test_a_page_that_is_not_there_says_why_and_what_to_do(cast: Cast, client: Client) -> None:
+    client.force_login(cast.author)
+    page = client.get("/no-such-page/", headers={"accept-language": "en"}).content.decode()
+    assert "nothing that you may see" in page
+    assert "<h1>" in page
+
+
+def test_a_refusal_names_the_roles_that_may_and_who_holds_them(cast: Cast, client: Client) -> None:
+    client.force_login(cast.outsider)
+    answer = client.get("/audit/", headers={"accept-language": "en"})
+    page = answer.content.decode()
     assert answer.status_code == 403
-    assert "team:commerce" in answer.content.decode()
+    assert "Team lead: Lead" in page
+    assert "Auditor: Auditor" in page
+    deactivate_person(cast.auditor.username, actor=acting(cast.administrator))
+    assert (
+        "Auditor: nobody holds it"
+        in client.get("/audit/", headers={"accept-language": "en"}).content.decode()
+    )
+
+
+def test_a_press_that_came_too_late_leads_to_the_page_it_came_from(cast: Cast) -> None:
+    request = RequestFactory().post("/x/", headers={"Referer": "http://testserver/services/a/b/?x=1"})
+    request.user = cast.author
+    assert 'href="/services/a/b/"' in error_page(request, Conflict()).content.decode()
+    elsewhere = RequestFactory().post("/x/", headers={"Referer": "http://elsewhere.example/services/"})
+    elsewhere.user = cast.author
+    assert "elsewhere" not in error_page(elsewhere, Conflict()).content.decode()
 
 
 def test_htmx_is_answered_with_the_fragment_alone(cast: Cast) -> None:

@@ -241,3 +241,13 @@ def test_an_auditor_reads_and_changes_nothing(shop: Shop) -> None:
     objection = {"verdict": "object", "reason": "hm", "content_digest": release.content_digest}
     assert auditor.post(f"/releases/{release.number}/decisions", objection)[0] == 403
     assert Release.objects.count() == 1
+
+
+def test_a_search_means_the_same_as_on_the_page(shop: Shop) -> None:
+    first = make_release(shop, title="One")
+    second = make_release(shop, title="Two", items=[{"service": "auth-service", "version": "9.9"}])
+    found = {
+        words: [row["number"] for row in client(shop).get(f"/releases?q={words}")[1]["items"]]
+        for words in (f"%23{first.number}", "two", "auth-service", "9.9", "9" * 40)
+    }
+    assert list(found.values()) == [[first.number], [second.number], [second.number], [second.number], []]

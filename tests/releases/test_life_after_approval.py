@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from approvals.operations import publish_policy
 from approvals.states import Verdict
@@ -11,7 +12,6 @@ from portal.outbox.models import Message
 from portal.people.operations import revoke_role
 from releases import operations, queries
 from releases.announcement import Announcement, write
-from releases.jobs import recheck_pending
 from releases.models import Check, Release
 from releases.rollouts.models import Rollout, Step
 from releases.start import missing_for_start, require_startable, still_approved
@@ -98,15 +98,6 @@ def test_a_start_needs_the_deploy_right(shop: Shop) -> None:
     for user in (shop.cast.outsider, shop.cast.auditor, shop.cast.qa, shop.cast.director):
         with pytest.raises(NotAllowed):
             require_startable(release, actor=acting(user))
-
-
-def test_an_emergency_starts_without_review_but_not_with_another_content(shop: Shop) -> None:
-    incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
-    release = make_release(shop, grade="E", incident=incident)
-    release = operations.submit_release(release.number, actor=acting(shop.cast.author))
-    require_startable(release, actor=acting(shop.cast.author))
-    release.items.update(digest="sha256:" + "1" * 64)
-    assert [entry["code"] for entry in still_approved(release)] == ["digest"]
 
 
 # Between start and first act
@@ -276,6 +267,22 @@ def test_open_checks_hold_the_announcement_where_nobody_signs_off(shop: Shop) ->
     assert operations.announce_release(release.number, actor=author).state == "announced"
 
 
+def test_a_failed_release_is_closed_after_its_checks(shop: Shop) -> None:
+    make_checklist({"phase": "after", "text": "지표"})
+    release = make_release(shop, at="approved")
+    roll_out(release, shop)
+    operations.follow(release, "failed", actor=ENGINE)
+    author = acting(shop.cast.author)
+    with pytest.raises(Conflict) as error:
+        operations.close_release(release.number, actor=author)
+    assert error.value.code == "checklist_open"
+    check = release.checks.get()
+    operations.answer_check(
+        release.number, check.pk, actor=author, result="not_applicable", evidence="되돌린 뒤 다시 배포"
+    )
+    assert operations.close_release(release.number, actor=author).state == "closed"
+
+
 def test_announcing_and_closing_need_the_deploy_right(shop: Shop) -> None:
     release = verified(shop)
     operations.sign_off_result(release.number, actor=acting(shop.cast.pl), verdict="approve")
@@ -287,63 +294,6 @@ def test_announcing_and_closing_need_the_deploy_right(shop: Shop) -> None:
         operations.close_release(release.number, actor=acting(shop.cast.outsider))
 
 
-def test_an_emergency_closes_by_its_owed_review_and_by_nothing_else(shop: Shop) -> None:
-    incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
-    release = make_release(shop, grade="E", incident=incident)
-    release = operations.submit_release(release.number, actor=acting(shop.cast.author))
-    roll_out(release, shop)
-    assert verify(release).state == "review_owed"
-    with pytest.raises(Conflict):
-        operations.close_release(release.number, actor=acting(shop.cast.author))
-    with pytest.raises(NotAllowed) as error:
-        decide(release, shop.cast.author)
-    assert error.value.code == "self_approval"
-    decide(release, shop.cast.team_lead)
-    release.refresh_from_db()
-    assert release.state == "closed"
-
-
-def test_an_emergency_that_failed_owes_its_review_too(shop: Shop) -> None:
-    incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
-    release = make_release(shop, grade="E", incident=incident)
-    release = operations.submit_release(release.number, actor=acting(shop.cast.author))
-    roll_out(release, shop)
-    operations.follow(release, "failed", actor=ENGINE)
-    assert operations.close_release(release.number, actor=acting(shop.cast.author)).state == "review_owed"
-    decide(release, shop.cast.team_lead)
-    release.refresh_from_db()
-    assert release.state == "closed"
-
-
-def test_an_emergency_that_nobody_starts_ends_with_its_time(shop: Shop) -> None:
-    incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
-    release = make_release(shop, grade="E", incident=incident)
-    release = operations.submit_release(release.number, actor=acting(shop.cast.author))
-    request = release.approval_request
-    assert request is not None
-    request.expires_at = request.opened_at
-    request.save(update_fields=["expires_at"])
-    recheck_pending()
-    release.refresh_from_db()
-    assert release.state == "expired"
-
-
-def test_who_started_an_emergency_does_not_give_its_owed_review(shop: Shop) -> None:
-    other = person("other-lead", ("team_lead", "team:commerce"))
-    incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
-    release = make_release(shop, grade="E", incident=incident)
-    release = operations.submit_release(release.number, actor=acting(shop.cast.author))
-    roll_out(release, shop)
-    Rollout.objects.update(started_by=shop.cast.team_lead)
-    verify(release)
-    with pytest.raises(NotAllowed) as error:
-        decide(release, shop.cast.team_lead)
-    assert error.value.code == "self_approval"
-    decide(release, other)
-    release.refresh_from_db()
-    assert release.state == "closed"
-
-
 # The engine
 
 
@@ -351,7 +301,7 @@ def test_following_is_idempotent_and_refuses_what_the_life_does_not_allow(shop: 
     release = make_release(shop, at="approved")
     roll_out(release, shop)
     assert operations.follow(release, "rolling_out", actor=ENGINE).state == "rolling_out"
-    with pytest.raises(Conflict):
+    with translation.override("ko"), pytest.raises(Conflict, match="상태: 배포 중"):
         operations.follow(release, "closed", actor=ENGINE)
 
 

@@ -1,5 +1,23 @@
 """What tests of rollouts stand on."""
 
-from tests.factories import registry, shop
+import pytest
+
+from releases.rollouts import operations
+from releases.rollouts.graph import Node
+from releases.rollouts.models import Rollout
+from tests.factories import Shop, make_release, registry, roll_out, shop
 
 __all__ = ["registry", "shop"]
+
+
+@pytest.fixture
+def notices(shop: Shop) -> Rollout:
+    """A rollout of three notices one after the other: nothing that needs a cluster."""
+    made = roll_out(make_release(shop, at="approved"), shop)
+    keys = ("first", "second", "third")
+    nodes = [
+        Node(key=key, kind="notice", position=at, depends_on=keys[:at][-1:], params={"section": "before"})
+        for at, key in enumerate(keys)
+    ]
+    operations.write_steps(made, nodes)
+    return made

@@ -62,12 +62,12 @@ def processes() -> Iterator[Processes]:
     """Roles for the time of a block; the queue is empty before and after."""
     with tempfile.TemporaryDirectory(prefix="portal-roles-") as folder:
         made = Processes(Path(folder))
-        django_rq.get_connection("default").flushall()
+        django_rq.get_connection("default").flushdb()
         try:
             yield made
         finally:
             made.stop()
-            django_rq.get_connection("default").flushall()
+            django_rq.get_connection("default").flushdb()
 
 
 def _database_url() -> str:

@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from portal.live.models import Event
 from releases.catalog.models import Plan
-from releases.rollouts.models import Order, Rollout
+from releases.rollouts import engine
+from releases.rollouts.models import Order, Rollout, Step
 from tests.factories import Shop, make_release, runs
 from tests.portal.api import ApiClient
 
@@ -45,7 +47,7 @@ def test_a_started_rollout_answers_in_the_promised_shape(shop: Shop, rollout: Ro
     }
     assert promised <= answer.keys()
     assert (answer["state"], answer["environment"]) == ("queued", "shop-production")
-    assert answer["progress"] == {"done": 0, "total": 4}
+    assert answer["progress"] == {"done": 0, "total": 3}
     assert answer["expected_seconds"] == 1800
     assert rollout.release.__class__.objects.get(pk=rollout.release_id).state == "rolling_out"
 
@@ -75,10 +77,42 @@ def test_steps_name_what_they_wait_for(shop: Shop, rollout: Rollout) -> None:
     assert answer["next"] is None
 
 
+def test_every_door_counts_the_same_steps_forward_and_back(shop: Shop, rollout: Rollout) -> None:
+    """The step that records what runs is listed, but not counted: no page shows it."""
+    pages = Client()
+    pages.force_login(shop.cast.author)
+
+    def counts() -> list[tuple[int, int]]:
+        api = ask(shop, "author", "GET", f"/rollouts/{rollout.pk}")[1]["progress"]
+        page = pages.get(f"/rollouts/{rollout.pk}/").context["view"]
+        (glance,) = pages.get("/").context["moving"]
+        return [(api["done"], api["total"]), (page.done, page.total), (glance.done, glance.total)]
+
+    rollout.steps.filter(kind__in=["record_running", "set_image"]).update(state="succeeded")
+    assert counts() == [(1, 3)] * 3
+    Step.objects.create(rollout=rollout, key="back", kind="restore_image", direction="back")
+    assert counts() == [(0, 1)] * 3
+
+
 def test_a_second_start_is_refused(shop: Shop, rollout: Rollout) -> None:
     status, problem = ask(shop, "author", "POST", f"/releases/{rollout.release_id}/start")
     assert (status, problem["code"]) == (409, "wrong_state")
     assert Rollout.objects.count() == 1
+
+
+def test_an_emergency_rolled_back_by_the_engine_owes_its_review(shop: Shop) -> None:
+    Plan.objects.filter(pk=shop.plan.pk).update(spec=WAVES)
+    incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
+    release = make_release(shop, grade="E", incident=incident)
+    path = f"/releases/{release.number}"
+    assert ask(shop, "author", "POST", f"{path}/submit")[1]["state"] == "submitted"
+    _status, started = ask(shop, "author", "POST", f"{path}/start")
+    assert ask(shop, "author", "POST", f"/rollouts/{started['id']}/rollback", {"reason": "worse"})[0] == 202
+    engine.advance(started["id"])
+    assert ask(shop, "author", "GET", f"/rollouts/{started['id']}")[1]["state"] == "rolled_back"
+    assert ask(shop, "author", "GET", path)[1]["state"] == "review_owed"
+    body = {"verdict": "approve", "content_digest": release.content_digest}
+    assert ask(shop, "team_lead", "POST", f"{path}/decisions", body)[1]["state"] == "closed"
 
 
 def test_an_order_is_written_down_and_told(shop: Shop, rollout: Rollout) -> None:

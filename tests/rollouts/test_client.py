@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import urllib3
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.client import Cluster, Right
+from portal.integrations.kubernetes.connection import Access
 from portal.integrations.kubernetes.workloads import Reference, Workload, changed_fields, last_manager
 from tests.rollouts.scripted_server import Script, scripted_cluster
 
@@ -99,6 +101,49 @@ def test_nobody_there_is_unreachable() -> None:
     with pytest.raises(TemporaryError) as trouble:
         cluster.workload(WEB)
     assert trouble.value.code == "unreachable"
+
+
+class Silence:
+    """A server to which every call waits for so long, in vain; time passes only by that."""
+
+    def __init__(self, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = seconds
+        self.now = 1000.0
+        self.asked = 0
+        monkeypatch.setattr("portal.integrations.kubernetes.client.time.monotonic", lambda: self.now)
+        self.cluster = Cluster(Access(server="https://cluster.test"))
+        monkeypatch.setattr(self.cluster._client, "call_api", self.call)
+
+    def call(self, *_args: Any, **_named: Any) -> None:
+        self.asked += 1
+        self.now += self.seconds
+        raise urllib3.exceptions.ConnectTimeoutError("no answer")
+
+    def ask(self) -> TemporaryError:
+        with pytest.raises(TemporaryError) as error:
+            self.cluster.workload(WEB)
+        return error.value
+
+
+def test_a_silent_server_takes_a_tenth_of_the_time_of_who_asks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = Silence(3.0, monkeypatch)
+    first = silence.ask()
+    again = silence.ask()
+    assert (again.code, again.detail) == ("unreachable", first.detail)
+    assert silence.asked == 1
+    silence.now += 26.9
+    silence.ask()
+    assert silence.asked == 1
+    silence.now += 0.2
+    silence.ask()
+    assert silence.asked == 2
+
+
+def test_a_server_that_refuses_at_once_is_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = Silence(0.0, monkeypatch)
+    silence.ask()
+    silence.ask()
+    assert silence.asked == 2
 
 
 def test_the_patch_names_the_version_the_containers_and_the_manager(served: tuple[Cluster, Script]) -> None:

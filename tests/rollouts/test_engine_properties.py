@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from portal import clock
 from portal.errors import Conflict
 from portal.live.models import Event
-from releases.models import Release
 from releases.rollouts import engine, operations, release_side
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout
@@ -28,7 +27,7 @@ from releases.rollouts.steps.kind import (
     failed,
     wait,
 )
-from tests.factories import Shop
+from tests.factories import Shop, make_rollout
 from tests.people import acting
 
 ENDS = frozenset({"succeeded", "failed", "paused", "stopped", "rolled_back", "rollback_failed"})
@@ -161,7 +160,7 @@ def test_any_rollout_ends_acts_once_and_obeys_a_stop(
     kinds = {"set_image": Scripted(world, acts=True), "wait_rollout": Scripted(world, acts=False)}
     kinds |= {"restore_image": kinds["set_image"], "verify_digests": kinds["wait_rollout"]}
     monkeypatch.setattr(engine, "KINDS", kinds)
-    rollout = world.rollout = _rollout(ground, nodes)
+    rollout = world.rollout = make_rollout(ground, nodes)
     world.actor = acting(ground.cast.author)
     for _ in range(MOST_ADVANCES):
         try:
@@ -189,24 +188,6 @@ def _check(rollout: Rollout, world: World) -> None:
         Event.objects.filter(topic=rollout.topic).order_by("number").values_list("number", flat=True)
     )
     assert numbers == list(range(1, len(numbers) + 1))
-
-
-def _rollout(shop: Shop, nodes: list[Node]) -> Rollout:
-    now = clock.now()
-    release = Release.objects.create(
-        title="Made up",
-        environment=shop.environment,
-        plan=shop.plan,
-        state="rolling_out",
-        author=shop.cast.author,
-        created_at=now,
-        changed_at=now,
-    )
-    rollout = Rollout.objects.create(
-        release=release, environment=shop.environment, content_digest="sha256:0", queued_at=now, wake_at=now
-    )
-    operations.write_steps(rollout, nodes)
-    return rollout
 
 
 def _let_lease_run_out(rollout: Rollout) -> None:

@@ -1,13 +1,18 @@
 """Who may write to a rollout, and which rows that locks."""
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, connections, transaction
 
+from portal import clock
 from releases.catalog.models import Connection, Environment
+from releases.models import Release
 from releases.rollouts import leases
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release, roll_out
@@ -35,6 +40,18 @@ def on_another_connection(act: Callable[[], Any]) -> list[Exception]:
     return faults
 
 
+def until_somebody_waits_for_a_lock() -> None:
+    deadline = time.monotonic() + 10
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(waiting)
+            if cursor.fetchone() != (0,):
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits for a lock")
+
+
 def write(rollout: Rollout) -> None:
     """Take the lease and write once, as the engine does."""
     lease = leases.take(rollout.pk)
@@ -52,3 +69,52 @@ def test_the_engine_waits_for_nobody_who_holds_the_environment_or_the_cluster(sh
         Environment.objects.select_for_update(no_key=True).get(pk=release.environment_id)
         Connection.objects.select_for_update(no_key=True).get(pk=release.environment.cluster_id)
         assert on_another_connection(lambda: write(rollout)) == []
+
+
+def test_the_engine_takes_the_release_before_the_rollout(shop: Shop) -> None:
+    """As people do: who held the rollout while waiting for its release would wait for ever."""
+    release = make_release(shop, at="approved")
+    with transaction.atomic():
+        rollout = roll_out(release, shop)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Release.objects.select_for_update().get(pk=release.pk)
+            faults = pool.submit(on_another_connection, lambda: write(rollout))
+            until_somebody_waits_for_a_lock()
+            Rollout.objects.select_for_update(nowait=True).get(pk=rollout.pk)
+        assert faults.result() == []
+
+
+def run_out(lease: leases.Lease) -> None:
+    Rollout.objects.filter(pk=lease.rollout_id).update(lease_until=clock.now() - timedelta(seconds=1))
+
+
+def taken(shop: Shop) -> leases.Lease:
+    """The lease of a new rollout."""
+    release = make_release(shop, at="approved")
+    with transaction.atomic():
+        rollout = roll_out(release, shop)
+    lease = leases.take(rollout.pk)
+    assert lease is not None
+    return lease
+
+
+def test_a_lease_that_ran_out_stands_until_somebody_takes_it(shop: Shop) -> None:
+    lease = taken(shop)
+    run_out(lease)
+    with leases.writing(lease) as row:
+        assert row.lease_until is not None
+        assert row.lease_until > clock.now()
+    run_out(lease)
+    assert leases.take(lease.rollout_id) is not None
+    with pytest.raises(leases.LeaseLost), leases.writing(lease):
+        raise AssertionError("an old epoch wrote")
+
+
+def test_a_long_look_keeps_its_lease(shop: Shop) -> None:
+    lease = taken(shop)
+    run_out(lease)
+    leases.keep(lease)
+    lease.asked_at -= leases.KEEP_SECONDS + 1
+    leases.keep(lease)
+    assert leases.take(lease.rollout_id) is None

@@ -4,7 +4,9 @@ import pytest
 
 from portal.actors import Actor
 from portal.outbox.models import Message
-from releases.rollouts import outcomes
+from releases.rollouts import leases, outcomes
+from releases.rollouts.course import Course
+from releases.rollouts.models import Rollout
 from releases.rollouts.operations import start_rollout
 from releases.rollouts.states import RolloutState, StepState
 from releases.rollouts.steps.kind import Work
@@ -25,7 +27,7 @@ def test_a_notice_leaves_only_while_its_step_runs(shop: Shop, state: str) -> Non
     shop.plan.save(update_fields=["spec"])
     release = make_release(shop, at="approved")
     rollout = start_rollout(release.number, actor=acting(shop.cast.author))
-    rollout.state = RolloutState.VERIFYING
+    Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.VERIFYING)
     rollout.steps.filter(kind="notice").update(state=StepState.RUNNING)
     step = rollout.steps.get(kind="notice")
     before = set(Message.objects.values_list("pk", flat=True))
@@ -35,7 +37,10 @@ def test_a_notice_leaves_only_while_its_step_runs(shop: Shop, state: str) -> Non
     assert set(Message.objects.values_list("pk", flat=True)) == before
 
     rollout.steps.filter(pk=step.pk).update(state=state)
-    outcomes.put(rollout, outcomes.locked(step.pk), outcome, actor=ENGINE)
+    lease = leases.take(rollout.pk)
+    assert lease is not None
+    course = Course(lease)
+    outcomes.write(course, [(course.steps[step.position], outcome)], actor=ENGINE)
     sent = Message.objects.exclude(pk__in=before)
     told = [] if state == StepState.CANCELLED else [shop.cast.qa.username]
     assert list(sent.values_list("recipient", flat=True)) == told

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from django.test import Client
 
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict, NotAllowed, NotFound
@@ -42,6 +43,47 @@ def test_a_rollout_at_its_end_does_not_go_on_beside_another_of_its_services(shop
     with pytest.raises(Conflict) as error:
         operations.give_order(old.pk, kind, actor=acting(shop.cast.author), step_id=step.pk)
     assert error.value.code == "queue"
+
+
+def over(shop: Shop, *, state: str) -> Rollout:
+    """A rollout that changed its service and is over, and its release with it."""
+    rollout = started(shop)
+    rollout.steps.filter(kind="set_image").update(intent={"changes": []})
+    Rollout.objects.filter(pk=rollout.pk).update(state=state)
+    Release.objects.filter(pk=rollout.release_id).update(state="announced")
+    return rollout
+
+
+def test_what_a_newer_release_has_replaced_is_not_rolled_back(shop: Shop, client: Client) -> None:
+    old, new = over(shop, state="succeeded"), over(shop, state="succeeded")
+    with pytest.raises(Conflict) as error:
+        operations.give_order(old.pk, "rollback", actor=acting(shop.cast.author))
+    assert f"#{new.release_id}" in str(error.value.detail)
+    assert not old.orders.exists()
+    client.force_login(shop.cast.author)
+    page = client.get(f"/rollouts/{old.pk}/", headers={"accept-language": "en"}).content.decode()
+    bar = page[page.index('id="bar-rollback"') :]
+    assert 'aria-disabled="true"' in bar[:120]
+    assert f"Release #{new.release_id} has changed these services since" in bar
+    assert f'href="/rollouts/{old.pk}/rollback' not in page
+    asked = client.get(f"/rollouts/{old.pk}/rollback/", headers={"accept-language": "en"})
+    assert asked.status_code == 409
+    assert "button button-danger" not in asked.content.decode()
+    operations.give_order(new.pk, "rollback", actor=acting(shop.cast.author))
+
+
+@pytest.mark.parametrize("state", ["failed", "stopped", "rollback_failed"])
+def test_a_newer_rollout_counts_however_it_ended(shop: Shop, state: str) -> None:
+    old, _new = over(shop, state="succeeded"), over(shop, state=state)
+    with pytest.raises(Conflict):
+        operations.give_order(old.pk, "rollback", actor=acting(shop.cast.author))
+
+
+def test_what_was_rolled_back_or_changed_nothing_replaces_nothing(shop: Shop) -> None:
+    old, _back, idle = (over(shop, state=state) for state in ("succeeded", "rolled_back", "stopped"))
+    idle.steps.update(intent=None)
+    operations.give_order(old.pk, "rollback", actor=acting(shop.cast.author))
+    assert old.orders.count() == 1
 
 
 def test_a_start_waits_for_a_rollback_that_was_asked_for(shop: Shop) -> None:

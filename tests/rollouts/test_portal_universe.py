@@ -1,19 +1,24 @@
 """portal-universe from approved to verified, half-way and back, on a practice cluster with real requests."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connection
 
-from releases.catalog.models import Connection
 from releases.models import Release
-from releases.rollouts import operations, plans
+from releases.rollouts import engine, operations, plans
 from releases.rollouts.models import Rollout
 from tests.rollouts.floor import drive, kinds, states
 from tests.rollouts.universe import BACKEND, FRONTEND, Universe, cluster_of_universe, furnish
 
 Served = tuple[Path, str]
 ENDS = ("succeeded", "failed", "paused", "stopped")
+# What a round may ask whatever it finds, and what a step may cost from its beginning to its end.
+MOST_PER_ROUND = 8
+MOST_PER_STEP = 20
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +34,7 @@ def universe(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyP
     made.space.api.close()
 
 
-def start(universe: Universe, version: str, **named: str) -> Rollout:
+def start(universe: Universe, version: str, **named: Any) -> Rollout:
     release = universe.release(version, **named)
     return operations.start_rollout(release.number, actor=universe.actor)
 
@@ -65,9 +70,13 @@ def test_a_broken_version_is_named_and_goes_back(universe: Universe) -> None:
     drive(rollout, "rolled_back", "rollback_failed", seconds=60)
     assert rollout.state == "rolled_back", states(rollout)
     assert universe.images() == before
+    back = states(rollout)
+    services = ("config-service", "auth-service", "shopping-service", "blog-service")
+    checks = [back[key] for key in back if key.startswith("back.") and key.endswith(".health")]
+    assert checks == ["succeeded"] * len(services)
     assert Release.objects.get(pk=rollout.release_id).state == "rolled_back"
     pinned = {pin.service.name for pin in rollout.pins.filter(lifted_at=None)}
-    assert pinned == {"config-service", "auth-service", "shopping-service", "blog-service"}
+    assert pinned == set(services)
     assert kinds(rollout)[-1] == "rollout.rolled_back"
 
 
@@ -86,12 +95,32 @@ def test_the_dry_run_names_every_change_and_changes_nothing(universe: Universe) 
     assert universe.images() == before
 
 
-def test_the_dry_run_names_a_cluster_out_of_reach(universe: Universe, tmp_path: Path) -> None:
-    release = universe.release("v1.4.1", services=["config-service"])
-    text = universe.kubeconfig.read_text()
+def test_the_dry_run_names_a_cluster_out_of_reach(
+    universe: Universe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     away = tmp_path / "kubeconfig"
-    away.write_text(text.replace(universe.space.api.server, "https://127.0.0.1:9"))
-    Connection.objects.filter(name="cluster").update(spec={"kubeconfigRef": f"file:{away}"})
+    away.write_text(universe.kubeconfig.read_text().replace(universe.space.api.server, "https://127.0.0.1:9"))
+    monkeypatch.setenv("KUBECONFIG", str(away))
+    release = universe.release("v1.4.1", services=["config-service"])
     preview = plans.preview(Release.objects.get(pk=release.pk))
     assert "127.0.0.1:9" in preview.cluster_error
     assert {step.kind for step in preview.steps} >= {"set_image", "wait_rollout", "verify_digests"}
+
+
+def test_a_rollout_asks_the_database_little(universe: Universe) -> None:
+    rollout = start(universe, "v1.4.1", services=["config-service"])
+    asked: list[int] = []
+
+    def count(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        asked[-1] += 1
+        return execute(sql, *rest)
+
+    while rollout.state not in ENDS:
+        assert len(asked) < 400, states(rollout)
+        asked.append(0)
+        with connection.execute_wrapper(count):
+            engine.advance(rollout.pk)
+        rollout.refresh_from_db()
+        time.sleep(0.05)
+    assert rollout.state == "succeeded", states(rollout)
+    assert sum(asked) <= MOST_PER_ROUND * len(asked) + MOST_PER_STEP * rollout.steps.count()

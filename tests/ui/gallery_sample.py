@@ -68,93 +68,74 @@ def _row(number: int, title: str, state: str, grade: str, note: str, at: object)
     return {"number": number, "title": title, "state": state, "grade": grade, "note": note, "at": at}
 
 
+ITEMS = [
+    {"service": "order-api", "core": True, "old": "2.7.4", "new": "2.8.0", "state": "healthy"},
+    {"service": "web", "core": False, "old": "5.1.0", "new": "5.2.0", "state": "degraded"},
+    {"service": "notification", "core": False, "old": "", "new": "1.4.2", "state": "unknown"},
+]
+NEEDS = [
+    {
+        "role": "team_lead",
+        "scope": "회원",
+        "person": "박서준",
+        "acting_for": "이하늘",
+        "state": "approved",
+        "note": "",
+    },
+    {
+        "role": "team_lead",
+        "scope": "커머스",
+        "person": "나",
+        "state": "open",
+        "mine": True,
+        "note": "18:00까지",
+    },
+    {
+        "role": "infra_senior",
+        "scope": "",
+        "person": "",
+        "state": "nobody_can",
+        "note": "맡은 사람이 모두 작성자입니다.",
+    },
+]
+
+
 def _release() -> dict[str, Any]:
-    now = timezone.now()
     return {
         "changes_title": "바뀌는 것",
         "columns": ["서비스", "버전", "다이제스트", "상태"],
         "core": "핵심",
-        "items": [
-            {
-                "service": "order-api",
-                "core": True,
-                "old": "2.7.4",
-                "new": "2.8.0",
-                "digest": DIGEST,
-                "state": "healthy",
-            },
-            {
-                "service": "web",
-                "core": False,
-                "old": "5.1.0",
-                "new": "5.2.0",
-                "digest": DIGEST,
-                "state": "degraded",
-            },
-            {
-                "service": "notification",
-                "core": False,
-                "old": "",
-                "new": "1.4.2",
-                "digest": DIGEST,
-                "state": "unknown",
-            },
-        ],
+        "items": [{**item, "digest": DIGEST} for item in ITEMS],
         "old": "replicas: 4\nimage: order-api:2.7.4\nenv:\n  - LOG_LEVEL=info\n",
         "new": "replicas: 4\nimage: order-api:2.8.0\nenv:\n  - LOG_LEVEL=info\n  - ORDER_CANCEL_REASON=on\n",
         "approval_title": "승인",
-        "needs": [
-            {
-                "role": "team_lead",
-                "scope": "회원",
-                "person": "박서준",
-                "acting_for": "이하늘",
-                "state": "approved",
-                "note": "",
-            },
-            {
-                "role": "team_lead",
-                "scope": "커머스",
-                "person": "나",
-                "state": "open",
-                "mine": True,
-                "note": "18:00까지",
-            },
-            {
-                "role": "infra_senior",
-                "scope": "",
-                "person": "",
-                "state": "nobody_can",
-                "note": "맡은 사람이 모두 작성자입니다.",
-            },
-        ],
+        "needs": NEEDS,
         "facts": [("작성자", "김민지"), ("환경", "prod"), ("DB 변경", "Y"), ("되돌리기", "4분 (DB 제외)")],
         "digest": DIGEST,
-        "timeline": [
-            {
-                "tone": "ok",
-                "shape": "check",
-                "who": "박서준",
-                "what": "승인",
-                "at": now - timedelta(minutes=12),
-                "said": "시험 결과를 확인했습니다.",
-            },
-            {
-                "tone": "wait",
-                "shape": "ring",
-                "who": "김민지",
-                "what": "검토 요청",
-                "at": now - timedelta(hours=3),
-            },
-            {
-                "tone": "mute",
-                "shape": "dashed-ring",
-                "who": "김민지",
-                "what": "초안",
-                "at": now - timedelta(days=2),
-            },
-        ],
+        "timeline": _timeline(),
     }
+
+
+def _timeline() -> list[dict[str, Any]]:
+    now = timezone.now()
+    approved = {"tone": "ok", "shape": "check", "who": "박서준", "what": "승인"}
+    return [
+        {**approved, "at": now - timedelta(minutes=12), "said": "시험 결과를 확인했습니다."},
+        {
+            "tone": "wait",
+            "shape": "ring",
+            "who": "김민지",
+            "what": "검토 요청",
+            "at": now - timedelta(hours=3),
+        },
+        {
+            "tone": "mute",
+            "shape": "dashed-ring",
+            "who": "김민지",
+            "what": "초안",
+            "at": now - timedelta(days=2),
+        },
+    ]
 
 
 def _rollout() -> dict[str, Any]:
@@ -191,6 +172,26 @@ def _rollout() -> dict[str, Any]:
     }
 
 
+CHECKS = [
+    {
+        "kind": "done",
+        "shape": "check",
+        "text": "CI 시험 통과",
+        "who": "자동",
+        "evidence": "3/3, 10:20",
+    },
+    {"kind": "open", "shape": "ring", "text": "시험 기록 추가", "who": "김민지"},
+    {
+        "kind": "failed",
+        "shape": "octagon-cross",
+        "text": "결제 흐름",
+        "who": "QA",
+        "evidence": "취소 사유 비어 있음",
+    },
+    {"kind": "off", "shape": "dash", "text": "DB 백업", "who": "해당 없음"},
+]
+
+
 def _words() -> dict[str, Any]:
     form = SampleForm({"title": "", "environment": "prod", "reason": "", "facts": ["db"], "confirm": "on"})
     form.is_valid()
@@ -217,24 +218,7 @@ def _words() -> dict[str, Any]:
         "problem_title": "배포를 시작하지 못했습니다",
         "problem_text": "금지 기간 '연말'이 1월 2일 09:00까지입니다. 그 뒤로 예약하세요.",
         "problem_next": "다음 창에 예약",
-        "checks": [
-            {
-                "kind": "done",
-                "shape": "check",
-                "text": "CI 시험 통과",
-                "who": "자동",
-                "evidence": "3/3, 10:20",
-            },
-            {"kind": "open", "shape": "ring", "text": "시험 기록 추가", "who": "김민지"},
-            {
-                "kind": "failed",
-                "shape": "octagon-cross",
-                "text": "결제 흐름",
-                "who": "QA",
-                "evidence": "취소 사유 비어 있음",
-            },
-            {"kind": "off", "shape": "dash", "text": "DB 백업", "who": "해당 없음"},
-        ],
+        "checks": CHECKS,
         "empty": "기다리는 일이 없습니다.",
         "empty_next": "배포 작성",
         "filters": ["모두", "검토 중", "배포 중", "끝남"],

@@ -1,19 +1,21 @@
 """The scripts in a real browser, under a strict content security policy."""
 
 import json
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, sync_playwright
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
-from tests.chromium import find_chromium
+from portal.ui.templatetags.ui import opens
+from tests.chromium import chromium, window
 from tests.ui.test_pages import Reader, gallery
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("scripts")]
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws:"
@@ -22,6 +24,13 @@ PART = (
     '<section id="part" hx-get="/part" hx-trigger="live" hx-swap="outerHTML" data-live-topic="rollout.7" '
     'data-live-after="{after}"><h2>drawn {drawn}</h2><button id="inside">x</button><input id="text" value="">'
     "</section>"
+)
+# Within a part that selects and swaps in its own way, as on the page of a rollout.
+OPENERS = '<div id="panel-place"></div><p hx-select="#part" hx-swap="outerHTML">{links}</p>'
+PANEL = (
+    '<form class="panel" method="post" action="{path}" hx-post="{path}" hx-target="this" hx-swap="outerHTML">'
+    '<h2 id="panel" tabindex="-1" data-decision>{path}</h2><input id="why" value="">'
+    '<a id="back" href="/" data-panel-close>Back</a><button id="act">Act</button></form>'
 )
 FORM = '<form method="post" action="/slow"><button id="go">go</button></form>'
 
@@ -36,7 +45,8 @@ class Site(ThreadingHTTPServer):
         self.answer_now = threading.Event()
         self.drawn = self.posted = 0
         html = gallery("en", user=Reader())
-        live = PART.format(after=3, drawn=0) + FORM
+        links = (f'<a id="{name}" {opens(f"/panel/{name}")}>{name}</a>' for name in ("stop", "skip"))
+        live = OPENERS.format(links=" ".join(links)) + PART.format(after=3, drawn=0) + FORM
         self.page = html.replace('<div class="stack">', f'<div class="stack">{live}', 1)
 
     @property
@@ -59,21 +69,30 @@ class Answer(BaseHTTPRequestHandler):
         elif path == "/part":
             site.drawn += 1
             self.reply(PART.format(after=4 + site.drawn, drawn=site.drawn).encode())
+        elif path.startswith("/panel/"):
+            self.reply(PANEL.format(path=path).encode())
         else:
             self.reply(site.page.encode())
 
     def do_POST(self) -> None:
         site = cast(Site, self.server)
         site.posted += 1
+        if self.path.startswith("/panel/"):
+            self.reply(b"", more={"HX-Trigger-After-Swap": "acted"})
+            return
         site.answer_now.wait(0.5)
         self.send_response(204)
         self.end_headers()
 
-    def reply(self, body: bytes, *, kind: str = "text/html; charset=utf-8") -> None:
+    def reply(
+        self, body: bytes, *, kind: str = "text/html; charset=utf-8", more: Mapping[str, str] | None = None
+    ) -> None:
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Security-Policy", POLICY)
+        for name, value in (more or {}).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -99,12 +118,8 @@ class Socket:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield chromium
-        chromium.close()
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture
@@ -126,7 +141,7 @@ def socket() -> Socket:
 
 @pytest.fixture
 def page(browser: Browser, site: Site, socket: Socket) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context = window(browser, 1440, 900)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -143,6 +158,16 @@ def wait_for_subscription(page: Page) -> None:
     page.wait_for_selector('.connection[data-state="live"]')
 
 
+def run_until(page: Page, selector: str) -> None:
+    """Let the page's clock run until it shows; what the server's end sends takes its time to arrive."""
+    for _again in range(400):
+        page.clock.run_for(500)
+        if page.locator(selector).count():
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError(selector)
+
+
 def focused(page: Page) -> str:
     return str(page.evaluate("document.activeElement.id || document.activeElement.hash"))
 
@@ -151,21 +176,18 @@ def test_a_part_is_drawn_again_when_its_topic_moves(page: Page, site: Site, sock
     wait_for_subscription(page)
     assert socket.heard == [{"subscribe": "rollout.7", "after": 3}]
     socket.tell({"id": 4}, {"id": 5, "kind": "step.failed", "text": "web failed"})
-    page.clock.run_for(500)
-    page.wait_for_selector("text=drawn 1")
+    run_until(page, "text=drawn 1")
     assert page.inner_text("#alarm") == "web failed"
 
 
 def test_an_event_seen_before_draws_nothing(page: Page, site: Site, socket: Socket) -> None:
     wait_for_subscription(page)
     socket.tell({"id": 4})
-    page.clock.run_for(500)
-    page.wait_for_selector("text=drawn 1")
+    run_until(page, "text=drawn 1")
     socket.tell({"id": 4})
     page.clock.run_for(500)
     socket.tell({"id": 6})
-    page.clock.run_for(500)
-    page.wait_for_selector("text=drawn 2")
+    run_until(page, "text=drawn 2")
     assert site.drawn == 2
 
 
@@ -173,8 +195,7 @@ def test_focus_stays_on_a_button_inside_a_live_part(page: Page, socket: Socket) 
     wait_for_subscription(page)
     page.focus("#inside")
     socket.tell({"id": 4})
-    page.clock.run_for(500)
-    page.wait_for_selector("text=drawn 1")
+    run_until(page, "text=drawn 1")
     assert focused(page) == "inside"
 
 
@@ -182,25 +203,21 @@ def test_typed_text_is_spared_until_it_is_gone(page: Page, site: Site, socket: S
     wait_for_subscription(page)
     page.fill("#text", "typed")
     socket.tell({"id": 4})
-    page.clock.run_for(500)
-    page.wait_for_selector("#part[data-live-held]")
+    run_until(page, "#part[data-live-held]")
     assert page.input_value("#text") == "typed"
     assert site.drawn == 0
     page.fill("#text", "")
     page.evaluate("document.activeElement.blur()")
-    page.clock.run_for(500)
-    page.wait_for_selector("text=drawn 1")
+    run_until(page, "text=drawn 1")
 
 
 def test_a_new_socket_asks_for_what_was_missed(page: Page, socket: Socket) -> None:
     wait_for_subscription(page)
     socket.tell({"id": 9})
-    page.clock.run_for(500)
-    page.wait_for_selector("text=drawn 1")
+    run_until(page, "text=drawn 2")  # the first answer is older than 9, so it is asked for once more
     socket.routes[0].close()
     page.wait_for_timeout(500)
-    page.clock.run_for(3000)
-    page.wait_for_selector('.connection[data-state="live"]')
+    run_until(page, '.connection[data-state="live"]')
     assert socket.heard[-1] == {"subscribe": "rollout.7", "after": 9}
 
 
@@ -216,7 +233,7 @@ def test_a_lost_connection_is_said_after_5_seconds_and_polled_after_30(
     page.clock.run_for(45_000)
     assert page.inner_text(".connection").endswith("s old")
     assert page.locator(".stale").is_visible()
-    page.wait_for_selector("text=drawn")
+    expect(page.locator("#part h2")).not_to_have_text("drawn 0")
     assert site.drawn >= 1
 
 
@@ -265,6 +282,35 @@ def test_a_form_pressed_twice_is_sent_once_and_shown_busy(page: Page, site: Site
     assert site.posted == 1
 
 
+def open_panel(page: Page, name: str) -> None:
+    page.click(f"#{name}")
+    page.wait_for_selector(f"#panel:text-is('/panel/{name}')")
+
+
+def test_panels_take_each_others_place_and_give_the_focus_back(page: Page) -> None:
+    for name in ("stop", "skip"):
+        open_panel(page, name)
+        expect(page.locator("#panel-place #panel")).to_be_focused()
+    assert page.locator("#panel-place .panel").count() == 1
+    page.fill("#why", "typed")
+    page.keyboard.press("Escape")
+    assert page.input_value("#why") == "typed"
+    page.fill("#why", "")
+    page.keyboard.press("Escape")
+    assert (page.locator("#panel-place .panel").count(), focused(page)) == (0, "skip")
+    open_panel(page, "stop")
+    page.click("#back")
+    assert (page.locator("#panel-place .panel").count(), focused(page)) == (0, "stop")
+
+
+def test_an_act_on_the_page_it_leads_to_reloads_nothing_but_the_live_parts(page: Page, site: Site) -> None:
+    open_panel(page, "stop")
+    page.click("#act")
+    page.wait_for_selector("text=drawn 1")
+    assert (page.locator("#panel-place .panel").count(), focused(page)) == (0, "stop")
+    assert site.posted == 1
+
+
 def test_relative_times_stay_true(page: Page) -> None:
     before = page.inner_text("a[href='#row-142'] time [data-relative]")
     page.clock.run_for(120_000)
@@ -272,9 +318,22 @@ def test_relative_times_stay_true(page: Page) -> None:
     assert page.inner_text("a[href='#row-142'] time [data-relative]") == "4 minutes ago"
 
 
+def test_paper_is_black_on_white_with_whole_digests_and_nothing_to_press(page: Page) -> None:
+    page.click(".header .menu summary")
+    page.click(".header [data-theme-choice=dark]")
+    page.emulate_media(media="print")
+    for part in (".header", ".actionbar", ".tabs", ".button"):
+        assert not page.locator(part).first.is_visible(), part
+    drawn = "element => getComputedStyle(element, '::after').content"
+    digest = page.locator(".digest > span").first
+    assert digest.get_attribute("title") in digest.evaluate(drawn)
+    colour = page.evaluate("getComputedStyle(document.body).color")
+    assert max(int(part) for part in re.findall(r"\d+", colour)[:3]) < 64
+
+
 @pytest.mark.parametrize("width", [320, 390, 768, 1024])
 def test_nothing_scrolls_sideways(browser: Browser, site: Site, width: int) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 844})
+    context = window(browser, width, 844)
     page = context.new_page()
     page.goto(site.address)
     assert page.evaluate("document.documentElement.scrollWidth") == width

@@ -71,6 +71,7 @@ def test_a_person_is_named_and_a_delegate_with_the_giver() -> None:
     assert "Minji Kim" in render("{% person user %}", user=minji)
     assert "Minji Kim for Haneul" in render("{% person user acting_for='Haneul' %}", user=minji)
     assert "–" in render("{% person None %}")
+    assert render("{% person user %}, ", user=minji).endswith("</span>, "), "no gap before a comma"
 
 
 def test_a_digest_is_cut_in_the_middle_and_copied_whole() -> None:

@@ -29,6 +29,8 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 PLATFORMS = 20
 TAG_PAGES = 10
 ANNOTATION = "org.opencontainers.image."
+# Which of its names are read, and how many characters of each.
+WANTED = (("created", 128), ("revision", 128), ("version", 128), ("authors", 500))
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Resolved:
         accepted: every digest that a node may report for it: index, platform manifests, configurations.
         revision: the commit it was built from, where the image says so.
         version: the tag that was asked for, else the version the image names.
+        authors: who built it, as the image says: names and addresses, free text.
     """
 
     digest: str
@@ -47,6 +50,7 @@ class Resolved:
     created: datetime | None = None
     revision: str = ""
     version: str = ""
+    authors: str = ""
 
 
 class Registry:
@@ -91,6 +95,7 @@ class Registry:
             created=_time(labels.get("created", "")),
             revision=labels.get("revision", ""),
             version=labels.get("version", "") if DIGEST.fullmatch(reference) else reference,
+            authors=labels.get("authors", ""),
         )
 
     def digest_of(self, repository: str, tag: str) -> str:
@@ -148,11 +153,11 @@ class Registry:
     def _labels(
         self, repository: str, top: dict[str, Any], manifests: list[dict[str, Any]]
     ) -> dict[str, str]:
-        """When and from what the image was built, from its annotations or its configuration."""
+        """When, from what and by whom the image was built, from its annotations or its configuration."""
         found: dict[str, str] = {}
         for each in (top, *manifests[:1]):
             found = {**_named(each.get("annotations")), **found}
-        if {"created", "revision"} <= found.keys():
+        if {"created", "revision", "authors"} <= found.keys():
             return found
         config = self._configuration(repository, manifests)
         labels = _named((config.get("config") or {}).get("Labels"))
@@ -215,8 +220,9 @@ def _entries(body: dict[str, Any]) -> list[dict[str, Any]]:
 def _named(values: object) -> dict[str, str]:
     if not isinstance(values, dict):
         return {}
-    wanted = ("created", "revision", "version")
-    return {name: str(values[ANNOTATION + name])[:128] for name in wanted if values.get(ANNOTATION + name)}
+    return {
+        name: str(values[ANNOTATION + name])[:most] for name, most in WANTED if values.get(ANNOTATION + name)
+    }
 
 
 def _time(text: str) -> datetime | None:

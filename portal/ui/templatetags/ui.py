@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect
@@ -14,7 +15,7 @@ from django.utils.safestring import SafeString
 from portal.ui import times
 from portal.ui.diffs import diff_rows
 from portal.ui.graphs import NODE_HEIGHT, NODE_WIDTH, lay_out
-from portal.ui.looks import STATES, grade_look, role_name, state_look
+from portal.ui.looks import STATES, grade_look, role_name, scope_name, state_look
 
 register = template.Library()
 
@@ -48,6 +49,18 @@ def shape(name: str, *, label: str = "") -> SafeString:
 
 
 @register.simple_tag
+def opens(url: str, *, seen: str = "") -> SafeString:
+    """Address a panel: a link that leads to its page, and with scripts opens it on this one.
+
+    `seen` is the seal of what this page shows, so that the panel can say what has changed since.
+    """
+    address = f"{url}?{urlencode({'seen': seen})}" if seen else url
+    # What encloses the link may select and swap in its own way: that is not the panel's.
+    marks = 'href="{0}" hx-get="{0}" hx-target="#panel-place" hx-swap="innerHTML" hx-select="unset"'
+    return format_html(marks, address)
+
+
+@register.simple_tag
 def state_shape(value: str) -> SafeString:
     """Draw a state's shape alone; its word is said to screen readers."""
     look = state_look(value)
@@ -75,6 +88,12 @@ def grade(value: str | None, *, short: bool = False) -> Context:
 def role(value: str) -> str:
     """Name a role in the reader's language."""
     return role_name(value)
+
+
+@register.simple_tag
+def scope(value: str) -> str:
+    """Say where a role holds."""
+    return scope_name(value)
 
 
 @register.inclusion_tag("components/person.html")

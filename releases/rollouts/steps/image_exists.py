@@ -29,7 +29,7 @@ class ImageExists(StepKind):
         missing = [fault for host in sorted(hosts) for fault in _faults(host, work.items)]
         if missing:
             return failed("image_missing", "; ".join(missing))
-        return done("images_exist", count=len(work.items))
+        return done("images_exist", count=len(list(work.items)))
 
 
 def _faults(host: str, items: Iterable[Item]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -91,7 +91,7 @@ class Work:
     step: Step
     release: Release
     environment: Environment
-    items: Sequence[Item]
+    items: Iterable[Item]
     rollout: Rollout | None = None
     siblings: Sequence[Step] = ()
     listed: dict[str, list[Json]] = field(default_factory=dict)

@@ -20,7 +20,7 @@ class RestoreImage(StepKind):
         if record is None or not record.before:
             return failed("nothing_recorded")
         try:
-            seen = work.cluster.workload(work.workload)
+            seen = work.listed_workload(work.workload)
         except PermanentError as error:
             if error.code != MISSING:
                 raise

@@ -37,9 +37,12 @@ class SetImage(StepKind):
         return Planned(changes=image_changes(seen, images))
 
     def prepare(self, work: Work) -> Change | Found | Outcome:
-        """Find the earlier start's work, refuse what Argo CD owns, hold on foreign changes."""
+        """Find the earlier start's work, refuse what Argo CD owns, hold on foreign changes.
+
+        The members of a wave are read together: what changes after that makes the write a conflict.
+        """
         try:
-            seen = work.cluster.workload(work.workload)
+            seen = work.listed_workload(work.workload)
         except PermanentError as error:
             if error.code != MISSING:
                 raise

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from portal.people.models import User
-from releases.inbox import Waiting, inbox
+from releases.inbox import Waiting, counts_of, inbox
 from releases.reading.lists import newest_event
 from releases.rollouts import overview
 
@@ -38,6 +38,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "waiting": waiting,
         "sections": _sections(waiting, latest),
         "moving": moving,
+        **counts_of(waiting),
     }
 
 

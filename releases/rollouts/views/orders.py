@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
@@ -15,6 +16,7 @@ from portal.people.models import User
 from releases.rollouts import operations, overview
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import OrderKind
+from releases.views.answers import go, is_fragment, refusal_status
 
 LONGEST_REASON = 2_000
 PANELS = frozenset({OrderKind.STOP, OrderKind.ROLLBACK})
@@ -37,7 +39,7 @@ def order(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
         return _give(request, rollout, kind)
     if kind not in PANELS:
         return redirect("rollouts:detail", pk=pk)
-    return _panel(request, rollout, kind)
+    return _panel(request, rollout, kind, problem=operations.refusal_of(rollout, kind))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -83,7 +85,7 @@ def _give(request: HttpRequest, rollout: Rollout, kind: str, *, step: Step | Non
         if error.status not in {409, 422}:
             raise
         return _panel(request, rollout, kind, step=step, problem=error, reason=reason)
-    return redirect("rollouts:detail", pk=rollout.pk)
+    return go(request, reverse("rollouts:detail", args=[rollout.pk]))
 
 
 def _panel(
@@ -105,7 +107,8 @@ def _panel(
         "reasons": STOP_REASONS,
         "way_back": overview.way_back(rollout) if kind == OrderKind.ROLLBACK else [],
     }
-    return render(request, "rollouts/order.html", context, status=problem.status if problem else 200)
+    template = f"rollouts/panels/{'_' if is_fragment(request) else ''}order.html"
+    return render(request, template, context, status=refusal_status(request, problem) if problem else 200)
 
 
 def _titles() -> dict[str, str]:

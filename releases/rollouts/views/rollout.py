@@ -3,7 +3,8 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from approvals.states import Phase
@@ -17,6 +18,7 @@ from releases.operations import sign_off_result
 from releases.reading.lists import newest_event
 from releases.rollouts import overview, texts
 from releases.rollouts.models import Rollout
+from releases.views.answers import go, is_fragment, refusal_status
 
 SHOWN_EVENTS = 40
 # That a step may begin is seen in the same moment by its beginning.
@@ -51,9 +53,10 @@ def signoff(request: HttpRequest, pk: int) -> HttpResponse:
                 raise
             problem = error
         else:
-            return redirect("releases:detail", number=rollout.release_id)
+            return go(request, reverse("releases:detail", args=[rollout.release_id]))
     context = {**_context(request, pk), "problem": problem, "reason": reason}
-    return render(request, "rollouts/signoff.html", context, status=problem.status if problem else 200)
+    template = f"rollouts/panels/{'_' if is_fragment(request) else ''}signoff.html"
+    return render(request, template, context, status=refusal_status(request, problem) if problem else 200)
 
 
 def _visible(request: HttpRequest, pk: int) -> Rollout:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import access
@@ -13,6 +14,7 @@ from portal.people.models import User
 from releases import start as starting
 from releases.models import Release
 from releases.rollouts import operations, plans
+from releases.views.answers import go, is_fragment, refusal_status
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -33,7 +35,7 @@ def plan(request: HttpRequest, number: int) -> HttpResponse:
         context["planned"] = plans.preview(release)
     except PortalError as error:
         context["problem"] = error
-    template = "rollouts/_plan.html" if request.headers.get("HX-Request") else "rollouts/plan.html"
+    template = "rollouts/_plan.html" if is_fragment(request) else "rollouts/plan.html"
     return render(request, template, context)
 
 
@@ -49,7 +51,7 @@ def _start(request: HttpRequest, release: Release) -> HttpResponse:
         if error.status not in {409, 422}:
             raise
         return _panel(request, release, problem=error)
-    return redirect("rollouts:detail", pk=rollout.pk)
+    return go(request, reverse("rollouts:detail", args=[rollout.pk]))
 
 
 def _panel(request: HttpRequest, release: Release, *, problem: PortalError | None = None) -> HttpResponse:
@@ -60,4 +62,5 @@ def _panel(request: HttpRequest, release: Release, *, problem: PortalError | Non
         "minutes": (release.plan.spec if release.plan else {}).get("expectedMinutes"),
         "problem": problem,
     }
-    return render(request, "rollouts/start.html", context, status=problem.status if problem else 200)
+    template = f"rollouts/panels/{'_' if is_fragment(request) else ''}start.html"
+    return render(request, template, context, status=refusal_status(request, problem) if problem else 200)

@@ -71,7 +71,7 @@ def test_a_container_that_cannot_start_says_why(ward: Space, reason: str) -> Non
 
 
 def test_the_message_of_a_waiting_container_is_kept(ward: Space) -> None:
-    pod = _pod_when(ward, "words", waiting_reasons)
+    pod = _pod_when(ward, "words", lambda pod: "CreateContainerConfigError" in waiting_reasons(pod))
     assert _status(pod)["state"]["waiting"]["message"] == 'secret "shop" not found'
 
 

@@ -1,9 +1,11 @@
 """Pause, stop, resume and foreign hands, while a rollout is on its way."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from portal.audit.models import AuditEntry
 from releases.catalog.models import Connection
 from releases.models import Release
 from releases.rollouts import outcomes
@@ -76,9 +78,13 @@ def test_a_foreign_change_in_mid_rollout_pauses_and_names_object_field_and_manag
         "spec.replicas",
         "somebody",
     )
-    floor.order(rollout, "resume")
+    floor.order(rollout, "resume", reason="scaled for the sale")
     drive(rollout, "succeeded")
     assert floor.space.get("deployments", "slow")["spec"]["replicas"] == 3
+    entry = AuditEntry.objects.get(action="drift.accepted", release=rollout.release_id)
+    body = json.loads(entry.body)
+    assert (entry.actor, body["reason"]) == (floor.shop.cast.author.username, "scaled for the sale")
+    assert body["after"]["drift"] == args
 
 
 def test_a_foreign_image_is_not_overwritten(lay_floor: Lay) -> None:
@@ -146,18 +152,17 @@ def test_a_cluster_that_is_lost_pauses_and_goes_on_when_it_is_back(
         services=("slow", "later"), waves=(("slow",), ("later",)), each=each, objects={"slow": slow}
     )
     monkeypatch.setattr(outcomes, "LOST_SECONDS", 1)
-    away = tmp_path / "away"
-    away.write_text(
-        cluster.kubeconfig_path.read_text().replace(floor.space.api.server, "https://127.0.0.1:9")
-    )
+    file, there = tmp_path / "kubeconfig", cluster.kubeconfig_path.read_text()
+    file.write_text(there)
     connections = Connection.objects.filter(pk=floor.environment.cluster_id)
+    connections.update(spec={"kubeconfigRef": f"file:{file}"})
     rollout = floor.start()
     drive(rollout, "running")
-    connections.update(spec={"kubeconfigRef": f"file:{away}"})
+    file.write_text(there.replace(floor.space.api.server, "https://127.0.0.1:9"))
     drive(rollout, "paused")
     assert rollout.pause is not None
     assert rollout.pause["reason"] == "cluster_lost"
     assert "127.0.0.1:9" in rollout.pause["args"]["message"]
-    connections.update(spec={"kubeconfigRef": f"file:{cluster.kubeconfig_path}"})
+    file.write_text(there)
     floor.order(rollout, "resume")
     drive(rollout, "running", "verifying", "succeeded")

@@ -1,14 +1,19 @@
 """The page of a release: where it stands, the one next act, checks with evidence, announcing and closing."""
 
+import re
+
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from portal.actors import Actor
 from portal.outbox.models import Message
+from releases import operations
 from releases.models import Release
 from releases.operations.progress import finish_verification, follow
-from tests.factories import Shop, make_release
+from releases.rollouts.models import Rollout
+from tests.factories import Shop, make_release, roll_out
 from tests.pages.releases.conftest import Browse
+from tests.people import acting
 
 ENGINE = Actor.portal("a test")
 
@@ -79,7 +84,6 @@ def test_a_check_that_is_not_due_cannot_be_answered(shop: Shop, browse: Browse) 
 
 def test_a_signed_off_release_is_announced_and_closed(shop: Shop, browse: Browse) -> None:
     from releases.operations.signoff import sign_off_result  # noqa: PLC0415
-    from tests.people import acting  # noqa: PLC0415
 
     release = make_release(shop, at="approved")
     finish(release)
@@ -101,6 +105,51 @@ def test_a_signed_off_release_is_announced_and_closed(shop: Shop, browse: Browse
     assert release.state == "closed"
 
 
+def test_a_rolled_back_emergency_shows_its_end_and_who_reviews_it(shop: Shop, browse: Browse) -> None:
+    incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
+    release = make_release(shop, grade="E", incident=incident)
+    operations.submit_release(release.number, actor=acting(shop.cast.author))
+    release.checks.filter(phase="before").update(result="done")
+    rollout = roll_out(release, shop)
+    for state in ("rolling_back", "rolled_back"):
+        follow(release, state, actor=ENGINE)
+    Rollout.objects.filter(pk=rollout.pk).update(state="rolled_back")
+    page = browse(shop.cast.team_lead).get(f"/releases/{release.number}/")
+    ends = [(point["label"], point["status"]) for point in page.context["life"]][-3:]
+    assert ends == [("Rolled back", "done"), ("Owed review", "wait"), ("Closed", "next")]
+    act = page.context["next"]
+    assert (act.label, act.url) == ("Review and decide", f"/releases/{release.number}/review/")
+    data = {"content_digest": release.content_digest, "reason": ""}
+    browse(shop.cast.team_lead).post(f"/releases/{release.number}/decide/approve/", data)
+    act = browse(shop.cast.author).get(f"/releases/{release.number}/").context["next"]
+    assert (act.url, [entry["code"] for entry in act.missing]) == (
+        f"/releases/{release.number}/close/",
+        ["checklist"],
+    )
+
+
+def test_a_copy_is_offered_to_who_may_compose_one_alone(shop: Shop, browse: Browse) -> None:
+    release = make_release(shop, at="in_review")
+    operations.withdraw_release(release.number, actor=acting(shop.cast.author), reason="")
+    link = f"/releases/{release.number}/duplicate/"
+    for place in ("", "edit/"):
+        address = f"/releases/{release.number}/{place}"
+        assert link in browse(shop.cast.author).get(address).content.decode()
+        assert link not in browse(shop.cast.auditor).get(address).content.decode()
+
+
+def test_an_act_on_the_release_s_own_page_stays_there(shop: Shop, browse: Browse) -> None:
+    release = make_release(shop, at="in_review")
+    here = f"/releases/{release.number}/"
+    answer = browse(shop.cast.author).post(
+        f"{here}withdraw/", headers={"HX-Request": "true", "HX-Current-URL": f"http://testserver{here}#what"}
+    )
+    assert answer["HX-Trigger-After-Swap"] == "acted"
+    assert answer.content == b""
+    release.refresh_from_db()
+    assert release.state == "withdrawn"
+
+
 def test_the_record_and_the_notices_are_on_the_page(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="approved")
     page = browse(shop.cast.auditor).get(f"/releases/{release.number}/")
@@ -114,6 +163,7 @@ def test_a_superseded_release_leads_to_the_newer_one(shop: Shop, browse: Browse)
     new = make_release(shop, at="in_review")
     page = browse(shop.cast.pl).get(f"/releases/{old.number}/").content.decode()
     assert f"Replaced by #{new.number}." in page
+    assert 'data-state="void"' not in page, "its content never changed"
     answer = browse(shop.cast.pl).post(
         f"/releases/{old.number}/decide/approve/", {"content_digest": old.content_digest}
     )
@@ -151,6 +201,22 @@ def test_the_list_asks_the_same_number_of_questions_for_many(shop: Shop, browse:
     with CaptureQueriesContext(connection) as many:
         client.get("/releases/")
     assert len(many) == len(few)
+
+
+def test_new_rows_wait_behind_a_line_that_counts_them(shop: Shop, browse: Browse) -> None:
+    old = make_release(shop)
+    client = browse(shop.cast.pl)
+    page = client.get("/releases/").content.decode()
+    shown = re.findall(r'"shown": "([\d,]*)"', page)
+    assert shown == [str(old.number)]
+    assert "new-rows" not in page
+    assert 'data-live-topic="board.shop-production"' in page
+    asked = {"shown": shown[0]}
+    assert "new-rows" not in client.get("/releases/unseen/", asked).content.decode()
+    make_release(shop), make_release(shop, at="in_review")
+    assert "Show 2 new items" in client.get("/releases/unseen/", asked).content.decode()
+    assert "Show 1 new item<" in client.get("/releases/unseen/", {**asked, "view": "drafts"}).content.decode()
+    assert client.get("/releases/unseen/", {"shown": "x,-1,9" * 500}).status_code == 200
 
 
 def test_a_row_fetches_itself_and_a_stranger_gets_nothing(shop: Shop, browse: Browse) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from approvals.models import Decision
 from releases import operations
-from tests.factories import Shop, decide, make_release
+from releases.catalog.rights import grant
+from tests.factories import Shop, decide, make_release, make_service
 from tests.pages.releases.conftest import Browse
 from tests.people import acting
 
@@ -160,3 +161,19 @@ def test_an_objection_is_seen_and_answered_in_words(shop: Shop, browse: Browse) 
     assert objection.answered_by == shop.cast.team_lead
     detail = browse(shop.cast.outsider).get(f"/releases/{release.number}/").content.decode()
     assert "They were tested on beta" in detail
+
+
+def test_many_services_are_told_in_short_above_and_whole_below(shop: Shop, browse: Browse) -> None:
+    names = [f"extra-{number}" for number in range(6)]
+    for name in names:
+        make_service(name, shop.shopping.team, shop.environment)
+    grant()
+    items = [{"service": name, "version": "1.0.0"} for name in names]
+    release = make_release(shop, at="in_review", items=items)
+    page = browse(shop.cast.team_lead).get(f"/releases/{release.number}/review/").content.decode()
+    first, _mark, rest = page.partition('id="content"')
+    assert "6 services" in first
+    assert "extra-5" not in first
+    assert "All 6 services" in first
+    assert all(name in rest for name in names)
+    assert "Commerce" in first

@@ -6,11 +6,15 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
+from approvals.operations import publish_policy
 from releases.models import Release
+from releases.rollouts import plans
 from releases.rollouts.models import Order, Rollout
 from releases.rollouts.states import RolloutState, StepState
-from tests.factories import Shop, make_release, runs
+from releases.rollouts.steps.kind import Planned
+from tests.factories import Shop, make_release, policy_table, runs
 from tests.pages.rollouts.conftest import browser
+from tests.people import BY_THE_PORTAL
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +68,39 @@ def test_stopping_asks_why_and_then_orders(shop: Shop, rollout: Rollout) -> None
     assert b"Stop asked" in client.get(f"/rollouts/{rollout.pk}/").content
 
 
+def test_the_dry_run_names_what_would_change_and_counts_nothing_else(
+    shop: Shop, approved: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = "registry.practice/shop/auth-service"
+    fields = {"object": "deployment/auth-service", "field": "image[app]"}
+    new = {**fields, "before": f"{image}:4.0.0", "after": f"{image}@sha256:{'a' * 64}"}
+    same = {**fields, "before": image, "after": image}
+    planned = {"set_image": Planned(changes=[new, same])}
+    monkeypatch.setattr(plans, "_plan", lambda work: (planned.get(work.step.kind, Planned()), ""))
+    page = english(shop).get(f"/releases/{approved.number}/plan/").content.decode()
+    assert "2 fields would change." in page, "one in each service"
+    assert "auth-service:4.0.0" in page
+    assert f"auth-service@{'a' * 12}" in page
+    assert "registry.practice" not in page
+
+
+def test_orders_open_as_panels_of_the_page(shop: Shop, rollout: Rollout) -> None:
+    client, asked = english(shop), {"HX-Request": "true"}
+    for address in (
+        f"/rollouts/{rollout.pk}/stop/",
+        f"/rollouts/{rollout.pk}/rollback/",
+        f"/rollouts/{rollout.pk}/signoff/",
+        f"/releases/{rollout.release_id}/start/",
+    ):
+        panel = client.get(address, headers=asked).content.decode()
+        assert "<html" not in panel
+        assert f'hx-post="{address}"' in panel
+    here = {**asked, "HX-Current-URL": f"http://testserver/rollouts/{rollout.pk}/"}
+    answer = client.post(f"/rollouts/{rollout.pk}/stop/", {"reason": "Errors seen"}, headers=here)
+    assert answer["HX-Trigger-After-Swap"] == "acted"
+    assert Order.objects.get().kind == "stop"
+
+
 def test_who_may_only_look_has_no_buttons_and_is_refused(shop: Shop, rollout: Rollout) -> None:
     client = english(shop, "auditor")
     page = client.get(f"/rollouts/{rollout.pk}/").content
@@ -71,6 +108,8 @@ def test_who_may_only_look_has_no_buttons_and_is_refused(shop: Shop, rollout: Ro
     assert b"bar-pause" not in page
     answer = client.post(f"/rollouts/{rollout.pk}/stop/", {"reason": "x"})
     assert answer.status_code == 403
+    outsider = english(shop, "outsider").post(f"/rollouts/{rollout.pk}/stop/", {"reason": "x"})
+    assert b"Project lead (Service shopping-service): Pl" in outsider.content
     assert Order.objects.count() == 0
 
 
@@ -135,6 +174,23 @@ def test_the_inbox_says_what_waits_and_what_moves(shop: Shop, approved: Release)
     assert f"#{release.number}" in decider
     assert f"#{approved.number}" in own
     assert "Ready to start" in own
+
+
+def test_the_sign_off_is_offered_to_those_alone_whom_the_rules_allow(shop: Shop) -> None:
+    publish_policy(policy_table(B={"signoff_by_another": True}), actor=BY_THE_PORTAL)
+    release = make_release(shop, at="awaiting_signoff")
+    rollout = Rollout.objects.get(release=release)
+    places = ("/", f"/releases/{release.number}/", f"/rollouts/{rollout.pk}/")
+    link = f"/rollouts/{rollout.pk}/signoff/"
+
+    def offered(name: str) -> set[bool]:
+        client = english(shop, name)
+        return {link in client.get(place).content.decode() for place in places}
+
+    assert offered("team_lead") == {True}
+    assert offered("pl") == {False}, "approved it in the review"
+    Rollout.objects.filter(pk=rollout.pk).update(started_by=shop.cast.team_lead)
+    assert offered("team_lead") == {False}, "started it"
 
 
 def test_an_empty_inbox_has_one_sentence_and_one_step(shop: Shop) -> None:

@@ -1,6 +1,8 @@
 """Reading the record in the browser and over the API."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +11,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from portal.actors import Actor
+from portal.audit import wording
 from portal.audit.models import ChainCheck
 from portal.audit.record import record
 from portal.people.models import User
 from tests.people import Cast, acting
 from tests.portal.api import ApiClient
 
+ROOT = Path(__file__).resolve().parents[3]
 READERS = ["team_lead", "director", "auditor", "administrator"]
 OTHERS = ["author", "pl", "infra_senior", "qa", "outsider"]
 
@@ -62,6 +66,14 @@ def test_the_record_is_closed_to_others_who_are_told_whom_it_is_for(entries: Cas
         assert page(getattr(entries, who), path).status_code == 403
     assert ApiClient(getattr(entries, who)).get("/audit").status_code == 403
     assert ApiClient(getattr(entries, who)).get("/audit/export").status_code == 403
+
+
+@pytest.mark.parametrize(("who", "is_led_there"), [("auditor", True), ("team_lead", True), ("pl", False)])
+def test_the_frame_leads_to_the_record_those_who_may_read_it(
+    cast: Cast, who: str, is_led_there: bool
+) -> None:
+    text = page(getattr(cast, who), "/me/").content.decode()
+    assert ('href="/audit/"' in text) is is_led_there
 
 
 def test_the_next_page_begins_where_this_one_ends(entries: Cast) -> None:
@@ -112,6 +124,26 @@ def test_an_entry_is_shown_whole_and_only_as_text(entries: Cast) -> None:
     assert "새 이름" in text
     assert "<b>old</b>" not in text
     assert "&lt;b&gt;old&lt;/b&gt;" in text
+
+
+def test_a_korean_page_names_people_subjects_and_doors_in_words(entries: Cast) -> None:
+    number = page(entries.auditor, "/audit/?subject=p7").context["rows"][0]["entry"].number
+    client = Client(headers={"accept-language": "ko"})
+    client.force_login(entries.auditor)
+    for path in ("/audit/?subject=p7", f"/audit/{number}/"):
+        text = client.get(path).content.decode()
+        assert "계정 p7" in text
+        assert ">Author<" in text
+    assert "브라우저" in text
+    assert "이름</th>" in text
+
+
+def test_every_kind_of_subject_and_door_has_its_words() -> None:
+    sources = [file for app in ("portal", "approvals", "releases") for file in (ROOT / app).rglob("*.py")]
+    text = "\n".join(file.read_text() for file in sources)
+    kinds = re.findall(r'subject ?= ?\("(\w+)",|KIND: ClassVar\[str\] = "(\w+)"', text)
+    assert {first or second for first, second in kinds} <= set(wording.SUBJECTS)
+    assert set(re.findall(r'door="(\w+)"', text)) <= set(wording.DOORS)
 
 
 def test_the_list_takes_the_same_number_of_queries_however_long_it_is(entries: Cast) -> None:

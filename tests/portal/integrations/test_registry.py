@@ -35,10 +35,14 @@ def ok(body: bytes = MANIFEST, **headers: str) -> Given:
 
 
 def test_a_tag_means_the_digest_that_was_pushed(real: ImageRegistry) -> None:
-    pushed = real.push("shop/web", "1.2.3", created="2026-01-08T09:00:00.123456789Z", commit="abc123")
+    made = {"org.opencontainers.image.authors": "Minji <minji@shop.example>"}
+    pushed = real.push(
+        "shop/web", "1.2.3", created="2026-01-08T09:00:00.123456789Z", commit="abc123", labels=made
+    )
     found = client(real.url).resolve("shop/web", "1.2.3")
     assert found.digest == pushed
     assert (found.revision, found.version) == ("abc123", "1.2.3")
+    assert found.authors == "Minji <minji@shop.example>"
     assert found.created == datetime(2026, 1, 8, 9, 0, 0, 123456, tzinfo=UTC)
     assert pushed in found.accepted
     assert len(found.accepted) == 2

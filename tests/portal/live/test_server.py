@@ -5,16 +5,22 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from socket import SO_RCVBUF, SOL_SOCKET
+from unittest.mock import create_autospec
 
 import pytest
 import redis
 import uvicorn
 from django.conf import settings
+from django.db import connections, transaction
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from portal.asgi import application
 from portal.embedded.ports import free_port
+from portal.live import sockets
+from portal.live.protocol import LiveProtocol
+from portal.live.publish import publish
 from portal.people.models import User
 from tests.portal.live.browser import session_of, write
 
@@ -25,7 +31,9 @@ BURST = 300
 def port(minji: User) -> Iterator[int]:
     """A web server in a thread, on the test's database."""
     chosen = free_port()
-    config = uvicorn.Config(application, port=chosen, lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        application, port=chosen, ws=LiveProtocol, lifespan="off", log_config=None, access_log=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -41,6 +49,7 @@ def open_socket(port: int, key: str, *, origin: str = "") -> connect:
         f"ws://127.0.0.1:{port}/ws/live",
         origin=origin or f"http://127.0.0.1:{port}",  # type: ignore[arg-type]
         additional_headers={"Cookie": f"{settings.SESSION_COOKIE_NAME}={key}"},
+        max_size=None,
     )
 
 
@@ -61,7 +70,6 @@ async def follow(port: int, key: str, *, after: int, until: int) -> list[int]:
 
 def in_background(count: int, *, start: int) -> threading.Thread:
     """Write in a thread of its own, as a worker would."""
-    from django.db import connections  # noqa: PLC0415
 
     def work() -> None:
         write("practice.1", count, start=start)
@@ -108,13 +116,46 @@ def test_an_emptied_redis_loses_nothing(minji: User, port: int) -> None:
             await socket.send(json.dumps({"subscribe": "practice.1", "after": 0}))
             for start in range(1, 101, 20):
                 writer = in_background(20, start=start)
-                await asyncio.to_thread(server.flushall)
+                await asyncio.to_thread(server.flushdb)
                 await asyncio.to_thread(server.client_kill_filter, _type="pubsub")
                 await asyncio.to_thread(writer.join)
             return await read(socket, until=100)
 
     assert asyncio.run(forget_in_the_middle()) == list(range(1, 101))
     server.close()
+
+
+def write_large() -> None:
+    with transaction.atomic():
+        publish("practice.1", "practice.happened", {"filling": "x" * 200_000})
+    connections.close_all()
+
+
+def test_a_browser_that_does_not_read_for_a_while_loses_nothing(
+    minji: User, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "LARGEST_QUEUE", 3)
+    fallen = create_autospec(sockets.Socket.fall_behind, side_effect=sockets.Socket.fall_behind)
+    monkeypatch.setattr(sockets.Socket, "fall_behind", fallen)
+    key = session_of(minji)
+
+    async def pause_in_the_middle() -> tuple[list[int], int]:
+        async with open_socket(port, key) as socket:
+            await socket.send(json.dumps({"subscribe": "practice.1"}))
+            await asyncio.to_thread(in_background(1, start=1).join)
+            assert await read(socket, until=1) == [1]
+            socket.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, 65_536)
+            socket.transport.pause_reading()
+            last = 1
+            while not fallen.called and last < 200:
+                await asyncio.to_thread(write_large)
+                last += 1
+            socket.transport.resume_reading()
+            return await read(socket, until=last), last
+
+    read_numbers, last = asyncio.run(pause_in_the_middle())
+    assert read_numbers == list(range(2, last + 1))
+    assert fallen.called
 
 
 def test_strangers_get_no_socket(minji: User, port: int) -> None:

@@ -3,14 +3,19 @@
 import asyncio
 import json
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.sessions.models import Session
+from django.db import connection
 
+from portal import clock
 from portal.live import hub, publish, sockets
+from portal.live.batches import Batch
 from portal.live.bell import ring
 from portal.live.models import Event
+from portal.live.shapes import event_shape
 from portal.live.texts import register
 from portal.people.models import User
 from portal.people.operations import change_person, deactivate_person
@@ -277,6 +282,33 @@ def test_many_readers_in_a_burst_miss_nothing(minji: User) -> None:
     assert three == list(range(11, 121))
 
 
+def cut_connections() -> None:
+    """End every connection to the test's database but this one, as a database that restarts does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def test_a_connection_that_was_cut_is_made_again(minji: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "RETRY_SECONDS", 0.1)
+    key = session_of(minji)
+
+    async def follow() -> list[int]:
+        async with browser(key) as socket:
+            await socket.subscribe("practice.1")
+            await awrite("practice.1")
+            numbers = await socket.events(1)  # the first is caught up with, the second handed out by the hub
+            await awrite("practice.1")
+            numbers += await socket.events(1)
+            await sync_to_async(cut_connections)()
+            await awrite("practice.1", 2)
+            return numbers + await socket.events(2)
+
+    assert async_to_sync(follow)() == [1, 2, 3, 4]
+
+
 def test_a_number_from_the_future_waits_for_what_really_comes(minji: User) -> None:
     key = session_of(minji)
     write("practice.1", 2)
@@ -319,6 +351,40 @@ def test_the_hub_ends_with_its_last_socket(minji: User) -> None:
     assert async_to_sync(follow)() == (1, 0)
 
 
+def other_connections() -> int:
+    """How many connections to the test's database there are besides this one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        (count,) = cursor.fetchone()
+    return int(count)
+
+
+def test_a_server_that_is_cut_short_leaves_no_connection_behind(minji: User) -> None:
+    key = session_of(minji)
+
+    async def follow() -> tuple[int, int]:
+        socket = connecting(key)
+        assert await socket.connect()
+        await socket.subscribe("practice.1")
+        await awrite("practice.1")
+        await socket.events(1)
+        during = await sync_to_async(other_connections)()
+        while not socket.portal.done():
+            socket.portal.cancel()
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            while await sync_to_async(other_connections)():
+                await asyncio.sleep(0.02)
+        return during, await sync_to_async(other_connections)()
+
+    during, after = async_to_sync(follow)()
+    assert during > 0
+    assert after == 0
+
+
 def test_a_bell_that_cannot_be_reached_does_not_undo_the_event(
     minji: User, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
@@ -335,12 +401,48 @@ def test_a_bell_that_cannot_be_reached_does_not_undo_the_event(
     assert Event.objects.filter(topic="practice.1").count() == 1
 
 
-def test_the_frame_of_a_batch_is_written_once_for_each_language(minji: User) -> None:
+def test_a_batch_is_written_once_for_all_readers_of_a_language(
+    minji: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write("practice.1", 3)
-    from portal.live.batches import Batch  # noqa: PLC0415
-
+    shape = Mock(side_effect=event_shape)
+    monkeypatch.setattr("portal.live.batches.event_shape", shape)
     batch = Batch(list(Event.objects.filter(topic="practice.1")))
-    first = batch.text("practice.1", language="en", after=0)
-    assert json.loads(first)["events"][2]["id"] == 3
+    for _reader in range(3):
+        assert [event["id"] for event in json.loads(batch.text("p", language="en", after=0))["events"]] == [
+            1,
+            2,
+            3,
+        ]
+    frame = batch.frame("p", language="en", after=0)
+    assert frame is batch.frame("p", language="en", after=0)
+    assert frame.endswith(batch.text("p", language="en", after=0).encode())
+    assert shape.call_count == 3
     assert [event["id"] for event in json.loads(batch.text("p", language="ko", after=2))["events"]] == [3]
-    assert len(batch._written) == 2
+
+
+def test_nothing_overtakes_a_frame_that_a_slow_browser_has_not_taken_yet(minji: User) -> None:
+    batches = [Batch([Event(topic_id="p", number=n, at=clock.now(), kind="k")]) for n in (1, 2)]
+    sent: list[int] = []
+
+    async def follow() -> None:
+        held = asyncio.Event()
+
+        async def send(message: dict[str, Any]) -> None:
+            await held.wait()
+            sent.extend(event["id"] for event in json.loads(message["text"])["events"])
+
+        write = Mock(side_effect=[False, True])
+        socket = sockets.Socket("key", minji, "en", send, write)
+        watch = socket.watches["p"] = sockets.Watch("p", "p", queued=0, sent=0, behind=False)
+        socket.offer(watch, batches[0])
+        flushing = asyncio.create_task(socket.flush())
+        await asyncio.sleep(0)
+        socket.offer(watch, batches[1])
+        held.set()
+        await flushing
+        assert write.call_count == 1
+        assert watch.sent == 2
+
+    async_to_sync(follow)()
+    assert sent == [1, 2]

@@ -1,5 +1,6 @@
 """Runs one role of the portal in this process, or all of them with what they need."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -15,6 +16,10 @@ from portal.embedded.stack import run_all
 
 GRACE_SECONDS = 5
 LARGEST_MESSAGE_BYTES = 64 * 1024
+# The sockets' loop waits so long for a thread that computes a page, each time it wakes.
+SWITCH_SECONDS = 0.0005
+# New objects between two searches for garbage; a search through everything stops the sockets for 0.1 s.
+GARBAGE_AFTER = 10_000
 
 
 class Command(BaseCommand):
@@ -38,13 +43,20 @@ def run_web() -> None:
     """Serve pages, API and sockets; proxy headers are believed from FORWARDED_ALLOW_IPS only."""
     import uvicorn  # noqa: PLC0415  of no use to the other roles
 
+    from portal.asgi import application  # noqa: PLC0415
+    from portal.live.protocol import LiveProtocol  # noqa: PLC0415
+
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.freeze()  # what is loaded stays, and need not be searched
+    gc.set_threshold(GARBAGE_AFTER)
     proxies = env.text("FORWARDED_ALLOW_IPS", "")
     uvicorn.run(
-        "portal.asgi:application",
+        application,
         host=env.text("LISTEN", "127.0.0.1"),
         port=env.integer("PORT", 8000),
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
+        ws=LiveProtocol,
         ws_max_size=LARGEST_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # a compression context for each socket costs more than it saves
         lifespan="off",

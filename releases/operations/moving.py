@@ -1,0 +1,44 @@
+"""Moving a release: one way for every operation, so that record, event, end and board never differ."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from portal import clock
+from portal.actors import Actor
+from portal.live.publish import touch
+from portal.transitions import move
+from releases.models import Release
+from releases.states import ENDS
+
+
+def move_release(
+    release: Release,
+    state: str,
+    *,
+    actor: Actor,
+    reason: str = "",
+    fields: Iterable[str] = (),
+    data: dict[str, Any] | None = None,
+) -> None:
+    """Move a locked release, note its end where it is one, and let the board read again.
+
+    Args:
+        fields: other fields of the row that changed with the state.
+        data: told with the event and kept in the record.
+
+    Raises:
+        Conflict: the life of a release does not allow the move.
+    """
+    release.ended_at = clock.now() if state in ENDS else None
+    move(
+        release,
+        state,
+        actor=actor,
+        reason=reason,
+        fields=["ended_at", *fields],
+        topic=release.topic,
+        data=data,
+        release=release.number,
+        content_digest=release.content_digest,
+    )
+    touch(f"board.{release.environment.name}")

@@ -1,0 +1,91 @@
+"""All steps of a rollout as whoever holds its lease knows them: read once, then kept up to date in memory.
+
+Only the holder writes steps, and every write asks under the row's lock whether the lease still stands: while
+it does, what was read at its beginning is what the rows say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+from releases.catalog.models import Service
+from releases.rollouts.leases import Lease, writing
+from releases.rollouts.models import Rollout, Step
+from releases.rollouts.states import DONE, Direction, RolloutState, StepState
+
+UNFINISHED = frozenset({StepState.READY, StepState.RUNNING})
+
+
+class Course:
+    """The steps, which of them count now, and what each waits for."""
+
+    def __init__(self, lease: Lease) -> None:
+        # Large, and of no use to any step.
+        found = lease.rollout.steps.defer("history", "planned")
+        self.lease = lease
+        self.steps = list(found.order_by("position", "id"))
+        self._name_services()
+        self._name_rollout(lease.rollout)
+
+    @contextmanager
+    def writing(self, *, halts: bool = False) -> Iterator[Rollout]:
+        """Open a transaction in which these steps may be written; see `leases.writing`."""
+        with writing(self.lease, halts=halts) as rollout:
+            self._name_rollout(rollout)
+            yield rollout
+
+    def _name_services(self) -> None:
+        """Read each service once: a join would decode the same document for every one of its steps."""
+        services = Service.objects.in_bulk({each.service_id for each in self.steps if each.service_id})
+        for step in self.steps:
+            step.service = services.get(step.service_id) if step.service_id else None
+
+    def _name_rollout(self, rollout: Rollout) -> None:
+        for step in self.steps:
+            step.rollout = rollout
+
+    @property
+    def rollout(self) -> Rollout:
+        """The row as last seen under its lock."""
+        return self.lease.rollout
+
+    @property
+    def way(self) -> Direction:
+        """Where the rollout goes: back as soon as there are steps of a way back."""
+        back = any(each.direction == Direction.BACK for each in self.steps)
+        going = self.rollout.state == RolloutState.ROLLING_BACK
+        return Direction.BACK if back or going else Direction.FORWARD
+
+    @property
+    def present(self) -> list[Step]:
+        """The steps of the way it goes."""
+        way = self.way
+        return [each for each in self.steps if each.direction == way]
+
+    @property
+    def unfinished(self) -> list[Step]:
+        """What may begin, or runs."""
+        return [each for each in self.present if each.state in UNFINISHED]
+
+    def free(self) -> list[Step]:
+        """Waiting steps whose predecessors are all done."""
+        waiting = [each for each in self.present if each.state == StepState.WAITING]
+        if not waiting:
+            return []
+        done = {each.pk for each in self.steps if each.state in DONE}
+        return [each for each in waiting if self._earlier.get(each.pk, set()) <= done]
+
+    def find(self, pk: int | None) -> Step | None:
+        """Return the step with this key."""
+        return next((each for each in self.steps if each.pk == pk), None)
+
+    @cached_property
+    def _earlier(self) -> dict[int, set[int]]:
+        """What each step depends on; the graph never changes once it is written."""
+        rows = Step.depends_on.through.objects.filter(from_step__rollout=self.rollout)
+        found: dict[int, set[int]] = {}
+        for later, earlier in rows.values_list("from_step_id", "to_step_id"):
+            found.setdefault(later, set()).add(earlier)
+        return found

@@ -1,0 +1,43 @@
+"""A rollout that waits: what it paused for is told while it is paused, and waiting costs little."""
+
+from typing import Any
+
+import pytest
+
+from releases.rollouts import engine, operations
+from releases.rollouts.models import Rollout
+from releases.rollouts.steps.kind import Outcome, Work, failed, wait
+from releases.rollouts.steps.notice import Notice
+from tests.factories import Shop
+from tests.people import acting
+from tests.portal.api import ApiClient
+
+
+def test_a_rollout_that_fails_while_it_is_paused_shows_no_pause(
+    notices: Rollout, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Outcome] = [wait("made_up", seconds=0)]
+
+    def observe(_kind: Notice, _work: Work) -> Outcome:
+        return found[-1]
+
+    monkeypatch.setattr(Notice, "observe", observe)
+    operations.give_order(notices.pk, "pause", actor=acting(shop.cast.author), reason="lunch")
+    engine.advance(notices.pk)
+    api = ApiClient(shop.cast.author)
+    assert api.send("GET", f"/rollouts/{notices.pk}").json()["pause"]["reason"] == "person"
+    found.append(failed("made_up", "words"))
+    engine.advance(notices.pk)
+    answer = api.send("GET", f"/rollouts/{notices.pk}").json()
+    assert (answer["state"], answer["pause"]) == ("failed", None)
+    assert api.send("POST", f"/rollouts/{notices.pk}/pause").status_code == 409
+
+
+def test_a_round_that_finds_nothing_new_asks_and_writes_little(
+    notices: Rollout, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    monkeypatch.setattr(Notice, "observe", lambda _kind, _work: wait("made_up", seconds=60))
+    engine.advance(notices.pk)
+    # Seven of its own; the savepoints of the test's transaction are counted as well.
+    with django_assert_max_num_queries(11):
+        engine.advance(notices.pk)

@@ -1,0 +1,67 @@
+"""The way back: the last wave first, each service restored, waited for and checked as on the way forward."""
+
+from itertools import pairwise
+
+import pytest
+
+from releases.rollouts import operations, rollback
+from releases.rollouts.models import Rollout, Step
+from tests.factories import Shop, make_release
+from tests.people import acting
+
+PLAN = {
+    "waves": [
+        {"title": "First", "services": ["auth-service"]},
+        {"title": "Second", "services": ["shopping-service"]},
+    ],
+    "each": [
+        {"kind": "set_image"},
+        {"kind": "wait_rollout", "timeoutSeconds": 900, "settleSeconds": 10},
+        {"kind": "health", "timeoutSeconds": 45},
+        {"kind": "http", "path": "/ready", "expect": 204},
+    ],
+}
+
+
+@pytest.fixture
+def rollout(shop: Shop) -> Rollout:
+    """A rollout of two waves."""
+    shop.plan.spec = PLAN
+    shop.plan.save(update_fields=["spec"])
+    items = [
+        {"service": name, "version": version}
+        for name, version in (("auth-service", "4.1.0"), ("shopping-service", "2.8.0"))
+    ]
+    release = make_release(shop, at="approved", items=items)
+    return operations.start_rollout(release.number, actor=acting(shop.cast.author))
+
+
+def way_back(rollout: Rollout, *changed: str) -> list[Step]:
+    """The way back of a rollout that changed these services."""
+    Step.objects.filter(rollout=rollout, kind="set_image", service__name__in=changed).update(intent={})
+    return rollback.add_way_back(rollout, list(rollout.steps.select_related("service")))
+
+
+def test_each_service_is_waited_for_and_checked_as_on_the_way_forward(rollout: Rollout) -> None:
+    made = way_back(rollout, "auth-service")
+    assert [(step.kind, step.timeout_seconds) for step in made] == [
+        ("restore_image", 60),
+        ("wait_rollout", 900),
+        ("health", 45),
+        ("http", 60),
+        ("verify_digests", 60),
+    ]
+    assert made[1].params["settleSeconds"] == 10
+    assert (made[3].params["path"], made[3].params["expect"]) == ("/ready", 204)
+
+
+def test_an_earlier_wave_waits_for_the_checks_of_the_later_one(rollout: Rollout) -> None:
+    made = way_back(rollout, "auth-service", "shopping-service")
+    services = [step.service.name if step.service else "" for step in made]
+    assert services == ["shopping-service"] * 4 + ["auth-service"] * 4 + [""]
+    for earlier, later in pairwise(made):
+        assert list(later.depends_on.all()) == [earlier]
+
+
+def test_what_changed_nothing_has_no_way_back(rollout: Rollout) -> None:
+    assert way_back(rollout) == []
