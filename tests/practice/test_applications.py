@@ -1,12 +1,14 @@
 """The applications behind Services answer HTTP on loopback."""
 
+import ipaddress
 import socket
+from pathlib import Path
 
 import pytest
 import urllib3
 
 from tests.cluster.objects import Space, deployment, failing, service, wait_for
-from tests.practice.conftest import plain_get
+from tests.practice.conftest import Practice, plain_get
 
 PORT = 18080
 
@@ -14,7 +16,7 @@ PORT = 18080
 def _url(space: Space, path: str) -> str:
     seen = space.get("services", "web")
     address = seen["spec"]["clusterIP"]
-    assert address.startswith("127.40.")
+    assert ipaddress.ip_address(address).is_loopback
     # The listener opens just behind the Service, as a proxy's rules do on a real node.
     wait_for(lambda: _listens(address), what="the listener")
     return f"http://{address}:{PORT}{path}"
@@ -69,3 +71,19 @@ def test_a_service_that_is_gone_no_longer_listens(space: Space) -> None:
         return False
 
     assert wait_for(refused, what="the listener to close")
+
+
+def test_clusters_beside_each_other_answer_for_their_own(practice: Practice, tmp_path: Path) -> None:
+    other = Practice(tmp_path)
+    other.start()
+    apis = [practice.api, other.api]
+    try:
+        for api in apis:
+            Space(api, "default").create(service("twin", selector={"app": "twin"}, port=PORT))
+        addresses = [Space(api, "default").get("services", "twin")["spec"]["clusterIP"] for api in apis]
+        assert addresses[0] != addresses[1]
+    finally:
+        Space(apis[0], "default").delete("services", "twin")
+        for api in apis:
+            api.close()
+        other.end()

@@ -184,6 +184,13 @@ def kinds(rollout: Rollout) -> list[str]:
     return list(Event.objects.filter(topic=rollout.topic).order_by("number").values_list("kind", flat=True))
 
 
+def why(rollout: Rollout) -> str:
+    """What a rollout says that did not end as it should: its pause, and its steps that are not done."""
+    steps = rollout.steps.exclude(state__in=("succeeded", "waiting"))
+    told = [(step.key, step.state, step.attempt, step.observed, step.failure) for step in steps]
+    return f"{rollout.state}: {rollout.pause} {told}"
+
+
 def states(rollout: Rollout) -> dict[str, str]:
     """Every step's state by its key."""
     return dict(rollout.steps.values_list("key", "state"))

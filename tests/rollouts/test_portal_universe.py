@@ -11,7 +11,7 @@ from django.db import connection
 from releases.models import Release
 from releases.rollouts import engine, operations, plans
 from releases.rollouts.models import Rollout
-from tests.rollouts.floor import drive, kinds, states
+from tests.rollouts.floor import drive, kinds, states, why
 from tests.rollouts.universe import BACKEND, FRONTEND, Universe, cluster_of_universe, furnish
 
 Served = tuple[Path, str]
@@ -41,7 +41,7 @@ def start(universe: Universe, version: str, **named: Any) -> Rollout:
 
 def test_ten_services_go_out_in_their_order_and_are_verified(universe: Universe) -> None:
     rollout = drive(start(universe, "v1.4.0"), *ENDS, seconds=90)
-    assert rollout.state == "succeeded", (rollout.pause, states(rollout))
+    assert rollout.state == "succeeded", why(rollout)
     assert rollout.verdict is not None
     assert rollout.verdict["exact"] is True
     assert all(each["reported"] for each in rollout.verdict["services"])
@@ -61,14 +61,14 @@ def test_ten_services_go_out_in_their_order_and_are_verified(universe: Universe)
 def test_a_broken_version_is_named_and_goes_back(universe: Universe) -> None:
     before = universe.images()
     rollout = drive(start(universe, "v1.4.1", shopping_service="v1.4.0-withdrawn"), *ENDS, seconds=90)
-    assert rollout.state == "failed", states(rollout)
+    assert rollout.state == "failed", why(rollout)
     failure = rollout.steps.get(state="failed").failure
     assert failure is not None
     assert (failure["code"], failure["container"]) == ("ErrImagePull", "shopping-service")
     assert states(rollout)["4.notification-service.set_image"] == "waiting"
     operations.give_order(rollout.pk, "rollback", actor=universe.actor)
     drive(rollout, "rolled_back", "rollback_failed", seconds=60)
-    assert rollout.state == "rolled_back", states(rollout)
+    assert rollout.state == "rolled_back", why(rollout)
     assert universe.images() == before
     back = states(rollout)
     services = ("config-service", "auth-service", "shopping-service", "blog-service")

@@ -1,6 +1,7 @@
 """What is decided about a new object beside its own fields: namespace, quota, account, address."""
 
-import hashlib
+import ipaddress
+import secrets
 from typing import Any
 
 from portal.embedded.cluster import kinds
@@ -8,8 +9,9 @@ from portal.embedded.cluster.errors import ApiError, cause, details_of, forbidde
 from portal.embedded.cluster.kinds import Kind
 from portal.embedded.cluster.store import Object, Store
 
-SERVICE_NETWORK = "127.40"
-POD_NETWORK = "127.41"
+# Wide, and filled at random: Services are listened on, and several clusters may run on one machine.
+SERVICE_NETWORK = ipaddress.IPv4Network("127.64.0.0/10")
+POD_NETWORK = ipaddress.IPv4Network("127.41.0.0/16")
 COUNTED = {"pods": kinds.PODS, "services": kinds.SERVICES, "configmaps": kinds.CONFIGMAPS}
 COUNTED |= {f"count/{kind.resource}": kind for kind in kinds.KINDS if kind.namespaced}
 ENDED = ("Succeeded", "Failed")
@@ -93,19 +95,14 @@ def _service_address(store: Store, service: Object) -> None:
         spec.setdefault("clusterIPs", [spec.get("clusterIP", "None")])
         return
     taken = {other["spec"].get("clusterIP") for other in store.every(kinds.SERVICES)}
-    metadata = service["metadata"]
-    wanted = spec.get("clusterIP") or free_address(
-        SERVICE_NETWORK, f"{metadata['namespace']}/{metadata['name']}", taken=taken
-    )
+    wanted = spec.get("clusterIP") or free_address(SERVICE_NETWORK, taken=taken)
     spec["clusterIP"] = wanted
     spec["clusterIPs"] = [wanted]
 
 
-def free_address(network: str, name: str, *, taken: set[str | None]) -> str:
-    """An address that a name gets each time, unless another has it already."""
-    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+def free_address(network: ipaddress.IPv4Network, *, taken: set[str | None]) -> str:
+    """An address of the network that nothing else in this cluster has, and hardly anything in another."""
     while True:
-        number += 1
-        address = f"{network}.{number // 250 % 250 + 1}.{number % 250 + 1}"
+        address = str(network[1 + secrets.randbelow(network.num_addresses - 2)])
         if address not in taken:
             return address

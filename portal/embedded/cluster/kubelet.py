@@ -147,7 +147,7 @@ class Kubelet:
         present = pod["status"].get("podIP")
         if present is None:
             taken = {other["status"].get("podIP") for other in self._store.every(kinds.PODS)}
-            present = admission.free_address(admission.POD_NETWORK, pod["metadata"]["uid"], taken=taken)
+            present = admission.free_address(admission.POD_NETWORK, taken=taken)
         return {
             "podIP": present,
             "podIPs": [{"ip": present}],

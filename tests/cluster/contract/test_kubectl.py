@@ -127,7 +127,7 @@ def test_a_server_side_dry_run_changes_nothing(kubectl: Callable[..., str], spac
 def test_rollout_status_waits_until_the_end(kubectl: Callable[..., str], space: Space) -> None:
     space.create(deployment("web", replicas=2))
     space.settle("web")
-    space.patch("deployments", "web", template_patch(NEW, slow()))
+    space.patch("deployments", "web", template_patch(NEW, slow("2s")))
     text = kubectl("rollout", "status", "deployment/web", "--timeout=30s")
     assert "Waiting for deployment" in text
     assert text.rstrip().endswith("successfully rolled out")
