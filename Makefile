@@ -9,7 +9,7 @@ TEST_WORKERS ?= 4
 CHECK := DJANGO_SETTINGS_MODULE=tests.check_settings
 
 .DEFAULT_GOAL := run
-.PHONY: setup install run reset test test-cluster check bench format migrate worker
+.PHONY: setup install run reset test soak test-cluster check bench format migrate worker
 
 setup: ## virtual environment from the hashed lock file; installed again only when the lock changed
 	@cmp -s requirements.lock $(VENV)/installed.lock || $(MAKE) --no-print-directory install
@@ -31,8 +31,11 @@ reset: setup ## forget what `make run` kept
 test: setup ## the whole suite but what needs Go
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
+soak: setup ## what is worth repeating at length: more examples, every place, everybody
+	@PORTAL_SOAK=on $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "soak or repeated"
+
 test-cluster: setup ## the cluster suite on a real Kubernetes control plane
-	@PORTAL_TEST_CLUSTER=real $(BIN)/python -m pytest tests/cluster
+	@PORTAL_TEST_CLUSTER=real $(BIN)/python -m pytest -m "" tests/cluster
 
 check: setup ## format, lint, types, imports, templates, migrations, translations
 	$(BIN)/ruff format --check --quiet .

@@ -1,10 +1,10 @@
 """Starts Django on the servers of the run; leaves browser tests out where there is no browser."""
 
 import os
+from pathlib import Path
 
 import django
 import pytest
-from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.chromium import find_chromium
@@ -13,8 +13,9 @@ from tests.chromium import find_chromium
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
-from tests import emptying  # noqa: E402
-from tests.people import cast  # noqa: E402, F401  a fixture for every test
+from tests import database, emptying  # noqa: E402
+from tests.embedded.whole import whole_portal  # noqa: E402, F401  fixtures for every test
+from tests.people import cast  # noqa: E402, F401
 
 emptying.use()
 
@@ -22,10 +23,10 @@ NO_BROWSER = "Chromium is missing: tests in a real browser are not run. Install 
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Let the tests empty the record between them; its other guards stay."""
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE audit_auditentry DISABLE TRIGGER audit_no_truncate")
+def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Give the worker a database; the server goes at the end of the run, and all of them with it."""
+    with django_db_blocker.unblock():
+        database.prepare(Path(os.environ["PORTAL_DATA"]))
 
 
 def pytest_configure() -> None:

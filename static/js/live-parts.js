@@ -1,10 +1,14 @@
 // Refreshes the parts of the page that follow a topic; spares those in which someone is writing.
 
+// The first news is drawn at once; of a stream of them each browser asks once a second, or a few readers of one
+// rollout keep the server busy with drawing it.
 const GATHER_MS = 120;
+const REST_MS = 1_000;
 const held = new Set();
 const due = new Set();
 const caughtUp = new Map();
 let timer = 0;
+let drawnAt = -REST_MS;
 
 function isField(element) {
   return element.matches("input, select, textarea, [contenteditable]");
@@ -36,8 +40,14 @@ function refresh(part) {
   window.htmx?.trigger(part, "live");
 }
 
+function schedule() {
+  if (!due.size || timer) return;
+  timer = setTimeout(flush, Math.max(GATHER_MS, drawnAt + REST_MS - performance.now()));
+}
+
 function flush() {
   timer = 0;
+  drawnAt = performance.now();
   const parts = [...due];
   due.clear();
   parts.forEach(refresh);
@@ -48,7 +58,7 @@ export function refreshParts(topic, newest) {
   for (const part of document.querySelectorAll(`[data-live-topic="${CSS.escape(topic)}"]`)) {
     if (Number(part.dataset.liveAfter || 0) < newest) due.add(part);
   }
-  if (due.size && !timer) timer = setTimeout(flush, GATHER_MS);
+  schedule();
 }
 
 // An event that arrives while a part is being fetched asks the old part, which is then swapped away: the new one
@@ -60,7 +70,7 @@ export function catchUp(topic, newest) {
     caughtUp.set(key, newest);
     due.add(part);
   }
-  if (due.size && !timer) timer = setTimeout(flush, GATHER_MS);
+  schedule();
 }
 
 export function flushHeld() {

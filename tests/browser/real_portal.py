@@ -12,7 +12,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page
 
 from tests.chromium import window
-from tests.embedded.test_full_start import MANAGE, OURS, Portal, Report
+from tests.embedded.whole import MANAGE, OURS, Portal, Report
 
 NAMESPACE = "portal-universe"
 DESKTOP = (1440, 1000)

@@ -78,13 +78,26 @@ class Visitors:
         return visitor
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for a file; Playwright's loop makes Django suspect an asynchronous caller.
+
+    Under that loop Django keeps a second set of connections, so that each set is closed where it is left.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        connections.close_all()
+        with chromium() as running:
+            yield running
+            connections.close_all()
+
+
 @pytest.fixture
-def visitors(live_server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Visitors]:
-    """A browser before the live server; Playwright's loop makes Django suspect an asynchronous caller."""
-    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    with chromium() as browser:
-        yield Visitors(browser=browser, address=live_server.url)
-        connections.close_all()  # under Playwright's loop Django keeps a second set of them
+def visitors(browser: Browser, live_server: LiveServer) -> Iterator[Visitors]:
+    """People's windows before the live server, closed at the end."""
+    yield Visitors(browser=browser, address=live_server.url)
+    for context in browser.contexts:
+        context.close()
     wait_for_last_answers()
 
 
@@ -265,10 +278,14 @@ def test_a_phone_shows_one_part_of_a_draft_at_a_time(shop: Shop, visitors: Visit
 
 def test_a_part_under_way_is_not_swapped_by_what_others_do(shop: Shop, visitors: Visitors) -> None:
     release = make_release(shop, at="in_review", facts={"database_change": True})
-    page = visitors.enter(shop.cast.team_lead).go(f"/releases/{release.number}/review/")
+    visitor = visitors.enter(shop.cast.team_lead)
+    dry_runs: list[str] = []
+    visitor.page.on("request", lambda sent: dry_runs.append(sent.url) if "/plan/" in sent.url else None)
+    page = visitor.go(f"/releases/{release.number}/review/")
     page.locator("#send-back-link").click()
     page.get_by_label("Reason").fill("Half a sentence")
     decide(release, shop.cast.qa, "object", "Not tested")
     page.evaluate("htmx.trigger('#review', 'live')")
     expect(page.locator("#review")).to_contain_text("Objection by Qa")
+    assert len(dry_runs) == 1  # the cluster is not asked again for the same content
     expect(page.get_by_label("Reason")).to_have_value("Half a sentence")

@@ -6,11 +6,11 @@ from playwright.sync_api import Page, expect
 from releases.models import Release
 from releases.rollouts.models import Order, Rollout
 from releases.rollouts.states import RolloutState, StepState
-from tests.browser.test_release_pages import DESKTOP, NARROW, PHONE, Visitors, visitors, width_of
+from tests.browser.test_release_pages import DESKTOP, NARROW, PHONE, Visitors, browser, visitors, width_of
 from tests.factories import Shop, make_release, runs
 from tests.pages.rollouts.conftest import approved, registry, rollout, shop
 
-__all__ = ["approved", "registry", "rollout", "shop", "visitors"]
+__all__ = ["approved", "browser", "registry", "rollout", "shop", "visitors"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from portal.translations import compile_catalogs
 from tests.browser.real_portal import PATIENCE_MS, Json, Person, RealPortal, has_kubectl
 from tests.chromium import chromium
-from tests.embedded.test_full_start import Portal
+from tests.embedded.whole import Portal
 
-# One worker, so that the portal starts once.
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("tour")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("whole")]
 
 MANAGER, QA, AUDITOR = "jiho", "nayoung", "gamsa"
 PLATFORM_LEAD, CONTENT_LEAD = "sungmin", "hyejin"
@@ -22,19 +20,12 @@ USUAL_MS = 5_000
 
 
 @pytest.fixture(scope="module")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPortal]:
-    """Everything started once, with a browser before it."""
-    compile_catalogs()
-    process = Portal(tmp_path_factory.mktemp("tour") / "var")
+def portal(whole_portal: Portal) -> Iterator[RealPortal]:
+    """The whole portal with a browser before it."""
     expect.set_options(timeout=PATIENCE_MS)
-    try:
-        report = process.start()
-        with chromium() as browser:
-            yield RealPortal(process=process, report=report, browser=browser)
-    finally:
-        expect.set_options(timeout=USUAL_MS)
-        if process.process is not None and process.process.poll() is None:
-            process.stop()
+    with chromium() as browser:
+        yield RealPortal(process=whole_portal, report=whole_portal.report(), browser=browser)
+    expect.set_options(timeout=USUAL_MS)
 
 
 def test_a_core_release_goes_from_composing_to_closed(portal: RealPortal) -> None:

@@ -17,11 +17,12 @@ from releases.rollouts import operations
 from tests.factories import Shop, digest_for, make_release
 from tests.people import acting
 from tests.portal.api import BASE, ApiClient
+from tests.soak import examples
 
 Json = dict[str, Any]
 WAVES = {"expectedMinutes": 30, "waves": [{"title": "All", "services": ["payment-service"]}]}
 PROBLEM = {"type", "title", "status", "code", "detail", "missing"}
-EXAMPLES = 8  # for each route
+EXAMPLES = examples(4, soaking=60)  # for each route
 FEW = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 HUGE = 10**20
 KNOWN = [
@@ -113,6 +114,7 @@ def door(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> dict[str, ApiClient]:
     }
 
 
+@pytest.mark.repeated
 def test_no_input_is_a_fault_of_ours(door: dict[str, ApiClient]) -> None:
     read = document()
     for path, methods in read["paths"].items():

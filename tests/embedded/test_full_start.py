@@ -4,54 +4,17 @@ import json
 import os
 import signal
 import stat
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from portal.embedded.child import is_alive
-from portal.embedded.ports import free_port
 from tests.embedded.processes import wait_for
+from tests.embedded.whole import Portal, Report
 
-MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
-READY_SECONDS = 60
-OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE", "PORTAL_TEST_SERVICES")
-Report = dict[str, Any]
-
-
-class Portal:
-    """One data folder, and the portal that runs on it."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        self.port = free_port()
-        self.log = data.with_suffix(".log")
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Report:
-        environment = {name: value for name, value in os.environ.items() if name not in OURS}
-        environment |= {"PORTAL_DATA": str(self.data), "PORT": str(self.port)}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, str(MANAGE), "run"], env=environment, stdout=log)
-        assert wait_for(lambda: "ready in" in self.log.read_text() or self._ended(), seconds=READY_SECONDS)
-        assert not self._ended(), self.log.read_text()
-        return self.report()
-
-    def report(self) -> Report:
-        return dict(json.loads((self.data / "demo.json").read_text()))
-
-    def stop(self) -> int:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=30)
-
-    def _ended(self) -> bool:
-        return self.process is None or self.process.poll() is not None
+pytestmark = pytest.mark.xdist_group("whole")
 
 
 def numbers(report: Report) -> list[int]:
@@ -82,17 +45,9 @@ def answer(address: str, token: str | None = None) -> tuple[int, bytes]:
         return got.status, got.read()
 
 
-@pytest.fixture
-def portal(tmp_path: Path) -> Iterator[Portal]:
-    portal = Portal(tmp_path / "var")
-    yield portal
-    if portal.process is not None and portal.process.poll() is None:
-        portal.process.terminate()
-        portal.process.wait(timeout=30)
-
-
-def test_everything_starts_heals_stops_and_goes_on_where_it_ended(portal: Portal) -> None:
-    first = portal.start()
+def test_everything_starts_heals_stops_and_goes_on_where_it_ended(whole_portal: Portal) -> None:
+    portal = whole_portal
+    first = portal.report()
     every_part_lives_in_the_memory_of_a_small_machine(first)
     the_report_is_private_and_its_links_and_tokens_work(first, portal.data / "demo.json")
 

@@ -24,6 +24,7 @@ from releases.states import ENDS
 from tests.factories import ENGINE, Shop, decide, make_checklist, make_release, roll_out, verify
 from tests.people import acting, person
 from tests.portal.api import ApiClient
+from tests.soak import examples
 
 pytestmark = pytest.mark.django_db
 INCIDENT = {"link": "https://incidents.example/7", "reason": "payments fail"}
@@ -226,8 +227,9 @@ class Emergency:
         operations.answer_check(self.release.number, check.pk, actor=author, result="done")
 
 
+@pytest.mark.repeated
 @settings(
-    max_examples=12,
+    max_examples=examples(12, soaking=200),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

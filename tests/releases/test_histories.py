@@ -21,6 +21,7 @@ from releases.models import Release
 from releases.start import still_approved
 from tests.factories import Shop, decide, make_release
 from tests.people import BY_THE_PORTAL, acting, person
+from tests.soak import examples
 
 pytestmark = pytest.mark.django_db
 ITEMS = [{"service": name, "version": "3"} for name in ("payment-service", "auth-service")]
@@ -134,8 +135,9 @@ class History:
         return {(role, scope) for role, scope in decision.capacities} & set(now.values_list("role", "scope"))
 
 
+@pytest.mark.repeated
 @settings(
-    max_examples=12,
+    max_examples=examples(12, soaking=300),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

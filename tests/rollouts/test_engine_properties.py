@@ -29,6 +29,7 @@ from releases.rollouts.steps.kind import (
 )
 from tests.factories import Shop, make_rollout
 from tests.people import acting
+from tests.soak import examples
 
 ENDS = frozenset({"succeeded", "failed", "paused", "stopped", "rolled_back", "rollback_failed"})
 MOST_ADVANCES = 200
@@ -146,8 +147,9 @@ def ground(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     return shop
 
 
+@pytest.mark.repeated
 @settings(
-    max_examples=40,
+    max_examples=examples(40, soaking=500),
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

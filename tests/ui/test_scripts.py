@@ -158,10 +158,10 @@ def wait_for_subscription(page: Page) -> None:
     page.wait_for_selector('.connection[data-state="live"]')
 
 
-def run_until(page: Page, selector: str) -> None:
+def run_until(page: Page, selector: str, *, step_ms: int = 500) -> None:
     """Let the page's clock run until it shows; what the server's end sends takes its time to arrive."""
     for _again in range(400):
-        page.clock.run_for(500)
+        page.clock.run_for(step_ms)
         if page.locator(selector).count():
             return
         page.wait_for_timeout(25)
@@ -188,6 +188,21 @@ def test_an_event_seen_before_draws_nothing(page: Page, site: Site, socket: Sock
     page.clock.run_for(500)
     socket.tell({"id": 6})
     run_until(page, "text=drawn 2")
+    assert site.drawn == 2
+
+
+def test_of_a_stream_of_events_the_first_is_drawn_at_once_and_the_rest_once_a_second(
+    page: Page, site: Site, socket: Socket
+) -> None:
+    wait_for_subscription(page)
+    socket.tell({"id": 4})
+    run_until(page, "text=drawn 1", step_ms=130)
+    for number in range(5, 13):
+        socket.tell({"id": number})
+        page.wait_for_timeout(10)
+        page.clock.run_for(50)
+    assert site.drawn == 1
+    run_until(page, "text=drawn 2", step_ms=130)
     assert site.drawn == 2
 
 
@@ -331,10 +346,11 @@ def test_paper_is_black_on_white_with_whole_digests_and_nothing_to_press(page: P
     assert max(int(part) for part in re.findall(r"\d+", colour)[:3]) < 64
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1024])
-def test_nothing_scrolls_sideways(browser: Browser, site: Site, width: int) -> None:
-    context = window(browser, width, 844)
+def test_nothing_scrolls_sideways(browser: Browser, site: Site) -> None:
+    context = window(browser, 1440, 844)
     page = context.new_page()
     page.goto(site.address)
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+    for width in (320, 390, 768, 1024):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
     context.close()

@@ -15,6 +15,7 @@ from releases.rollouts.models import Rollout
 from tests.cluster.engine.conftest import Lay
 from tests.rollouts.floor import Floor, kinds, states, until
 from tests.rollouts.processes import Processes, processes
+from tests.soak import soak
 
 ADVANCE = "releases.rollouts.jobs.advance"
 ENDS = ("succeeded", "failed", "paused", "stopped")
@@ -52,11 +53,11 @@ def test_two_workers_carry_a_rollout_to_its_end(lay_floor: Lay, roles: Processes
 @pytest.mark.parametrize(
     "place",
     [
-        "after_intent:set_image",
-        "before_act:set_image",
         "after_act:set_image",
-        "before_record:set_image",
-        "after_record",
+        pytest.param("after_intent:set_image", marks=soak),
+        pytest.param("before_act:set_image", marks=soak),
+        pytest.param("before_record:set_image", marks=soak),
+        pytest.param("after_record", marks=soak),
     ],
 )
 def test_a_worker_that_dies_anywhere_loses_nothing(lay_floor: Lay, roles: Processes, place: str) -> None:

@@ -6,8 +6,10 @@ from django.urls import reverse
 from portal.people.models import User
 from tests.factories import Shop, make_release
 from tests.pages.releases.conftest import Browse
+from tests.soak import soak
 
 READERS = ("author", "pl", "team_lead", "qa", "auditor", "administrator", "outsider")
+STATES = ("draft", "in_review", "approved")
 PAGES = ("detail", "review", "edit", "submit", "withdraw", "duplicate", "announce", "close")
 VERDICTS = ("approve", "send_back", "reject", "object")
 
@@ -18,12 +20,22 @@ def user_of(shop: Shop, name: str) -> User:
     return found
 
 
-@pytest.mark.parametrize("at", ["draft", "in_review", "approved"])
-def test_the_pages_open_for_everybody_who_may_see(shop: Shop, browse: Browse, at: str) -> None:
+@pytest.mark.parametrize(
+    ("at", "readers"),
+    [
+        ("draft", ("author", "auditor")),
+        ("in_review", ("pl", "administrator", "team_lead")),
+        ("approved", ("qa", "outsider")),
+        *(pytest.param(at, READERS, marks=soak) for at in STATES),
+    ],
+)
+def test_the_pages_open_for_everybody_who_may_see(
+    shop: Shop, browse: Browse, at: str, readers: tuple[str, ...]
+) -> None:
     release = make_release(shop, at=at)
     paths = [reverse(f"releases:{name}", args=[release.number]) for name in PAGES]
     paths += [reverse("releases:decide", args=[release.number, verdict]) for verdict in VERDICTS]
-    for reader in READERS:
+    for reader in readers:
         client = browse(user_of(shop, reader))
         for path in paths:
             answer = client.get(path)
