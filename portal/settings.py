@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "portal.audit",
     "portal.live",
     "portal.outbox",
+    "portal.notices",
     "portal.api",
     "portal.embedded",
     "approvals",

@@ -20,6 +20,7 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("", include("portal.people.account_urls")),
     path("", include("portal.people.urls")),
+    path("", include("portal.notices.urls")),
     path("", include("portal.audit.urls")),
     path("releases/", include("releases.urls")),
     path("catalog/", include("releases.catalog.urls")),

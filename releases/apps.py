@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal import frame
 from portal.audit.actions import register
+from portal.notices import kinds
 
 
 class ReleasesConfig(AppConfig):
@@ -17,6 +18,16 @@ class ReleasesConfig(AppConfig):
         # The models are loaded only now; importing jobs registers its sweep.
         from releases import inbox, jobs, live  # noqa: F401, PLC0415
 
+        kinds.register(
+            {
+                "decision": _("My decision is needed"),
+                "deadline": _("A deadline is near, or has passed"),
+                "settled": _("My release was decided on, expired or was replaced"),
+                "objection": _("Somebody objects"),
+                kinds.TROUBLE: _("A rollout that I am in charge of failed or holds"),
+                "shared": _("What was submitted and released, for my information"),
+            }
+        )
         frame.COUNTERS.append(inbox.counts)
         live.register()
         register(

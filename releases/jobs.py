@@ -1,6 +1,8 @@
-"""The sweep over pending releases: roles that were taken away and deadlines that passed move them."""
+"""The sweeps over releases: lost roles and passed deadlines move them, people are reminded before."""
 
 import logging
+
+from django.db import transaction
 
 from approvals import queries as approval_queries
 from approvals.states import Phase, RequestState
@@ -8,6 +10,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.errors import Conflict
 from portal.jobs import sweep
+from releases import reminders
 from releases.models import Release
 from releases.operations import expire_release, recheck
 from releases.states import PENDING, ReleaseState
@@ -38,3 +41,21 @@ def recheck_pending() -> None:
                 recheck(release.number, actor=actor)
         except Conflict as error:
             logger.info("release %s moved meanwhile: %s", release.number, error)
+
+
+@sweep(every_seconds=30)
+def remind_of_deadlines() -> None:
+    """Remind of deadlines that are near, and tell of those that have passed."""
+    now = clock.now()
+    waiting = Release.objects.filter(state__in=reminders.REMINDED).select_related("approval_request")
+    for release in waiting:
+        if reminders.due(release, now):
+            _remind(release.number)
+
+
+def _remind(number: int) -> None:
+    """Read again under lock: somebody may have decided meanwhile, or another sweeper told it."""
+    with transaction.atomic():
+        locked = Release.objects.select_for_update(of=("self",)).get(number=number)
+        for reminder in reminders.due(locked, clock.now()):
+            reminders.remind(locked, reminder)

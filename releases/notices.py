@@ -1,20 +1,25 @@
 """Who is told what about a release: messages in the outbox, and a nudge to the inboxes concerned."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from django.conf import settings
 from django.db.models import Q
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, override
+from django.utils import timezone
+from django.utils.translation import gettext, override
+from django.utils.translation import gettext_noop as _
 
 from approvals import policy
 from approvals import queries as approval_queries
 from approvals.models import Decision
 from approvals.states import Phase
+from portal import clock
 from portal.audit.models import AuditEntry
 from portal.live.publish import touch
-from portal.outbox.post import post
+from portal.notices.telling import Notice, tell, zone_of
+from portal.outbox.models import Message
 from portal.people.models import Role, RoleAssignment, User
+from portal.ui import times
 from releases import wording
 from releases.announcement import announcement_of
 from releases.catalog.models import Service
@@ -26,86 +31,133 @@ LEADS = (Role.PL, Role.TEAM_LEAD, Role.DIRECTOR)
 def tell_submitted(release: Release, rows: Sequence[policy.RequiredRow]) -> None:
     """Ask those who can decide, and tell those whom the grade's policy names."""
     deciders = _holders(rows, release, Phase.REVIEW)
-    for user in deciders:
-        with _language_of(user):
-            _send(user, release, "review", _("Please review: {release}").format(release=release))
-        touch(f"inbox.{user.pk}")
+    notices = [
+        _about(user, release, "review", "decision", _("Please review: {release}")) for user in deciders
+    ]
     for user in set(shared_with(release)) - set(deciders):
-        with _language_of(user):
-            _send(user, release, "shared", _("Submitted: {release}").format(release=release))
+        notices.append(_about(user, release, "shared", "shared", _("Submitted: {release}")))
     lacking = policy.missing(rows)
     for user in _administrators() if lacking else ():
         with _language_of(user):
             roles = ", ".join(wording.role_name(row.role) for row in lacking)
-            title = _("Nobody can review {release}: {roles}").format(release=release, roles=roles)
-            _send(user, release, "nobody", title)
-    touch(f"inbox.{release.author_id}")
+        title = _("Nobody can review {release}: {roles}")
+        notices.append(_about(user, release, "nobody", "decision", title, roles=roles))
+    tell(notices)
+    _touch([*deciders, release.author])
 
 
 def tell_settled(release: Release, *, reason: str) -> None:
     """Tell author and contributors that the review came to something, or opened again."""
-    for user in {release.author, *release.contributors.all()}:
-        with _language_of(user):
-            title = _("{release} is {state}").format(release=release, state=release.get_state_display())
-            _send(user, release, f"settled.{release.state}.{_times(release)}", title, body=reason)
-        touch(f"inbox.{user.pk}")
+    people = _owners(release)
+    what = f"settled.{release.state}.{_times(release)}"
+    tell([_state_of(user, release, what, "settled", reason) for user in people])
+    _touch(people)
     touch_deciders(release)
 
 
 def tell_superseded(old: Release, new: Release) -> None:
-    """Tell the author of a replaced release which one replaced it."""
-    with _language_of(old.author):
-        title = _("{release} was replaced by #{number}").format(release=old, number=new.number)
-        _send(old.author, old, "superseded", title)
-    touch(f"inbox.{old.author_id}")
+    """Tell author and contributors of a replaced release which one replaced it."""
+    people = _owners(old)
+    title = _("{release} was replaced by #{number}")
+    tell([_about(user, old, "superseded", "settled", title, number=new.number) for user in people])
+    _touch(people)
     touch_deciders(old)
 
 
 def tell_overlap(old: Release, new: Release, services: Sequence[str]) -> None:
     """Warn the authors of two pending releases that share services."""
+    title = _("{release} shares services with #{number}: {names}")
     names = ", ".join(services)
-    for release, other in ((old, new), (new, old)):
-        with _language_of(release.author):
-            title = _("{release} shares services with #{number}: {names}")
-            title = title.format(release=release, number=other.number, names=names)
-            _send(release.author, release, f"overlap.{other.number}", title)
-        touch(f"inbox.{release.author_id}")
+    tell(
+        [
+            _about(
+                release.author,
+                release,
+                f"overlap.{other.number}",
+                "settled",
+                title,
+                number=other.number,
+                names=names,
+            )
+            for release, other in ((old, new), (new, old))
+        ]
+    )
+    _touch([old.author, new.author])
 
 
 def tell_objection(release: Release, objection: Decision) -> None:
     """Show an objection to the author and to everybody who decides."""
-    for user in {release.author, *_deciders(release)}:
-        with _language_of(user):
-            title = _("{name} objects to {release}").format(name=objection.person, release=release)
-            _send(user, release, f"objection.{objection.pk}", title, body=objection.reason)
-        touch(f"inbox.{user.pk}")
+    people = {release.author, *_deciders(release)}
+    what, title = f"objection.{objection.pk}", _("{name} objects to {release}")
+    tell(
+        [
+            _about(user, release, what, "objection", title, body=objection.reason, name=objection.person)
+            for user in people
+        ]
+    )
+    _touch(people)
 
 
 def tell_signoff_due(release: Release) -> None:
     """Ask for the sign-off of the result."""
-    _ask(release, Phase.SIGNOFF, gettext_noop("Please sign off the result: {release}"))
+    _ask(release, Phase.SIGNOFF, _("Please sign off the result: {release}"))
 
 
 def tell_review_owed(release: Release) -> None:
     """Ask for the review of what went out before anybody approved it."""
-    _ask(release, Phase.OWED, gettext_noop("Please review what went out: {release}"))
+    _ask(release, Phase.OWED, _("Please review what went out: {release}"))
 
 
 def tell_announced(release: Release) -> None:
     """Post the announcement to everybody the grade's policy names."""
-    text = announcement_of(release)
-    for user in {release.author, *shared_with(release)}:
-        with _language_of(user):
-            title = _("Released: {release}").format(release=release)
-            _send(user, release, "announced", title, body=text)
+    people = {release.author, *shared_with(release)}
+    tell([_about(user, release, "announced", "shared", _("Released: {release}")) for user in people])
 
 
 def tell_trouble(release: Release, *, reason: str) -> None:
-    """Tell the author that the rollout needs somebody."""
-    with _language_of(release.author):
-        title = _("{release} is {state}").format(release=release, state=release.get_state_display())
-        _send(release.author, release, f"trouble.{release.state}.{_times(release)}", title, body=reason)
-    touch(f"inbox.{release.author_id}")
+    """Tell those in charge of the rollout, its author and who started it, that it needs somebody."""
+    started = User.objects.filter(is_active=True, pk__in=release.rollouts.values("started_by"))
+    people = {release.author, *started}
+    what = f"trouble.{release.state}.{_times(release)}"
+    tell([_state_of(user, release, what, "trouble", reason) for user in people])
+    _touch(people)
+
+
+def tell_deadline_near(release: Release, people: Iterable[User], *, at: datetime, phase: Phase) -> None:
+    """Remind those who can still decide, once, before the review should be done."""
+    title = (
+        _("Please review soon: {release}") if phase == Phase.REVIEW else _("The review is owed: {release}")
+    )
+    tell([_dated(user, release, "deadline", title, at=at) for user in people])
+
+
+def tell_overdue(
+    release: Release, deciders: Sequence[User], above: Mapping[User, Iterable[str]], *, at: datetime
+) -> None:
+    """Tell author and deciders that the review is overdue, and ask the next role up the ladder to help.
+
+    Args:
+        above: who holds the next role, with the roles that did not decide.
+    """
+    near = dict.fromkeys([*_owners(release), *deciders])
+    notices = [
+        _dated(user, release, "overdue", _("The review is overdue: {release}"), at=at) for user in near
+    ]
+    for user, late in above.items():
+        if user not in near:
+            with _language_of(user):
+                roles = ", ".join(wording.role_name(role) for role in late)
+            title = _("Nobody decided in time on {release}: {roles}")
+            notices.append(_dated(user, release, "escalated", title, at=at, roles=roles))
+    tell(notices)
+    _touch([notice.person for notice in notices])
+
+
+def tell_expiring(release: Release, deciders: Iterable[User], *, at: datetime) -> None:
+    """Say once that a release is worth nothing soon: to its owners, and to those it still waits for."""
+    title = _("It expires soon: {release}")
+    people = dict.fromkeys([*_owners(release), *deciders])
+    tell([_dated(user, release, "expiring", title, at=at) for user in people])
 
 
 def touch_deciders(release: Release) -> None:
@@ -132,10 +184,20 @@ def shared_with(release: Release) -> list[User]:
 
 
 def _ask(release: Release, phase: Phase, title: str) -> None:
-    for user in _deciders(release, phase):
-        with _language_of(user):
-            _send(user, release, str(phase), _(title).format(release=release))
-        touch(f"inbox.{user.pk}")
+    people = _deciders(release, phase)
+    tell([_about(user, release, str(phase), "decision", title) for user in people])
+    _touch(people)
+
+
+def _touch(people: Iterable[User]) -> None:
+    """Let these people's inboxes read again."""
+    for pk in dict.fromkeys(user.pk for user in people):
+        touch(f"inbox.{pk}")
+
+
+def _owners(release: Release) -> list[User]:
+    """The author, and whoever contributed."""
+    return list(dict.fromkeys([release.author, *release.contributors.all()]))
 
 
 def _deciders(release: Release, *phases: str) -> list[User]:
@@ -162,18 +224,51 @@ def _administrators() -> list[User]:
     return list(User.objects.filter(pk__in=held.values("user")))
 
 
-def _send(user: User, release: Release, what: str, title: str, body: str = "") -> None:
-    """One message for each person, occasion and round; the key makes a repetition harmless."""
+def _about(
+    user: User, release: Release, what: str, kind: str, title: str, *, body: str = "", **words: object
+) -> Notice:
+    """One message for each person, occasion and round; the key makes a repetition harmless.
+
+    Args:
+        title: a msgid, put into the reader's language here; `words` fill its places beside {release}.
+        body: what to say; the announcement where nothing else is given.
+    """
     request = release.approval_request
     rounds = request.round if request else 0
-    post(
-        f"release.{release.number}.round.{rounds}.{what}:{user.username}",
-        channel="mail" if user.email else "console",
-        recipient=user.email or user.username,
-        subject=title,
-        body=body or announcement_of(release),
-        link=f"/releases/{release.number}/",
-    )
+    with _language_of(user):
+        return Notice(
+            person=user,
+            kind=kind,
+            key=f"release.{release.number}.round.{rounds}.{what}:{user.username}",
+            subject=gettext(title).format(release=release, **words),
+            body=body or announcement_of(release),
+            link=f"/releases/{release.number}/",
+        )
+
+
+def _state_of(user: User, release: Release, what: str, kind: str, reason: str) -> Notice:
+    with _language_of(user):
+        state = release.get_state_display()
+    return _about(user, release, what, kind, _("{release} is {state}"), body=reason, state=state)
+
+
+def _dated(user: User, release: Release, what: str, title: str, *, at: datetime, **words: object) -> Notice:
+    """About a deadline, said in the reader's own time; another deadline is another occasion."""
+    with _language_of(user), timezone.override(zone_of(user)):
+        body = gettext("The time is {time}.").format(time=times.absolute(at, now=clock.now()))
+    return _about(user, release, occasion(what, at), "deadline", title, body=body, **words)
+
+
+def occasion(what: str, at: datetime) -> str:
+    """The part of a message's key that names a deadline."""
+    return f"{what}.{int(at.timestamp())}"
+
+
+def is_told(release: Release, what: str) -> bool:
+    """Whether messages of this occasion were written in the present round."""
+    request = release.approval_request
+    rounds = request.round if request else 0
+    return Message.objects.filter(key__startswith=f"release.{release.number}.round.{rounds}.{what}:").exists()
 
 
 def _language_of(user: User) -> override:

@@ -12,6 +12,12 @@ def send(pk: int) -> None:
     operations.deliver(pk)
 
 
+@jobs.job
+def send_due() -> None:
+    """Ask for the delivery of everything whose time has come: one nudge for all that an act wrote."""
+    nudge_what_is_due()
+
+
 @jobs.sweep(every_seconds=2)
 def nudge_what_is_due() -> None:
     """Ask for the delivery of everything whose time has come."""

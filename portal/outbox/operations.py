@@ -4,7 +4,7 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from portal import clock, jobs
 from portal.errors import PermanentError, TemporaryError
@@ -38,9 +38,9 @@ def deliver(pk: int) -> None:
 
 def due(now: datetime, *, limit: int) -> list[int]:
     """The messages that should leave now, at most one for each recipient."""
-    waiting = Message.objects.filter(state=MessageState.WAITING)
+    waiting = Message.objects.filter(_in_line(now), state=MessageState.WAITING)
     first = waiting.order_by("channel", "recipient", "id").distinct("channel", "recipient")
-    found = Message.objects.filter(pk__in=first.values("pk"), next_at__lte=now).order_by("next_at")
+    found = Message.objects.filter(pk__in=first.values("pk"), next_at__lte=now).order_by("next_at", "id")
     return list(found.values_list("pk", flat=True)[:limit])
 
 
@@ -49,7 +49,7 @@ def _claim(pk: int) -> Message | None:
         now = clock.now()
         free = Message.objects.select_for_update(skip_locked=True)
         message = free.filter(pk=pk, state=MessageState.WAITING, next_at__lte=now).first()
-        if message is None or _line(message).filter(pk__lt=pk).exists():
+        if message is None or _line(message, now).filter(pk__lt=pk).exists():
             return None
         if message.attempts >= MOST_ATTEMPTS:
             _park(message, message.last_error)
@@ -60,11 +60,15 @@ def _claim(pk: int) -> Message | None:
     return message
 
 
-def _line(message: Message) -> QuerySet[Message]:
+def _line(message: Message, now: datetime) -> QuerySet[Message]:
     """What waits for the same recipient on the same channel."""
-    return Message.objects.filter(
-        channel=message.channel, recipient=message.recipient, state=MessageState.WAITING
-    )
+    same = {"channel": message.channel, "recipient": message.recipient}
+    return Message.objects.filter(_in_line(now), state=MessageState.WAITING, **same)
+
+
+def _in_line(now: datetime) -> Q:
+    """What was held back, as in quiet hours, joins the line when its time comes, and holds up nothing."""
+    return Q(attempts__gt=0) | Q(next_at__lte=now)
 
 
 def _try_later(message: Message, reason: str) -> None:
@@ -83,6 +87,7 @@ def _park(message: Message, reason: str) -> None:
 
 
 def _wake_next(message: Message) -> None:
-    following = _line(message).filter(next_at__lte=clock.now()).order_by("id").first()
+    now = clock.now()
+    following = _line(message, now).filter(next_at__lte=now).order_by("id").first()
     if following is not None:
         jobs.enqueue("portal.outbox.jobs.send", following.pk)

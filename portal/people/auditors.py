@@ -24,6 +24,7 @@ OWN_PAGES = frozenset(
         "mfa_generate_recovery_codes",
         "set_language",
         "sign_in_link",
+        "notices:mine",
         "people:me",
         "people:make_token",
         "people:revoke_token",

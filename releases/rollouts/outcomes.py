@@ -9,7 +9,7 @@ from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import CONFLICT, SERVER_ERROR, UNAVAILABLE, UNREACHABLE
-from portal.outbox.post import post
+from portal.outbox.post import post_all
 from releases.rollouts import release_side, settling
 from releases.rollouts.course import UNFINISHED, Course
 from releases.rollouts.events import move_rollout, move_step, tell_step
@@ -177,8 +177,7 @@ def _finish(
     if outcome.before is not None:
         step.before = outcome.before
         changed.append("before")
-    for message in outcome.messages:
-        post(**message)
+    post_all(outcome.messages)
     data = {"observed": _visible(outcome.observed)}
     move_step(step, StepState.SUCCEEDED, actor=actor, fields=changed, data=data)
     origin = course.find(step.undo_of_id)

@@ -12,7 +12,10 @@ pytestmark = pytest.mark.django_db
 
 def recipients(*to: str) -> set[tuple[str, str]]:
     work = SimpleNamespace(step=SimpleNamespace(params={"to": list(to)}))
-    return set(notice._recipients(work))  # type: ignore[arg-type]
+    people, addresses = notice._recipients(work)  # type: ignore[arg-type]
+    found = [("mail", user.email) if user.email else ("console", user.username) for user in people]
+    assert not set(found) & set(addresses)
+    return {*found, *addresses}
 
 
 def test_teams_roles_addresses_and_the_console_are_understood() -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.db import connections, transaction
+from pytest_django import DjangoAssertNumQueries
 
 from portal import clock, jobs
 from portal.errors import PermanentError, TemporaryError
 from portal.outbox import backends, operations
 from portal.outbox.models import Message, MessageState
-from portal.outbox.post import post
+from portal.outbox.post import Letter, post, post_all
 
 
 def written(key: str, *, recipient: str = "minji@example.com", channel: str = "practice") -> Message:
@@ -88,6 +89,22 @@ class TestDelivery:
         queue *= 3
         work_off(queue)
         assert channel.came == ["one"]
+
+    def test_several_are_written_at_once_and_a_known_key_changes_nothing(
+        self, channel: Channel, queue: list[Any], django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        old = written("one")
+        work_off(queue)
+        letters = [
+            Letter(key=key, channel="practice", recipient=key, subject="again", body="text")
+            for key in ("one", "two", "three", "two")
+        ]
+        with transaction.atomic(), django_assert_num_queries(3):  # the time, one insert, one look
+            found = post_all(letters)
+        assert [message.key for message in found] == ["one", "two", "three"]
+        assert found[0] == old
+        work_off(queue)
+        assert channel.came == ["one", "two", "three"]
 
     def test_two_workers_at_once_send_once(self, channel: Channel, queue: list[Any]) -> None:
         message = written("one")

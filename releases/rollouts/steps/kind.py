@@ -15,6 +15,7 @@ from portal.integrations.kubernetes.workloads import (
     Reference,
     Workload,
 )
+from portal.outbox.post import Letter
 from releases.catalog.models import Environment
 from releases.models import Item, Release
 from releases.rollouts.models import Rollout, Step
@@ -44,7 +45,7 @@ class Outcome:
         wake_seconds: when to look again if nothing changes meanwhile.
         before: what was recorded for the way back.
         verdict_found: what verification found, kept with the rollout.
-        messages: what leaves with this outcome or not at all, as portal.outbox.post takes it.
+        messages: what leaves with this outcome or not at all.
     """
 
     verdict: Verdict
@@ -54,7 +55,7 @@ class Outcome:
     wake_seconds: float = 1.0
     before: Json | None = None
     verdict_found: Json | None = None
-    messages: Sequence[Json] = ()
+    messages: Sequence[Letter] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
