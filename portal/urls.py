@@ -7,11 +7,13 @@ from portal.api.v1 import make_api
 from releases import api as releases_api
 from releases.catalog import api as catalog_api
 from releases.rollouts import api as rollouts_api
+from releases.rollouts.rhythm import api as rhythm_api
 
 api = make_api()
 api.add_router("", catalog_api.router)
 api.add_router("", releases_api.router)
 api.add_router("", rollouts_api.router)
+api.add_router("", rhythm_api.router)
 
 urlpatterns = [
     path("livez", probes.livez, name="livez"),

@@ -27,7 +27,7 @@ def absolute(moment: datetime, *, now: datetime) -> str:
         "year": local.year,
         "month": _months()[local.month - 1],
         "day": local.day,
-        "weekday": _weekdays()[local.weekday()],
+        "weekday": weekdays()[local.weekday()],
         "time": clock(moment),
     }
     if local.year != timezone.localtime(now).year:
@@ -50,6 +50,12 @@ def exact(moment: datetime) -> str:
 def is_near(moment: datetime, *, now: datetime) -> bool:
     """Tell whether a moment is close enough to be said relative to now (within a day)."""
     return abs(now - moment) < timedelta(days=1)
+
+
+def weekdays() -> list[str]:
+    """Say the days of the week shortly, from Monday."""
+    short = pgettext("weekdays from Monday, one word each", "Mon Tue Wed Thu Fri Sat Sun")
+    return short.split()
 
 
 def span(seconds: float) -> str:
@@ -100,11 +106,6 @@ def _ahead(count: int, *, unit: str) -> str:
 def _is_home_zone(local: datetime) -> bool:
     home = timezone.get_default_timezone()
     return local.utcoffset() == local.astimezone(home).utcoffset() and settings.USE_TZ
-
-
-def _weekdays() -> list[str]:
-    short = pgettext("weekdays from Monday, one word each", "Mon Tue Wed Thu Fri Sat Sun")
-    return short.split()
 
 
 def _months() -> list[str]:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+from portal import clock
 from portal.actors import Actor
 from portal.live.publish import publish
 from portal.transitions import move
 from releases.rollouts.models import Rollout, Step
-from releases.rollouts.states import RolloutState, StepState
+from releases.rollouts.states import WENT_WRONG, RolloutState, StepState
 
 # What an event is called where that is not the state's own name (interface.md, "Orders answer 202").
 ROLLOUT_EVENTS = {RolloutState.RUNNING: "started"}
@@ -29,6 +30,9 @@ def move_rollout(
     if before == RolloutState.PAUSED:
         rollout.pause = None
         fields = [*fields, "pause"]
+    if state in WENT_WRONG and rollout.failed_at is None:
+        rollout.failed_at = clock.now()
+        fields = [*fields, "failed_at"]
     move(
         rollout,
         state,

@@ -1,8 +1,8 @@
-"""Addresses of the pages everybody begins at: inbox, board, services."""
+"""Addresses of the pages everybody begins at: inbox, board, services, reports."""
 
 from django.urls import path
 
-from releases.rollouts.views import board, inbox
+from releases.rollouts.views import board, inbox, reports
 
 urlpatterns = [
     path("", inbox.page, name="inbox"),
@@ -11,4 +11,6 @@ urlpatterns = [
     path("board/part/", board.part, name="board-part"),
     path("services/<str:name>/<str:env>/", board.service, name="board-service"),
     path("services/<str:name>/<str:env>/lift-pin/", board.lift_pin, name="board-lift-pin"),
+    path("reports/", reports.page, name="reports"),
+    path("reports/<str:name>.csv", reports.table, name="reports-table"),
 ]

@@ -26,7 +26,8 @@ class Rollout(models.Model):
     `pause` is {"reason", "text", "by", "lift": [rights]} while paused. `wake_at` is when the sweep must look
     again. `nudges` counts advances asked for while another held the lease. `stumble` is kept while rounds of
     the engine break off, see `stumbles`. `verdict` is what verification found:
-    {"exact", "services": [{"service", "ok", "expected", "found", "text"}]}.
+    {"exact", "services": [{"service", "ok", "expected", "found", "text"}]}. `failed_at` is when it first
+    failed or began to go back, whatever came of it afterwards.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = ROLLOUT_MOVES
@@ -49,6 +50,7 @@ class Rollout(models.Model):
     wake_at = models.DateTimeField(null=True, blank=True)
     queued_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -63,6 +65,7 @@ class Rollout(models.Model):
         indexes = [
             models.Index(fields=["wake_at"], condition=Q(state__in=sorted(ACTIVE)), name="rollouts_due"),
             models.Index(fields=["environment", "-id"], name="rollouts_by_environment"),
+            models.Index(fields=["started_at"], name="rollouts_by_start"),
         ]
         ordering = ["-id"]
 

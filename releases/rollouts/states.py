@@ -24,6 +24,8 @@ R = RolloutState
 ACTIVE = frozenset({R.QUEUED, R.RUNNING, R.VERIFYING, R.STOPPING, R.ROLLING_BACK})
 # Something may begin only in these.
 MOVING = frozenset({R.RUNNING, R.VERIFYING, R.ROLLING_BACK})
+# Who comes here counts as a failed change in the reports.
+WENT_WRONG = frozenset({R.FAILED, R.ROLLING_BACK})
 ROLLOUT_MOVES: dict[str, frozenset[str]] = {
     R.QUEUED: frozenset({R.RUNNING, R.STOPPING, R.STOPPED, R.PAUSED, R.FAILED, R.ROLLING_BACK}),
     R.RUNNING: frozenset({R.PAUSED, R.VERIFYING, R.STOPPING, R.FAILED, R.SUCCEEDED, R.ROLLING_BACK}),

@@ -23,10 +23,12 @@ LISTS = (
     "/board/part/",
     "/catalog/",
     "/releases/",
+    "/reports/",
     "/api/v1/board",
     "/api/v1/environments",
     "/api/v1/inbox",
     "/api/v1/releases",
+    "/api/v1/rhythm",
     "/api/v1/services",
 )
 RECORDS = ("/audit/", "/api/v1/audit", "/api/v1/people")

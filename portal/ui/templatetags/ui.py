@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from portal.ui import times
+from portal.ui.charts import Bar, lay_bars, lay_hours
 from portal.ui.diffs import diff_rows
 from portal.ui.graphs import NODE_HEIGHT, NODE_WIDTH, lay_out
 from portal.ui.looks import STATES, grade_look, role_name, scope_name, state_look
@@ -172,6 +173,18 @@ def field(bound: BoundField, *, narrow: bool = False) -> Context:
 def wave_graph(waves: Sequence[Mapping[str, Any]], *, label: str) -> Context:
     """Draw waves as columns of nodes; the page lists the same facts as text below it."""
     return {"graph": lay_out(waves), "label": label, "width": NODE_WIDTH, "height": NODE_HEIGHT}
+
+
+@register.inclusion_tag("components/bar_chart.html")
+def bar_chart(bars: Sequence[Bar], *, label: str) -> Context:
+    """Draw a value over each label; the page shows the same numbers in a table."""
+    return {"chart": lay_bars(bars), "label": label}
+
+
+@register.inclusion_tag("components/hour_grid.html")
+def hour_grid(values: Mapping[int, int], *, label: str) -> Context:
+    """Draw how much falls on each hour of the week; keys count from Monday 00:00."""
+    return {"grid": lay_hours(values), "label": label}
 
 
 @register.inclusion_tag("components/life_line.html")
