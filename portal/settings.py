@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "portal.api",
     "portal.embedded",
     "approvals",
+    "approvals.calendar",
     "releases.catalog",
     "releases",
     "releases.rollouts",

@@ -5,6 +5,7 @@ from django.urls import include, path
 from portal.api import probes
 from portal.api.v1 import make_api
 from releases import api as releases_api
+from releases import calendar_api
 from releases.catalog import api as catalog_api
 from releases.rollouts import api as rollouts_api
 from releases.rollouts.rhythm import api as rhythm_api
@@ -14,6 +15,7 @@ api.add_router("", catalog_api.router)
 api.add_router("", releases_api.router)
 api.add_router("", rollouts_api.router)
 api.add_router("", rhythm_api.router)
+api.add_router("", calendar_api.router)
 
 urlpatterns = [
     path("livez", probes.livez, name="livez"),

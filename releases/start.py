@@ -10,7 +10,7 @@ from approvals.states import Phase
 from portal import clock
 from portal.actors import Actor
 from portal.errors import Conflict, Missing
-from releases import content, wording
+from releases import content, openings, wording
 from releases.guards import require_deploy, require_state
 from releases.models import CheckPhase, CheckResult, Release
 from releases.states import ReleaseState
@@ -61,7 +61,7 @@ def missing_for_start(release: Release, *, queued_behind: str = "") -> list[Miss
     if queued_behind:
         text = _("Another rollout of these services is not over: {name}.").format(name=queued_behind)
         found.append({"code": "queue", "text": text})
-    return found
+    return [*found, *openings.missing_for(release)]
 
 
 def still_approved(release: Release) -> list[Missing]:

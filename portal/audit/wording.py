@@ -16,6 +16,7 @@ SUBJECTS: Final[Names] = {
     "catalog": pgettext_lazy("subject", "Catalog"),
     "check": pgettext_lazy("subject", "Check"),
     "decision": pgettext_lazy("subject", "Decision"),
+    "freeze": pgettext_lazy("subject", "Freeze"),
     "order": pgettext_lazy("subject", "Order"),
     "person": pgettext_lazy("subject", "Person"),
     "pin": pgettext_lazy("subject", "Pin"),
@@ -25,6 +26,7 @@ SUBJECTS: Final[Names] = {
     "rollout": pgettext_lazy("subject", "Rollout"),
     "step": pgettext_lazy("subject", "Step"),
     "token": pgettext_lazy("subject", "Access token"),
+    "windows": pgettext_lazy("subject", "Windows"),
 }
 DOORS: Final[Names] = {
     "api": pgettext_lazy("door", "API"),
@@ -45,6 +47,7 @@ FIELDS: Final[Names] = {
     "content": _("Content"),
     "digest": _("Seal"),
     "email": _("E-mail"),
+    "ends": _("Ends"),
     "evidence": _("Evidence"),
     "expires_at": _("Ends"),
     "grade": _("Grade"),
@@ -65,7 +68,9 @@ FIELDS: Final[Names] = {
     "round": _("Round"),
     "scope": _("Scope"),
     "scopes": _("May"),
+    "starts": _("Begins"),
     "state": _("State"),
+    "subject": _("Release"),
     "table": _("Table"),
     "text": pgettext_lazy("field", "Text"),
     "time_zone": _("Time zone"),

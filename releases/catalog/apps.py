@@ -13,10 +13,12 @@ class CatalogConfig(AppConfig):
     label = "catalog"
 
     def ready(self) -> None:
-        """Name the acts this app records, and say over what roles can be granted."""
+        """Name the acts this app records, and say over what roles can be granted and freezes hold."""
         # The models are loaded only now.
+        from approvals.calendar import places  # noqa: PLC0415
         from portal.people import roles  # noqa: PLC0415
         from releases.catalog import scopes  # noqa: PLC0415
 
         register({"catalog.loaded": _("Catalog loaded")})
         roles.THERE.update(scopes.THERE)
+        places.use(scopes.MAP)

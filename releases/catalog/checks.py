@@ -11,6 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from approvals import policy_table
+from approvals.calendar import zones
 from portal.errors import Invalid
 from releases.catalog.documents import Document, Problem
 
@@ -70,6 +71,10 @@ def _environment(document: Document, world: World) -> Iterator[Problem]:
     if cluster is None or cluster.get("kind") != "kubernetes":
         text = _("There is no Connection named %(name)s of kind kubernetes.")
         yield document.problem(text % {"name": document.spec["cluster"]}, "spec", "cluster")
+    for index, window in enumerate(document.spec.get("windows", [])):
+        if window.get("timeZone", "UTC") not in zones.names():
+            text = _("There is no time zone %(name)s.") % {"name": window["timeZone"]}
+            yield document.problem(text, "spec", "windows", index, "timeZone")
 
 
 def _service(document: Document, world: World) -> Iterator[Problem]:

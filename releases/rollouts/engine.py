@@ -239,16 +239,18 @@ class Pass:
         with self.course.writing(halts=True) as rollout:
             if rollout.state not in MOVING or step.state not in {StepState.READY, StepState.RUNNING}:
                 return False
-            if isinstance(prepared, Change) and not self._still_approved(step, rollout):
+            if isinstance(prepared, Change) and not self._may_begin(step, rollout):
                 return False
             self._commit(step, rollout, prepared.changes if isinstance(prepared, Change) else None)
         if isinstance(prepared, Change):
             stop_points.reach("after_intent", kind=step.kind)
         return True
 
-    def _still_approved(self, step: Step, rollout: Rollout) -> bool:
-        """Ask before each wave, under the lock of its first intent; pause where it holds no more."""
-        held = None if step.wave in self.approved else gates.unapproved(step)
+    def _may_begin(self, step: Step, rollout: Rollout) -> bool:
+        """Ask before each wave, under the lock of its first intent; pause where it may not begin now."""
+        held = None
+        if step.wave not in self.approved:
+            held = gates.unapproved(step) or gates.closed(step, actor=ENGINE)
         self.approved.add(step.wave)
         if held is not None:
             outcomes.pause_rollout(rollout, step, held, actor=ENGINE)

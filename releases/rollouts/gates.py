@@ -1,8 +1,9 @@
-"""Before a write: is what was touched so far still as it was left, and is the release still approved?"""
+"""Before a write: is all that was touched as it was left, is it still approved, and may it begin now?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workload
 from releases.models import Release
@@ -32,6 +33,24 @@ def unapproved(step: Step) -> Json | None:
     release = Release.objects.select_related(*around).defer("content").get(pk=step.rollout.release_id)
     missing = release_side.missing_for(release)
     return {"reason": "approval", "args": {"missing": missing}} if missing else None
+
+
+def closed(step: Step, *, actor: Actor) -> Json | None:
+    """Return {"reason", "args"} when a freeze or a window forbids the wave to begin; one that runs goes on.
+
+    Asked under the same lock as the approval.
+    """
+    if not _is_forward_write(step) or _wave_runs(step):
+        return None
+    release = Release.objects.select_related("environment").defer("content").get(pk=step.rollout.release_id)
+    missing = release_side.closed_for(release, actor=actor)
+    closures = [{key: value for key, value in each.items() if key != "text"} for each in missing]
+    return {"reason": "freeze", "args": {"closures": closures}} if missing else None
+
+
+def _wave_runs(step: Step) -> bool:
+    begun = step.rollout.steps.filter(kind=step.kind, direction=step.direction, wave=step.wave)
+    return begun.exclude(intent=None).exists()
 
 
 def _is_forward_write(step: Step) -> bool:

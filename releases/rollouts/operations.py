@@ -13,7 +13,7 @@ from portal.errors import Conflict, Invalid, NotFound, field_error
 from portal.jobs import enqueue
 from portal.live.publish import publish, touch
 from portal.words import check_words
-from releases import start
+from releases import openings, start
 from releases.catalog.models import Environment, Service
 from releases.models import Release
 from releases.operations.locking import act, noting_refusals, require_scope
@@ -22,7 +22,7 @@ from releases.rollouts.graph import Member, Node, build_graph
 from releases.rollouts.models import Order, Pin, Rollout, Step
 from releases.rollouts.orders import POSSIBLE
 from releases.rollouts.queries import replaced_by
-from releases.rollouts.states import ACTIVE, OrderKind, RolloutState
+from releases.rollouts.states import ACTIVE, MOVING, Direction, OrderKind, RolloutState
 from releases.states import ENDS, ReleaseState
 
 ADVANCE = "releases.rollouts.jobs.advance"
@@ -37,6 +37,8 @@ RIGHTS = {
 }
 # After these a rollout that stood at an end moves again, and needs its services for itself as at its start.
 GOES_ON = frozenset({OrderKind.RETRY, OrderKind.SKIP, OrderKind.ROLLBACK})
+# These begin something on the way forward that stood, and ask the calendar as a start does.
+GOES_FORWARD = frozenset({OrderKind.RESUME, OrderKind.RETRY, OrderKind.SKIP})
 AT_AN_END = frozenset(
     {RolloutState.FAILED, RolloutState.STOPPED, RolloutState.SUCCEEDED, RolloutState.ROLLBACK_FAILED}
 )
@@ -55,6 +57,7 @@ def start_rollout(number: int, *, actor: Actor) -> Rollout:
     with act(number, actor=actor, refused="release.start_refused") as release:
         start.require_startable(release, actor=actor, queued_behind=_queued_behind(release))
         rollout = _create(release, actor=actor)
+        openings.note_passage(release, actor=actor, windows_too=True)
         release_side.follow(release, ReleaseState.ROLLING_OUT, actor=actor)
         touch(f"board.{release.environment.name}")
         enqueue(ADVANCE, rollout.pk)
@@ -256,6 +259,12 @@ def _require_possible(rollout: Rollout, kind: str, *, reason: str) -> None:
         raise Conflict(text.format(state=rollout.get_state_display()))
     if kind in GOES_ON and rollout.state in AT_AN_END:
         _require_free(rollout)
+    if kind in GOES_FORWARD and rollout.state not in MOVING and not _goes_back(rollout):
+        start.refuse(openings.missing_for(rollout.release))
+
+
+def _goes_back(rollout: Rollout) -> bool:
+    return rollout.steps.filter(direction=Direction.BACK).exists()
 
 
 def refusal_of(rollout: Rollout, kind: str) -> Conflict | None:

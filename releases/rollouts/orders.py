@@ -101,10 +101,9 @@ def _pause(course: Course, order: Order, actor: Actor) -> str:
 
 
 def _resume(course: Course, order: Order, actor: Actor) -> str:
-    rollout = course.rollout
-    missing = [] if course.way == Direction.BACK else release_side.missing_for(rollout.release)
-    if missing:
-        return "not_approved"
+    refusal = _stands_against(course, actor)
+    if refusal:
+        return refusal
     _accept_drift(course, order, actor=actor)
     for step in course.steps:
         if step.state == StepState.RUNNING:
@@ -115,6 +114,19 @@ def _resume(course: Course, order: Order, actor: Actor) -> str:
             _again(step, actor=actor)
     settling.make_ready(course, actor=actor)
     return ""
+
+
+def _stands_against(course: Course, actor: Actor) -> str:
+    """The code of what forbids going forward again; a way back asks nobody."""
+    if course.way == Direction.FORWARD and release_side.missing_for(course.rollout.release):
+        return "not_approved"
+    return _closed(course, actor)
+
+
+def _closed(course: Course, actor: Actor) -> str:
+    if course.way == Direction.BACK:
+        return ""
+    return "frozen" if release_side.closed_for(course.rollout.release, actor=actor) else ""
 
 
 def _renew_time(step: Step) -> None:
@@ -171,8 +183,9 @@ def _retry(course: Course, order: Order, actor: Actor) -> str:
     step = _step_of(course, order)
     if step is None or step.state not in TROUBLED | {StepState.CANCELLED}:
         return "wrong_state"
-    if course.way == Direction.FORWARD and release_side.missing_for(course.rollout.release):
-        return "not_approved"
+    refusal = _stands_against(course, actor)
+    if refusal:
+        return refusal
     _go_on(course, actor=actor)
     _again(step, actor=actor)
     _revive(course, actor=actor)
@@ -183,6 +196,8 @@ def _skip(course: Course, order: Order, actor: Actor) -> str:
     step = _step_of(course, order)
     if step is None or step.state not in SKIPPABLE:
         return "wrong_state"
+    if course.rollout.state not in MOVING and (refusal := _closed(course, actor)):
+        return refusal
     was_troubled = step.state in TROUBLED
     step.reason, step.ended_at, step.wake_at = order.reason, clock.now(), None
     fields = ["reason", "ended_at", "wake_at"]

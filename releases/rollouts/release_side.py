@@ -3,7 +3,7 @@
 from portal.actors import Actor
 from portal.errors import Missing
 from portal.transitions import can_move
-from releases import operations, start
+from releases import openings, operations, start
 from releases.models import Release
 
 
@@ -22,3 +22,12 @@ def succeeded(release: Release, *, actor: Actor) -> None:
 def missing_for(release: Release) -> list[Missing]:
     """Return what stands against going on now: approvals that no longer count, content that changed."""
     return [{key: str(value) for key, value in each.items()} for each in start.still_approved(release)]
+
+
+def closed_for(release: Release, *, actor: Actor) -> list[Missing]:
+    """Return which freezes and windows forbid to begin or go on now.
+
+    An emergency goes past, and the freeze keeps why; a way back asks nobody.
+    """
+    openings.note_passage(release, actor=actor)
+    return openings.missing_for(release)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal.live.models import Event
+from releases import openings
 from releases.rollouts.models import Step
 from releases.rollouts.states import OrderKind, RolloutState, StepState
 
@@ -115,6 +116,7 @@ PAUSES: dict[str, Text] = {
     "person": _("Paused by {by}"),
     "stop": _("Stopped on the way back by {by}"),
     "approval": _("The approval no longer holds"),
+    "freeze": _("The wave has ended, and the next one may not begin now"),
     "drift": _("{object} was changed by {manager}: {field}"),
     "cluster_lost": _("The cluster has not answered since {since}: {message}"),
     "errored": _("A step could not be measured"),
@@ -122,7 +124,7 @@ PAUSES: dict[str, Text] = {
     "portal_error": _("The portal itself failed {count} times; its log tells more under {incident}"),
     "worker_died": _("The worker died {count} times without getting any further"),
 }
-LIFTS: Text = _("Whoever may operate here can resume.")
+LIFTS: Text = _("After that, whoever may operate here can resume.")
 EVENTS: dict[str, Text] = {
     "rollout.queued": _("Rollout queued"),
     "rollout.started": _("Rollout began"),
@@ -183,6 +185,9 @@ def pause(reason: Json) -> str:
     text = _filled(PAUSES.get(code, code), args)
     own = str(args.get("text") or "")
     missing = " ".join(str(each.get("text", "")) for each in args.get("missing") or [])
+    closed = [openings.sentence(each, lifting=True) for each in args.get("closures") or []]
+    if closed:
+        missing = " ".join([*closed, str(LIFTS)])
     return ": ".join(part for part in (text, own or missing) if part)
 
 

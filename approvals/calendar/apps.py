@@ -1,0 +1,30 @@
+"""The calendar app."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+from portal.audit.actions import register
+
+
+class CalendarConfig(AppConfig):
+    """Windows, freezes and the stopped line."""
+
+    name = "approvals.calendar"
+    label = "calendar"
+
+    def ready(self) -> None:
+        """Name the acts this app records, and let open pages watch the calendar."""
+        # The models are loaded only now.
+        from approvals.calendar import live  # noqa: PLC0415
+
+        live.register()
+        register(
+            {
+                "freeze.added": _("Freeze added"),
+                "freeze.stopped": _("Line stopped"),
+                "freeze.lifted": _("Freeze lifted"),
+                "freeze.passed": _("Passed a freeze"),
+                "freeze.refused": _("Change of the calendar refused"),
+                "window.passed": _("Began outside its windows"),
+            }
+        )
