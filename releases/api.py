@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
 
 from approvals.models import Decision
@@ -38,6 +38,7 @@ from releases.api_shapes import (
     release_shape,
     waiting_shape,
 )
+from releases.attachment import attachment
 from releases.inbox import inbox
 from releases.models import Release
 
@@ -164,6 +165,12 @@ def answer_check(request: HttpRequest, number: int, check_id: int, body: CheckIn
     """Answer one item."""
     check = operations.answer_check(number, check_id, actor=actor_of(request), **body.model_dump())
     return check_shape(check)
+
+
+@router.get("/releases/{int:number}/evidence/{digest}")
+def read_evidence(request: HttpRequest, number: int, digest: str) -> HttpResponse:
+    """A file that was given as evidence in this release."""
+    return attachment(queries.answer_with_file(_user(actor_of(request)), number, digest))
 
 
 def _user(actor: Actor) -> User:

@@ -1,5 +1,7 @@
 """What the API takes about releases; unknown fields are refused, the rest is checked by the operations."""
 
+from typing import Any
+
 from ninja import Field
 from pydantic import StrictBool
 
@@ -109,7 +111,11 @@ class CheckInput(Body):
     """The answer to an item of the checklist."""
 
     result: str = Field(description="done, failed or not_applicable")
-    evidence: str | dict[str, str | None] | None = None
+    evidence: str | dict[str, Any] | None = Field(
+        None,
+        description='a text, or {"text", "link", "file": {"name", "content"}} with the content in base64, '
+        "at most 5 MB",
+    )
 
 
 class ReleasesQuery(PageQuery):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -14,6 +15,7 @@ from portal.errors import Missing
 from portal.ui.looks import FACTS as FACT_NAMES
 from releases.content import FACTS
 from releases.models import CheckResult, Release
+from releases.operations.evidence import LARGEST_BYTES, GivenFile
 
 MOST_ROWS = 200
 CHANGE_COLUMNS = ("area", "text", "link")
@@ -250,11 +252,27 @@ class CheckForm(forms.Form):
         help_text=_("What you saw or did. Needed when it failed or does not apply."),
     )
     link = forms.CharField(label=_("Link"), required=False, max_length=500)
+    file = forms.FileField(
+        label=_("File"),
+        required=False,
+        allow_empty_file=True,
+        widget=forms.FileInput,
+        help_text=_(
+            "PNG, JPEG, GIF, WebP, PDF or plain text, at most 5 MB. It is handed out for download only."
+        ),
+    )
 
     def evidence_data(self) -> object:
-        """The evidence as the operation takes it: a text, or a text with a link."""
+        """The evidence as the operation takes it: a text, or a text with a link, a file or both."""
         text, link = self.cleaned_data["evidence"], self.cleaned_data["link"].strip()
-        return {"text": text, "link": link} if link else text
+        sent: UploadedFile[bytes] | None = self.cleaned_data["file"]
+        if not link and sent is None:
+            return text
+        file = None
+        if sent is not None:
+            # One byte more than is taken says enough about what is too large.
+            file = GivenFile(name=sent.name or "", content=sent.read(LARGEST_BYTES + 1))
+        return {"text": text, "link": link, "file": file}
 
 
 def attach(form: forms.Form, missing: Iterable[Missing], names: Mapping[str, str] | None = None) -> list[str]:

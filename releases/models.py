@@ -167,3 +167,43 @@ class Check(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class EvidenceFile(models.Model):
+    """A file given as evidence, kept once under the SHA-256 of its bytes; it is never changed."""
+
+    digest = models.CharField(max_length=80, unique=True)
+    media_type = models.CharField(max_length=60)
+    size_bytes = models.PositiveIntegerField()
+    content = models.BinaryField()
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+class Answer(models.Model):
+    """One answer to a check; inserted, never edited, so that what a later one replaces stays readable.
+
+    `item` is gone when a later submission copied the checklist anew; `text` is what was asked.
+    `evidence` is what `Check.evidence` was set to: a text, or {"text", "link", "file": {"name", "digest",
+    "media_type", "size_bytes"}}.
+    """
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="answers")
+    item = models.ForeignKey(Check, models.SET_NULL, null=True, related_name="answers")
+    text = models.CharField(max_length=300)
+    result = models.CharField(max_length=14, choices=CheckResult.choices)
+    evidence = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+    file = models.ForeignKey(EvidenceFile, models.PROTECT, null=True, related_name="answers")
+    answered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    answered_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(result__in=CheckResult.values), name="releases_answer_result")
+        ]
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.result}"

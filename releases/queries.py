@@ -11,12 +11,12 @@ from approvals.matching import Capacity
 from approvals.models import Decision
 from approvals.states import Phase, RequestState, Verdict
 from portal import access
-from portal.errors import Conflict
+from portal.errors import Conflict, NotFound
 from portal.people.models import RoleAssignment, User
 from releases import proposal, wording
 from releases.catalog.models import Service
 from releases.completeness import missing_in_draft
-from releases.models import Check, CheckPhase, CheckResult, Item, Release
+from releases.models import Answer, Check, CheckPhase, CheckResult, Item, Release
 from releases.states import EDITABLE, OWING, PENDING, ReleaseState
 
 ANSWERED = (CheckResult.DONE, CheckResult.NOT_APPLICABLE)
@@ -181,6 +181,30 @@ def checks_of(release: Release) -> list[Check]:
     """The checklist: before, during, after, each in its order."""
     order = {phase: place for place, phase in enumerate(CheckPhase.values)}
     return sorted(release.checks.all(), key=lambda check: (order[check.phase], check.position))
+
+
+def earlier_answers(release: Release) -> dict[int | None, list[Answer]]:
+    """Answers that a later one replaced, by check, newest first; those of earlier rounds under None."""
+    present = {check.pk: check.answered_at for check in release.checks.all()}
+    found: dict[int | None, list[Answer]] = {}
+    for answer in release.answers.select_related("answered_by"):
+        if answer.item_id is None or answer.answered_at != present.get(answer.item_id):
+            found.setdefault(answer.item_id, []).append(answer)
+    return found
+
+
+def answer_with_file(user: User, number: int, digest: str) -> Answer:
+    """The newest answer of a visible release whose evidence is this file.
+
+    Raises:
+        NotFound: the person may not see the release, or no such file was given there.
+    """
+    access.get_or_404(user, Release, number=number)
+    given = Answer.objects.filter(release=number, file__digest=digest)
+    answer = given.select_related("file").first()
+    if answer is None:
+        raise NotFound
+    return answer
 
 
 def open_checks(release: Release) -> list[Check]:

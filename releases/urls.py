@@ -20,6 +20,7 @@ urlpatterns = [
     path("<int:number>/announce/", release.announce, name="announce"),
     path("<int:number>/close/", release.close, name="close"),
     path("<int:number>/checklist/<int:check_id>/", release.check, name="check"),
+    path("<int:number>/evidence/<str:digest>/", release.evidence, name="evidence"),
     path("<int:number>/review/", review.review, name="review"),
     path("<int:number>/decide/<slug:verdict>/", review.decide, name="decide"),
     path("<int:number>/decisions/<int:decision_id>/take-back/", review.take_back, name="take_back"),

@@ -1,7 +1,7 @@
 """The page of one release, and the panels that submit, withdraw, copy, announce and close it."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -14,16 +14,17 @@ from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases import notices, queries
 from releases.announcement import announcement_of
+from releases.attachment import attachment
 from releases.forms import CheckForm, ReasonForm, attach
-from releases.models import Check, CheckPhase, Release
-from releases.operations.checks import WHEN, answer_check, may_answer
+from releases.models import Answer, Check, CheckPhase, Release
+from releases.operations.checks import answer_check, is_due, is_signed_off, may_answer
 from releases.operations.create import duplicate_release
 from releases.operations.ends import announce_release, close_release, withdraw_release
 from releases.operations.submit import submit_release
 from releases.reading import composing, deciding, life, lists, record
 from releases.views.answers import REFUSALS, go, is_fragment, once, person, refuse, sent
 
-CHECK_FIELDS = {"evidence.text": "evidence", "evidence.link": "link"}
+CHECK_FIELDS = {"evidence.text": "evidence", "evidence.link": "link", "evidence.file": "file"}
 
 
 @require_safe
@@ -98,9 +99,12 @@ def check(request: HttpRequest, number: int, check_id: int) -> HttpResponse:
     """Answer one item of the checklist, with evidence."""
     release = queries.detail(person(request), number)
     item = _check(release, check_id)
-    form = CheckForm(request.POST) if request.method == "POST" else CheckForm(initial=_answered(item))
-    context = {"release": release, "check": item, "form": form, "possible": _is_due(item, release)}
-    if request.method != "POST":
+    is_sent = request.method == "POST"
+    form = CheckForm(request.POST, request.FILES) if is_sent else CheckForm(initial=_answered(item))
+    signed = is_signed_off(release)
+    possible = is_due(item, release, signed=signed)
+    context = {"release": release, "check": item, "form": form, "possible": possible, "signed": signed}
+    if not is_sent:
         return render(request, _template(request, "check"), context)
     try:
         form.full_clean()
@@ -115,6 +119,12 @@ def check(request: HttpRequest, number: int, check_id: int) -> HttpResponse:
         rest = attach(form, error.missing, CHECK_FIELDS)
         return refuse(request, _template(request, "check"), {**context, "rest": rest}, error)
     return go(request, f"{reverse('releases:detail', args=[number])}#check-{check_id}")
+
+
+@require_safe
+def evidence(request: HttpRequest, number: int, digest: str) -> HttpResponse:
+    """Hand out a file that was given as evidence to whoever may see the release."""
+    return attachment(queries.answer_with_file(person(request), number, digest))
 
 
 def _panel(
@@ -157,12 +167,14 @@ def _detail_context(request: HttpRequest, release: Release) -> dict[str, Any]:
     state = deciding.deciding_of(release, user)
     needs = [row.need for row in state.rows]
     lost = deciding.last_round(release)
+    earlier = queries.earlier_answers(release)
     return {
         "release": release,
         "life": life.life_of(release, needs),
         "next": life.next_act(release, user, needs),
         "deciding": state,
-        "phases": _checklist(release, user),
+        "phases": _checklist(release, user, earlier),
+        "earlier_rounds": earlier.get(None, []),
         "reasons": deciding.reasons_of(release),
         "announcement": announcement_of(release),
         "rollouts": _rollouts(release),
@@ -182,8 +194,11 @@ def _rollouts(release: Release) -> list[dict[str, Any]]:
     return [{"row": row, "url": life.address("rollouts:detail", row.pk)} for row in rows]
 
 
-def _checklist(release: Release, user: User) -> list[dict[str, Any]]:
-    """The checks by phase; who may answer is asked once for each role."""
+def _checklist(
+    release: Release, user: User, earlier: Mapping[int | None, list[Answer]]
+) -> list[dict[str, Any]]:
+    """The checks by phase with their earlier answers; who may answer is asked once for each role."""
+    signed = is_signed_off(release)
     may: dict[str, bool] = {}
     checks = list(release.checks.all())
     for item in checks:
@@ -193,16 +208,16 @@ def _checklist(release: Release, user: User) -> list[dict[str, Any]]:
     for phase in CheckPhase.values:
         items = [item for item in checks if item.phase == phase]
         rows = [
-            {"check": item, "open": _is_due(item, release) and item.kind == "person" and may[item.role]}
+            {
+                "check": item,
+                "open": is_due(item, release, signed=signed) and item.kind == "person" and may[item.role],
+                "earlier": earlier.get(item.pk, []),
+            }
             for item in items
         ]
         done = sum(1 for item in items if item.result in queries.ANSWERED)
         phases.append({"phase": phase, "rows": rows, "done": done, "total": len(items)})
     return phases
-
-
-def _is_due(item: Check, release: Release) -> bool:
-    return release.state in WHEN[CheckPhase(item.phase)]
 
 
 def _check(release: Release, check_id: int) -> Check:
