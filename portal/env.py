@@ -5,6 +5,9 @@ import zoneinfo
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.core.exceptions import ImproperlyConfigured
 
 
@@ -79,6 +82,19 @@ def url_parts(name: str, value: str, *, like: str) -> SplitResult:
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} should look like {like}.") from error
     return parts
+
+
+def signing_key(name: str, pem: str) -> Ed25519PrivateKey:
+    """Read a value that must be an Ed25519 key as `openssl genpkey -algorithm ed25519` writes it."""
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ImproperlyConfigured(
+            f"{name} should be a private key made by openssl genpkey -algorithm ed25519."
+        )
+    return key
 
 
 def flag(name: str, *, default: bool) -> bool:

@@ -49,6 +49,11 @@ DATABASE_URL = env.text("DATABASE_URL", _unset)
 _unset_redis = "redis://127.0.0.1:1/0" if ROLE_WITHOUT_DATABASE else None
 REDIS_URL = env.address("REDIS_URL", _unset_redis, like="redis://:password@host:6379/0")
 SECRET_KEY = env.secret("SECRET_KEY", "supervisor" if ROLE_WITHOUT_DATABASE else None)
+# Signs the head of the record; the log stands beside the database, best where its owner cannot write.
+AUDIT_KEY = env.text("AUDIT_KEY", "")
+AUDIT_CHECKPOINT_LOG = env.text("AUDIT_CHECKPOINT_LOG", "")
+if AUDIT_KEY:
+    env.signing_key("AUDIT_KEY", AUDIT_KEY)
 DEMO = env.choice("DEMO", "off", ("full", "people", "off"))
 PORT = env.port("PORT", 8000)
 PORTAL_DATA = Path(env.text("PORTAL_DATA", str(BASE_DIR / "var")))

@@ -31,6 +31,8 @@ FOREIGN = (
     "PUBLIC_URL",
     "ALLOWED_HOSTS",
     "TIME_ZONE",
+    "AUDIT_KEY",
+    "AUDIT_CHECKPOINT_LOG",
 )
 
 

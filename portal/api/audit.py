@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from ninja import Field, Query, Router, Schema
 from pydantic import ConfigDict
 
@@ -12,7 +12,7 @@ from portal.api import paging
 from portal.api.auth import scope
 from portal.api.paging import PageQuery
 from portal.api.schemas import Moment, Paged
-from portal.audit import export, queries
+from portal.audit import download, queries
 from portal.audit.models import AuditEntry
 from portal.audit.readers import require_reader
 
@@ -40,6 +40,12 @@ class Filters(Schema):
 
 class EntryQuery(PageQuery, Filters):
     """Filters and page."""
+
+
+class ExportQuery(Filters):
+    """Filters and form: jsonl, csv, or bundle (a zip of the whole record with checkpoints and verifier)."""
+
+    format: str = Field("jsonl", max_length=10)
 
 
 class SubjectShape(Schema):
@@ -74,11 +80,11 @@ def list_entries(request: HttpRequest, query: Query[EntryQuery]) -> dict[str, An
 
 
 @router.get("/audit/export")
-def export_entries(request: HttpRequest, query: Query[Filters]) -> HttpResponseBase:
-    """Stream entries as JSON Lines in the order of the chain."""
+def export_entries(request: HttpRequest, query: Query[ExportQuery]) -> HttpResponseBase:
+    """Stream entries in the order of the chain."""
     scope(request, "read")
     require_reader(request.user)
-    return StreamingHttpResponse(export.lines(query.search()), content_type=export.MEDIA_TYPE)
+    return download.answer(request, query.format, query.search())
 
 
 def _shape(entry: AuditEntry) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 import importlib
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+from portal.audit.actions import register
 
 
 class AuditConfig(AppConfig):
@@ -12,5 +15,6 @@ class AuditConfig(AppConfig):
     label = "audit"
 
     def ready(self) -> None:
-        """Register the daily verification."""
+        """Register the daily verification and the hourly checkpoint; name the act of this app."""
         importlib.import_module("portal.audit.jobs")
+        register({"record.key": _("Key of the record introduced")})

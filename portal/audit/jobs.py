@@ -1,4 +1,4 @@
-"""The record is verified once a day, without anybody asking."""
+"""The record is verified once a day and its head is signed every hour, without anybody asking."""
 
 from datetime import timedelta
 
@@ -14,6 +14,19 @@ def verify() -> None:
     last = queries.last_check()
     if last is None or last.at <= clock.now() - EVERY:
         operations.verify_chain()
+
+
+@jobs.job
+def sign() -> None:
+    """Sign the head of the chain unless another worker has just done so."""
+    operations.sign_when_due()
+
+
+@jobs.sweep(every_seconds=20)
+def sign_hourly() -> None:
+    """Ask for a checkpoint when it is time for one."""
+    if operations.is_signing_due():
+        jobs.enqueue("portal.audit.jobs.sign")
 
 
 @jobs.sweep(every_seconds=600)

@@ -36,15 +36,43 @@ class AuditEntry(models.Model):
         return f"{self.number} {self.action} {self.subject}"
 
 
+class Checkpoint(models.Model):
+    """The head of the chain as it was signed: entries `first` to `number`, the last with digest `head`.
+
+    `root` is that of the hash tree over the digests of these entries, `key` the short name of the public key,
+    `signature` Ed25519 in hex. No row can be changed or deleted (migration 0004); a copy of each leaves the
+    portal (witnesses).
+    """
+
+    number = models.BigIntegerField(unique=True)
+    first = models.BigIntegerField(unique=True)
+    head = models.CharField(max_length=64)
+    root = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    key = models.CharField(max_length=16)
+    signature = models.CharField(max_length=128)
+
+    class Meta:
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.head}"
+
+
 class ChainCheck(models.Model):
-    """One verification of the whole chain; `broken_at` is the number of the first bad entry, if any."""
+    """One verification of the whole chain; `broken_at` is the number of the first bad entry, if any.
+
+    `checkpoints` is how many held, `signed` the highest entry that one of them covers.
+    """
 
     at = models.DateTimeField(db_index=True)
     entries = models.BigIntegerField()
     head = models.CharField(max_length=64)
+    checkpoints = models.BigIntegerField(default=0)
+    signed = models.BigIntegerField(default=0)
     broken_at = models.BigIntegerField(null=True)
     fault = models.CharField(max_length=20, blank=True)
-    text = models.CharField(max_length=300, blank=True)
+    text = models.CharField(max_length=500, blank=True)
 
     class Meta:
         ordering = ["-at"]

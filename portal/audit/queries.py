@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from portal.audit.models import AuditEntry, ChainCheck
+from portal.audit.models import AuditEntry, ChainCheck, Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,29 @@ def head() -> AuditEntry | None:
 def last_check() -> ChainCheck | None:
     """When the chain was last verified, and with what result."""
     return ChainCheck.objects.order_by("-at").first()
+
+
+def checkpoints() -> QuerySet[Checkpoint]:
+    """The checkpoints, newest first."""
+    return Checkpoint.objects.order_by("-number")
+
+
+def last_checkpoint() -> Checkpoint | None:
+    """The newest checkpoint."""
+    return checkpoints().first()
+
+
+def unsigned() -> int:
+    """How many entries no checkpoint covers yet."""
+    newest, last = head(), last_checkpoint()
+    number = newest.number if newest and newest.number else 0
+    return max(number - (last.number if last else 0), 0)
+
+
+def digests(first: int, last: int) -> list[str]:
+    """The digests of these entries in their order."""
+    found = AuditEntry.objects.filter(number__gte=first, number__lte=last).order_by("number")
+    return [str(digest) for digest in found.values_list("digest", flat=True)]
 
 
 def _subject(text: str) -> dict[str, str]:

@@ -9,14 +9,17 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from portal.audit import export, operations, queries, wording
+from portal.audit import download as downloads
+from portal.audit import operations, queries, wording
 from portal.audit.actions import ACTIONS
 from portal.audit.forms import SearchForm
+from portal.audit.keys import signer
 from portal.audit.models import AuditEntry
 from portal.audit.readers import require_reader
 from portal.errors import NotFound
 
 ROWS = 50
+SHOWN_CHECKPOINTS = 5
 HIGHEST = 2**62
 
 
@@ -36,6 +39,7 @@ def entry_list(request: HttpRequest) -> HttpResponse:
     context = {"form": form, "rows": _rows(rows[:ROWS]), **_chain()}
     context["next_query"] = _query(request, before=following) if following else ""
     context["export_query"] = _query(request, before=None)
+    context["csv_query"] = "&".join(part for part in (context["export_query"], "format=csv") if part)
     return render(request, "audit/list.html", context)
 
 
@@ -61,17 +65,30 @@ def verify(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def download(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-    """Stream the matching entries as JSON Lines."""
+    """Stream the matching entries, or the whole record with what verifies it."""
     require_reader(request.user)
     form = SearchForm(request.GET)
     if not form.is_valid():
         return render(request, "audit/list.html", {"form": form, **_chain()}, status=422)
-    headers = {"Content-Disposition": 'attachment; filename="record.jsonl"'}
-    return StreamingHttpResponse(export.lines(form.search()), content_type=export.MEDIA_TYPE, headers=headers)
+    return downloads.answer(request, request.GET.get("format") or "jsonl", form.search())
+
+
+@require_POST
+def sign(request: HttpRequest) -> HttpResponse:
+    """Sign the newest entry now."""
+    require_reader(request.user)
+    operations.sign_head()
+    return redirect("audit:list")
 
 
 def _chain() -> dict[str, Any]:
-    return {"head": queries.head(), "check": queries.last_check()}
+    return {
+        "head": queries.head(),
+        "check": queries.last_check(),
+        "checkpoints": queries.checkpoints()[:SHOWN_CHECKPOINTS],
+        "unsigned": queries.unsigned(),
+        "signs": signer() is not None,
+    }
 
 
 def _rows(entries: Sequence[AuditEntry]) -> list[dict[str, Any]]:

@@ -9,6 +9,9 @@ import secrets
 import stat
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 UNPRIVILEGED = "nobody"
 
 
@@ -63,7 +66,19 @@ def make_folder(path: Path) -> None:
 def kept_secret(path: Path) -> str:
     """Return the secret in the file (mode 0600), making one at the first call."""
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(24))
+        _keep(path, secrets.token_urlsafe(24))
     return path.read_text().strip()
+
+
+def kept_key(path: Path) -> Path:
+    """Return the file of an Ed25519 key (mode 0600), making one at the first call."""
+    if not path.exists():
+        form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        _keep(path, Ed25519PrivateKey.generate().private_bytes(*form).decode())
+    return path
+
+
+def _keep(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)

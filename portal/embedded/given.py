@@ -67,3 +67,5 @@ def check_settings() -> None:
     env.time_zone("TIME_ZONE", "UTC")
     env.hosts("ALLOWED_HOSTS", "localhost")
     env.address("PUBLIC_URL", "http://localhost", like="http://release.example.com")
+    if key := env.text("AUDIT_KEY", ""):
+        env.signing_key("AUDIT_KEY", key)

@@ -12,7 +12,7 @@ from portal.embedded.child import REPOSITORY
 from portal.embedded.output import say
 
 FOLDERS = ("postgres", "valkey", "cluster", "ready")
-FILES = ("kubeconfig", "ports.json", "demo.json", "secret_key", "lock")
+FILES = ("kubeconfig", "ports.json", "demo.json", "secret_key", "audit_key", "checkpoints.jsonl", "lock")
 
 
 def reset(data: Path) -> None:

@@ -114,9 +114,12 @@ class Stack:
             "PORT": str(free),
             "PUBLIC_URL": env.text("PUBLIC_URL", f"http://{ports.HOST}:{free}"),
             "SECRET_KEY": env.text("SECRET_KEY", accounts.kept_secret(self.data / "secret_key")),
+            "AUDIT_CHECKPOINT_LOG": env.text("AUDIT_CHECKPOINT_LOG", str(self.data / "checkpoints.jsonl")),
             "DEMO": self.demo,
             "PYTHONUNBUFFERED": "1",
         }
+        if not env.text("AUDIT_KEY", ""):
+            self.environment["AUDIT_KEY_FILE"] = str(accounts.kept_key(self.data / "audit_key"))
 
     def _servers(self) -> list[Part]:
         """Return the servers that the environment does not name, and tell the portal where all are."""

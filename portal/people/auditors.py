@@ -12,6 +12,7 @@ from portal.people.queries import roles_of
 OWN_PAGES = frozenset(
     {
         "audit:verify",
+        "audit:sign",
         "account_login",
         "account_logout",
         "account_reauthenticate",

@@ -20,6 +20,7 @@ from rq import Worker
 from approvals.models import PolicyVersion
 from portal import clock
 from portal.audit import queries as record
+from portal.audit.keys import signer
 from portal.errors import PortalError
 from portal.integrations.kubernetes.client import Cluster, connect
 from releases.catalog.models import Connection, ConnectionKind, Environment, Service
@@ -158,6 +159,9 @@ def _record() -> Iterator[Finding]:
         digest = (head.digest or "")[:12] if head else ""
         text = _("entry {number} {digest}, verified {when}").format(number=number, digest=digest, when=when)
         yield Finding(GOOD, "audit", text)
+    if signer() is None:
+        text = _("No key signs the record: an end that was cut off would not be found.")
+        yield Finding(REMARK, "AUDIT_KEY", text)
     drift = abs((timezone.now() - clock.now()).total_seconds())
     if drift > 5:
         text = _("This machine and the database are {seconds} s apart.").format(seconds=round(drift))

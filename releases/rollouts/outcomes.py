@@ -1,6 +1,7 @@
 """What a look at a step came to, written down: the step's state, its siblings', the rollout's."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -80,7 +81,7 @@ def put(course: Course, step: Step, outcome: Outcome, *, actor: Actor, fields: S
     rollout = course.rollout
     now = clock.now()
     if outcome.verdict == Verdict.WAIT and _overdue(step, outcome, now):
-        outcome = _of_deadline(step, outcome)
+        outcome = replace(_of_deadline(step, outcome), verdict_found=outcome.verdict_found)
     if outcome.verdict_found is not None:
         rollout.verdict = outcome.verdict_found
         rollout.save(update_fields=["verdict"])
@@ -178,7 +179,7 @@ def _finish(
         step.before = outcome.before
         changed.append("before")
     post_all(outcome.messages)
-    data = {"observed": _visible(outcome.observed)}
+    data = {"observed": _visible(outcome.observed), **_found_running(outcome)}
     move_step(step, StepState.SUCCEEDED, actor=actor, fields=changed, data=data)
     origin = course.find(step.undo_of_id)
     if origin is not None and origin.state != StepState.UNDONE:
@@ -200,7 +201,8 @@ def _trouble(
     }[outcome.verdict]
     changed = ["failure", "observed", "ended_at", "wake_at", *fields]
     told = {key: value for key, value in (outcome.failure or {}).items() if key not in {"log", "events"}}
-    move_step(step, state, actor=actor, fields=changed, data={"failure": told})
+    data = {"failure": told, **_found_running(outcome)}
+    move_step(step, state, actor=actor, fields=changed, data=data)
     if state != StepState.FAILED:
         pause_rollout(rollout, step, {"reason": str(state), "args": {"step": step.key}}, actor=actor)
         return
@@ -257,6 +259,11 @@ def pause_rollout(rollout: Rollout, step: Step | None, reason: Json, *, actor: A
         fields=["pause"],
         data={"pause": pause},
     )
+
+
+def _found_running(outcome: Outcome) -> Json:
+    """What the nodes were found to run belongs into the record, not only into the rollout's row."""
+    return {} if outcome.verdict_found is None else {"verdict": outcome.verdict_found}
 
 
 def _visible(observed: Json) -> Json:

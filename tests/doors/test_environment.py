@@ -26,6 +26,7 @@ WRONG = [
     ("ALLOWED_HOSTS", " , ", "hosts"),
     ("PUBLIC_URL", "example", "http://"),
     ("SECRET_KEY_FILE", "/nowhere/at/all", "cannot be read"),
+    ("AUDIT_KEY", "canary-secret", "openssl genpkey"),
 ]
 
 

@@ -19,7 +19,8 @@ def reset(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_only_what_the_parts_kept_is_removed(tmp_path: Path) -> None:
     (tmp_path / "postgres" / "data").mkdir(parents=True)
-    (tmp_path / "demo.json").write_text("{}")
+    for name in ("demo.json", "audit_key", "checkpoints.jsonl"):
+        (tmp_path / name).write_text("{}")
     (tmp_path / "thesis.txt").write_text("years of work")
     assert reset(tmp_path).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

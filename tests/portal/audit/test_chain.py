@@ -1,40 +1,27 @@
 """Verification names the first bad entry and what is wrong with it."""
 
+import contextlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import DatabaseError, close_old_connections, connection, transaction
 
 from portal.audit import jobs, operations, queries
-from portal.audit.chain import digest_of
+from portal.audit.chain import sealed
 from portal.audit.models import AuditEntry, ChainCheck
 from portal.audit.record import record
 from tests.people import BY_THE_PORTAL
+from tests.portal.audit.signing import without_guards, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
 def ten_entries(transactional_db: None) -> None:
-    for number in range(1, 11):
-        with transaction.atomic():
-            record("person.created", actor=BY_THE_PORTAL, subject=("person", f"p{number}"), reason="이유")
-
-
-@contextmanager
-def without_guards() -> Iterator[None]:
-    """What somebody with the database's owner could do."""
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE audit_auditentry DISABLE TRIGGER USER")
-        try:
-            yield
-        finally:
-            cursor.execute("ALTER TABLE audit_auditentry ENABLE TRIGGER USER")
-            cursor.execute("ALTER TABLE audit_auditentry DISABLE TRIGGER audit_no_truncate")
+    write(*range(1, 11))
 
 
 def found() -> tuple[int, str] | None:
@@ -44,7 +31,7 @@ def found() -> tuple[int, str] | None:
 
 def seal(entry: AuditEntry) -> None:
     """Make the entry agree with itself again."""
-    entry.digest = digest_of(entry)
+    entry.digest = sealed(entry)
     AuditEntry.objects.filter(pk=entry.pk).update(
         body=entry.body, previous=entry.previous, digest=entry.digest
     )
@@ -65,13 +52,13 @@ def test_a_changed_text_is_found() -> None:
     assert found() == (4, "changed")
 
 
-def test_a_change_that_was_sealed_again_breaks_the_entry_after_it() -> None:
+def test_a_change_that_was_sealed_again_is_found_by_the_entry_after_it() -> None:
     with without_guards():
         entry = AuditEntry.objects.get(number=4)
         entry.body = entry.body.replace('"key":"p4"', '"key":"p9"')
         seal(entry)
         AuditEntry.objects.filter(number=4).update(subject="p9")
-    assert found() == (5, "inserted")
+    assert found() == (4, "changed")
 
 
 @pytest.mark.parametrize("column", ["actor", "subject", "action", "service"])
@@ -87,8 +74,8 @@ def test_a_removed_entry_is_found() -> None:
     fault = operations.verify_chain().fault
     assert fault is not None
     assert (fault.number, fault.kind) == (4, "removed")
-    assert "4" in fault.text
-    assert "5" in fault.text
+    assert "4" in fault.sentence()
+    assert "5" in fault.sentence()
 
 
 def test_the_first_entry_removed_is_found() -> None:
@@ -121,9 +108,25 @@ def test_an_entry_put_in_between_is_found() -> None:
             body=four.body,
             previous=four.digest,
         )
-        forged.digest = digest_of(forged)
+        forged.digest = sealed(forged)
         forged.save()
-    assert found() == (6, "reordered")
+    assert found() == (5, "inserted")
+
+
+def test_a_removed_entry_is_found_though_the_others_moved_up() -> None:
+    with without_guards():
+        AuditEntry.objects.filter(number=4).delete()
+        for number in range(5, 11):
+            AuditEntry.objects.filter(number=number).update(number=number - 1)
+    assert found() == (4, "removed")
+
+
+def test_two_entries_after_the_same_one_are_a_fork() -> None:
+    with without_guards():
+        entry = AuditEntry.objects.get(number=7)
+        entry.previous = AuditEntry.objects.get(number=4).digest
+        seal(entry)
+    assert found() == (7, "forked")
 
 
 def test_an_entry_outside_the_chain_is_found() -> None:
@@ -161,6 +164,26 @@ def test_the_chain_is_verified_once_a_day_and_the_result_is_kept() -> None:
     jobs.verify()
     check = ChainCheck.objects.get()
     assert (check.entries, check.fault) == (10, "")
+
+
+def test_fifty_writers_and_deaths_among_them_leave_neither_fork_nor_gap() -> None:
+    def work(writer: int) -> None:
+        try:
+            for number in range(4):
+                with contextlib.suppress(DatabaseError), transaction.atomic():
+                    record("person.created", actor=BY_THE_PORTAL, subject=("person", f"w{writer}.{number}"))
+                    if number == 1:
+                        transaction.set_rollback(True)
+                    if number == 2 and writer % 5 == 0:
+                        connection.cursor().execute("SELECT pg_terminate_backend(pg_backend_pid())")
+                close_old_connections()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(50) as pool:
+        list(pool.map(work, range(50)))
+    result = operations.verify_chain()
+    assert (result.entries, result.fault) == (10 + 50 * 3 - 10, None)
 
 
 def test_a_hundred_thousand_years_of_numbers_are_no_entry() -> None:

@@ -1,22 +1,28 @@
 """Reading the record in the browser and over the API."""
 
+import csv
+import io
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.core.management import CommandError, call_command
 from django.db import connection
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
 
 from portal.actors import Actor
-from portal.audit import wording
-from portal.audit.models import ChainCheck
+from portal.audit import export, wording
+from portal.audit.models import AuditEntry, ChainCheck, Checkpoint
 from portal.audit.record import record
 from portal.people.models import User
-from tests.people import Cast, acting
+from tests.people import Cast, acting, person
 from tests.portal.api import ApiClient
+from tests.portal.audit.signing import new_key, without_guards, write
 
 ROOT = Path(__file__).resolve().parents[3]
 READERS = ["team_lead", "director", "auditor", "administrator"]
@@ -166,6 +172,113 @@ def test_a_reader_verifies_the_chain_now(entries: Cast) -> None:
     client.force_login(entries.outsider)
     assert client.post("/audit/verify/").status_code == 403
     assert ChainCheck.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_says_what_was_verified_and_what_is_signed(settings: Any) -> None:
+    gamsa = person("gamsa", ("auditor", "*"))
+    with without_guards():
+        AuditEntry.objects.all().delete()
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(gamsa)
+    assert "No key signs the record" in client.get("/audit/").content.decode()
+    client.post("/audit/verify/")
+    text = client.get("/audit/").content.decode()
+    assert "There was nothing to verify yet" in text
+    assert "verified</span>" not in text
+    settings.AUDIT_KEY = new_key()
+    write(1)
+    assert "Nothing is signed yet" in client.get("/audit/").content.decode()
+    client.post("/audit/sign/")
+    assert "not verified yet" in client.get("/audit/").content.decode()
+    client.post("/audit/verify/")
+    text = client.get("/audit/").content.decode()
+    assert "Signed up to the newest entry." in text
+    assert "holds</span>" in text
+    assert "2 entries verified" in text
+
+
+def test_only_readers_sign(entries: Cast, settings: Any) -> None:
+    settings.AUDIT_KEY = new_key()
+    client = Client()
+    client.force_login(entries.outsider)
+    assert client.post("/audit/sign/").status_code == 403
+    assert not Checkpoint.objects.exists()
+
+
+def test_the_export_as_csv_has_the_same_entries_and_starts_no_formula(entries: Cast) -> None:
+    record(
+        "person.changed",
+        actor=acting(entries.author),
+        subject=("person", "=1+1"),
+        reason='=HYPERLINK("http://evil")',
+        service="@sum",
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    text = b"".join(page(entries.auditor, "/audit/export/?format=csv").streaming_content).decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == AuditEntry.objects.exclude(number=None).count()
+    assert (rows[-1]["subject"], rows[-1]["service"]) == ("'=1+1", "'@sum")
+    assert rows[-1]["reason"] == '\'=HYPERLINK("http://evil")'
+    assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]
+
+
+def test_a_bundle_holds_the_whole_record_and_what_verifies_it(entries: Cast) -> None:
+    for path in ("/audit/export/?format=bundle&release=145", "/audit/export/?format=xml"):
+        assert page(entries.auditor, path).status_code == 422
+    client = ApiClient(entries.auditor)
+    assert client.get("/audit/export?format=bundle&person=author").status_code == 422
+    content = b"".join(client.get("/audit/export?format=bundle").streaming_content)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = {"README.md", "verify.py", "entries.jsonl", "checkpoints.jsonl", "keys.json"}
+        assert set(archive.namelist()) == names
+        lines = archive.read("entries.jsonl").splitlines()
+    assert len(lines) == AuditEntry.objects.exclude(number=None).count()
+
+
+def test_an_export_reads_page_by_page(entries: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "CHUNK", 7)
+    monkeypatch.setattr(export, "PIECE_BYTES", 300)
+    pieces = list(page(entries.auditor, "/audit/export/?person=author").streaming_content)
+    assert len(pieces) > 20
+    lines = [json.loads(line) for line in b"".join(pieces).splitlines()]
+    numbers = [line["number"] for line in lines]
+    assert (len(numbers), numbers) == (60, sorted(numbers))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_web_process_sends_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    gamsa = person("gamsa", ("auditor", "*"))
+    monkeypatch.setattr(export, "PIECE_BYTES", 10)
+
+    async def pieces() -> list[bytes]:
+        client = AsyncClient()
+        await client.aforce_login(gamsa)
+        answer: Any = await client.get("/audit/export/")
+        assert answer.is_async
+        return [piece async for piece in answer.streaming_content]
+
+    assert len(async_to_sync(pieces)()) == AuditEntry.objects.count()
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [({"person": "author"}, 60), ({"release": 145}, 30), ({"start": "2200-01-01T00:00:00+09:00"}, 0)],
+)
+def test_the_command_exports_what_is_searched(entries: Cast, options: dict[str, Any], count: int) -> None:
+    said = io.StringIO()
+    call_command("audit", "export", stdout=said, **options)
+    assert len(said.getvalue().splitlines()) == count
+
+
+def test_the_command_wants_a_zone_and_writes_a_bundle(entries: Cast, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="is no time"):
+        call_command("audit", "export", start="2026-01-01")
+    with pytest.raises(CommandError, match="whole record"):
+        call_command("audit", "export", format="bundle", person="author")
+    call_command("audit", "export", format="bundle", output=tmp_path / "record.zip")
+    assert zipfile.is_zipfile(tmp_path / "record.zip")
 
 
 def test_the_export_is_json_lines_in_the_order_of_the_chain(entries: Cast) -> None:

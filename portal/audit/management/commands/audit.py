@@ -1,31 +1,116 @@
-"""Verifies and exports the record from the command line."""
+"""Verifies, exports and signs the record from the command line."""
 
-from typing import Any
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_naive
 
-from portal.audit import export, operations
+from portal.audit import checkpoints, export, grants, operations, queries, verifier
+from portal.audit.queries import Search
+from portal.errors import PortalError
+
+FILTERS = ("person", "service", "release", "action", "subject")
 
 
 class Command(BaseCommand):
-    """`manage.py audit verify`, `manage.py audit export`."""
+    """`manage.py audit verify|export|checkpoint|grants`."""
 
-    help = "Verify the chain of the record, or write it as JSON Lines."
+    help = "Verify, export or sign the record; print the grants of the application's database role."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take what to do."""
-        parser.add_argument("act", choices=["verify", "export"])
+        acts = parser.add_subparsers(dest="act", required=True)
+        verify = acts.add_parser("verify", help="check every entry and every checkpoint")
+        verify.add_argument(
+            "--checkpoints", type=Path, help="a file with checkpoints that were received, such as a mail"
+        )
+        self._add_export(acts.add_parser("export", help="write entries as JSON Lines, CSV or a bundle"))
+        acts.add_parser("checkpoint", help="sign the newest entry now and send that out")
+        grant = acts.add_parser(
+            "grants", help="print SQL that lets a role add to the record and change nothing in it"
+        )
+        grant.add_argument("role", help="the database role of the application, which does not own the tables")
 
-    def handle(self, *_args: str, act: str, **_options: Any) -> None:
+    def _add_export(self, parser: CommandParser) -> None:
+        parser.add_argument("--format", choices=list(export.FILES), default="jsonl")
+        parser.add_argument("--output", type=Path, help="a file; without it, the standard output")
+        for name in FILTERS:
+            parser.add_argument(f"--{name}", type=int if name == "release" else str)
+        parser.add_argument("--from", dest="start", help="entries at or after this time, RFC 3339 with zone")
+        parser.add_argument("--to", dest="end", help="entries before this time")
+
+    def handle(self, *_args: str, act: str, **options: Any) -> None:
         """Do it."""
-        if act == "verify":
-            self._verify()
-        else:
-            for line in export.lines():
-                self.stdout.write(line, ending="")
+        acts = {
+            "verify": self._verify,
+            "export": self._export,
+            "checkpoint": self._sign,
+            "grants": self._grants,
+        }
+        try:
+            acts[act](options)
+        except PortalError as error:
+            raise CommandError(str(error.detail or error.title)) from error
 
-    def _verify(self) -> None:
-        result = operations.verify_chain()
+    def _verify(self, options: dict[str, Any]) -> None:
+        result = operations.verify_chain(_received(options["checkpoints"]))
         if result.fault is not None:
-            raise CommandError(f"entry {result.fault.number} {result.fault.kind}: {result.fault.text}")
-        self.stdout.write(f"{result.entries} entries, whole; head {result.head}")
+            fault = result.fault
+            raise CommandError(f"entry {fault.number} {fault.kind}: {fault.sentence()}")
+        signed = f"{result.checkpoints} checkpoints, signed up to entry {result.signed}"
+        self.stdout.write(f"{result.entries} entries, whole; head {result.head}; {signed}")
+
+    def _export(self, options: dict[str, Any]) -> None:
+        search = Search(
+            **{name: options[name] for name in FILTERS if options[name] is not None},
+            start=_moment(options["start"]),
+            end=_moment(options["end"]),
+        )
+        if options["format"] == "bundle" and search != Search():
+            raise CommandError("a bundle holds the whole record: leave the search out, or take jsonl or csv")
+        pieces = export.written(options["format"], search)
+        if options["output"] is not None:
+            with options["output"].open("wb") as file:
+                file.writelines(pieces)
+        elif options["format"] == "bundle":
+            _binary_out().writelines(pieces)
+        else:
+            for piece in pieces:
+                self.stdout.write(piece.decode(), ending="")
+
+    def _sign(self, _options: dict[str, Any]) -> None:
+        checkpoint = operations.sign_head() or queries.last_checkpoint()
+        if checkpoint is None:
+            raise CommandError("the record is empty: there is nothing to sign")
+        self.stdout.write(checkpoints.line(checkpoint))
+
+    def _grants(self, options: dict[str, Any]) -> None:
+        self.stdout.write(grants.for_role(options["role"]))
+
+
+def _received(file: Path | None) -> list[dict[str, Any]]:
+    if file is None:
+        return []
+    try:
+        found = list(verifier.checkpoints_in(file.read_text(encoding="utf-8").splitlines()))
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{file} cannot be read: {error}") from error
+    if not found:
+        raise CommandError(f'{file} holds no checkpoint: a line that begins with {{"at"')
+    return found
+
+
+def _moment(text: str | None) -> Any:
+    if not text:
+        return None
+    found = parse_datetime(text)
+    if found is None or is_naive(found):
+        raise CommandError(f"{text} is no time like 2026-11-21T09:00:00+09:00")
+    return found
+
+
+def _binary_out() -> BinaryIO:
+    return sys.stdout.buffer

@@ -1,0 +1,54 @@
+"""Checkpoints as text: what is signed, what leaves the portal, and what a copy outside still knows."""
+
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+from django.conf import settings
+
+from portal.audit import queries
+from portal.audit.models import Checkpoint
+from portal.audit.verifier import checkpoints_in, path_to
+
+
+def as_json(checkpoint: Checkpoint) -> dict[str, Any]:
+    """A checkpoint as the verifier takes it; all but the signature is what was signed."""
+    return {
+        "at": checkpoint.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "first": checkpoint.first,
+        "head": checkpoint.head,
+        "key": checkpoint.key,
+        "number": checkpoint.number,
+        "root": checkpoint.root,
+        "signature": checkpoint.signature,
+    }
+
+
+def line(checkpoint: Checkpoint) -> str:
+    """A checkpoint in one line, as it leaves in mails, in the log and in exports."""
+    return rfc8785.dumps(as_json(checkpoint)).decode()
+
+
+def logged() -> list[dict[str, Any]]:
+    """The checkpoints that the log beside the database knows; none where no log is kept."""
+    path = Path(settings.AUDIT_CHECKPOINT_LOG)
+    if not settings.AUDIT_CHECKPOINT_LOG or not path.exists():
+        return []
+    return list(checkpoints_in(path.read_text(encoding="utf-8").splitlines()))
+
+
+def covering(numbers: list[int]) -> dict[int, Checkpoint]:
+    """For each entry the checkpoint that covers it; those not signed yet are left out."""
+    if not numbers:
+        return {}
+    found = list(
+        Checkpoint.objects.filter(number__gte=min(numbers), first__lte=max(numbers)).order_by("number")
+    )
+    return {number: each for number in numbers for each in found if each.first <= number <= each.number}
+
+
+def paths(checkpoint: Checkpoint, numbers: list[int]) -> dict[int, list[list[str]]]:
+    """What leads from each of these entries to the root of the checkpoint that covers them."""
+    digests = queries.digests(checkpoint.first, checkpoint.number)
+    return {number: path_to(digests, number - checkpoint.first) for number in numbers}

@@ -1,0 +1,60 @@
+"""A database role that does not own the record can add to it, and change nothing in it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.db import ProgrammingError, connection
+from psycopg import sql
+
+from portal.audit import grants, operations
+from portal.audit.models import AuditEntry
+from tests.portal.audit.signing import new_key, write
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def role(transactional_db: None) -> Iterator[str]:
+    """A role of the application alone, which this test's connection takes; made by the server's superuser."""
+    secret = Path(os.environ["PORTAL_DATA"]) / "postgres" / "postgres.password"
+    if not secret.exists():
+        pytest.skip("roles are made on the server of the run only")
+    at = connection.settings_dict
+    name = f"{at['NAME']}_app"
+    with psycopg.connect(
+        host=at["HOST"],
+        port=at["PORT"],
+        user="postgres",
+        password=secret.read_text(),
+        dbname=at["NAME"],
+        autocommit=True,
+    ) as superuser:
+        superuser.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
+        superuser.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), sql.Identifier(at["USER"])))
+        try:
+            yield name
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("RESET ROLE")
+            superuser.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
+            superuser.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def test_the_role_adds_entries_and_checkpoints_and_changes_none(role: str, settings: object) -> None:
+    settings.AUDIT_KEY = new_key()  # type: ignore[attr-defined]
+    with connection.cursor() as cursor:
+        cursor.execute(grants.for_role(role))
+        cursor.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+        write(1, 2)
+        operations.sign_head()
+        assert operations.verify_chain().checkpoints == 1
+        for table in grants.APPEND_ONLY:
+            for act in ("UPDATE {} SET number = 9", "DELETE FROM {}", "TRUNCATE {}"):
+                with pytest.raises(ProgrammingError, match="permission denied"):
+                    cursor.execute(sql.SQL(act).format(sql.Identifier(table)))
+        with pytest.raises(ProgrammingError, match="must be owner"):
+            cursor.execute("ALTER TABLE audit_auditentry DISABLE TRIGGER USER")
+    assert AuditEntry.objects.count() == 3
