@@ -16,6 +16,11 @@ class ApprovalsConfig(AppConfig):
         register(
             {
                 "policy.changed": _("Policy changed"),
+                "proposal.opened": _("Change of the policy proposed"),
+                "proposal.accepted": _("Change of the policy accepted"),
+                "proposal.rejected": _("Change of the policy rejected"),
+                "proposal.withdrawn": _("Change of the policy withdrawn"),
+                "proposal.refused": _("Refused"),
                 "request.opened": _("Approval requested"),
                 "request.approved": _("Requirements met"),
                 "request.sent_back": _("Sent back"),

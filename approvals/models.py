@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from approvals.states import REQUEST_MOVES, Phase, RequestState, Verdict
+from approvals.states import PROPOSAL_MOVES, REQUEST_MOVES, Phase, ProposalState, RequestState, Verdict
 from portal.people.models import Role
 
 
@@ -46,7 +46,8 @@ class Request(models.Model):
     content_digest = models.CharField(max_length=80)
     state = models.CharField(max_length=10, choices=RequestState.choices, default=RequestState.OPEN)
     opened_at = models.DateTimeField()
-    opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    # None where files were loaded from the command line: nobody is the author then.
+    opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     settled_at = models.DateTimeField(null=True, blank=True)
     watched_since = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
@@ -133,3 +134,59 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.person_id} {self.verdict}"
+
+
+class PolicyProposal(models.Model):
+    """A change of the policy on its way into force; `table` is in the canonical form.
+
+    At most one is open, so that what is signed is always a change of the policy in force.
+    """
+
+    MOVES: ClassVar[dict[str, frozenset[str]]] = PROPOSAL_MOVES
+    KIND: ClassVar[str] = "proposal"
+
+    base = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="proposals")
+    table = models.JSONField()
+    note = models.TextField()
+    content_digest = models.CharField(max_length=80)
+    state = models.CharField(max_length=10, choices=ProposalState.choices, default=ProposalState.OPEN)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, blank=True)
+    approval_request = models.OneToOneField(Request, models.PROTECT, null=True, related_name="+")
+    became = models.OneToOneField(PolicyVersion, models.PROTECT, null=True, related_name="proposal")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["state"], condition=Q(state=ProposalState.OPEN), name="approvals_one_open_proposal"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=ProposalState.values), name="approvals_proposal_state"
+            ),
+        ]
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"proposal {self.pk}"
+
+    @property
+    def subject(self) -> str:
+        """What its request is about."""
+        return f"policy:{self.pk}"
+
+
+class Coverage(models.Model):
+    """The last look at who could approve what: one row, written anew by each look.
+
+    `gaps` are [{"service", "cluster_group", "grade", "author", "phase", "role", "scope"}]; the author is a
+    username, "" where nobody at all could approve.
+    """
+
+    policy = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="+")
+    gaps = models.JSONField(default=list)
+    services = models.PositiveIntegerField()
+    looked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"coverage at {self.looked_at}"

@@ -132,7 +132,7 @@ def requirements(
             for rule in rules
             for part in _concerned(rule, parts)
         ]
-        rows += _judge(_merge(drafts), people)
+        rows += judged(_merge(drafts), people)
     return rows
 
 
@@ -194,7 +194,7 @@ def _merge(drafts: Iterable[_Draft]) -> list[RequiredRow]:
     return list(rows.values())
 
 
-def _judge(rows: list[RequiredRow], people: People) -> list[RequiredRow]:
+def judged(rows: list[RequiredRow], people: People) -> list[RequiredRow]:
     """Mark the rows that stay unmet even if everybody who counts says yes."""
     wanted = [
         matching.Row(key=key, role=row.role, count=row.count, accepted=frozenset(row.accepted))

@@ -10,7 +10,11 @@
            "checklist": "standard",          # name of a Checklist; "" for none
            "objection_holds": false,         # an unanswered objection holds the start (default: only D)
            "signoff_by_another": false},     # a reviewer may not sign off
-     "B": {…}, "C": {…}, "D": {…}, "E": {…}}
+     "B": {…}, "C": {…}, "D": {…}, "E": {…},
+     "change": [{"role": "director", "count": 1, "or": []}]}   # who signs a change of this table
+
+"change" may be left out: one director then. A change is signed under the table in force and under the
+proposed one, by different people (docs/decisions/0009).
 
 A row: "scope" is service, team, cluster_group or *; "when" names facts of which one must be true; "or" names
 other roles that serve it as well (default: the team lead for a PL's sign-off); "author_climbs" sends the row
@@ -25,6 +29,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from approvals.states import Phase
 from portal.errors import Invalid, Missing, field_error
 from portal.people.models import Role
 
@@ -52,6 +57,10 @@ GRADE_KEYS = frozenset(
 ROW_KEYS = frozenset({"role", "scope", "count", "when", "or", "author_climbs"})
 MANDATES = frozenset(Role.values) - {Role.AUDITOR, Role.ADMINISTRATOR}
 MOST_PEOPLE = 20
+MOST_HOURS = 8760
+CHANGE = "change"
+CHANGE_KEYS = frozenset({"role", "count", "or"})
+LONGEST_TEXT = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +90,15 @@ class GradePolicy:
     checklist: str
     objection_holds: bool
     signoff_by_another: bool
+    title: str = ""
+    covers: str = ""
+
+    def rows(self) -> dict[str, tuple[RowRule, ...]]:
+        """The rows by phase."""
+        return {Phase.REVIEW: self.review, Phase.SIGNOFF: self.signoff, Phase.OWED: self.owed}
+
+
+DIRECTOR_SIGNS = (RowRule(role=Role.DIRECTOR, scope="*"),)
 
 
 def read(table: object) -> dict[str, GradePolicy]:
@@ -89,14 +107,117 @@ def read(table: object) -> dict[str, GradePolicy]:
     Raises:
         Invalid: with every fault at once; a policy that asks nobody is a fault.
     """
+    return _read(table)[0]
+
+
+def read_change(table: object) -> tuple[RowRule, ...]:
+    """Return who signs a change of the table.
+
+    Raises:
+        Invalid: as for reading the grades.
+    """
+    return _read(table)[1]
+
+
+def of_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the table in the `spec` of a Policy document: its grades, and who signs a change of them."""
+    change = {CHANGE: spec[CHANGE]} if CHANGE in spec else {}
+    return {**spec["grades"], **change}
+
+
+def canonical(table: object) -> dict[str, Any]:
+    """Write a table in the catalog's way, each meaning in one form only, so that tables can be compared.
+
+    Raises:
+        Invalid: the table is wrong.
+    """
+    grades, change = _read(table)
+    written: dict[str, Any] = {grade: _written_grade(rules) for grade, rules in grades.items()}
+    written[CHANGE] = [
+        {"role": str(rule.role), "count": rule.count}
+        | ({"or": sorted(rule.alternatives)} if rule.alternatives else {})
+        for rule in change
+    ]
+    return written
+
+
+def _read(table: object) -> tuple[dict[str, GradePolicy], tuple[RowRule, ...]]:
     errors: list[Missing] = []
     if not isinstance(table, Mapping):
         raise Invalid(missing=[field_error("policy", _("A table of grades A to E is expected."))])
-    errors += [field_error(str(key), _("Unknown grade.")) for key in table if key not in [*GRADES]]
+    errors += [field_error(str(key), _("Unknown grade.")) for key in table if key not in [*GRADES, CHANGE]]
     grades = {grade: _read_grade(grade, table.get(grade), errors) for grade in GRADES}
+    change = _read_change(table[CHANGE], errors) if CHANGE in table else DIRECTOR_SIGNS
     if errors:
         raise Invalid(missing=errors)
-    return grades
+    return grades, change
+
+
+def _read_change(rows: object, errors: list[Missing]) -> tuple[RowRule, ...]:
+    if not isinstance(rows, list) or not rows:
+        errors.append(field_error(CHANGE, _("At least one person must always be asked.")))
+        return DIRECTOR_SIGNS
+    return tuple(_read_signature(f"{CHANGE}.{number}", row, errors) for number, row in enumerate(rows))
+
+
+def _read_signature(field: str, data: object, errors: list[Missing]) -> RowRule:
+    """A row that signs a change: always over the whole portal."""
+    if not isinstance(data, Mapping):
+        errors.append(field_error(field, _("A row has a role and a count.")))
+        return DIRECTOR_SIGNS[0]
+    errors += [field_error(f"{field}.{key}", _("Unknown field.")) for key in data if key not in CHANGE_KEYS]
+    return RowRule(
+        role=_word(f"{field}.role", data.get("role"), tuple(MANDATES), errors),
+        scope="*",
+        count=_count(f"{field}.count", data.get("count", 1), errors),
+        alternatives=tuple(_words(f"{field}.or", data.get("or", []), MANDATES, errors)),
+    )
+
+
+def _written_grade(rules: GradePolicy) -> dict[str, Any]:
+    phases = {
+        str(phase): [_written_row(rule, phase) for rule in rows]
+        for phase, rows in rules.rows().items()
+        if rows
+    }
+    told: dict[str, Any] = {
+        "title": rules.title,
+        "covers": rules.covers,
+        "deadlineHours": _written_hours(rules.deadline_hours),
+        "expiresHours": _written_hours(rules.expires_hours),
+        "checklist": rules.checklist,
+    }
+    return {
+        "risk": rules.risk,
+        **phases,
+        "shared": rules.shared,
+        "objectionHolds": rules.objection_holds,
+        "signoffByAnother": rules.signoff_by_another,
+        **{key: value for key, value in told.items() if value},
+    }
+
+
+def _written_row(rule: RowRule, phase: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"role": str(rule.role), "scope": rule.scope, "count": rule.count}
+    if rule.when:
+        row["when"] = sorted(rule.when)
+    if sorted(rule.alternatives) != _usual_alternatives(rule.role, phase):
+        row["or"] = sorted(rule.alternatives)
+    if rule.author_climbs != _climbs_usually(rule.role, phase):
+        row["authorClimbs"] = rule.author_climbs
+    return row
+
+
+def _written_hours(hours: float | None) -> float | None:
+    return int(hours) if hours is not None and hours.is_integer() else hours
+
+
+def _usual_alternatives(role: str, phase: str) -> list[str]:
+    return [str(Role.TEAM_LEAD)] if role == Role.PL and phase == Phase.SIGNOFF else []
+
+
+def _climbs_usually(role: str, phase: str) -> bool:
+    return role == Role.PL and phase == Phase.REVIEW
 
 
 def _read_grade(grade: str, data: object, errors: list[Missing]) -> GradePolicy:
@@ -124,6 +245,8 @@ def _read_grade(grade: str, data: object, errors: list[Missing]) -> GradePolicy:
         signoff_by_another=_flag(
             f"{grade}.signoff_by_another", data.get("signoff_by_another", False), errors
         ),
+        title=_text(f"{grade}.title", data.get("title"), errors),
+        covers=_text(f"{grade}.covers", data.get("covers"), errors),
     )
 
 
@@ -142,15 +265,18 @@ def _read_row(field: str, data: object, errors: list[Missing]) -> RowRule:
     data = _snake_case(data)
     errors += [field_error(f"{field}.{key}", _("Unknown field.")) for key in data if key not in ROW_KEYS]
     role = _word(f"{field}.role", data.get("role"), tuple(MANDATES), errors)
-    is_pl_review = role == Role.PL and ".review." in field
-    usual = [str(Role.TEAM_LEAD)] if role == Role.PL and ".signoff." in field else []
+    phase = field.split(".")[1]
     return RowRule(
         role=role,
         scope=_word(f"{field}.scope", data.get("scope"), SCOPES, errors),
         count=_count(f"{field}.count", data.get("count", 1), errors),
         when=frozenset(_words(f"{field}.when", data.get("when", []), CONDITIONS, errors)),
-        alternatives=tuple(_words(f"{field}.or", data.get("or", usual), MANDATES, errors)),
-        author_climbs=_flag(f"{field}.author_climbs", data.get("author_climbs", is_pl_review), errors),
+        alternatives=tuple(
+            _words(f"{field}.or", data.get("or", _usual_alternatives(role, phase)), MANDATES, errors)
+        ),
+        author_climbs=_flag(
+            f"{field}.author_climbs", data.get("author_climbs", _climbs_usually(role, phase)), errors
+        ),
     )
 
 
@@ -187,16 +313,20 @@ def _count(field: str, value: object, errors: list[Missing]) -> int:
 def _hours(field: str, value: object, errors: list[Missing]) -> float | None:
     if value is None:
         return None
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= MOST_HOURS:
         return float(value)
-    errors.append(field_error(field, _("Hours above zero are expected.")))
+    errors.append(
+        field_error(field, _("Hours above zero, at most {most}, are expected.").format(most=MOST_HOURS))
+    )
     return None
 
 
 def _text(field: str, value: object, errors: list[Missing]) -> str:
-    if value is None or isinstance(value, str):
+    if value is None or (isinstance(value, str) and len(value) <= LONGEST_TEXT and "\x00" not in value):
         return value or ""
-    errors.append(field_error(field, _("A text is expected.")))
+    errors.append(
+        field_error(field, _("A text of at most {most} characters is expected.").format(most=LONGEST_TEXT))
+    )
     return ""
 
 

@@ -27,6 +27,23 @@ REQUEST_MOVES: dict[str, frozenset[str]] = {
 }
 
 
+class ProposalState(models.TextChoices):
+    """Where a proposed change of the policy stands."""
+
+    OPEN = "open", _("open")
+    ACCEPTED = "accepted", _("accepted")
+    REJECTED = "rejected", _("rejected")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+
+
+PROPOSAL_MOVES: dict[str, frozenset[str]] = {
+    ProposalState.OPEN: frozenset({ProposalState.ACCEPTED, ProposalState.REJECTED, ProposalState.WITHDRAWN}),
+    ProposalState.ACCEPTED: frozenset(),
+    ProposalState.REJECTED: frozenset(),
+    ProposalState.WITHDRAWN: frozenset(),
+}
+
+
 class Verdict(models.TextChoices):
     """What a person says."""
 

@@ -7,11 +7,13 @@ from portal.api.v1 import make_api
 from releases import api as releases_api
 from releases import calendar_api
 from releases.catalog import api as catalog_api
+from releases.catalog.policies import api as policies_api
 from releases.rollouts import api as rollouts_api
 from releases.rollouts.rhythm import api as rhythm_api
 
 api = make_api()
 api.add_router("", catalog_api.router)
+api.add_router("", policies_api.router)
 api.add_router("", releases_api.router)
 api.add_router("", rollouts_api.router)
 api.add_router("", rhythm_api.router)
@@ -27,6 +29,7 @@ urlpatterns = [
     path("", include("portal.notices.urls")),
     path("", include("portal.audit.urls")),
     path("releases/", include("releases.urls")),
+    path("policy/", include("releases.catalog.policies.urls")),
     path("catalog/", include("releases.catalog.urls")),
     path("", include("releases.rollouts.front_urls")),
     path("", include("releases.rollouts.urls")),

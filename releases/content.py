@@ -3,11 +3,9 @@
 Title, wording of the announcement and comments are left out on purpose: they may change under an approval.
 """
 
-import hashlib
 from typing import Any
 
-import rfc8785
-
+from approvals.digests import digest_of
 from releases.catalog.connections import place_of, registries_of
 from releases.catalog.versions import split_image
 from releases.models import Change, Item, Release
@@ -21,11 +19,6 @@ FACTS = (
     "feature_flag",
     "scale_only",
 )
-
-
-def digest_of(value: object) -> str:
-    """Return "sha256:…" of the RFC 8785 form of a JSON value."""
-    return f"sha256:{hashlib.sha256(rfc8785.dumps(value)).hexdigest()}"  # type: ignore[arg-type]
 
 
 def content_of(release: Release) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from portal.frame import Counts
 from portal.people.models import User
 from releases import queries
 from releases.catalog.models import Environment
+from releases.catalog.policies.queries import waiting_for as proposals_waiting_for
 from releases.models import Check, CheckPhase, Release
 from releases.states import OWING, PENDING, ReleaseState
 
@@ -77,15 +78,21 @@ def inbox(user: User) -> list[Waiting]:
     return [*trouble, *_decisions(reader), *_checks(reader), *own]
 
 
-def counts_of(waiting: Iterable[Waiting]) -> Counts:
-    """The two numbers in every header, of an inbox that is at hand."""
+def counts_of(waiting: Iterable[Waiting], *, proposals: int) -> Counts:
+    """The two numbers in every header, of an inbox that is at hand.
+
+    Args:
+        proposals: how many changes of the policy wait for the person's signature.
+    """
     kinds = [row.kind for row in waiting]
-    return {"waiting_count": len(kinds), "trouble_count": kinds.count("trouble")}
+    return {"waiting_count": len(kinds) + proposals, "trouble_count": kinds.count("trouble")}
 
 
 def counts(user: object) -> Counts:
     """The two numbers in every header."""
-    return counts_of(inbox(user) if isinstance(user, User) else [])
+    if not isinstance(user, User):
+        return counts_of([], proposals=0)
+    return counts_of(inbox(user), proposals=len(proposals_waiting_for(user)))
 
 
 def _mine(reader: _Reader) -> list[Waiting]:

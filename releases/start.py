@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 
 from approvals import grades
 from approvals import queries as approval_queries
+from approvals.digests import digest_of
 from approvals.states import Phase
 from portal import clock
 from portal.actors import Actor
@@ -94,7 +95,7 @@ def _open_row(row: approval_queries.RowStanding) -> Missing:
 
 def is_sealed(release: Release) -> bool:
     """Whether the rows, computed anew, are exactly what the request asked about."""
-    present = content.digest_of(content.content_of(release))
+    present = digest_of(content.content_of(release))
     request = release.approval_request
     return request is not None and present == request.content_digest == release.content_digest
 

@@ -41,9 +41,8 @@ def open_request(
     Args:
         subject: the caller's opaque key.
         rows: what approvals.queries.required_rows returned.
-        actor: the person who asks.
+        actor: the person who asks, or the portal where files were loaded from the command line.
     """
-    assert actor.user is not None
     rounds = Request.objects.filter(subject=subject)
     with transaction.atomic():
         request = Request.objects.create(

@@ -22,6 +22,7 @@ SUBJECTS: Final[Names] = {
     "person": pgettext_lazy("subject", "Person"),
     "pin": pgettext_lazy("subject", "Pin"),
     "policy": pgettext_lazy("subject", "Policy"),
+    "proposal": pgettext_lazy("subject", "Change of the policy"),
     "release": pgettext_lazy("subject", "Release"),
     "request": pgettext_lazy("subject", "Approval request"),
     "rollout": pgettext_lazy("subject", "Rollout"),

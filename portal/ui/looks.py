@@ -58,6 +58,7 @@ STATES: Final[dict[str, Look]] = {
     "in_review": Look(pgettext_lazy("state", "In review"), WAIT, "ring"),
     "open": Look(pgettext_lazy("state", "Open"), WAIT, "ring"),
     "approved": Look(pgettext_lazy("state", "Approved"), OK, "check"),
+    "accepted": Look(pgettext_lazy("state", "Accepted"), OK, "check"),
     "met": Look(pgettext_lazy("state", "Met"), OK, "check"),
     "passed": Look(pgettext_lazy("state", "Passed"), OK, "check"),
     "sent_back": Look(pgettext_lazy("state", "Sent back"), WAIT, "arrow-left"),

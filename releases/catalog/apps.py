@@ -18,6 +18,7 @@ class CatalogConfig(AppConfig):
         from approvals.calendar import places  # noqa: PLC0415
         from portal.people import roles  # noqa: PLC0415
         from releases.catalog import scopes  # noqa: PLC0415
+        from releases.catalog.policies import jobs  # noqa: F401, PLC0415  registers its sweep
 
         register({"catalog.loaded": _("Catalog loaded")})
         roles.THERE.update(scopes.THERE)

@@ -109,11 +109,12 @@ def _policy(document: Document, world: World) -> Iterator[Problem]:
                 document, world, "Checklist", rule["checklist"], "grades", grade, "checklist"
             )
     try:
-        policy_table.read(document.spec["grades"])
+        policy_table.read(policy_table.of_spec(document.spec))
     except Invalid as error:
         for each in error.missing:
             path = [int(part) if part.isdigit() else part for part in str(each["field"]).split(".")]
-            yield document.problem(f"{each['field']}: {each['text']}", "spec", "grades", *path)
+            within = () if path[0] == policy_table.CHANGE else ("grades",)
+            yield document.problem(f"{each['field']}: {each['text']}", "spec", *within, *path)
 
 
 def _plan(document: Document, world: World) -> Iterator[Problem]:

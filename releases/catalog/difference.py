@@ -60,6 +60,8 @@ class Difference:
     Attributes:
         reformatted: documents whose meaning stays while their text or place changes.
         absent: loaded before from the same folder, no longer in it; removed only when asked to prune.
+        proposed: a policy that differs from the one in force: loading asks for signatures.
+        waiting: the same while another change of the policy waits for its signatures, or is not to be made.
     """
 
     root: str
@@ -68,12 +70,14 @@ class Difference:
     removed: list[Change] = field(default_factory=list)
     reformatted: list[Change] = field(default_factory=list)
     absent: list[Change] = field(default_factory=list)
+    proposed: list[Change] = field(default_factory=list)
+    waiting: list[Change] = field(default_factory=list)
     unchanged: int = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether loading would write nothing."""
-        return not (self.added or self.changed or self.removed or self.reformatted)
+        return not (self.added or self.changed or self.removed or self.reformatted or self.proposed)
 
     def lines(self) -> Iterator[str]:
         """The difference for people, one change a line."""
@@ -81,19 +85,28 @@ class Difference:
             yield f"+ {each.kind} {each.name}"
         for each in self.changed:
             yield f"~ {each.kind} {each.name}"
-            for change in each.fields:
-                yield f"    {change.path}: {_short(change.before)} → {_short(change.after)}"
+            yield from _field_lines(each)
         for each in self.removed:
             yield f"- {each.kind} {each.name}"
         for each in self.reformatted:
             yield _("= %(kind)s %(name)s: only its text or place changes") % vars(each)
         for each in self.absent:
             yield _("? %(kind)s %(name)s: no longer in the files, kept (removed with --prune)") % vars(each)
+        for each in self.proposed:
+            yield _("! %(kind)s %(name)s: proposed, in force once it is signed (page /policy/)") % vars(each)
+            yield from _field_lines(each)
+        for each in self.waiting:
+            yield _("! %(kind)s %(name)s: left as it is in force (page /policy/)") % vars(each)
         counts = {name: len(getattr(self, name)) for name in ("added", "changed", "removed")}
         yield _("%(added)d added, %(changed)d changed, %(removed)d removed, %(same)d unchanged") % {
             **counts,
             "same": self.unchanged,
         }
+
+
+def _field_lines(change: Change) -> Iterator[str]:
+    for each in change.fields:
+        yield f"    {each.path}: {_short(each.before)} → {_short(each.after)}"
 
 
 def _short(value: Any) -> str:

@@ -8,7 +8,6 @@ from django.db import connection, transaction
 from django.db.models import ProtectedError
 from django.utils.translation import gettext_lazy as _
 
-from approvals.operations import publish_policy
 from portal import access
 from portal.actors import Actor
 from portal.audit.record import record
@@ -28,6 +27,7 @@ from releases.catalog.models import (
     Stage,
     StoredDocument,
 )
+from releases.catalog.policies import operations as policies
 from releases.catalog.schema import KINDS, problems_of
 
 ROOT_LENGTH = 120
@@ -53,13 +53,21 @@ def _specs(stored: Mapping[Key, Stored]) -> dict[Key, dict[str, Any]]:
 
 
 def load_folder(
-    path: Path, *, actor: Actor, confirm: Confirm | None = None, prune: bool = False
+    path: Path,
+    *,
+    actor: Actor,
+    confirm: Confirm | None = None,
+    prune: bool = False,
+    keep_policy: bool = False,
 ) -> Difference:
     """Bring the catalog to what the files say; all of it, or nothing.
+
+    A policy that differs from the one in force is proposed: it comes into force once it is signed.
 
     Args:
         confirm: is shown the difference and says whether to go on; without it the load goes on.
         prune: remove what an earlier load from a folder of this name brought and the files no longer hold.
+        keep_policy: leave a policy that is in force alone, whatever the files say.
 
     Returns:
         What was changed; when `confirm` says no, what would have been.
@@ -74,12 +82,12 @@ def load_folder(
     if problems := all_problems(unreadable, problems_in(documents)):
         raise invalid(problems)
     root = path.resolve().name[:ROOT_LENGTH]
-    shown = _checked(documents, root=root, prune=prune)
+    shown = _checked(documents, root=root, prune=prune, keep_policy=keep_policy)
     if confirm is not None and not confirm(shown):
         return shown
     with transaction.atomic():
         _lock()
-        found = _checked(documents, root=root, prune=prune)
+        found = _checked(documents, root=root, prune=prune, keep_policy=keep_policy)
         if confirm is not None and found != shown:
             raise Conflict(_("The catalog changed meanwhile. Look at the difference again."))
         if not found.is_empty:
@@ -103,7 +111,7 @@ def stored_documents() -> dict[Key, Stored]:
     return {(row[0], row[1]): Stored(*row) for row in rows}
 
 
-def _checked(documents: list[Document], *, root: str, prune: bool) -> Difference:
+def _checked(documents: list[Document], *, root: str, prune: bool, keep_policy: bool) -> Difference:
     stored = stored_documents()
     found = difference(documents, stored, root=root, prune=prune)
     remaining = {key: each for key, each in stored.items() if Change(*key) not in found.removed}
@@ -111,7 +119,18 @@ def _checked(documents: list[Document], *, root: str, prune: bool) -> Difference
     orphans = _orphans(found, documents, remaining)
     if problems := all_problems(between, orphans, unusable_connections(documents)):
         raise invalid(problems)
+    _hold_policy_back(found, documents, keep=keep_policy)
     return found
+
+
+def _hold_policy_back(found: Difference, documents: Iterable[Document], *, keep: bool) -> None:
+    """Take a policy that differs from the one in force out of what is written: it needs signatures."""
+    held = [each for each in documents if each.kind == "Policy" and policies.differs_from_force(each)]
+    names = {each.name for each in held}
+    for place in (found.added, found.changed, found.reformatted):
+        for change in [each for each in place if each.kind == "Policy" and each.name in names]:
+            place.remove(change)
+            (found.waiting if keep or policies.is_awaited() else found.proposed).append(change)
 
 
 def _orphans(found: Difference, documents: list[Document], remaining: Mapping[Key, Stored]) -> list[Problem]:
@@ -132,7 +151,7 @@ def _write(documents: Iterable[Document], found: Difference, *, actor: Actor) ->
     touched = {(each.kind, each.name) for each in (*found.added, *found.changed)}
     for key in sorted(touched, key=lambda key: KINDS.index(key[0])):
         if key[0] == "Policy":
-            _write_policy(wanted[key], actor=actor)
+            policies.load(wanted[key], actor=actor)
         elif key[0] != "Service":
             WRITERS[key[0]](wanted[key])
     # A dependency may be on a service of the same load: links between rows need all rows first.
@@ -143,6 +162,8 @@ def _write(documents: Iterable[Document], found: Difference, *, actor: Actor) ->
     kept = [wanted[each.kind, each.name] for each in (*found.added, *found.changed, *found.reformatted)]
     _keep(kept, root=found.root)
     rights.grant()
+    for each in found.proposed:
+        policies.propose_document(wanted[each.kind, each.name], root=found.root, actor=actor)
     before, after = _entry(found)
     record("catalog.loaded", actor=actor, subject=("catalog", found.root), before=before, after=after)
 
@@ -154,6 +175,8 @@ def _entry(found: Difference) -> tuple[dict[str, Any], dict[str, Any]]:
         name = f"{each.kind} {each.name}"
         before[name] = {change.path: change.before for change in each.fields}
         after[name] = {change.path: change.after for change in each.fields}
+    if found.proposed:
+        after["proposed"] = _names(found.proposed)
     if found.reformatted:
         after["reformatted"] = _names(found.reformatted)
     return before, {key: value for key, value in after.items() if value}
@@ -243,11 +266,6 @@ def _write_checklist(document: Document) -> None:
     if checklist.spec != document.spec:
         values["version"] = checklist.version + 1
     Checklist.objects.filter(pk=checklist.pk).update(**values)
-
-
-def _write_policy(document: Document, *, actor: Actor) -> None:
-    note = document.value["metadata"].get("title", document.name)
-    publish_policy(document.spec["grades"], actor=actor, note=note)
 
 
 WRITERS: dict[str, Callable[[Document], None]] = {

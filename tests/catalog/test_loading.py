@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from approvals.models import PolicyVersion
+from approvals.models import PolicyProposal, PolicyVersion
 from portal import clock
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict, Invalid, NotAllowed
@@ -15,6 +15,7 @@ from releases.catalog.files import export, load_folder, write_export
 from releases.catalog.models import Checklist, Environment, Plan, Service
 from releases.models import Release
 from tests.catalog.conftest import EXAMPLES, LOADER, SMALL, Folder
+from tests.people import person
 
 pytestmark = pytest.mark.django_db
 
@@ -159,7 +160,7 @@ def test_a_changed_comment_is_kept_without_a_change(folder: Folder) -> None:
     assert export()["catalog.yaml"] == reworded
 
 
-def test_a_policy_makes_a_version_only_when_its_table_differs(tmp_path: Path) -> None:
+def test_a_policy_whose_table_differs_is_proposed_and_not_yet_in_force(tmp_path: Path) -> None:
     text = (EXAMPLES / "policy.yaml").read_text()
     path = tmp_path / "policy.yaml"
     path.write_text(text)
@@ -168,8 +169,26 @@ def test_a_policy_makes_a_version_only_when_its_table_differs(tmp_path: Path) ->
     load_folder(path, actor=LOADER)
     assert [each.version for each in PolicyVersion.objects.all()] == [1]
     path.write_text(text.replace("deadlineHours: 24", "deadlineHours: 12"))
+    person("one", ("director", "*"))
+    person("two", ("director", "*"))
+    done = load_folder(path, actor=LOADER)
+    assert (names(done.proposed), names(done.changed)) == (["Policy grades"], [])
+    assert "! Policy grades: proposed, in force once it is signed (page /policy/)" in [*done.lines()]
+    assert [each.version for each in PolicyVersion.objects.all()] == [1]
+    assert PolicyProposal.objects.get().table["E"]["deadlineHours"] == 12
+    assert "deadlineHours: 24" in export()["policy.yaml"]
+    again = load_folder(path, actor=LOADER)
+    assert (names(again.waiting), again.is_empty) == (["Policy grades"], True)
+
+
+def test_a_repeated_load_of_the_demo_leaves_a_changed_policy_alone(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    text = (EXAMPLES / "policy.yaml").read_text()
+    path.write_text(text)
     load_folder(path, actor=LOADER)
-    assert [each.version for each in PolicyVersion.objects.all()] == [2, 1]
+    path.write_text(text.replace("deadlineHours: 24", "deadlineHours: 12"))
+    load_folder(path, actor=LOADER, keep_policy=True)
+    assert not PolicyProposal.objects.exists()
 
 
 def test_a_changed_checklist_gets_a_new_version(tmp_path: Path) -> None:

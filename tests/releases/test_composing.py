@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from approvals.digests import digest_of
 from approvals.operations import publish_policy
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound, TemporaryError
 from releases import operations, queries
-from releases.content import content_of, digest_of
+from releases.content import content_of
 from releases.models import Release
 from tests.factories import FakeRegistry, Shop, digest_for, make_release, policy_table, runs
 from tests.people import BY_THE_PORTAL, acting

@@ -8,6 +8,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from approvals.digests import digest_of
 from approvals.models import Decision
 from approvals.states import Verdict
 from portal.audit.models import AuditEntry
@@ -15,7 +16,7 @@ from portal.errors import PortalError
 from portal.people.models import RoleAssignment, User
 from portal.people.operations import grant_role, revoke_role
 from releases import operations
-from releases.content import content_of, digest_of
+from releases.content import content_of
 from releases.jobs import recheck_pending
 from releases.models import Release
 from releases.start import still_approved

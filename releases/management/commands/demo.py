@@ -41,6 +41,7 @@ def _load() -> list[str]:
     made = demo.load_people()
     done = [f"{made} people made, {len(demo.PEOPLE)} there"]
     if settings.DEMO == "full":
-        files.load_folder(EXAMPLES, actor=Actor.portal("demo", door="cli"))
+        # A policy changed since is the people's own: a restart proposes nothing.
+        files.load_folder(EXAMPLES, actor=Actor.portal("demo", door="cli"), keep_policy=True)
         done.append("example systems loaded")
     return done

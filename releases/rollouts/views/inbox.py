@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from portal.people.models import User
+from releases.catalog.policies.queries import waiting_for
 from releases.inbox import Waiting, counts_of, inbox
 from releases.reading.lists import newest_event
 from releases.rollouts import overview
@@ -31,14 +32,16 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     assert isinstance(request.user, User)
     newest = newest_event(f"inbox.{request.user.pk}")
     waiting = inbox(request.user)
+    proposals = waiting_for(request.user)
     moving = overview.moving_for(request.user)
     latest = overview.latest_of([row.release.number for row in waiting])
     return {
         "newest": newest,
         "waiting": waiting,
         "sections": _sections(waiting, latest),
+        "proposals": proposals,
         "moving": moving,
-        **counts_of(waiting),
+        **counts_of(waiting, proposals=len(proposals)),
     }
 
 
