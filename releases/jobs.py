@@ -10,7 +10,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.errors import Conflict
 from portal.jobs import sweep
-from releases import reminders
+from releases import queries, reminders
 from releases.models import Release
 from releases.operations import expire_release, recheck
 from releases.states import PENDING, ReleaseState
@@ -47,8 +47,8 @@ def recheck_pending() -> None:
 def remind_of_deadlines() -> None:
     """Remind of deadlines that are near, and tell of those that have passed."""
     now = clock.now()
-    waiting = Release.objects.filter(state__in=reminders.REMINDED).select_related("approval_request")
-    for release in waiting:
+    pending = Release.objects.filter(state__in=reminders.EXPIRING).select_related("approval_request")
+    for release in [*pending, *queries.owing_reviews()]:
         if reminders.due(release, now):
             _remind(release.number)
 

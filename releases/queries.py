@@ -8,9 +8,9 @@ from django.db.models import Q, QuerySet
 from approvals import grades, policy
 from approvals import queries as approval_queries
 from approvals.matching import Capacity
-from approvals.models import Decision
+from approvals.models import Decision, Requirement
 from approvals.states import Phase, RequestState, Verdict
-from portal import access
+from portal import access, clock
 from portal.errors import Conflict, NotFound
 from portal.people.models import RoleAssignment, User
 from releases import proposal, wording
@@ -181,6 +181,23 @@ def checks_of(release: Release) -> list[Check]:
     """The checklist: before, during, after, each in its order."""
     order = {phase: place for place, phase in enumerate(CheckPhase.values)}
     return sorted(release.checks.all(), key=lambda check: (order[check.phase], check.position))
+
+
+def owing_reviews() -> QuerySet[Release]:
+    """Releases that went out before their review and still wait for it, or for their last checks."""
+    owed = Requirement.objects.filter(phase=Phase.OWED).values("request")
+    waiting = Release.objects.filter(state__in=OWING, approval_request__in=owed)
+    return waiting.select_related("approval_request")
+
+
+def missed_reviews(user: User) -> list[Release]:
+    """Visible releases whose owed review is overdue, the one that is so the longest first."""
+    late = owing_reviews().filter(approval_request__deadline_at__lte=clock.NOW)
+    found = list(
+        late.filter(pk__in=access.visible(user, Release)).order_by("approval_request__deadline_at", "number")
+    )
+    standings = approval_queries.standings(each.approval_request_id or 0 for each in found) if found else {}
+    return [each for each in found if standings[each.approval_request_id or 0].open(Phase.OWED)]
 
 
 def earlier_answers(release: Release) -> dict[int | None, list[Answer]]:

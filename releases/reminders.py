@@ -21,7 +21,6 @@ from releases.states import OWING, PENDING, ReleaseState
 # How long before a deadline people are reminded; never more than a quarter of the time that there was.
 AHEAD = timedelta(hours=24)
 EXPIRING = PENDING | {ReleaseState.SUBMITTED}
-REMINDED = EXPIRING | OWING
 
 
 @dataclass(frozen=True, kw_only=True)

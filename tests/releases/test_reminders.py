@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from django.test import Client
+
 from approvals.models import Request
 from portal import clock
 from portal.outbox.models import Message
@@ -27,6 +29,13 @@ def sweep(release: Release, *, minutes: int, field: str = "deadline_at") -> dict
         assert message.recipient not in found.setdefault(what, set())
         found[what].add(message.recipient)
     return found
+
+
+def missed_on_board(shop: Shop) -> list[int]:
+    """The overdue reviews that the board counts for somebody without any role."""
+    client = Client()
+    client.force_login(shop.cast.outsider)
+    return [release.number for release in client.get("/board/").context["missed"]]
 
 
 def test_who_can_still_decide_is_reminded_once_before_the_deadline(shop: Shop) -> None:
@@ -74,9 +83,12 @@ def test_an_owed_review_is_reminded_of_then_overdue_and_reaches_the_director(sho
     roll_out(release, shop)
     operations.follow(release, "failed", actor=ENGINE)
     assert sweep(release, minutes=60) == {"deadline": {"lead"}}
+    assert missed_on_board(shop) == []
     assert sweep(release, minutes=-1) == {"overdue": {"author", "lead"}, "escalated": {"director"}}
+    assert missed_on_board(shop) == [release.number]
     decide(release, shop.cast.team_lead)
     assert sweep(release, minutes=-2) == {}
+    assert missed_on_board(shop) == []
 
 
 def test_a_failure_is_told_to_the_author_and_to_who_started_it(shop: Shop) -> None:

@@ -15,6 +15,7 @@ from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases.catalog.models import Environment, Service, Stage
 from releases.models import Release
+from releases.queries import missed_reviews
 from releases.reading.lists import newest_event, newest_events
 from releases.rollouts import operations, queries
 from releases.rollouts.board import FILTERS, STAGES, arrange, is_stale
@@ -93,6 +94,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         ],
         "address": _address(team, show),
         "topics": topics,
+        "missed": missed_reviews(request.user),
         "stale": {each.environment.pk for each in cells if is_stale(each, now=now)},
         "composable": set(access.visible(request.user, Service, "compose").values_list("pk", flat=True)),
     }
