@@ -1,6 +1,7 @@
 """Who is told what about a release: messages in the outbox, and a nudge to the inboxes concerned."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from django.conf import settings
@@ -42,7 +43,7 @@ def tell_submitted(release: Release, rows: Sequence[policy.RequiredRow]) -> None
             roles = ", ".join(wording.role_name(row.role) for row in lacking)
         title = _("Nobody can review {release}: {roles}")
         notices.append(_about(user, release, "nobody", "decision", title, roles=roles))
-    tell(notices)
+    _tell(release, notices)
     _touch([*deciders, release.author])
 
 
@@ -50,7 +51,7 @@ def tell_settled(release: Release, *, reason: str) -> None:
     """Tell author and contributors that the review came to something, or opened again."""
     people = _owners(release)
     what = f"settled.{release.state}.{_times(release)}"
-    tell([_state_of(user, release, what, "settled", reason) for user in people])
+    _tell(release, [_state_of(user, release, what, "settled", reason) for user in people])
     _touch(people)
     touch_deciders(release)
 
@@ -59,7 +60,7 @@ def tell_superseded(old: Release, new: Release) -> None:
     """Tell author and contributors of a replaced release which one replaced it."""
     people = _owners(old)
     title = _("{release} was replaced by #{number}")
-    tell([_about(user, old, "superseded", "settled", title, number=new.number) for user in people])
+    _tell(old, [_about(user, old, "superseded", "settled", title, number=new.number) for user in people])
     _touch(people)
     touch_deciders(old)
 
@@ -68,20 +69,12 @@ def tell_overlap(old: Release, new: Release, services: Sequence[str]) -> None:
     """Warn the authors of two pending releases that share services."""
     title = _("{release} shares services with #{number}: {names}")
     names = ", ".join(services)
-    tell(
-        [
-            _about(
-                release.author,
-                release,
-                f"overlap.{other.number}",
-                "settled",
-                title,
-                number=other.number,
-                names=names,
-            )
-            for release, other in ((old, new), (new, old))
-        ]
-    )
+    for release, other in ((old, new), (new, old)):
+        what = f"overlap.{other.number}"
+        _tell(
+            release,
+            [_about(release.author, release, what, "settled", title, number=other.number, names=names)],
+        )
     _touch([old.author, new.author])
 
 
@@ -89,11 +82,12 @@ def tell_objection(release: Release, objection: Decision) -> None:
     """Show an objection to the author and to everybody who decides."""
     people = {release.author, *_deciders(release)}
     what, title = f"objection.{objection.pk}", _("{name} objects to {release}")
-    tell(
+    _tell(
+        release,
         [
             _about(user, release, what, "objection", title, body=objection.reason, name=objection.person)
             for user in people
-        ]
+        ],
     )
     _touch(people)
 
@@ -111,7 +105,9 @@ def tell_review_owed(release: Release) -> None:
 def tell_announced(release: Release) -> None:
     """Post the announcement to everybody the grade's policy names."""
     people = {release.author, *shared_with(release)}
-    tell([_about(user, release, "announced", "shared", _("Released: {release}")) for user in people])
+    _tell(
+        release, [_about(user, release, "announced", "shared", _("Released: {release}")) for user in people]
+    )
 
 
 def tell_trouble(release: Release, *, reason: str) -> None:
@@ -119,7 +115,7 @@ def tell_trouble(release: Release, *, reason: str) -> None:
     started = User.objects.filter(is_active=True, pk__in=release.rollouts.values("started_by"))
     people = {release.author, *started}
     what = f"trouble.{release.state}.{_times(release)}"
-    tell([_state_of(user, release, what, "trouble", reason) for user in people])
+    _tell(release, [_state_of(user, release, what, "trouble", reason) for user in people])
     _touch(people)
 
 
@@ -128,7 +124,7 @@ def tell_deadline_near(release: Release, people: Iterable[User], *, at: datetime
     title = (
         _("Please review soon: {release}") if phase == Phase.REVIEW else _("The review is owed: {release}")
     )
-    tell([_dated(user, release, "deadline", title, at=at) for user in people])
+    _tell(release, [_dated(user, release, "deadline", title, at=at) for user in people])
 
 
 def tell_overdue(
@@ -149,7 +145,7 @@ def tell_overdue(
                 roles = ", ".join(wording.role_name(role) for role in late)
             title = _("Nobody decided in time on {release}: {roles}")
             notices.append(_dated(user, release, "escalated", title, at=at, roles=roles))
-    tell(notices)
+    _tell(release, notices)
     _touch([notice.person for notice in notices])
 
 
@@ -157,7 +153,7 @@ def tell_expiring(release: Release, deciders: Iterable[User], *, at: datetime) -
     """Say once that a release is worth nothing soon: to its owners, and to those it still waits for."""
     title = _("It expires soon: {release}")
     people = dict.fromkeys([*_owners(release), *deciders])
-    tell([_dated(user, release, "expiring", title, at=at) for user in people])
+    _tell(release, [_dated(user, release, "expiring", title, at=at) for user in people])
 
 
 def touch_deciders(release: Release) -> None:
@@ -185,7 +181,7 @@ def shared_with(release: Release) -> list[User]:
 
 def _ask(release: Release, phase: Phase, title: str) -> None:
     people = _deciders(release, phase)
-    tell([_about(user, release, str(phase), "decision", title) for user in people])
+    _tell(release, [_about(user, release, str(phase), "decision", title) for user in people])
     _touch(people)
 
 
@@ -224,6 +220,14 @@ def _administrators() -> list[User]:
     return list(User.objects.filter(pk__in=held.values("user")))
 
 
+def _tell(release: Release, notices: Sequence[Notice]) -> None:
+    """Write them all in one insert; those that say nothing else carry the announcement."""
+    if any(not notice.body for notice in notices):
+        text = announcement_of(release)
+        notices = [replace(notice, body=notice.body or text) for notice in notices]
+    tell(notices)
+
+
 def _about(
     user: User, release: Release, what: str, kind: str, title: str, *, body: str = "", **words: object
 ) -> Notice:
@@ -231,7 +235,7 @@ def _about(
 
     Args:
         title: a msgid, put into the reader's language here; `words` fill its places beside {release}.
-        body: what to say; the announcement where nothing else is given.
+        body: what to say; "" for the announcement.
     """
     request = release.approval_request
     rounds = request.round if request else 0
@@ -241,7 +245,7 @@ def _about(
             kind=kind,
             key=f"release.{release.number}.round.{rounds}.{what}:{user.username}",
             subject=gettext(title).format(release=release, **words),
-            body=body or announcement_of(release),
+            body=body,
             link=f"/releases/{release.number}/",
         )
 
