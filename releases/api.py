@@ -25,6 +25,7 @@ from releases.api_inputs import (
     Reason,
     ReleaseChange,
     ReleasesQuery,
+    ScheduleInput,
 )
 from releases.api_shapes import (
     CheckShape,
@@ -111,6 +112,22 @@ def duplicate_release(request: HttpRequest, number: int) -> Status[Any]:
     actor = actor_of(request)
     release = operations.duplicate_release(number, actor=actor)
     return Status(201, _detail(actor, release.number))
+
+
+@router.post("/releases/{int:number}/schedule", response=ReleaseShape)
+def schedule_release(request: HttpRequest, number: int, body: ScheduleInput) -> dict[str, Any]:
+    """Let it start by itself at a time, or in the next opening."""
+    actor = actor_of(request)
+    operations.schedule_release(number, actor=actor, at=body.at, window=body.window)
+    return _detail(actor, number)
+
+
+@router.delete("/releases/{int:number}/schedule", response=ReleaseShape)
+def unschedule_release(request: HttpRequest, number: int, body: Reason | None = None) -> dict[str, Any]:
+    """Take it out of the schedule; it stays approved."""
+    actor = actor_of(request)
+    operations.unschedule_release(number, actor=actor, reason=body.reason if body else "")
+    return _detail(actor, number)
 
 
 @router.post("/releases/{int:number}/announce", response=ReleaseShape)

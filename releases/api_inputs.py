@@ -92,6 +92,13 @@ class Reason(Body):
     reason: str = ""
 
 
+class ScheduleInput(Body):
+    """When to start: a time, or the next opening."""
+
+    at: Moment | None = None
+    window: str | None = Field(None, description="next")
+
+
 class DecisionInput(Body):
     """A verdict on exactly this content."""
 

@@ -95,6 +95,7 @@ class ReleaseRow(Schema):
     items: list[ItemShape]
     created_at: datetime
     target_at: datetime | None
+    scheduled_at: datetime | None
 
 
 class ReleaseShape(ReleaseRow):
@@ -166,6 +167,7 @@ def release_row(release: Release) -> dict[str, Any]:
         "items": [_item(item) for item in release.items.all()],
         "created_at": release.created_at,
         "target_at": release.target_at,
+        "scheduled_at": release.scheduled_at,
     }
 
 

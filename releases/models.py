@@ -22,7 +22,8 @@ class Release(models.Model):
     `content` is the canonical content as sealed at submission (rules.md, "Content"), `content_digest` the
     SHA-256 of its RFC 8785 form; both are recomputed at every edit. `proposal` is
     {"grade", "reasons": [{"fact", "service", "grade"}]}; its words come from releases.queries.reasons_of.
-    `checklist` is {"name", "version"} of the template copied at submission.
+    `checklist` is {"name", "version"} of the template copied at submission. `scheduled_at` and `scheduled_by`
+    are set while it is scheduled, and only then.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = MOVES
@@ -50,6 +51,10 @@ class Release(models.Model):
     approval_request = models.ForeignKey(Request, models.PROTECT, null=True, related_name="+")
     duplicate_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="duplicates")
     superseded_by = models.ForeignKey("self", models.PROTECT, null=True, related_name="supersedes")
+    scheduled_at = models.DateTimeField(null=True, blank=True)
+    scheduled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="scheduled_releases"
+    )
     target_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     changed_at = models.DateTimeField()
@@ -61,11 +66,19 @@ class Release(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=ReleaseState.values), name="releases_release_state"),
             models.CheckConstraint(condition=Q(grade__in=["", *"ABCDE"]), name="releases_release_grade"),
+            models.CheckConstraint(
+                condition=Q(state=ReleaseState.SCHEDULED, scheduled_at__isnull=False)
+                | (~Q(state=ReleaseState.SCHEDULED) & Q(scheduled_at=None)),
+                name="releases_scheduled_has_its_time",
+            ),
         ]
         indexes = [
             models.Index(fields=["state", "-number"], name="releases_by_state"),
             models.Index(fields=["environment", "-number"], name="releases_by_environment"),
             models.Index(fields=["author", "-number"], name="releases_by_author"),
+            models.Index(
+                fields=["scheduled_at"], condition=Q(state=ReleaseState.SCHEDULED), name="releases_due"
+            ),
         ]
         ordering = ["-number"]
 

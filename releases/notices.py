@@ -110,6 +110,15 @@ def tell_announced(release: Release) -> None:
     )
 
 
+def tell_missed(release: Release, *, scheduled_by: User | None, reason: str) -> None:
+    """Tell its owners and who scheduled it that the release did not start at its time, and why."""
+    people = dict.fromkeys([*_owners(release), *([scheduled_by] if scheduled_by else [])])
+    title = _("{release} did not start at its time")
+    what = f"missed.{_times(release)}"
+    tell([_about(user, release, what, "trouble", title, body=reason) for user in people])
+    _touch(people)
+
+
 def tell_trouble(release: Release, *, reason: str) -> None:
     """Tell those in charge of the rollout, its author and who started it, that it needs somebody."""
     started = User.objects.filter(is_active=True, pk__in=release.rollouts.values("started_by"))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from releases.views import compose, lists, release, review
+from releases.views import compose, lists, release, review, schedule
 
 app_name = "releases"
 urlpatterns = [
@@ -17,6 +17,8 @@ urlpatterns = [
     path("<int:number>/submit/", release.submit, name="submit"),
     path("<int:number>/withdraw/", release.withdraw, name="withdraw"),
     path("<int:number>/duplicate/", release.duplicate, name="duplicate"),
+    path("<int:number>/schedule/", schedule.schedule, name="schedule"),
+    path("<int:number>/unschedule/", schedule.unschedule, name="unschedule"),
     path("<int:number>/announce/", release.announce, name="announce"),
     path("<int:number>/close/", release.close, name="close"),
     path("<int:number>/checklist/<int:check_id>/", release.check, name="check"),

@@ -6,6 +6,7 @@ from releases.operations.decide import answer_objection, decide_release, recheck
 from releases.operations.edit import edit_release
 from releases.operations.ends import announce_release, close_release, expire_release, withdraw_release
 from releases.operations.progress import finish_verification, follow
+from releases.operations.schedule import miss_schedule, schedule_release, unschedule_release
 from releases.operations.signoff import sign_off_result
 from releases.operations.submit import submit_release
 
@@ -21,9 +22,12 @@ __all__ = [
     "expire_release",
     "finish_verification",
     "follow",
+    "miss_schedule",
     "recheck",
+    "schedule_release",
     "sign_off_result",
     "submit_release",
     "take_back_decision",
+    "unschedule_release",
     "withdraw_release",
 ]

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+from approvals.calendar import live as calendar
 from portal import clock
 from portal.actors import Actor
 from portal.live.publish import touch
 from portal.transitions import move
 from releases.models import Release
-from releases.states import ENDS
+from releases.states import ENDS, ReleaseState
 
 
 def move_release(
@@ -29,16 +30,21 @@ def move_release(
     Raises:
         Conflict: the life of a release does not allow the move.
     """
+    before = release.state
     release.ended_at = clock.now() if state in ENDS else None
+    if state != ReleaseState.SCHEDULED:
+        release.scheduled_at, release.scheduled_by = None, None
     move(
         release,
         state,
         actor=actor,
         reason=reason,
-        fields=["ended_at", *fields],
+        fields=["ended_at", "scheduled_at", "scheduled_by", *fields],
         topic=release.topic,
         data=data,
         release=release.number,
         content_digest=release.content_digest,
     )
     touch(f"board.{release.environment.name}")
+    if ReleaseState.SCHEDULED in {before, state}:
+        touch(calendar.TOPIC)

@@ -110,6 +110,12 @@ def may_withdraw(release: Release, user: User) -> bool:
     return release.state in WITHDRAWABLE and (mine or queries.may_edit(release, user))
 
 
+def may_schedule(release: Release, user: User) -> bool:
+    """Whether the person may choose a time for its start, or another one."""
+    waits = release.state in {S.APPROVED, S.SCHEDULED}
+    return waits and access.allowed(user, "deploy", release.environment)
+
+
 def rollout_address(release: Release, name: str = "rollouts:detail") -> str:
     """A page of the newest rollout; "" where there is none."""
     newest = release.rollouts.order_by("-pk").values_list("pk", flat=True).first()

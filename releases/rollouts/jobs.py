@@ -1,11 +1,26 @@
-"""Nudges of the engine, and the sweep that finds what nobody nudged."""
+"""Nudges of the engine, the sweep that finds what nobody nudged, and the one that starts what is due."""
+
+import logging
+from datetime import datetime, timedelta
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from portal import clock
+from portal.actors import Actor
+from portal.errors import Conflict, NotFound, PortalError
 from portal.jobs import Failure, enqueue, job, on_failure, sweep
+from releases.models import Release
+from releases.operations import miss_schedule
+from releases.rollouts import operations
 from releases.rollouts.models import Rollout
 from releases.rollouts.states import ACTIVE, RolloutState
+from releases.states import ReleaseState
+
+logger = logging.getLogger(__name__)
+
+# What the portal itself slept through is not started in the middle of the next morning.
+LATEST = timedelta(hours=1)
 
 
 def broke_off(rollout_id: int, *, failure: Failure) -> None:
@@ -35,3 +50,32 @@ def nudge_due() -> None:
     found = Rollout.objects.filter(free & (due | abandoned | asked)).order_by("pk")
     for pk in found.values_list("pk", flat=True).distinct():
         enqueue("releases.rollouts.jobs.advance", pk)
+
+
+@sweep(every_seconds=2)
+def start_due() -> None:
+    """Start what was scheduled for now, in the name of who scheduled it, by the operation of every door."""
+    due = Release.objects.filter(state=ReleaseState.SCHEDULED, scheduled_at__lte=clock.now())
+    for release in due.select_related("scheduled_by").order_by("scheduled_at", "number"):
+        _start_due(release)
+
+
+def _start_due(release: Release) -> None:
+    at = release.scheduled_at
+    assert at is not None
+    try:
+        if clock.now() - at > LATEST:
+            raise Conflict(_("The portal did not run at that time."))
+        actor = Actor(user=release.scheduled_by, door="worker", cause="schedule")
+        operations.start_rollout(release.number, actor=actor, due=at)
+    except PortalError as error:
+        gone = _("Who scheduled it may not start it any more.")
+        reason = gone if isinstance(error, NotFound) else str(error.detail)
+        _give_back(release.number, at, reason)
+
+
+def _give_back(number: int, at: datetime, reason: str) -> None:
+    try:
+        miss_schedule(number, at=at, actor=Actor.portal("schedule"), reason=reason)
+    except Conflict as error:
+        logger.info("release %s moved meanwhile: %s", number, error)

@@ -1,6 +1,7 @@
 """Starting a rollout and giving it orders: the only ways in, whatever the door."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -17,6 +18,7 @@ from releases import openings, start
 from releases.catalog.models import Environment, Service
 from releases.models import Release
 from releases.operations.locking import act, noting_refusals, require_scope
+from releases.operations.schedule import require_due
 from releases.rollouts import release_side
 from releases.rollouts.graph import Member, Node, build_graph
 from releases.rollouts.models import Order, Pin, Rollout, Step
@@ -47,14 +49,19 @@ NEEDS_STEP = frozenset({OrderKind.RETRY, OrderKind.SKIP})
 OPEN = [*sorted(ACTIVE), RolloutState.PAUSED, RolloutState.FAILED]
 
 
-def start_rollout(number: int, *, actor: Actor) -> Rollout:
+def start_rollout(number: int, *, actor: Actor, due: datetime | None = None) -> Rollout:
     """Create the rollout of a release with its whole graph of steps, and nudge the engine.
+
+    Args:
+        due: the time for which it was scheduled, where that is why it starts.
 
     Raises:
         NotFound, NotAllowed, Conflict: what `releases.start.require_startable` finds, all of it together.
         Invalid: the plan does not fit the release.
     """
     with act(number, actor=actor, refused="release.start_refused") as release:
+        if due is not None:
+            require_due(release, due)
         start.require_startable(release, actor=actor, queued_behind=_queued_behind(release))
         rollout = _create(release, actor=actor)
         openings.note_passage(release, actor=actor, windows_too=True)

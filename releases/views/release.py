@@ -184,6 +184,7 @@ def _detail_context(request: HttpRequest, release: Release) -> dict[str, Any]:
         "difference": deciding.difference_to(release, lost.content_digest) if lost else None,
         "may_edit": queries.may_edit(release, user),
         "may_withdraw": life.may_withdraw(release, user),
+        "may_schedule": life.may_schedule(release, user),
         "may_duplicate": queries.may_compose(release, user),
         "last_event": lists.newest_event(release.topic),
     }

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from datetime import timedelta
 
 from django.db import transaction
 
 from approvals.models import Decision
+from portal import clock
 from portal.audit.models import AuditEntry
 from portal.errors import NotAllowed
 from portal.people.models import User
@@ -34,6 +36,8 @@ MAY: dict[str, set[str]] = {
     "sign_off": {"pl", "team_lead"},
     "announce": COMPOSERS,
     "close": COMPOSERS,
+    "schedule": COMPOSERS,
+    "unschedule": COMPOSERS,
 }
 
 
@@ -44,6 +48,12 @@ class World:
         self.shop = shop
         self.waiting = make_release(shop, at="awaiting_signoff")
         self.announced = make_release(shop, at="announced")
+        payment = [{"service": "payment-service", "version": "1.0.0"}]
+        self.scheduled = make_release(shop, at="approved", items=payment)
+        at, author = clock.now() + timedelta(hours=1), acting(shop.cast.author)
+        operations.schedule_release(self.scheduled.number, actor=author, at=at)
+        auth = [{"service": "auth-service", "version": "1.0.0"}]
+        self.approved = make_release(shop, at="approved", items=auth)
         make_checklist({"phase": "before", "text": "a", "role": "qa"}, {"phase": "before", "text": "b"})
         self.reviewed = make_release(shop, at="in_review")
         self.objection = decide(self.reviewed, shop.cast.outsider, "object", "wait")
@@ -77,6 +87,10 @@ class World:
             "sign_off": lambda: self._sign_off(user),
             "announce": lambda: self._announce(user),
             "close": lambda: operations.close_release(self.announced.number, actor=actor),
+            "schedule": lambda: operations.schedule_release(
+                self.approved.number, actor=actor, at=clock.now() + timedelta(hours=1)
+            ),
+            "unschedule": lambda: operations.unschedule_release(self.scheduled.number, actor=actor),
         }
 
     def _approval(self) -> Decision:

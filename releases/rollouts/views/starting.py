@@ -1,5 +1,7 @@
 """The panel that starts a rollout, and the dry run it shows."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -8,12 +10,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import access
-from portal.errors import PortalError
+from portal.errors import Missing, PortalError
 from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases import start as starting
 from releases.models import Release
 from releases.rollouts import operations, plans
+from releases.states import ReleaseState
 from releases.views.answers import go, is_fragment, refusal_status
 
 
@@ -55,12 +58,20 @@ def _start(request: HttpRequest, release: Release) -> HttpResponse:
 
 
 def _panel(request: HttpRequest, release: Release, *, problem: PortalError | None = None) -> HttpResponse:
+    missing = starting.missing_for_start(release)
     context = {
         "release": release,
         "items": list(release.items.select_related("service")),
-        "missing": starting.missing_for_start(release),
+        "missing": missing,
+        "opens_at": _next_opening(release, missing),
         "minutes": (release.plan.spec if release.plan else {}).get("expectedMinutes"),
         "problem": problem,
     }
     template = f"rollouts/panels/{'_' if is_fragment(request) else ''}start.html"
     return render(request, template, context, status=refusal_status(request, problem) if problem else 200)
+
+
+def _next_opening(release: Release, missing: Sequence[Missing]) -> datetime | None:
+    """When the place opens next, where that is what an approved release waits for."""
+    opens = next((entry["opens_at"] for entry in missing if entry["code"] == "freeze"), None)
+    return datetime.fromisoformat(opens) if opens and release.state == ReleaseState.APPROVED else None
