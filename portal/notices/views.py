@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods
 from portal.errors import Invalid
 from portal.notices.forms import NoticesForm
 from portal.notices.operations import change_preferences
+from portal.notices.queries import told_to
 from portal.notices.telling import preferences_of, zone_of
 from portal.people.doors import browser_actor
 from portal.people.models import User
@@ -37,5 +38,5 @@ def mine(request: HttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, form: NoticesForm, *, status: int = 200) -> HttpResponse:
     assert isinstance(request.user, User)
-    context = {"form": form, "zone": zone_of(request.user).key}
+    context = {"form": form, "zone": zone_of(request.user).key, "told": told_to(request.user)}
     return render(request, "people/notices.html", context, status=status)

@@ -1,12 +1,14 @@
 """People choose the way and the hours of their messages; none is lost on the way, none comes twice."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.core import mail
-from django.db import transaction
+from django.db import connections, transaction
 from django.test import Client
 
 from portal import clock
@@ -77,6 +79,24 @@ def test_what_one_wants_on_the_pages_only_is_kept_and_never_mailed(minji: User, 
     assert deliver_all() == ["about two"]
 
 
+def test_whatever_the_way_one_finds_it_on_one_s_own_page_and_nobody_else_does(
+    minji: User, page: Client
+) -> None:
+    choose(page, shared="page", settled="digest")
+    told(minji, "shared", "kept")
+    told(minji, "settled", "put off")
+    told(minji, "decision", "sent")
+    deliver_all()
+    shown = page.get("/me/notices/").content.decode()
+    ways = [shown.partition(f"about {key}")[2].partition("</tr>")[0] for key in ("kept", "put off", "sent")]
+    for way, words in zip(ways, ("on the page only", "put off until the digest", "by mail"), strict=True):
+        assert words in way
+    create_person("other", actor=BY_THE_PORTAL, name="Other")
+    other = Client(headers={"accept-language": "en"})
+    other.force_login(User.objects.get(username="other"))
+    assert "about kept" not in other.get("/me/notices/").content.decode()
+
+
 def test_what_is_put_off_goes_into_one_mail_in_groups_when_its_hour_comes(minji: User, page: Client) -> None:
     choose(page, shared="digest", settled="digest")
     told(minji, key="one")
@@ -98,6 +118,28 @@ def test_what_is_put_off_goes_into_one_mail_in_groups_when_its_hour_comes(minji:
     assert set(Message.objects.exclude(key__startswith="digest").values_list("state", flat=True)) == {
         "collected"
     }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_sweepers_at_once_send_one_digest() -> None:
+    person = create_person("minji", actor=BY_THE_PORTAL, name="김민지", email="minji@example.com")
+    Preferences.objects.create(person=person, ways={"shared": "digest"})
+    told(person)
+    Message.objects.update(next_at=clock.now())
+    together = threading.Barrier(2)
+
+    def sweep() -> None:
+        together.wait()
+        try:
+            collect_digests()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(sweep) for _sweeper in range(2)]:
+            done.result()
+    assert Message.objects.filter(key__startswith="digest").count() == 1
+    assert Message.objects.get(key="one").state == "collected"
 
 
 def test_no_digest_is_sent_of_nothing_nor_to_a_closed_account(minji: User, page: Client) -> None:
