@@ -18,7 +18,10 @@ class Fact(StrEnum):
     SCALE_ONLY = "scale_only"
     SAFE_CONFIGURATION = "safe_configuration"
     CONFIGURATION = "configuration_only"
+    CHANGED_KEYS = "changed_keys"
     NEW_VERSION = "new_version"
+    SAME_VERSION = "same_version"
+    NOT_BORNE_OUT = "not_borne_out"
     NEW_API = "new_api"
     INFRASTRUCTURE = "infrastructure"
     CORE_SERVICE = "core_service"
@@ -29,20 +32,27 @@ class Fact(StrEnum):
 SENTENCES: dict[str, str | Promise] = {
     Fact.FEATURE_FLAG: _("Only a feature flag is toggled"),
     Fact.SCALE_ONLY: _("Only the scale changes"),
-    Fact.SAFE_CONFIGURATION: _("Only configuration on the list of safe keys changes"),
+    Fact.SAFE_CONFIGURATION: _("Configuration changes, all of it on the list of safe keys"),
     Fact.CONFIGURATION: _("Only configuration changes"),
+    Fact.CHANGED_KEYS: _("Configuration changes that is not on the list of safe keys"),
     Fact.NEW_VERSION: _("New version"),
+    Fact.SAME_VERSION: _("It runs already, and what changes is not said"),
+    Fact.NOT_BORNE_OUT: _("Said to leave the image as it is; what is known to run does not bear that out"),
     Fact.NEW_API: _("New API"),
     Fact.INFRASTRUCTURE: _("Infrastructure is touched"),
     Fact.CORE_SERVICE: _("New version of a core service"),
     Fact.DATABASE_CHANGE: _("Database change"),
     Fact.TRAFFIC_PATH: _("The traffic path is touched"),
 }
+STATED = "stated"
+MEASURED = "measured"
+# Facts that raise the grade by themselves, whatever sort of change it is.
+FURTHER = (Fact.NEW_API, Fact.INFRASTRUCTURE, Fact.DATABASE_CHANGE, Fact.TRAFFIC_PATH)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemFacts:
-    """What is true of one service in a release.
+    """What is true of one service in a release: what people state, and what the portal knows itself.
 
     Attributes:
         core: real-time, or marked core in the catalog.
@@ -50,6 +60,8 @@ class ItemFacts:
             of "only a flag", "only scaling" or "only configuration" is believed.
         changed_keys: configuration keys that change; an empty list proves nothing about them.
         safe_keys: keys the service calls safe.
+        touches: what every new version of the service touches, as the catalog has it; counts unless the
+            image stays.
     """
 
     service: str
@@ -64,15 +76,17 @@ class ItemFacts:
     infrastructure: bool = False
     traffic_path: bool = False
     database_change: bool = False
+    touches: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """One fact of one service and the lowest grade it allows."""
+    """One fact of one service and the lowest grade it allows; `source` is stated or measured."""
 
     fact: str
     service: str
     grade: str
+    source: str = STATED
 
     @property
     def text(self) -> str:
@@ -96,40 +110,65 @@ def propose(items: Sequence[ItemFacts]) -> Proposal:
     return Proposal(grade=max((reason.grade for reason in reasons), default="A"), reasons=tuple(reasons))
 
 
+def further(item: ItemFacts) -> frozenset[str]:
+    """The facts of `FURTHER` that are true of an item, stated or known."""
+    known = frozenset() if item.same_image else item.touches
+    return frozenset(str(fact) for fact in FURTHER if fact in known or getattr(item, fact))
+
+
 def is_lowered(chosen: str, proposed: str) -> bool:
     """Whether the author went below the proposal; E is a choice of its own, not a lower grade."""
     return chosen in ORDINARY and proposed in ORDINARY and chosen < proposed
 
 
 def _reasons(item: ItemFacts, *, any_core: bool) -> list[Reason]:
-    found = _kind(item)
-    if item.new_api:
-        found.append((Fact.NEW_API, "C"))
-    if item.infrastructure:
-        found.append((Fact.INFRASTRUCTURE, "D" if any_core else "C"))
-    if item.database_change:
-        found.append((Fact.DATABASE_CHANGE, "D"))
-    if item.traffic_path:
-        found.append((Fact.TRAFFIC_PATH, "D"))
-    return [Reason(fact=fact, service=item.service, grade=grade) for fact, grade in found]
+    grades = {
+        Fact.NEW_API: "C",
+        Fact.INFRASTRUCTURE: "D" if any_core else "C",
+        Fact.DATABASE_CHANGE: "D",
+        Fact.TRAFFIC_PATH: "D",
+    }
+    true = further(item)
+    found = [
+        Reason(
+            fact=fact,
+            service=item.service,
+            grade=grades[fact],
+            source=STATED if getattr(item, fact) else MEASURED,
+        )
+        for fact in FURTHER
+        if fact in true
+    ]
+    return [*_kind(item), *found]
 
 
-def _kind(item: ItemFacts) -> list[tuple[Fact, str]]:
+def _kind(item: ItemFacts) -> list[Reason]:
     """What sort of change this is; a claim of "only" that the image contradicts is not believed."""
-    claims: list[tuple[Fact, str]] = []
-    if item.feature_flag:
-        claims.append((Fact.FEATURE_FLAG, "A"))
-    if item.scale_only:
-        claims.append((Fact.SCALE_ONLY, "A"))
-    if item.configuration_only or item.changed_keys:
-        claims.append(_configuration(item))
+    claims = [*_only(item), *_configuration(item)]
     if item.same_image and claims:
         return claims
-    version = (Fact.CORE_SERVICE, "D") if item.core else (Fact.NEW_VERSION, "B")
-    return [version, *(claim for claim in claims if claim[1] > version[1])]
+    grade = "D" if item.core else "B"
+    kind = Fact.CORE_SERVICE if item.core else Fact.NEW_VERSION
+    seen = Fact.SAME_VERSION if item.same_image else kind
+    found = [Reason(fact=seen, service=item.service, grade=grade, source=MEASURED)]
+    if any(claim.source == STATED for claim in claims):
+        found.append(Reason(fact=Fact.NOT_BORNE_OUT, service=item.service, grade=grade, source=MEASURED))
+    return [*found, *(claim for claim in claims if claim.source == MEASURED)]
 
 
-def _configuration(item: ItemFacts) -> tuple[Fact, str]:
-    if item.changed_keys and item.changed_keys <= item.safe_keys:
-        return Fact.SAFE_CONFIGURATION, "A"
-    return Fact.CONFIGURATION, "C" if item.core else "B"
+def _only(item: ItemFacts) -> list[Reason]:
+    """The claims that nothing but a flag or the scale changes."""
+    claims = ((Fact.FEATURE_FLAG, item.feature_flag), (Fact.SCALE_ONLY, item.scale_only))
+    return [Reason(fact=fact, service=item.service, grade="A") for fact, is_said in claims if is_said]
+
+
+def _configuration(item: ItemFacts) -> list[Reason]:
+    """Changed keys are known; without them "only configuration" is a claim."""
+    if not item.changed_keys:
+        grade = "C" if item.core else "B"
+        claim = Reason(fact=Fact.CONFIGURATION, service=item.service, grade=grade)
+        return [claim] if item.configuration_only else []
+    is_safe = item.changed_keys <= item.safe_keys
+    grade = "A" if is_safe else "C" if item.core else "B"
+    fact = Fact.SAFE_CONFIGURATION if is_safe else Fact.CHANGED_KEYS
+    return [Reason(fact=fact, service=item.service, grade=grade, source=MEASURED)]

@@ -6,6 +6,7 @@ The text is Korean content of the product, not a label of the interface; it is t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from releases import proposal
 from releases.models import Release
 
 RISK_WORDS = {"A": "매우 낮음", "B": "낮음", "C": "중간", "D": "높음", "E": "특수"}
@@ -48,7 +49,7 @@ def announcement_of(release: Release) -> str:
             system=release.environment.system,
             versions=[(item.service.name, item.version) for item in release.items.select_related("service")],
             grade=release.grade,
-            has_database_change=bool(release.facts.get("database_change") or release.database_changes),
+            has_database_change="database_change" in proposal.facts_of(release),
             changes=[(change.area, change.text) for change in release.changes.all()],
         )
     )

@@ -15,6 +15,9 @@ class ItemInput(Body):
     service: str
     version: str
     configuration: list["ConfigurationInput"] = []
+    facts: "FactsInput | None" = Field(
+        None, description="what is true of this service besides the facts of the release"
+    )
     built_by: str | None = Field(
         None, description="who built this version: a username, or the address of whoever committed it"
     )

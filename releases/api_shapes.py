@@ -11,6 +11,7 @@ from releases import queries
 from releases.announcement import announcement_of
 from releases.inbox import Waiting
 from releases.models import Check, Item, Release
+from releases.together import looks_like_one
 
 
 class RunningShape(Schema):
@@ -28,6 +29,7 @@ class ItemShape(Schema):
     image: str
     running: RunningShape | None
     configuration: list[dict[str, str]]
+    facts: dict[str, bool] = Field(description="what is stated of this service besides the release's facts")
     built_by: str | None = Field(description="whom somebody named")
     image_authors: str | None = Field(description="what the image's own label says")
 
@@ -38,6 +40,7 @@ class ReasonShape(Schema):
     fact: str
     service: str
     grade: str
+    source: str = Field(description="stated by people, or measured by the portal")
     text: str
 
 
@@ -46,6 +49,13 @@ class ProposalShape(Schema):
 
     grade: str
     reasons: list[ReasonShape]
+
+
+class TogetherShape(Schema):
+    """Releases that this one looks like a part of: the same team or service, within a day."""
+
+    releases: list[int]
+    grade: str = Field(description="what their facts would propose for one release")
 
 
 class RequirementShape(Schema):
@@ -102,6 +112,7 @@ class ReleaseShape(ReleaseRow):
     """A release with everything that was said about it."""
 
     proposed_grade: ProposalShape
+    looks_like_one: TogetherShape | None
     grade_reason: str
     contributors: list[str]
     policy_version: int | None
@@ -239,14 +250,17 @@ def waiting_shape(row: Waiting) -> dict[str, Any]:
 
 def _content(release: Release) -> dict[str, Any]:
     reasons = queries.reasons_of(release)
+    together = looks_like_one(release)
     proposed = {
         "grade": release.proposal.get("grade", ""),
         "reasons": [
-            {"fact": r.fact, "service": r.service, "grade": r.grade, "text": r.text} for r in reasons
+            {"fact": r.fact, "service": r.service, "grade": r.grade, "source": r.source, "text": r.text}
+            for r in reasons
         ],
     }
     return {
         "proposed_grade": proposed,
+        "looks_like_one": together.as_data() if together else None,
         "grade_reason": release.grade_reason,
         "contributors": sorted(user.username for user in release.contributors.all()),
         "policy_version": release.policy_version,
@@ -279,6 +293,7 @@ def _item(item: Item) -> dict[str, Any]:
         "image": item.image,
         "running": {"version": running["version"], "image": running["image"]} if running else None,
         "configuration": item.configuration,
+        "facts": item.facts,
         "built_by": item.built_by or None,
         "image_authors": item.image_authors or None,
     }

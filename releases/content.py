@@ -76,6 +76,7 @@ def _items(release: Release) -> list[Item]:
 
 def _item(item: Item) -> dict[str, Any]:
     """An item counts with the objects it is written into: the same image elsewhere is another content."""
+    facts = {fact: True for fact in FACTS if item.facts.get(fact)}
     return {
         "service": item.service.name,
         "version": item.version,
@@ -85,6 +86,7 @@ def _item(item: Item) -> dict[str, Any]:
         "built_by": [said for said in (item.built_by, item.image_authors) if said],
         "configuration": item.configuration,
         "workloads": item.service.spec.get("workloads", []),
+        **({"facts": facts} if facts else {}),
     }
 
 

@@ -133,10 +133,19 @@ class GradeForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, services: Sequence[str] = (), **kwargs: Any) -> None:
+        """Take the services of which facts are stated one by one, beside those of the whole release."""
         super().__init__(*args, **kwargs)
-        for fact in FACTS:
-            self.fields[f"fact-{fact}"] = forms.BooleanField(label=FACT_NAMES[fact], required=False)
+        self.services = services
+        for place in ("", *(f"@{service}" for service in services)):
+            for fact in FACTS:
+                label = FACT_NAMES[fact]
+                self.fields[f"fact-{fact}{place}"] = forms.BooleanField(label=label, required=False)
+
+    @classmethod
+    def typed(cls, post: QueryDict, release: Release) -> "GradeForm":
+        """The form as somebody typed it."""
+        return cls(post, services=_told_apart(release))
 
     @classmethod
     def of(cls, release: Release) -> "GradeForm":
@@ -144,20 +153,33 @@ class GradeForm(forms.Form):
         followed = release.grade == release.proposal.get("grade")
         incident = release.incident or {}
         facts = {f"fact-{fact}": bool(release.facts.get(fact)) for fact in FACTS}
+        for item in release.items.all():
+            facts |= {f"fact-{fact}@{item.service.name}": True for fact in item.facts}
         return cls(
+            services=_told_apart(release),
             initial={
                 "grade": "" if followed else release.grade,
                 "grade_reason": release.grade_reason,
                 "incident_link": incident.get("link", ""),
                 "incident_reason": incident.get("reason", ""),
                 **facts,
-            }
+            },
         )
 
     @property
     def facts(self) -> list[forms.BoundField]:
         """The check boxes of the facts."""
         return [self[f"fact-{fact}"] for fact in FACTS]
+
+    @property
+    def service_facts(self) -> list[tuple[str, list[forms.BoundField], bool]]:
+        """Each service told apart, its check boxes, and whether one of them is ticked."""
+        rows = [(service, [self[f"fact-{fact}@{service}"] for fact in FACTS]) for service in self.services]
+        return [(service, fields, any(field.value() for field in fields)) for service, fields in rows]
+
+    def facts_of(self, service: str) -> dict[str, bool]:
+        """The typed facts of one service told apart; call after is_valid()."""
+        return {fact: bool(self.cleaned_data[f"fact-{fact}@{service}"]) for fact in FACTS}
 
     def data_for(self, database_rows: Sequence[TypedRow]) -> dict[str, Any]:
         """The typed values in the shape of the operation; call after is_valid()."""
@@ -170,6 +192,13 @@ class GradeForm(forms.Form):
             "grade_reason": typed["grade_reason"],
             "incident": {"link": link, "reason": why} if link or why else None,
         }
+
+
+def _told_apart(release: Release) -> list[str]:
+    """The services whose facts may differ: those of a release of several, or stated one by one before."""
+    items = list(release.items.all())
+    is_shown = len(items) > 1 or any(item.facts for item in items)
+    return [item.service.name for item in items] if is_shown else []
 
 
 class WhenForm(forms.Form):

@@ -21,9 +21,9 @@ class Release(models.Model):
 
     `content` is the canonical content as sealed at submission (rules.md, "Content"), `content_digest` the
     SHA-256 of its RFC 8785 form; both are recomputed at every edit. `proposal` is
-    {"grade", "reasons": [{"fact", "service", "grade"}]}; its words come from releases.queries.reasons_of.
-    `checklist` is {"name", "version"} of the template copied at submission. `scheduled_at` and `scheduled_by`
-    are set while it is scheduled, and only then.
+    {"grade", "reasons": [{"fact", "service", "grade", "source"}]}; its words come from
+    releases.queries.reasons_of. `checklist` is {"name", "version"} of the template copied at submission.
+    `scheduled_at` and `scheduled_by` are set while it is scheduled, and only then.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = MOVES
@@ -100,7 +100,8 @@ class Item(models.Model):
     """One service in a release: the version people asked for and the image it was resolved to.
 
     `accepted` are the digests a node may report for this image: index, platform manifests, configs.
-    `configuration` are changed keys: [{"key", "before", "after"}]. `built_by` is the username or address that
+    `configuration` are changed keys: [{"key", "before", "after"}], `facts` what is stated of this service
+    besides the facts of the whole release. `built_by` is the username or address that
     a person named, `image_authors` what the image's own label says.
     """
 
@@ -116,6 +117,7 @@ class Item(models.Model):
     image_authors = models.CharField(max_length=500, blank=True)
     running = models.JSONField(default=dict)
     configuration = models.JSONField(default=list)
+    facts = models.JSONField(default=dict)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["release", "service"], name="releases_item_once")]

@@ -26,29 +26,50 @@ class Builder:
 def propose(release: Release) -> dict[str, Any]:
     """Return the proposed grade with its reasons in the form the release keeps."""
     found = grades.propose([item_facts(release, item) for item in release.items.select_related("service")])
-    reasons = [{"fact": r.fact, "service": r.service, "grade": r.grade} for r in found.reasons]
+    reasons = [
+        {"fact": r.fact, "service": r.service, "grade": r.grade, "source": r.source} for r in found.reasons
+    ]
     return {"grade": found.grade, "reasons": reasons}
 
 
 def item_facts(release: Release, item: Item) -> grades.ItemFacts:
-    """What was declared for the release, as far as it concerns this item, and what the portal sees itself."""
-    facts = release.facts
-    named = {change.get("service") for change in release.database_changes} - {None, ""}
-    has_database_change = bool(facts.get("database_change") or release.database_changes)
+    """What was stated of the release and of this item, and what the portal knows itself."""
+    facts = stated_of(release, item)
     return grades.ItemFacts(
         service=item.service.name,
         core=item.service.core,
         same_image=runs_already(item),
-        feature_flag=bool(facts.get("feature_flag")),
-        scale_only=bool(facts.get("scale_only")),
-        configuration_only=bool(facts.get("configuration_only")),
+        feature_flag="feature_flag" in facts,
+        scale_only="scale_only" in facts,
+        configuration_only="configuration_only" in facts,
         changed_keys=frozenset(entry["key"] for entry in item.configuration),
         safe_keys=frozenset(item.service.spec.get("safeKeys", [])),
-        new_api=bool(facts.get("new_api")),
-        infrastructure=bool(facts.get("infrastructure")),
-        traffic_path=bool(facts.get("traffic_path")),
-        database_change=has_database_change and (not named or item.service.name in named),
+        new_api="new_api" in facts,
+        infrastructure="infrastructure" in facts,
+        traffic_path="traffic_path" in facts,
+        database_change="database_change" in facts,
+        touches=frozenset(item.service.spec.get("touches", [])),
     )
+
+
+def stated_of(release: Release, item: Item) -> frozenset[str]:
+    """The facts that people state of one item: its own, the release's, and the database changes that name it.
+
+    A database change that names no service concerns all of them.
+    """
+    named = {change.get("service") or "" for change in release.database_changes}
+    facts = {fact for fact, is_true in (*release.facts.items(), *item.facts.items()) if is_true}
+    if item.service.name in named or "" in named:
+        facts.add("database_change")
+    elif named and not item.facts.get("database_change"):
+        facts.discard("database_change")
+    return frozenset(facts)
+
+
+def facts_of(release: Release) -> frozenset[str]:
+    """Every fact that is true of some item, stated or known to the portal."""
+    items = [item_facts(release, item) for item in release.items.select_related("service")]
+    return frozenset(fact for item in items for fact in grades.further(item))
 
 
 def runs_already(item: Item) -> bool:
@@ -73,14 +94,14 @@ def running_of(service: Service, environment: Environment) -> dict[str, Any]:
 
 def parts_of(release: Release) -> list[policy.Part]:
     """The services concerned, as policies see them."""
-    facts = frozenset(fact for fact, value in release.facts.items() if value)
+    everywhere = {fact for fact, value in release.facts.items() if value}
     return [
         policy.Part(
             service=item.service.name,
             team=item.service.team.key,
             core=item.service.core,
             cluster_group=release.environment.cluster_group,
-            facts=facts,
+            facts=grades.further(item_facts(release, item)) | everywhere,
         )
         for item in release.items.select_related("service__team")
     ]

@@ -114,7 +114,12 @@ def scopes_of(release: Release, items: Iterable[Item]) -> set[str]:
 def reasons_of(release: Release) -> list[grades.Reason]:
     """Why the proposed grade was proposed; each reason has its `text` in the reader's language."""
     return [
-        grades.Reason(fact=entry["fact"], service=entry["service"], grade=entry["grade"])
+        grades.Reason(
+            fact=entry["fact"],
+            service=entry["service"],
+            grade=entry["grade"],
+            source=entry.get("source", grades.STATED),
+        )
         for entry in release.proposal.get("reasons", [])
     ]
 

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from portal import access
 from portal.errors import NotFound
 from portal.people.models import User
+from portal.ui.looks import FACTS
 from releases.catalog import queries
 from releases.catalog.models import Checklist, Environment, Service, Stage, StoredDocument
 from releases.catalog.schema import KINDS, published
@@ -77,6 +78,7 @@ def service_page(request: HttpRequest, name: str) -> HttpResponse:
         "service": service,
         "environments": queries.seen_environments(service),
         "health": health_text(service.spec.get("health", {})),
+        "touches": [FACTS[fact] for fact in service.spec.get("touches", [])],
         "document": _document("Service", name),
     }
     return render(request, "catalog/service.html", context)

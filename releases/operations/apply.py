@@ -54,6 +54,7 @@ def write_lines(release: Release, composition: Composition) -> None:
             built_by=item.built_by or "",
             image_authors=item.image_authors,
             configuration=[dict(entry) for entry in item.configuration],
+            facts=dict(item.facts or {}),
             running=proposal.running_of(item.service, composition.environment),
         )
         for position, item in enumerate(composition.items)
@@ -75,7 +76,7 @@ def keeps_content(release: Release, composition: Composition) -> bool:
             item.version,
             item.digest,
             item.built_by,
-            json.dumps(item.configuration, sort_keys=True),
+            json.dumps([item.configuration, item.facts], sort_keys=True),
         )
         for item in release.items.all()
     }
@@ -85,7 +86,7 @@ def keeps_content(release: Release, composition: Composition) -> bool:
             item.version,
             item.digest,
             item.built_by or "",
-            json.dumps([*item.configuration], sort_keys=True),
+            json.dumps([[*item.configuration], item.facts or {}], sort_keys=True),
         )
         for item in composition.items
     }

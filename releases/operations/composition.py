@@ -35,7 +35,7 @@ KEYS = (
     "plan",
     "announcement",
 )
-ITEM_KEYS = ("service", "version", "configuration", "built_by")
+ITEM_KEYS = ("service", "version", "configuration", "facts", "built_by")
 MOST_ITEMS = 200
 MOST_CHANGES = 200
 
@@ -46,6 +46,7 @@ class ComposedItem:
 
     Attributes:
         built_by: None where nobody said; what was said of the same version before stays then.
+        facts: None where nothing was said; what was stated of the service before stays then.
     """
 
     service: Service
@@ -57,6 +58,7 @@ class ComposedItem:
     built_by: str | None = None
     image_authors: str = ""
     configuration: tuple[Mapping[str, str], ...] = ()
+    facts: Mapping[str, bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,7 @@ def as_data(release: Release) -> dict[str, Any]:
                 "service": item.service.name,
                 "version": item.version,
                 "configuration": item.configuration,
+                "facts": item.facts,
                 "built_by": item.built_by,
             }
             for item in release.items.select_related("service")
@@ -195,6 +198,7 @@ def _items(value: object, environment: Environment | None, user: User, faults: F
                 accepted=(),
                 built_by=_builder(f"{prefix}.built_by", row.get("built_by"), faults),
                 configuration=configuration,
+                facts=_item_facts(f"{prefix}.facts", row.get("facts"), faults),
             )
     return list(found.values())
 
@@ -212,6 +216,13 @@ def _service(
         faults.add(field, _("This service does not run in {name}.").format(name=environment.name))
         return None
     return found
+
+
+def _item_facts(field: str, value: object, faults: Faults) -> dict[str, bool] | None:
+    """The facts stated of one service, those that are true; None where none were named."""
+    if value is None:
+        return None
+    return {fact: True for fact, is_true in faults.flags(field, value, FACTS).items() if is_true}
 
 
 def _builder(field: str, value: object, faults: Faults) -> str | None:
@@ -295,11 +306,12 @@ def _plan(value: object, environment: Environment, faults: Faults) -> Plan | Non
 
 def _resolve(drafts: list[ComposedItem], base: Release | None, faults: Faults) -> tuple[ComposedItem, ...]:
     """Ask the registry what each version means; a version that the draft has already is not asked again."""
-    known = {}
-    if base is not None:
-        known = {(item.service_id, item.version): item for item in base.items.all()}
+    before = [] if base is None else list(base.items.all())
+    known = {(item.service_id, item.version): item for item in before}
+    facts = {item.service_id: item.facts for item in before}
     resolved = []
-    for number, draft in enumerate(drafts):
+    for number, said in enumerate(drafts):
+        draft = said if said.facts is not None else replace(said, facts=facts.get(said.service.pk, {}))
         kept = known.get((draft.service.pk, draft.version))
         if kept is not None and kept.digest:
             resolved.append(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
@@ -22,6 +23,7 @@ from releases.operations.locking import act, require_compose, require_state
 from releases.operations.moving import move_release
 from releases.operations.supersede import supersede_older, warn_of_overlap
 from releases.states import ReleaseState
+from releases.together import Together, looks_like_one
 
 FROM = frozenset({ReleaseState.DRAFT, ReleaseState.SENT_BACK})
 
@@ -159,23 +161,29 @@ def _open(release: Release, moved: list[Moved], *, actor: Actor) -> None:
         filed_under=release.number,
     )
     _copy_checks(release)
+    together = looks_like_one(release)
     release.submitted_at, release.approved_at = now, None
     is_emergency = release.grade == grades.EMERGENCY
     state = ReleaseState.SUBMITTED if is_emergency else ReleaseState.IN_REVIEW
-    _move(release, state, moved, actor=actor)
+    _move(release, state, moved, together, actor=actor)
     supersede_older(release, actor=actor)
     warn_of_overlap(release)
     notices.tell_submitted(release, rows)
 
 
-def _move(release: Release, state: str, moved: list[Moved], *, actor: Actor) -> None:
+def _move(
+    release: Release, state: str, moved: list[Moved], together: Together | None, *, actor: Actor
+) -> None:
     told = [{"service": m.service, "version": m.version, "before": m.before, "after": m.after} for m in moved]
+    data: dict[str, Any] = {"moved_tags": told} if told else {}
+    if together is not None:
+        data["looks_like_one"] = together.as_data()
     move_release(
         release,
         state,
         actor=actor,
         fields=["approval_request", "submitted_at", "approved_at"],
-        data={"moved_tags": told} if told else None,
+        data=data,
     )
     for entry in told:
         publish(release.topic, "release.tag_moved", entry)

@@ -130,7 +130,7 @@ def preview(release: Release, typed: QueryDict | None = None) -> str:
             system=release.environment.system,
             versions=list((chosen or chosen_in(release)).items()),
             grade=typed.get("grade", "") or release.proposal.get("grade", ""),
-            has_database_change="fact-database_change" in typed,
+            has_database_change=any(name.startswith("fact-database_change") for name in typed),
             changes=[(row.values["area"], row.values["text"]) for row in rows],
         )
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from approvals import grades
 from approvals import queries as approval_queries
 from approvals.models import Decision, Request
 from approvals.states import Phase, RequestState, Verdict
@@ -24,10 +25,11 @@ S = ReleaseState
 
 @dataclass(frozen=True, kw_only=True)
 class Grounds:
-    """One fact that speaks for a grade, with every service it is true of."""
+    """One fact that speaks for a grade, stated or measured, with every service it is true of."""
 
     text: str
     grade: str
+    is_measured: bool
     services: tuple[str, ...]
 
 
@@ -97,11 +99,13 @@ def deciding_of(release: Release, user: User) -> Deciding:
 
 def reasons_of(release: Release) -> list[Grounds]:
     """Why the grade was proposed, the gravest first, each fact once."""
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str, bool], list[str]] = {}
     for reason in queries.reasons_of(release):
-        found.setdefault((reason.text, reason.grade), []).append(reason.service)
+        is_measured = reason.source == grades.MEASURED
+        found.setdefault((reason.text, reason.grade, is_measured), []).append(reason.service)
     return [
-        Grounds(text=text, grade=grade, services=tuple(services)) for (text, grade), services in found.items()
+        Grounds(text=text, grade=grade, is_measured=is_measured, services=tuple(services))
+        for (text, grade, is_measured), services in found.items()
     ]
 
 
@@ -143,6 +147,7 @@ def content_lines(content: dict[str, Any]) -> list[str]:
             f"{item['service']} {entry['key']}: {entry['before']} → {entry['after']}"
             for entry in item.get("configuration", [])
         ]
+        lines += [f"{item['service']}: {FACT_NAMES[fact]}" for fact in item.get("facts", {})]
     lines += [_("Database: {text}").format(text=each["text"]) for each in content.get("database_changes", [])]
     lines += [str(FACT_NAMES[fact]) for fact, value in content.get("facts", {}).items() if value]
     lines.append(_("Grade: {grade}").format(grade=content.get("grade", "")))

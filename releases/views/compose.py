@@ -19,6 +19,7 @@ from releases.models import Release
 from releases.operations.create import create_release
 from releases.operations.edit import edit_release
 from releases.reading import composing, deciding, life, lists
+from releases.together import looks_like_one
 from releases.views import parts
 from releases.views.answers import REFUSALS, go, is_fragment, once, person, refusal_status
 from releases.views.parts import Part
@@ -136,6 +137,7 @@ def _edit_context(request: HttpRequest, release: Release, typed: Part | None = N
         "points": composing.open_points(release),
         "requirements": [row for row in queries.requirements_of(release) if row.phase != "signoff"],
         "reasons": deciding.reasons_of(release),
+        "together": looks_like_one(release),
         "last_event": lists.newest_event(release.topic),
         "part_names": parts.NAMES,
     }

@@ -22,6 +22,7 @@ from releases.forms import (
     typed_rows,
 )
 from releases.models import Release
+from releases.operations.composition import as_data
 from releases.reading import composing
 
 NAMES = ("items", "changes", "grade", "checks", "when", "wording")
@@ -110,6 +111,7 @@ class ChangesPart:
 class GradePart:
     """Facts, database changes, grade and reasons."""
 
+    release: Release
     form: GradeForm
     rows: list[TypedRow]
     rest: list[str] = field(default_factory=list)
@@ -118,7 +120,10 @@ class GradePart:
     def data(self) -> dict[str, Any]:
         """The typed facts and grade."""
         _require_valid(self.form)
-        return self.form.data_for(self.rows)
+        data = self.form.data_for(self.rows)
+        if self.form.services:
+            data["items"] = [self._item(item) for item in as_data(self.release)["items"]]
+        return data
 
     def blame(self, error: PortalError) -> None:
         """Errors go to their fields, those of database changes to their rows."""
@@ -132,6 +137,9 @@ class GradePart:
     def context(self, user: User) -> dict[str, Any]:  # noqa: ARG002  the same for everybody
         """The form and the rows of database changes."""
         return {"grade_form": self.form, "database_rows": self.rows, "grade_errors": self.rest}
+
+    def _item(self, item: dict[str, Any]) -> dict[str, Any]:
+        return {**item, "facts": self.form.facts_of(item["service"])}
 
 
 @dataclass
@@ -220,8 +228,8 @@ def _build(name: str, release: Release, post: QueryDict | None) -> Part:
         case "changes":
             return ChangesPart(_change_rows(release, post))
         case "grade":
-            form = GradeForm.of(release) if post is None else GradeForm(post)
-            return GradePart(form, _database_rows(release, post))
+            form = GradeForm.of(release) if post is None else GradeForm.typed(post, release)
+            return GradePart(release, form, _database_rows(release, post))
         case "checks":
             return ChecksPart(release)
         case "when":

@@ -19,6 +19,7 @@ from releases.models import Release
 from releases.operations.decide import answer_objection, decide_release, take_back_decision
 from releases.reading import deciding, life, lists
 from releases.states import EDITABLE
+from releases.together import looks_like_one
 from releases.views.answers import REFUSALS, go, is_fragment, person, refuse, sent
 
 
@@ -108,6 +109,8 @@ def _review_context(request: HttpRequest, release: Release) -> dict[str, Any]:
         "release": release,
         "deciding": deciding.deciding_of(release, user),
         "reasons": deciding.reasons_of(release),
+        "together": looks_like_one(release),
+        "facts": proposal.facts_of(release),
         "tests": deciding.tests_of(release),
         "builders": [each for each in builders if each.said],
         "unbuilt": ", ".join(each.item.service.name for each in builders if not each.said),

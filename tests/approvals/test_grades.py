@@ -72,13 +72,73 @@ def test_each_fact_of_each_item_is_a_reason_and_the_gravest_stands_first() -> No
     assert all(reason.text for reason in found.reasons)
 
 
-@given(st.data())
-def test_a_further_fact_never_lowers_the_grade(data: st.DataObject) -> None:
-    flags = ("core", "new_api", "infrastructure", "traffic_path", "database_change")
-    item = {flag: data.draw(st.booleans()) for flag in flags}
-    item["same_image"] = item["scale_only"] = data.draw(st.booleans())
-    more = {**item, data.draw(st.sampled_from(flags)): True}
-    assert proposal(more).grade >= proposal(item).grade
+FLAGS = ("core", "new_api", "infrastructure", "traffic_path", "database_change")
+CLAIMS = ("feature_flag", "scale_only", "configuration_only")
+any_item: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
+    {
+        **dict.fromkeys(("same_image", *FLAGS, *CLAIMS), st.booleans()),
+        "changed_keys": st.frozensets(st.sampled_from(("banner", "limit")), max_size=2),
+        "safe_keys": st.frozensets(st.sampled_from(("banner", "limit")), max_size=2),
+        "touches": st.frozensets(st.sampled_from(FLAGS[1:]), max_size=2),
+    }
+)
+any_items = st.lists(any_item, min_size=1, max_size=3)
+
+
+@given(items=any_items, place=st.integers(0, 2), fact=st.sampled_from(FLAGS), is_known=st.booleans())
+def test_a_further_fact_never_lowers_the_grade(
+    items: list[dict[str, object]], place: int, fact: str, is_known: bool
+) -> None:
+    one = items[place % len(items)]
+    more = {**one, fact: True}
+    if is_known and fact != "core":
+        more = {**one, "touches": frozenset({fact}) | one["touches"]}  # type: ignore[operator]
+    others = [item for item in items if item is not one]
+    assert proposal(*others, more).grade >= proposal(*others, one).grade
+
+
+@given(item=any_item, claim=st.sampled_from(CLAIMS), key=st.sampled_from(("banner", "limit")))
+def test_a_further_claim_or_changed_key_lowers_only_what_nothing_was_said_about(
+    item: dict[str, object], claim: str, key: str
+) -> None:
+    nothing_said = not item["changed_keys"] and not any(item[name] for name in CLAIMS)
+    before = proposal(item).grade
+    assert nothing_said or proposal({**item, claim: True}).grade >= before
+    keyed = proposal({**item, "changed_keys": frozenset({key}) | item["changed_keys"]})  # type: ignore[operator]
+    assert keyed.grade >= before or nothing_said or (item["configuration_only"] and not item["changed_keys"])
+
+
+@given(items=any_items)
+def test_the_highest_item_wins_and_every_reason_names_its_own(items: list[dict[str, object]]) -> None:
+    found = proposal(*items)
+    names = {f"service-{place}" for place in range(len(items))}
+    assert {reason.service for reason in found.reasons} == names
+    assert found.grade == max(reason.grade for reason in found.reasons)
+    assert found.grade >= max(proposal(item).grade for item in items)
+    assert all(reason.text and reason.source in {"stated", "measured"} for reason in found.reasons)
+
+
+def test_reasons_say_what_was_stated_and_what_the_portal_knows() -> None:
+    found = proposal(
+        {"touches": frozenset({"traffic_path"}), "infrastructure": True},
+        {**SAME, **KEYS},
+        {"scale_only": True},
+        SAME,
+    )
+    assert {(reason.service[-1], reason.fact, reason.source) for reason in found.reasons} == {
+        ("0", "new_version", "measured"),
+        ("0", "traffic_path", "measured"),
+        ("0", "infrastructure", "stated"),
+        ("1", "changed_keys", "measured"),
+        ("2", "new_version", "measured"),
+        ("2", "not_borne_out", "measured"),
+        ("3", "same_version", "measured"),
+    }
+
+
+def test_what_a_version_touches_does_not_count_where_the_image_stays() -> None:
+    item = {**SAME, "scale_only": True, "touches": frozenset({"traffic_path"})}
+    assert proposal(item).grade == "A"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ EXPECTATIONS = (
     _("env:NAME, or an http or https address without a user name or password"),
     _("hosts or networks, or both"),
     _("hours, from 1 to 8,760"),
+    _("infrastructure, traffic_path, database_change or new_api"),
     _("lower-case letters, digits, dots and hyphens"),
     _("minutes, from 1 to 1,440"),
     _("names of the containers and init containers whose image is set"),

@@ -280,3 +280,20 @@ def test_the_author_ends_a_release_before_its_start(shop: Shop, browse: Browse, 
     client.post(f"/releases/{release.number}/withdraw/", {"reason": "Not needed"})
     release.refresh_from_db()
     assert release.state == "withdrawn"
+
+
+def test_facts_of_single_services_are_ticked_beside_those_of_the_release(shop: Shop, browse: Browse) -> None:
+    items = [{"service": name, "version": "2.8.0"} for name in ("shopping-service", "auth-service")]
+    release = make_release(shop, items=items)
+    client = browse(shop.cast.author)
+    page = client.get(f"/releases/{release.number}/edit/").content.decode()
+    assert "True of auth-service alone" in page
+    save(client, release, "grade", {"fact-new_api@shopping-service": "on", "fact-infrastructure": "on"})
+    facts = {item.service.name: item.facts for item in release.items.select_related("service")}
+    assert facts == {"shopping-service": {"new_api": True}, "auth-service": {}}
+    release.refresh_from_db()
+    assert release.facts["infrastructure"]
+    page = client.get(f"/releases/{release.number}/edit/").content.decode()
+    assert 'name="fact-new_api@shopping-service"' in page
+    save(client, release, "items", {"service": ["shopping-service"], "version-shopping-service": "2.9.0"})
+    assert release.items.get().facts == {"new_api": True}
