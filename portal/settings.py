@@ -139,6 +139,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "portal.frame.counts",
                 "portal.audit.readers.in_frame",
+                "approvals.calendar.frame.in_frame",
             ],
             "builtins": ["portal.ui.templatetags.ui", "django.templatetags.i18n"],
         },

@@ -30,6 +30,7 @@ urlpatterns = [
     path("", include("portal.audit.urls")),
     path("releases/", include("releases.urls")),
     path("policy/", include("releases.catalog.policies.urls")),
+    path("calendar/", include("releases.calendar_urls")),
     path("catalog/", include("releases.catalog.urls")),
     path("", include("releases.rollouts.front_urls")),
     path("", include("releases.rollouts.urls")),

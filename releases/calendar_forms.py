@@ -33,7 +33,7 @@ class WallField(forms.DateTimeField):
 class ScheduleForm(forms.Form):
     """When a release is to start."""
 
-    wall = WallField(label=_("When"), required=False)
+    wall = WallField(label=_("When"))
     zone = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
     def moment(self) -> datetime:
@@ -54,9 +54,7 @@ class StopForm(forms.Form):
     """Where the line is stopped, and why."""
 
     scope = forms.ChoiceField(label=_("Where"))
-    reason = forms.CharField(
-        label=_("Reason"), max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
-    )
+    reason = forms.CharField(label=_("Reason"), max_length=4000, widget=forms.Textarea(attrs={"rows": 3}))
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,9 +69,9 @@ class StopForm(forms.Form):
 class FreezeForm(StopForm):
     """A freeze with its times."""
 
-    name = forms.CharField(label=_("Name"), max_length=120, required=False)
-    starts = WallField(label=_("Begins"), required=False)
-    ends = WallField(label=_("Ends"), required=False)
+    name = forms.CharField(label=_("Name"), max_length=120)
+    starts = WallField(label=_("Begins"))
+    ends = WallField(label=_("Ends"))
     zone = forms.ChoiceField(label=_("Time zone"))
     field_order = ["name", "scope", "starts", "ends", "zone", "reason"]
 

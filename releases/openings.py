@@ -96,9 +96,9 @@ def sentence(fact: Missing, *, opens_at: datetime | None = None, lifting: bool =
         text = _("It is outside the windows of {name}. The next one opens: {until}.")
         return text.format(name=fact["name"], until=until)
     text = (
-        _("The line is stopped: {reason}.")
+        _("The line is stopped ({reason}).")
         if fact["kind"] == "stop"
-        else _('The freeze "{name}" lasts until {until}: {reason}.')
+        else _('The freeze "{name}" ({reason}) lasts until {until}.')
     )
     told = [text.format(name=fact["name"], until=until, reason=fact["reason"])]
     if lifting or fact["kind"] == "stop":

@@ -4,6 +4,7 @@ from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
 from portal.audit.actions import register
+from portal.notices import kinds
 
 
 class CalendarConfig(AppConfig):
@@ -15,9 +16,10 @@ class CalendarConfig(AppConfig):
     def ready(self) -> None:
         """Name the acts this app records, and let open pages watch the calendar."""
         # The models are loaded only now.
-        from approvals.calendar import live  # noqa: PLC0415
+        from approvals.calendar import live, notices  # noqa: PLC0415
 
         live.register()
+        kinds.register({notices.KIND: _("A freeze is added or lifted, the line is stopped")})
         register(
             {
                 "freeze.added": _("Freeze added"),

@@ -1,7 +1,6 @@
 """Who is told of a freeze: those who would begin something there, each in their own language and zone."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from typing import Final
 
 from django.conf import settings
@@ -14,11 +13,14 @@ from approvals.calendar import places
 from approvals.calendar.models import EVERYWHERE, Freeze
 from approvals.calendar.queries import title_of
 from portal import clock
-from portal.outbox.post import post
+from portal.notices import telling
+from portal.notices.telling import Notice
 from portal.people.models import Role, RoleAssignment, User
 from portal.ui import times
 from portal.ui.looks import scope_name
 
+# What people choose a way for.
+KIND: Final = "calendar"
 TOLD = frozenset({Role.RELEASE_MANAGER, Role.PL, Role.TEAM_LEAD, Role.INFRA_SENIOR, Role.DIRECTOR})
 TITLES: Final[Mapping[str, str | Promise]] = {
     "freeze.added": _("Freeze {name} ({scope}): {span}"),
@@ -29,21 +31,7 @@ TITLES: Final[Mapping[str, str | Promise]] = {
 
 def tell(freeze: Freeze, action: str, *, reason: str) -> None:
     """Write to everybody concerned, once for each act."""
-    for user in concerned(freeze.scope):
-        with ExitStack() as stack:
-            stack.enter_context(override(user.language or settings.LANGUAGE_CODE))
-            stack.enter_context(timezone.override(user.time_zone or settings.TIME_ZONE))
-            title = str(TITLES[action]).format(
-                name=title_of(freeze), scope=scope_name(freeze.scope), span=span_of(freeze)
-            )
-            post(
-                f"freeze.{freeze.pk}.{action}:{user.username}",
-                channel="mail" if user.email else "console",
-                recipient=user.email or user.username,
-                subject=title,
-                body=reason,
-                link="/calendar/",
-            )
+    telling.tell([_notice(user, freeze, action, reason) for user in concerned(freeze.scope)])
 
 
 def concerned(scope: str) -> list[User]:
@@ -54,7 +42,20 @@ def concerned(scope: str) -> list[User]:
     return list(User.objects.filter(pk__in=held.values("user"), is_active=True).order_by("pk"))
 
 
-def span_of(freeze: Freeze) -> str:
+def _notice(user: User, freeze: Freeze, action: str, reason: str) -> Notice:
+    with override(user.language or settings.LANGUAGE_CODE), timezone.override(telling.zone_of(user)):
+        words = {"name": title_of(freeze), "scope": scope_name(freeze.scope), "span": _span(freeze)}
+        return Notice(
+            person=user,
+            kind=KIND,
+            key=f"freeze.{freeze.pk}.{action}:{user.username}",
+            subject=str(TITLES[action]).format(**words),
+            body=reason,
+            link=f"/calendar/freezes/{freeze.pk}/",
+        )
+
+
+def _span(freeze: Freeze) -> str:
     """From when to when, in the reader's zone."""
     now = clock.now()
     moments = [freeze.starts_at, *([freeze.ends_at] if freeze.ends_at else [])]

@@ -215,9 +215,18 @@ def _start(release: Release, user: User) -> NextAct:
     missing = missing_for_start(release)
     if not access.allowed(user, "deploy", release.environment):
         text = _("Nothing is rolled out yet. People with the right to deploy start it.")
-        return NextAct(text=text, missing=missing)
+        return NextAct(text=_by_itself(release) or text, missing=missing)
     url = address("rollouts:start", release.number)
-    return NextAct(label=_("Start rollout"), url=url, missing=missing, panel=True)
+    text = _by_itself(release)
+    return NextAct(label=_("Start rollout"), url=url, text=text, missing=missing, panel=True)
+
+
+def _by_itself(release: Release) -> str:
+    return (
+        _("It starts by itself: {at}.").format(at=_moment(release.scheduled_at))
+        if release.scheduled_at
+        else ""
+    )
 
 
 def _watch(release: Release, requirements: Sequence[RequirementView]) -> NextAct:

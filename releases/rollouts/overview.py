@@ -9,9 +9,10 @@ from django.utils.translation import gettext
 
 from portal import access
 from portal.people.models import User
+from releases import openings
 from releases.rollouts import queries, texts
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.operations import AT_AN_END, GOES_ON, REPLACED, RIGHTS
+from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, GOES_ON, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE
 from releases.rollouts.queries import HIDDEN_KINDS
 from releases.rollouts.rollback import touched
@@ -130,7 +131,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
     way = Direction.BACK if any(each.direction == Direction.BACK for each in steps) else Direction.FORWARD
     present = [each for each in steps if each.direction == way]
     may = _rights(rollout, user)
-    off = _replaced(rollout, may)
+    off = {**_replaced(rollout, may), **(_closed(rollout, may) if way == Direction.FORWARD else {})}
     may -= off.keys()
     versions = {item.service_id: item for item in rollout.release.items.all()}
     views = {step.pk: _view(step, rollout, may) for step in steps}
@@ -203,6 +204,15 @@ def _replaced(rollout: Rollout, may: frozenset[str]) -> Json:
         return {}
     reason = REPLACED.format(number=newer.release_id)
     return {str(kind): reason for kind in may & GOES_ON if rollout.state in POSSIBLE[kind]}
+
+
+def _closed(rollout: Rollout, may: frozenset[str]) -> Json:
+    """What would go on forward in a freeze or outside the windows, with the words that say so."""
+    held = may & GOES_FORWARD if rollout.state in {RolloutState.PAUSED, RolloutState.FAILED} else frozenset()
+    possible = [kind for kind in held if rollout.state in POSSIBLE[kind]]
+    missing = openings.missing_for(rollout.release) if possible else []
+    reason = " ".join(str(each["text"]) for each in missing)
+    return {str(kind): reason for kind in possible} if reason else {}
 
 
 def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:

@@ -16,6 +16,7 @@ from releases.calendar_forms import ScheduleForm
 from releases.forms import ReasonForm, attach
 from releases.models import Release
 from releases.operations.schedule import NEXT, schedule_release, unschedule_release
+from releases.start import missing_for_start
 from releases.views.answers import REFUSALS, go, is_fragment, person, refuse, sent
 
 FIELDS = {"at": "wall"}
@@ -25,12 +26,13 @@ FIELDS = {"at": "wall"}
 def schedule(request: HttpRequest, number: int) -> HttpResponse:
     """Choose a time, or the next opening with one press."""
     release = queries.detail(person(request), number)
-    form = ScheduleForm(sent(request), initial=_proposed(release))
+    is_next = request.POST.get("window") == NEXT
+    form = ScheduleForm(None if is_next else sent(request), initial=_proposed(release))
     template = f"releases/panels/{'_' if is_fragment(request) else ''}schedule.html"
     if request.method != "POST":
         return render(request, template, _context(release, form))
     try:
-        if request.POST.get("window") == NEXT:
+        if is_next:
             schedule_release(number, actor=browser_actor(request), window=NEXT)
         else:
             schedule_release(number, actor=browser_actor(request), at=form.moment())
@@ -65,7 +67,7 @@ def _context(release: Release, form: ScheduleForm) -> dict[str, Any]:
         "form": form,
         "closed": [openings.sentence(openings.facts_of(closure)) for closure in verdict.closures],
         "opens_at": verdict.opens_at,
-        "is_open": verdict.is_open,
+        "missing": [each for each in missing_for_start(release) if each["code"] != "freeze"],
     }
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import translation
 
 from approvals.calendar import operations as calendar
@@ -85,7 +86,9 @@ def ask(rollout: Rollout, kind: str, shop: Shop, **more: Any) -> Any:
     return answer
 
 
-def test_the_running_wave_ends_and_the_rollout_pauses_with_who_may_lift_it(shop: Shop, kind: Write) -> None:
+def test_the_running_wave_ends_and_the_rollout_pauses_with_who_may_lift_it(
+    shop: Shop, kind: Write, client: Client
+) -> None:
     rollout = started(shop, make_release(shop, at="approved").number)
     assert kind.acted == ["a1", "a2"]
     assert (rollout.state, (rollout.pause or {})["reason"]) == ("paused", "freeze")
@@ -93,6 +96,10 @@ def test_the_running_wave_ends_and_the_rollout_pauses_with_who_may_lift_it(shop:
         told = texts.pause(rollout.pause or {})
     assert "Payments are lost" in told
     assert "Director" in told
+    client.force_login(shop.cast.author)
+    shown = client.get(f"/rollouts/{rollout.pk}/").content.decode()
+    assert 'id="bar-resume" aria-disabled="true"' in shown
+    assert shown.partition('id="resume-why"')[2].count("Payments are lost") >= 1
     refused = ask(rollout, "resume", shop)
     assert (refused.status_code, refused.json()["code"]) == (409, "frozen")
     assert AuditEntry.objects.filter(action="order.refused").count() == 1

@@ -1,15 +1,22 @@
 """Loads the demo: people, and the five reference systems from deploy/examples."""
 
 import json
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from approvals.calendar.models import Freeze
+from approvals.calendar.operations import add_freeze
+from portal import clock
 from portal.actors import Actor
 from portal.people import demo
 from releases.catalog import files
 
+# The environment that is frozen, how long from now, and for how long.
+FROZEN, AHEAD, LENGTH = "kop-production", timedelta(days=30), timedelta(days=2, hours=15)
 EXAMPLES = settings.BASE_DIR / "deploy" / "examples"
 
 
@@ -44,4 +51,23 @@ def _load() -> list[str]:
         # A policy changed since is the people's own: a restart proposes nothing.
         files.load_folder(EXAMPLES, actor=Actor.portal("demo", door="cli"), keep_policy=True)
         done.append("example systems loaded")
+        done += _freeze_ahead()
     return done
+
+
+def _freeze_ahead() -> list[str]:
+    """Add one freeze of a single system, far enough away to be in nobody's way; once, however it ended."""
+    if Freeze.objects.exists():
+        return []
+    zone = ZoneInfo("Asia/Seoul")
+    starts = clock.now().astimezone(zone).replace(hour=18, minute=0, second=0, microsecond=0) + AHEAD
+    add_freeze(
+        actor=Actor.portal("demo", door="cli"),
+        name="월말 정산",
+        reason="정산이 끝날 때까지 주문 경로를 바꾸지 않습니다.",
+        scope=f"environment:{FROZEN}",
+        starts=starts,
+        ends=starts + LENGTH,
+        zone=zone.key,
+    )
+    return ["one freeze added to the calendar"]

@@ -1,0 +1,246 @@
+"""The calendar of a month or a week: what is scheduled, what is closed, when it is open, and what clashes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import combinations
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from approvals.calendar import queries as calendar
+from approvals.calendar.models import EVERYWHERE, Freeze
+from approvals.calendar.rules import Rule, Window, openings
+from portal import access, clock
+from portal.people.models import User
+from portal.ui import times
+from releases import openings as release_openings
+from releases.catalog.models import Environment, Stage
+from releases.models import Release
+from releases.states import PENDING, ReleaseState
+
+DAY = timedelta(days=1)
+WEEK = 7
+USUAL_MINUTES = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A release on its day.
+
+    Attributes:
+        at: when it starts, or was meant to when it was composed.
+        is_firm: whether the portal starts it then.
+    """
+
+    release: Release
+    at: datetime
+    is_firm: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    """A day on the viewer's clock, with what is on it."""
+
+    date: date
+    start: datetime
+    end: datetime
+    is_today: bool
+    is_other_month: bool
+    entries: tuple[Entry, ...]
+    freezes: tuple[Freeze, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a phone leaves it out."""
+        return not (self.entries or self.freezes or self.is_today)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A day of an environment.
+
+    Attributes:
+        spans: when it is open, in words; empty when it is closed all day.
+        is_open: whether it is open all day, so that nothing need be said.
+    """
+
+    day: Day
+    spans: tuple[str, ...]
+    is_open: bool
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """An environment over a week."""
+
+    environment: Environment
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What the page shows of a span of days."""
+
+    days: tuple[Day, ...]
+    entries: tuple[Entry, ...]
+    freezes: tuple[Freeze, ...]
+    clashes: tuple[str, ...]
+
+    @property
+    def weeks(self) -> list[tuple[Day, ...]]:
+        """The days in rows of seven."""
+        return [self.days[at : at + WEEK] for at in range(0, len(self.days), WEEK)]
+
+
+def month_around(day: date) -> tuple[date, date]:
+    """The first and the last day of the whole weeks that hold a month."""
+    first = day.replace(day=1)
+    last = (first + 31 * DAY).replace(day=1) - DAY
+    return first - first.weekday() * DAY, last + (WEEK - 1 - last.weekday()) * DAY
+
+
+def week_around(day: date) -> tuple[date, date]:
+    """Monday and Sunday of a week."""
+    monday = day - day.weekday() * DAY
+    return monday, monday + (WEEK - 1) * DAY
+
+
+def view_of(user: User, first: date, last: date, *, month: int | None = None) -> View:
+    """Read the calendar from one day to another, both among them, on the viewer's clock.
+
+    Args:
+        month: days of another one are dimmed.
+    """
+    zone = ZoneInfo(timezone.get_current_timezone_name())
+    start, end = _midnight(first, zone), _midnight(last + DAY, zone)
+    entries = _entries(user, start, end)
+    freezes = _freezes(user, start, end)
+    days = tuple(
+        _day(first + number * DAY, zone, entries, freezes, month=month)
+        for number in range((last - first).days + 1)
+    )
+    return View(days=days, entries=tuple(entries), freezes=tuple(freezes), clashes=tuple(clashes(entries)))
+
+
+def lanes_of(user: User, view: View) -> list[Lane]:
+    """The week of production, and of every other environment with windows, a freeze, or a release."""
+    used = {entry.release.environment_id for entry in view.entries}
+    frozen = {freeze.scope for freeze in view.freezes}
+    found = []
+    for environment in access.visible(user, Environment):
+        own = f"environment:{environment.name}"
+        rules = _rules(environment, view.freezes)
+        is_production = environment.stage == Stage.PRODUCTION
+        if is_production or rules or environment.pk in used or own in frozen:
+            found.append(Lane(environment=environment, cells=tuple(_cells(environment, rules, view.days))))
+    return found
+
+
+def clashes(entries: Sequence[Entry]) -> list[str]:
+    """What stands against releases that start by themselves: times that are closed, services they share."""
+    firm = [entry for entry in entries if entry.is_firm and entry.at >= clock.now()]
+    found = [
+        f"{entry.release}: {missing['text']}"
+        for entry in firm
+        for missing in release_openings.missing_for(entry.release, at=entry.at)
+    ]
+    for one, other in combinations(firm, 2):
+        shared = _services(one.release) & _services(other.release)
+        if shared and one.release.environment_id == other.release.environment_id and _overlap(one, other):
+            text = _("{one} and {other} change the same services at the same time: {names}.")
+            names = ", ".join(sorted(shared))
+            found.append(text.format(one=one.release, other=other.release, names=names))
+    return found
+
+
+def said(window: tuple[Mapping[str, Any], Window]) -> str:
+    """A window in words, such as "Mon Tue 10:00–17:00 Asia/Seoul"."""
+    source, rule = window
+    days = " ".join(times.weekdays()[day] for day in sorted(rule.days))
+    return f"{days} {source['from']}–{source['to']} {rule.zone.key}"
+
+
+def _overlap(one: Entry, other: Entry) -> bool:
+    """Whether the later begins before the earlier is expected to be over."""
+    first, second = sorted((one, other), key=lambda entry: entry.at)
+    spec: dict[str, Any] = first.release.plan.spec if first.release.plan else {}
+    minutes = int(spec.get("expectedMinutes") or USUAL_MINUTES)
+    return second.at < first.at + timedelta(minutes=minutes)
+
+
+def _services(release: Release) -> set[str]:
+    return {item.service.name for item in release.items.all()}
+
+
+def _entries(user: User, start: datetime, end: datetime) -> list[Entry]:
+    """What is scheduled, and what was planned for a time while it was composed."""
+    within = Q(scheduled_at__gte=start, scheduled_at__lt=end)
+    planned = Q(scheduled_at=None, target_at__gte=start, target_at__lt=end)
+    states = [ReleaseState.DRAFT, ReleaseState.SENT_BACK, *PENDING]
+    found = access.visible(user, Release).filter(within | planned, state__in=states)
+    rows = found.select_related("environment", "plan", "author").prefetch_related("items__service")
+    entries = [
+        Entry(release=each, at=at, is_firm=each.scheduled_at is not None)
+        for each in rows
+        if (at := each.scheduled_at or each.target_at) is not None
+    ]
+    return sorted(entries, key=lambda entry: (entry.at, entry.release.number))
+
+
+def _freezes(user: User, start: datetime, end: datetime) -> list[Freeze]:
+    found = Freeze.objects.filter(Q(ends_at=None) | Q(ends_at__gt=start), lifted_at=None, starts_at__lt=end)
+    return calendar.seen_by(user, list(found))
+
+
+def _day(
+    day: date, zone: ZoneInfo, entries: Iterable[Entry], freezes: Iterable[Freeze], *, month: int | None
+) -> Day:
+    start, end = _midnight(day, zone), _midnight(day + DAY, zone)
+    # A stop is seen up to now: when it ends nobody knows.
+    now = clock.now()
+    return Day(
+        date=day,
+        start=start,
+        end=end,
+        is_today=start <= now < end,
+        is_other_month=month is not None and day.month != month,
+        entries=tuple(entry for entry in entries if start <= entry.at < end),
+        freezes=tuple(each for each in freezes if each.starts_at < end and start < (each.ends_at or now)),
+    )
+
+
+def _rules(environment: Environment, freezes: Iterable[Freeze]) -> list[Rule]:
+    """What closes the environment for everybody: a freeze of one team leaves it open to others."""
+    scopes = {EVERYWHERE, f"environment:{environment.name}"}
+    windows = release_openings.windows_of(environment)
+    closings = [calendar.closing_of(each) for each in freezes if each.scope in scopes]
+    return [*([] if windows is None else [windows]), *closings]
+
+
+def _cells(environment: Environment, rules: Sequence[Rule], days: Iterable[Day]) -> list[Cell]:
+    cells = []
+    for day in days:
+        spans = openings(rules, day.start, day.end)
+        cells.append(
+            Cell(
+                day=day,
+                spans=tuple(_span(left, right, day) for left, right in spans),
+                is_open=spans == [(day.start, day.end)],
+                entries=tuple(each for each in day.entries if each.release.environment_id == environment.pk),
+            )
+        )
+    return cells
+
+
+def _span(left: datetime, right: datetime, day: Day) -> str:
+    """From when to when on the viewer's clock; the end of the day is twenty-four o'clock."""
+    return f"{times.clock(left)}–{'24:00' if right == day.end else times.clock(right)}"
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone)

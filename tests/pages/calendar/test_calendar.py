@@ -1,0 +1,159 @@
+"""The calendar page: what is scheduled, closed and clashing, the bar of every page, and the forms."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from approvals.calendar import operations as calendar
+from approvals.calendar.models import Freeze
+from portal import clock
+from portal.live import topics
+from portal.live.models import Event
+from portal.people.models import User
+from releases import operations
+from releases.models import Release
+from tests.factories import Shop, make_release
+from tests.people import BY_THE_PORTAL, acting
+
+DAY = timedelta(days=1)
+DAYS = ["mon", "tue", "wed", "thu", "fri"]
+
+
+def browser(user: User) -> Client:
+    """Somebody who reads English."""
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user)
+    return client
+
+
+def page(user: User, path: str) -> str:
+    """What the person sees at an address."""
+    answer = browser(user).get(path)
+    assert answer.status_code == 200, path
+    return answer.content.decode()
+
+
+def tomorrow_noon() -> datetime:
+    return (clock.now() + DAY).replace(hour=12, minute=0, second=0, microsecond=0)
+
+
+def scheduled(shop: Shop, at: datetime, **changes: Any) -> Release:
+    release = make_release(shop, at="approved", **changes)
+    return operations.schedule_release(release.number, actor=acting(shop.cast.author), at=at)
+
+
+def freeze(starts: datetime, *, scope: str = "*") -> Freeze:
+    return calendar.add_freeze(
+        actor=BY_THE_PORTAL, name="Year end", reason="Books", scope=scope, starts=starts, ends=starts + DAY
+    )
+
+
+@pytest.mark.parametrize("view", ["month", "week"])
+def test_a_month_and_a_week_show_releases_freezes_windows_and_what_clashes(shop: Shop, view: str) -> None:
+    at = tomorrow_noon()
+    shop.environment.spec = {
+        "windows": [
+            {"days": days, "from": "00:00", "to": "00:00", "timeZone": "UTC"}
+            for days in (DAYS, ["sat", "sun"])
+        ]
+    }
+    shop.environment.save()
+    both = [{"service": name, "version": "2.8.0"} for name in ("shopping-service", "payment-service")]
+    first = scheduled(shop, at, items=both)
+    second = scheduled(shop, at + timedelta(minutes=5), title="Shopping again")
+    freeze(at - timedelta(hours=1))
+    shown = page(shop.cast.outsider, f"/calendar/?view={view}&date={at:%Y-%m-%d}")
+    assert f"#{first.number} Shopping 2.8.0" in shown, shown
+    assert "Year end" in shown
+    assert "Mon Tue Wed Thu Fri 00:00–00:00 UTC" in shown
+    clashes = shown.partition('id="clashes"')[2].partition("</ul>")[0]
+    assert f"#{first.number}" in clashes
+    assert "Year end" in clashes
+    assert f"#{second.number} Shopping again change the same services at the same time: shopping" in clashes
+
+
+def test_days_stand_on_the_viewers_own_clock(shop: Shop) -> None:
+    at = (clock.now() + 3 * DAY).astimezone(UTC).replace(hour=20, minute=0, second=0, microsecond=0)
+    scheduled(shop, at)
+    seoul = at + timedelta(hours=9)
+    shown = page(shop.cast.outsider, f"/calendar/?view=month&date={seoul:%Y-%m-%d}")
+    cell = shown.partition(f'datetime="{seoul:%Y-%m-%d}"')[2].partition("</td>")[0]
+    assert "05:00" in cell
+
+
+@pytest.mark.parametrize("query", ["?date=nonsense", "?date=0001-01-01", "?date=9999-12-31&view=week", ""])
+def test_the_page_opens_at_any_date_for_everybody(shop: Shop, query: str) -> None:
+    for user in (shop.cast.auditor, shop.cast.outsider):
+        assert "Calendar" in page(user, f"/calendar/{query}")
+
+
+def test_the_bar_stands_on_every_page_while_the_line_is_stopped(shop: Shop) -> None:
+    assert "The line is stopped" not in page(shop.cast.outsider, "/releases/")
+    lead = browser(shop.cast.director)
+    form = lead.get("/calendar/freezes/stop/").content.decode()
+    assert "Stop the line" in form
+    assert lead.post("/calendar/freezes/stop/", {"scope": "*", "reason": ""}).status_code == 422
+    assert (
+        lead.post("/calendar/freezes/stop/", {"scope": "*", "reason": "Payments <b>lost"}).status_code == 302
+    )
+    stop = Freeze.objects.get()
+    for path in ("/", "/releases/", "/board/", "/calendar/line/"):
+        shown = page(shop.cast.outsider, path)
+        assert "The line is stopped" in shown
+        assert "Payments &lt;b&gt;lost" in shown
+    panel = page(shop.cast.director, f"/calendar/freezes/{stop.pk}/")
+    assert "Administrator" in panel
+    assert 'name="reason"' not in panel
+    refused = lead.post(f"/calendar/freezes/{stop.pk}/", {"reason": "mine"})
+    assert refused.status_code == 403
+    administrator = browser(shop.cast.administrator)
+    assert administrator.post(f"/calendar/freezes/{stop.pk}/", {"reason": "Repaired"}).status_code == 302
+    assert "The line is stopped" not in page(shop.cast.outsider, "/releases/")
+
+
+def test_a_freeze_is_added_on_the_clock_of_its_zone_and_lifted(shop: Shop) -> None:
+    client = browser(shop.cast.administrator)
+    form = {"name": "Year end", "scope": "team:commerce", "reason": "Books", "zone": "America/New_York"}
+    year = clock.now().year + 1
+    times = {"starts": f"{year}-12-24T18:00", "ends": f"{year + 1}-01-02T09:00"}
+    assert client.post("/calendar/freezes/add/", {**form, **times}).status_code == 302
+    held = Freeze.objects.get()
+    assert held.starts_at == datetime(year, 12, 24, 23, 0, tzinfo=UTC)
+    assert held.zone == "America/New_York"
+    missing = client.post("/calendar/freezes/add/", {**form, "starts": "", "ends": ""})
+    assert missing.status_code == 422
+    assert "Year end" in missing.content.decode()
+    assert client.post(f"/calendar/freezes/{held.pk}/", {"reason": "Not needed"}).status_code == 302
+    assert "Not needed" in page(shop.cast.outsider, f"/calendar/freezes/{held.pk}/")
+
+
+def test_a_time_that_the_clocks_skip_is_refused(shop: Shop) -> None:
+    client = browser(shop.cast.administrator)
+    form = {"name": "x", "scope": "*", "reason": "x", "zone": "Europe/Berlin", "ends": "2028-05-01T00:00"}
+    answer = client.post("/calendar/freezes/add/", {**form, "starts": "2028-03-26T02:30"})
+    assert answer.status_code == 422
+    assert "skip this hour" in answer.content.decode()
+
+
+def test_the_calendar_stands_in_the_navigation_and_its_panels_open_for_everybody(shop: Shop) -> None:
+    held = freeze(tomorrow_noon())
+    shown = page(shop.cast.author, "/releases/")
+    assert shown.count('href="/calendar/"') == 2
+    for path in ("add/", "stop/", f"{held.pk}/"):
+        assert page(shop.cast.outsider, f"/calendar/freezes/{path}").count("<h1") == 1
+
+
+def test_open_pages_hear_that_the_line_is_stopped_and_goes_again(
+    shop: Shop, django_capture_on_commit_callbacks: Any
+) -> None:
+    assert 'data-live-topic="calendar"' in page(shop.cast.outsider, "/releases/")
+    assert topics.streams_of("calendar", [shop.cast.outsider]) == {shop.cast.outsider.pk: "calendar"}
+    assert topics.streams_of("calendar.x", [shop.cast.outsider]) == {}
+    with django_capture_on_commit_callbacks(execute=True):
+        stop = calendar.stop_line(actor=BY_THE_PORTAL, reason="Payments are lost")
+        calendar.lift_freeze(stop.pk, actor=BY_THE_PORTAL, reason="Repaired")
+    told = Event.objects.filter(topic="calendar").order_by("number").values_list("kind", flat=True)
+    assert list(told) == ["freeze.stopped", "freeze.lifted"]
+    assert 'data-live-after="2"' in page(shop.cast.outsider, "/calendar/line/")
