@@ -73,9 +73,12 @@ def facts_of(release: Release) -> frozenset[str]:
 
 
 def runs_already(item: Item) -> bool:
-    """Whether the item's image is known to be what runs; not knowing is no."""
+    """Whether the item's image is known to be all that runs of the service; not knowing is no.
+
+    Where other pods, or other workloads of the service, run another image, the release would change it.
+    """
     running = set(item.running.get("digests", []))
-    return bool(running) and not running.isdisjoint({item.digest, *item.accepted})
+    return bool(running) and running <= {item.digest, *item.accepted}
 
 
 def running_of(service: Service, environment: Environment) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from releases import operations, proposal
 from releases.announcement import announcement_of
 from releases.catalog.models import Service
 from releases.models import Release
-from tests.factories import Shop, make_release
+from tests.factories import Shop, digest_for, make_release, runs
 from tests.people import acting
 from tests.portal.api import ApiClient
 
@@ -95,6 +95,27 @@ def test_what_the_catalog_says_a_new_version_touches_cannot_be_left_out(shop: Sh
     assert proposal.facts_of(release) == {"traffic_path"}
     assert release.approval_request is not None
     assert release.approval_request.requirements.filter(role="infra_senior").exists()
+
+
+def test_facts_are_looked_at_again_when_it_is_submitted(shop: Shop) -> None:
+    release = make_release(shop, items=SHOPPING)
+    assert release.grade == "B"
+    spec = {**shop.shopping.spec, "touches": ["database_change"]}
+    Service.objects.filter(pk=shop.shopping.pk).update(spec=spec)
+    assert operations.submit_release(release.number, actor=acting(shop.cast.author)).grade == "D"
+
+
+def test_a_claim_of_only_is_not_believed_while_another_image_runs_beside_it(shop: Shop) -> None:
+    row = runs(shop.shopping, shop.environment, "2.8.0")
+    scaled = make_release(shop, items=SHOPPING, facts={"scale_only": True})
+    assert scaled.grade == "A"
+    row.seen["digests"].append(digest_for("shopping-service", "2.7.4"))
+    row.save(update_fields=["seen"])
+    scaled = operations.submit_release(scaled.number, actor=acting(shop.cast.author))
+    assert (scaled.grade, reasons(scaled)) == (
+        "B",
+        {("new_version", "shopping-service"), ("not_borne_out", "shopping-service")},
+    )
 
 
 def test_a_database_change_that_names_no_service_concerns_all(shop: Shop) -> None:

@@ -327,6 +327,20 @@ def test_the_page_draws_charts_with_words_and_tables_from_three_deployments_on(s
     assert "1 not restored" in full
 
 
+def test_numbers_open_the_releases_they_count(shop: Shop) -> None:
+    noon = clock.now().astimezone(ZoneInfo(SEOUL)).replace(hour=12) - timedelta(days=1)
+    mine, other = (
+        deploy(shop, [name], started=noon).release_id for name in ("auth-service", "shopping-service")
+    )
+    deploy(shop, SERVICES[:1], started=noon - timedelta(days=20))
+    whole = page(shop.cast.outsider)
+    assert "?from=" in whole
+    assert "team=identity#deployments" in whole
+    narrow = page(shop.cast.outsider, f"?from={noon:%Y-%m-%d}&to={noon:%Y-%m-%d}&team=identity")
+    assert f'href="/releases/{mine}/"' in narrow
+    assert f'href="/releases/{other}/"' not in narrow
+
+
 def test_odd_addresses_are_read_as_nothing_said(shop: Shop) -> None:
     for odd in ("?from=x&to=2026-99-99", "?from=9999-12-31&to=0001-01-01", "?team=%00&service=%27", "?from="):
         assert "Figures appear" in page(shop.cast.outsider, odd)

@@ -1,17 +1,21 @@
 """The whole report: every table, in as many questions to the database however much there is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from portal import access
 from portal.people.models import Team, User
 from releases.catalog.models import Environment, Service
+from releases.models import Item
+from releases.rollouts.models import Rollout
 from releases.rollouts.rhythm.figures import Bundle, Figures, bundles, figures
 from releases.rollouts.rhythm.period import Asked
 from releases.rollouts.rhythm.waiting import PersonWait, RoleWait, by_person, by_role
 
 # Below this a median says nothing (screens.md 2.12).
 FEWEST = 3
+MOST_LISTED = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,7 @@ class Report:
     waiting_roles: Sequence[RoleWait]
     waiting_people: Sequence[PersonWait]
     bundles: Sequence[Bundle]
+    latest: Sequence[Rollout]
 
     @property
     def is_enough(self) -> bool:
@@ -69,6 +74,7 @@ def report(user: User, asked: Asked) -> Report:
         waiting_roles=by_role(parameters),
         waiting_people=by_person(parameters),
         bundles=bundles(parameters),
+        latest=_latest(parameters),
     )
 
 
@@ -79,4 +85,22 @@ def choices(user: User) -> Choices:
     environments = access.visible(user, Environment).defer("spec", "source")
     return Choices(
         teams=[teams[key] for key in sorted(teams)], services=services, environments=list(environments)
+    )
+
+
+def _latest(parameters: Mapping[str, Any]) -> list[Rollout]:
+    """The newest of the deployments that were counted."""
+    items = Item.objects.all()
+    if parameters["service"]:
+        items = items.filter(service__name=parameters["service"])
+    if parameters["team"]:
+        items = items.filter(service__team__key=parameters["team"])
+    found = Rollout.objects.filter(
+        environment__in=parameters["environments"],
+        started_at__gte=parameters["start"],
+        started_at__lt=parameters["until"],
+        release__in=items.values("release"),
+    )
+    return list(
+        found.select_related("release", "environment", "started_by").order_by("-started_at")[:MOST_LISTED]
     )

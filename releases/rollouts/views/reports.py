@@ -1,6 +1,7 @@
 """How often and how well releases go out (screens.md 2.12): charts, tables, and each table as CSV."""
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -18,6 +19,8 @@ from releases.rollouts.rhythm.report import Report, choices, report
 from releases.rollouts.rhythm.tables import TABLES, as_csv
 
 HOURS = 24
+# Where a narrower report lists what its numbers count.
+HERE = "#deployments"
 
 
 @require_safe
@@ -30,6 +33,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "asked": found.asked,
         "choices": choices(request.user),
         "tables": _tables(found),
+        "week_rows": [(row, _week(found.asked, row.key)) for row in found.weeks],
         "deployment_bars": [_deployments(week) for week in found.weeks],
         "lead_bars": [_lead(week) for week in found.weeks],
         "week_hours": {row.key: row.deployments for row in found.hours},
@@ -55,13 +59,19 @@ def _tables(found: Report) -> list[dict[str, Any]]:
     """The tables that show the same columns, each row with the address of what it counts."""
     address = found.asked.address
     return [
-        _table("teams", _("By team"), _("Team"), found.teams, [address(team=row.key) for row in found.teams]),
+        _table(
+            "teams",
+            _("By team"),
+            _("Team"),
+            found.teams,
+            [address(team=row.key) + HERE for row in found.teams],
+        ),
         _table(
             "services",
             _("By service"),
             _("Service"),
             found.services,
-            [address(service=row.key) for row in found.services],
+            [address(service=row.key) + HERE for row in found.services],
         ),
         _table("grades", _("By grade"), _("Grade"), found.grades),
         _table(
@@ -69,10 +79,16 @@ def _tables(found: Report) -> list[dict[str, Any]]:
             _("By environment"),
             _("Environment"),
             found.environments,
-            [address(environment=row.key) for row in found.environments],
+            [address(environment=row.key) + HERE for row in found.environments],
         ),
         _table("people", _("By who started them"), _("Person"), found.people),
     ]
+
+
+def _week(asked: Asked, monday: date) -> str:
+    """The address of the report of one week, as far as it lies in the period."""
+    start, end = max(monday, asked.start), min(monday + timedelta(days=6), asked.end)
+    return asked.address(**{"from": start.isoformat(), "to": end.isoformat()}) + HERE
 
 
 def _table(
