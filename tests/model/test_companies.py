@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from approvals.digests import digest_of
 from approvals.models import Decision
 from approvals.queries import standing
 from portal.actors import Actor
@@ -23,7 +24,7 @@ from portal.errors import PortalError
 from portal.people.models import User
 from portal.people.operations import activate_person, deactivate_person, grant_role, revoke_role
 from releases import operations
-from releases.content import content_of, digest_of
+from releases.content import content_of
 from releases.jobs import recheck_pending
 from releases.models import Release
 from releases.start import require_startable
