@@ -66,6 +66,7 @@ class Rollout(models.Model):
             models.Index(fields=["wake_at"], condition=Q(state__in=sorted(ACTIVE)), name="rollouts_due"),
             models.Index(fields=["environment", "-id"], name="rollouts_by_environment"),
             models.Index(fields=["started_at"], name="rollouts_by_start"),
+            models.Index(fields=["environment", "ended_at"], name="rollouts_by_end"),
         ]
         ordering = ["-id"]
 

@@ -22,11 +22,12 @@ WITH carried AS (
            team.key AS team, team.title AS team_title,
            CASE WHEN rollout.failed_at IS NOT NULL THEN LEAST(
                CASE WHEN rollout.state IN ('rolled_back', 'succeeded') THEN rollout.ended_at END,
-               (SELECT min(later.ended_at) FROM releases_item again
-                JOIN rollouts_rollout later ON later.release_id = again.release_id
-                WHERE again.service_id = service.id AND later.environment_id = rollout.environment_id
-                  AND later.id <> rollout.id AND later.state = 'succeeded'
-                  AND later.ended_at >= rollout.failed_at)
+               (SELECT later.ended_at FROM rollouts_rollout later
+                WHERE later.environment_id = rollout.environment_id AND later.id <> rollout.id
+                  AND later.state = 'succeeded' AND later.ended_at >= rollout.failed_at
+                  AND EXISTS (SELECT 1 FROM releases_item again
+                              WHERE again.release_id = later.release_id AND again.service_id = service.id)
+                ORDER BY later.ended_at LIMIT 1)
            ) END AS restored_at
     FROM rollouts_rollout rollout
     JOIN releases_release release ON release.number = rollout.release_id
