@@ -3,10 +3,13 @@
 A person may fill every row of one role that they are entitled to, never rows of two roles. Choosing the
 role for each person so that most places are filled is solved exactly: the places still free after the first
 people are all that the choice of the others depends on.
+
+A mandate counts once: of those who decide in one name, by themselves or by a delegate, the first to decide
+has the rows that this name is entitled to.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 Capacity = tuple[str, str]
@@ -24,10 +27,22 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Vote:
-    """One person's approval and the (role, scope) pairs in which it counts."""
+    """One person's approval and the (role, scope) pairs in which it counts.
+
+    Attributes:
+        giver: in whose name it was given, where not in the person's own.
+        closed: keys of rows that it can't fill, because somebody decided on them in the same name before.
+    """
 
     person: int
     capacities: frozenset[Capacity]
+    giver: int | None = None
+    closed: frozenset[int] = frozenset()
+
+    @property
+    def name(self) -> int:
+        """The person whose mandate it is."""
+        return self.person if self.giver is None else self.giver
 
 
 Matched = dict[int, tuple[int, ...]]
@@ -55,7 +70,8 @@ def match(rows: Sequence[Row], votes: Sequence[Vote]) -> Matched:
     Args:
         votes: in the order of deciding; a person counts once, whatever the number of their votes.
     """
-    people = list({vote.person: vote for vote in reversed(votes)}.values())[::-1]
+    first = list({vote.person: vote for vote in reversed(votes)}.values())[::-1]
+    people = _once_in_each_name(rows, first)
     roles = _best_roles(tuple(rows), tuple(people))
     filled: dict[int, list[int]] = {row.key: [] for row in rows}
     for vote, role in zip(people, roles, strict=True):
@@ -75,8 +91,24 @@ def could_fill(row: Row, capacities: Iterable[Capacity]) -> bool:
     return not row.accepted.isdisjoint(capacities)
 
 
+def open_to(rows: Iterable[Row], vote: Vote) -> frozenset[int]:
+    """Keys of the rows that the vote may fill."""
+    return frozenset(row.key for row in rows if could_fill(row, vote.capacities)) - vote.closed
+
+
+def _once_in_each_name(rows: Sequence[Row], votes: Iterable[Vote]) -> list[Vote]:
+    """Close to later votes what an earlier one in the same name was entitled to."""
+    taken: dict[int, frozenset[int]] = {}
+    answer = []
+    for vote in votes:
+        before = taken.get(vote.name, frozenset())
+        answer.append(replace(vote, closed=vote.closed | before))
+        taken[vote.name] = before | open_to(rows, vote)
+    return answer
+
+
 def _served(rows: Iterable[Row], vote: Vote, role: str) -> list[Row]:
-    return [row for row in rows if row.role == role and could_fill(row, vote.capacities)]
+    return [row for row in rows if row.role == role and row.key in open_to([row], vote)]
 
 
 def _best_roles(rows: tuple[Row, ...], people: tuple[Vote, ...]) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from approvals.states import PROPOSAL_MOVES, REQUEST_MOVES, Phase, ProposalState, RequestState, Verdict
-from portal.people.models import Role
+from portal.people.models import Delegation, Role
 
 
 class PolicyVersion(models.Model):
@@ -101,12 +101,14 @@ class Requirement(models.Model):
 class Decision(models.Model):
     """One verdict by one person on one content; inserted or revoked, never edited.
 
-    `capacities` are the [role, scope] pairs the person held when deciding.
+    `capacities` are the [role, scope] pairs the person held when deciding; where they decided for somebody,
+    the pairs that this person had given them by `delegations`.
     """
 
     request = models.ForeignKey(Request, models.CASCADE, related_name="decisions")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="decisions")
     on_behalf_of = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    delegations = models.ManyToManyField(Delegation, related_name="decisions", blank=True)
     phase = models.CharField(max_length=10, choices=Phase.choices)
     verdict = models.CharField(max_length=10, choices=Verdict.choices)
     content_digest = models.CharField(max_length=80)
@@ -128,6 +130,10 @@ class Decision(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(verdict__in=Verdict.values), name="approvals_decision_verdict"
+            ),
+            models.CheckConstraint(
+                condition=Q(on_behalf_of=None) | ~Q(on_behalf_of=F("person")),
+                name="approvals_decision_for_another",
             ),
         ]
         ordering = ["id"]

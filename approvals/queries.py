@@ -10,12 +10,26 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from approvals import grades, matching, policy, policy_table
-from approvals.holders import grants, people, people_for
+from approvals.holders import grants, moved, people, people_for, serves
 from approvals.models import Decision, PolicyVersion, Request, Requirement
 from approvals.states import Phase, RequestState, Verdict
 from portal import access
 from portal.errors import Conflict
-from portal.people.models import Role, User
+from portal.people.models import Delegation, Role, User
+from portal.people.queries import delegations_in_force
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """Somebody who decides: for themselves, or for a giver by delegation."""
+
+    person: User
+    giver: User | None = None
+
+    @property
+    def keys(self) -> frozenset[int]:
+        """The ids of both."""
+        return frozenset(user.pk for user in (self.person, self.giver) if user)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,20 +37,33 @@ class RowStanding:
     """A requirement as it stands.
 
     Attributes:
-        met_by: who fills it.
-        candidates: who could fill it, decided or not.
-        lost: who approved in a capacity for it that they hold no more.
+        voices: who fills it, and for whom.
+        candidates: who could fill it by a role of their own, decided or not.
+        lost: who approved in a capacity for it that counts no more.
+        stand_ins: who could fill it for one of the candidates.
     """
 
     requirement: Requirement
-    met_by: tuple[User, ...]
+    voices: tuple[Voice, ...]
     candidates: tuple[User, ...]
     lost: tuple[User, ...] = ()
+    stand_ins: tuple[Voice, ...] = ()
+
+    @property
+    def met_by(self) -> tuple[User, ...]:
+        """The people who fill it."""
+        return tuple(voice.person for voice in self.voices)
+
+    @property
+    def deciders(self) -> tuple[User, ...]:
+        """Everybody who could fill it, for themselves or for a candidate."""
+        people = (*self.candidates, *(voice.person for voice in self.stand_ins))
+        return tuple(dict.fromkeys(people))
 
     @property
     def met(self) -> bool:
         """Whether as many people as asked for fill it."""
-        return len(self.met_by) >= self.requirement.count
+        return len(self.voices) >= self.requirement.count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,47 +143,102 @@ def standings(request_ids: Iterable[int]) -> dict[int, Standing]:
     yes = (
         Decision.objects.filter(revoked_at=None, verdict=Verdict.APPROVE)
         .select_related("person")
+        .prefetch_related("delegations")
         .order_by("id")
     )
     requests = Request.objects.filter(pk__in=list(request_ids)).prefetch_related(
         "requirements", "barred", Prefetch("decisions", queryset=yes, to_attr="approvals")
     )
+    decisions = [decision for request in requests for decision in _approvals(request)]
     held = grants()
-    users = User.objects.in_bulk({grant.person for grant in held})
+    present = _Present(
+        users={
+            **{decision.person_id: decision.person for decision in decisions},
+            **User.objects.in_bulk({grant.person for grant in held}),
+        },
+        delegations=tuple(delegations_in_force().select_related("giver", "taker")),
+        moved=moved(decisions),
+    )
     return {
-        request.pk: Standing(request=request, rows=_rows(request, people_for(request, held), users))
+        request.pk: Standing(request=request, rows=_rows(request, people_for(request, held), present))
         for request in requests
     }
 
 
-def _rows(request: Request, holders: policy.People, users: dict[int, User]) -> tuple[RowStanding, ...]:
-    decisions: list[Decision] = request.approvals  # type: ignore[attr-defined]  # prefetched under this name
+@dataclass(frozen=True, kw_only=True)
+class _Present:
+    """What is read once for all requests: people by id, delegations in force, decisions of people moved."""
+
+    users: Mapping[int, User]
+    delegations: tuple[Delegation, ...]
+    moved: frozenset[int]
+
+    def voice(self, person: int, giver: int | None) -> Voice:
+        """Who decided; for a giver it counts only while they hold the role, so that both are known."""
+        return Voice(person=self.users[person], giver=None if giver is None else self.users[giver])
+
+
+def _approvals(request: Request) -> list[Decision]:
+    found: list[Decision] = request.approvals  # type: ignore[attr-defined]  # prefetched under this name
+    return found
+
+
+def _rows(request: Request, holders: policy.People, present: _Present) -> tuple[RowStanding, ...]:
     rows: list[RowStanding] = []
     for phase in Phase.values:
-        rows += _phase_standing(request, phase, decisions=decisions, holders=holders, users=users)
+        rows += _phase_standing(request, phase, holders=holders, present=present)
     return tuple(rows)
 
 
 def counting_votes(
-    request: Request, phase: str, decisions: Iterable[Decision], holders: policy.People
+    request: Request,
+    phase: str,
+    decisions: Iterable[Decision],
+    holders: policy.People,
+    *,
+    away: frozenset[int] = frozenset(),
 ) -> list[matching.Vote]:
-    """Decisions that count: on this content, by people not barred, in what they held then and hold still."""
+    """Decisions that count: on this content, by people not barred, in what they held then and hold still.
+
+    Args:
+        away: ids of decisions whose taker has moved since (`approvals.holders.moved`).
+    """
     held_now = holders.capacities()
     return [
         matching.Vote(
             person=decision.person_id,
-            capacities=frozenset((role, scope) for role, scope in decision.capacities)
-            & held_now.get(decision.person_id, frozenset()),
+            capacities=_still_held(decision, held_now, holders, away=away),
+            giver=decision.on_behalf_of_id,
         )
         for decision in decisions
         if decision.phase == phase and decision.content_digest == request.content_digest
     ]
 
 
+def _still_held(
+    decision: Decision,
+    held_now: Mapping[int, frozenset[matching.Capacity]],
+    holders: policy.People,
+    *,
+    away: frozenset[int],
+) -> frozenset[matching.Capacity]:
+    """In what a decision counts still; for somebody, in what the giver holds and has not taken back.
+
+    A delegation that ran out by its date is as good as on the day of the decision.
+    """
+    then = frozenset((role, scope) for role, scope in decision.capacities)
+    if decision.on_behalf_of_id is None:
+        return then & held_now.get(decision.person_id, frozenset())
+    if not decision.person.is_active or decision.person_id in holders.barred or decision.pk in away:
+        return frozenset()
+    given = {(row.role, row.scope) for row in decision.delegations.all() if row.ended_at is None}
+    return then & given & held_now.get(decision.on_behalf_of_id, frozenset())
+
+
 def entitled_rows(request: Request, phase: str, capacities: Iterable[matching.Capacity]) -> list[Requirement]:
     """Rows of the phase, open or met, that somebody with these capacities could fill."""
     held = frozenset(capacities)
-    return [row for row in request.requirements.filter(phase=phase) if not held.isdisjoint(_accepted(row))]
+    return [row for row in request.requirements.filter(phase=phase) if not held.isdisjoint(accepted_by(row))]
 
 
 def requests_waiting_for(
@@ -164,6 +246,7 @@ def requests_waiting_for(
     capacities: Iterable[matching.Capacity],
     *,
     among: Mapping[Phase, QuerySet[Any, Any] | None],
+    giver: User | None = None,
 ) -> QuerySet[Request]:
     """Requests with a row that this person could fill and has not decided on, the most urgent first.
 
@@ -171,7 +254,7 @@ def requests_waiting_for(
     has come that far is for the caller to say.
 
     Args:
-        capacities: the [role, scope] pairs that the person holds now.
+        capacities: the [role, scope] pairs that the person holds now, or was given by `giver`.
         among: by phase, the ids of the requests to look at, or None for all.
     """
     fits = Q()
@@ -191,17 +274,22 @@ def requests_waiting_for(
         Request.objects.filter(
             state__in=[RequestState.OPEN, RequestState.APPROVED], pk__in=rows.values("request")
         )
-        .exclude(barred=user)
+        .exclude(barred__in=[user, giver or user])
         .order_by("deadline_at", "id")
     )
 
 
 def is_kept_from(request: Request, user: User, phase: str) -> bool:
-    """Whether the policy wants another to sign off than this person, who approved in the review."""
+    """Whether the policy wants another to sign off than this person, who approved in the review.
+
+    For whom somebody approved, and who approved for somebody, is no other.
+    """
     if phase != Phase.SIGNOFF or not grade_policy(request.policy, request.grade).signoff_by_another:
         return False
     return any(
-        decision.person_id == user.pk and decision.phase == Phase.REVIEW and decision.revoked_at is None
+        user.pk in (decision.person_id, decision.on_behalf_of_id)
+        and decision.phase == Phase.REVIEW
+        and decision.revoked_at is None
         for decision in request.decisions.all()
         if decision.verdict == Verdict.APPROVE
     )
@@ -219,39 +307,51 @@ def only_reads(user: User) -> bool:
     return {role for role, _scope in access.roles_of(user)} == {Role.AUDITOR.value}
 
 
-def _accepted(row: Requirement) -> frozenset[matching.Capacity]:
+def accepted_by(row: Requirement) -> frozenset[matching.Capacity]:
+    """The (role, scope) pairs of which one entitles to the row."""
     return frozenset((role, scope) for role, scope in row.accepted)
 
 
 def _phase_standing(
-    request: Request,
-    phase: str,
-    *,
-    decisions: Iterable[Decision],
-    holders: policy.People,
-    users: dict[int, User],
+    request: Request, phase: str, *, holders: policy.People, present: _Present
 ) -> list[RowStanding]:
     stored = [row for row in request.requirements.all() if row.phase == phase]
     rows = [
-        matching.Row(key=row.pk, role=row.role, count=row.count, accepted=_accepted(row)) for row in stored
+        matching.Row(key=row.pk, role=row.role, count=row.count, accepted=accepted_by(row)) for row in stored
     ]
-    met_by = matching.match(rows, counting_votes(request, phase, decisions, holders))
+    votes = counting_votes(request, phase, _approvals(request), holders, away=present.moved)
+    filled = matching.match(rows, votes)
+    givers = {vote.person: vote.giver for vote in votes if vote.giver is not None}
     return [
         RowStanding(
             requirement=row,
-            met_by=tuple(users[person] for person in met_by[row.pk]),
-            candidates=tuple(users[person] for person in sorted(holders.counting(_accepted(row)))),
-            lost=tuple(_lost(row, phase, decisions, holders)),
+            voices=tuple(present.voice(person, givers.get(person)) for person in filled[row.pk]),
+            candidates=tuple(present.users[person] for person in sorted(holders.counting(accepted_by(row)))),
+            lost=tuple(_lost(row, _approvals(request), votes)),
+            stand_ins=tuple(_stand_ins(row, holders, present.delegations)),
         )
         for row in stored
     ]
 
 
-def _lost(
-    row: Requirement, phase: str, decisions: Iterable[Decision], holders: policy.People
-) -> Iterable[User]:
+def _lost(row: Requirement, decisions: Iterable[Decision], votes: Iterable[matching.Vote]) -> Iterable[User]:
+    counting = {vote.person for vote in votes if not vote.capacities.isdisjoint(accepted_by(row))}
     for decision in decisions:
-        held_then = frozenset((role, scope) for role, scope in decision.capacities) & _accepted(row)
-        is_gone = decision.person_id not in holders.counting(held_then)
-        if decision.phase == phase and held_then and is_gone:
+        held_then = frozenset((role, scope) for role, scope in decision.capacities) & accepted_by(row)
+        if decision.phase == row.phase and held_then and decision.person_id not in counting:
             yield decision.person
+
+
+def _stand_ins(
+    row: Requirement, holders: policy.People, delegations: Iterable[Delegation]
+) -> Iterable[Voice]:
+    """Who decides for a candidate of the row now; neither of the two is barred."""
+    for each in delegations:
+        capacity = (each.role, each.scope)
+        if (
+            capacity in accepted_by(row)
+            and each.giver_id in holders.counting([capacity])
+            and each.taker_id not in holders.barred
+            and serves(each, row.request, holders.barred)
+        ):
+            yield Voice(person=each.taker, giver=each.giver)

@@ -81,6 +81,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "portal.ui",
     "portal.people",
+    "portal.delegations",
     "portal.audit",
     "portal.live",
     "portal.outbox",

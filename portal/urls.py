@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from portal.api import probes
 from portal.api.v1 import make_api
+from portal.delegations import api as delegations_api
 from releases import api as releases_api
 from releases import calendar_api
 from releases.catalog import api as catalog_api
@@ -12,6 +13,7 @@ from releases.rollouts import api as rollouts_api
 from releases.rollouts.rhythm import api as rhythm_api
 
 api = make_api()
+api.add_router("", delegations_api.router)
 api.add_router("", catalog_api.router)
 api.add_router("", policies_api.router)
 api.add_router("", releases_api.router)
@@ -27,6 +29,7 @@ urlpatterns = [
     path("", include("portal.people.account_urls")),
     path("", include("portal.people.urls")),
     path("", include("portal.notices.urls")),
+    path("", include("portal.delegations.urls")),
     path("", include("portal.audit.urls")),
     path("releases/", include("releases.urls")),
     path("policy/", include("releases.catalog.policies.urls")),

@@ -58,6 +58,13 @@ class TogetherShape(Schema):
     grade: str = Field(description="what their facts would propose for one release")
 
 
+class StandInShape(Schema):
+    """Who may decide for one of the candidates, by delegation."""
+
+    by: str
+    on_behalf_of: str | None = Field(serialization_alias="for")
+
+
 class RequirementShape(Schema):
     """Who must say yes; `id` is null as long as nothing was submitted."""
 
@@ -69,6 +76,7 @@ class RequirementShape(Schema):
     met: bool
     met_by: list[str]
     candidates: int
+    stand_ins: list[StandInShape]
     because: str
     climbed: list[str]
     fulfillable: bool
@@ -163,6 +171,7 @@ class WaitingShape(Schema):
     author: str
     deadline_at: datetime | None
     open_checks: int
+    on_behalf_of: str | None = Field(None, serialization_alias="for")
 
 
 def release_row(release: Release) -> dict[str, Any]:
@@ -245,6 +254,7 @@ def waiting_shape(row: Waiting) -> dict[str, Any]:
         "author": row.release.author.username,
         "deadline_at": row.deadline_at,
         "open_checks": row.open_checks,
+        "on_behalf_of": _name(row.giver),
     }
 
 
@@ -309,6 +319,9 @@ def _requirement(row: queries.RequirementView) -> dict[str, Any]:
         "met": row.met,
         "met_by": [user.username for user in row.met_by],
         "candidates": len(row.candidates),
+        "stand_ins": [
+            {"by": each.person.username, "on_behalf_of": _name(each.giver)} for each in row.stand_ins
+        ],
         "because": ", ".join(row.because),
         "climbed": list(row.climbed),
         "fulfillable": row.fulfillable,

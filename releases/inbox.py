@@ -7,8 +7,10 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from approvals import queries as approval_queries
+from approvals.holders import moved
+from approvals.mandates import is_left, names_given_to
 from approvals.matching import Capacity
-from approvals.models import Request
+from approvals.models import Decision, Request
 from approvals.states import Phase
 from portal import access
 from portal.frame import Counts
@@ -42,6 +44,7 @@ class Waiting:
         kind: trouble, decision, check or own.
         phase: review, signoff or owed for a decision; "" otherwise.
         open_checks: how many checks wait for this person, for a row of kind check.
+        giver: for whom the person would decide; None for themselves.
     """
 
     kind: str
@@ -49,6 +52,7 @@ class Waiting:
     phase: str = ""
     deadline_at: datetime | None = None
     open_checks: int = 0
+    giver: User | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,32 +112,67 @@ def _mine(reader: _Reader) -> list[Waiting]:
 
 
 def _decisions(reader: _Reader) -> list[Waiting]:
-    """Releases whose state asks for a phase in which the person may still fill a row."""
+    """Releases whose state asks for a phase in which the person may still fill a row, for whomever."""
+    asked: dict[int, Waiting] = {}
+    for giver, held in [(None, reader.held), *names_given_to(reader.user)]:
+        for row in _asked_in(reader, held, giver):
+            asked.setdefault(row.release.pk, row)
+    rows = _unmet(list(asked.values()))
+    return sorted(rows, key=lambda row: (row.deadline_at is None, row.deadline_at, row.release.number))
+
+
+def _asked_in(reader: _Reader, held: frozenset[Capacity], giver: User | None) -> list[Waiting]:
+    """What asks for one name in which the person decides."""
     among = {
         phase: Release.objects.filter(state__in=states).values("approval_request")
         for phase, states in PHASE_STATES.items()
     }
-    requests = approval_queries.requests_waiting_for(reader.user, reader.held, among=among)
-    asked = [
-        Waiting(kind="decision", release=release, phase=_phase_of(release), deadline_at=request.deadline_at)
-        for release in _of(requests, reader)
+    requests = approval_queries.requests_waiting_for(reader.user, held, among=among, giver=giver)
+    found = list(_of(requests, reader, giver))
+    away = moved(decision for release in found for decision in _decisions_on(release))
+    return [
+        _asked(release, giver)
+        for release in found
         if (request := release.approval_request)
-        and not approval_queries.is_kept_from(request, reader.user, _phase_of(release))
+        and not _is_kept_from(release, reader.user, giver)
+        and is_left(request, _phase_of(release), reader.user, held, giver=giver, away=away)
     ]
-    rows = _unmet(asked)
-    return sorted(rows, key=lambda row: (row.deadline_at is None, row.deadline_at, row.release.number))
 
 
-def _of(requests: QuerySet[Request], reader: _Reader) -> QuerySet[Release]:
-    """The releases behind the requests; who started a rollout does not judge its result."""
+def _asked(release: Release, giver: User | None) -> Waiting:
+    request = release.approval_request
+    deadline_at = request.deadline_at if request else None
+    return Waiting(
+        kind="decision", release=release, phase=_phase_of(release), deadline_at=deadline_at, giver=giver
+    )
+
+
+def _decisions_on(release: Release) -> list[Decision]:
+    return list(release.approval_request.decisions.all()) if release.approval_request else []
+
+
+def _is_kept_from(release: Release, person: User, giver: User | None) -> bool:
+    """Whether the policy wants another than the person, or than whom they would decide for."""
+    request, phase = release.approval_request, _phase_of(release)
+    names = [user for user in (person, giver) if user is not None]
+    return request is not None and any(approval_queries.is_kept_from(request, name, phase) for name in names)
+
+
+def _of(requests: QuerySet[Request], reader: _Reader, giver: User | None) -> QuerySet[Release]:
+    """The releases behind the requests; nobody judges the result of a rollout for who started it."""
     judged = [state for phase in queries.AFTER_START for state in PHASE_STATES[phase]]
-    started = Release.objects.filter(state__in=judged, rollouts__started_by=reader.user)
+    names = [reader.user, giver or reader.user]
+    started = Release.objects.filter(state__in=judged, rollouts__started_by__in=names)
     return (
         reader.releases()
         .filter(approval_request__in=requests)
         .exclude(pk__in=started.values("pk"))
         .select_related("approval_request__policy")
-        .prefetch_related("approval_request__decisions")
+        .prefetch_related(
+            "approval_request__requirements",
+            "approval_request__decisions__person",
+            "approval_request__decisions__delegations",
+        )
     )
 
 

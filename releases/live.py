@@ -1,7 +1,9 @@
 """What of releases can be watched, and the words of its events."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from portal import access
@@ -22,7 +24,18 @@ def _readers(users: Collection[User], key: str) -> list[User]:
     return access.who_sees(users, Release, number=int(key))
 
 
-TEXTS = {
+def _decided(template: str | Promise) -> Callable[[Mapping[str, Any]], str]:
+    """Words of a decision, which say for whom where it was by delegation."""
+
+    def words(data: Mapping[str, Any]) -> str:
+        by, giver = data.get("by", ""), data.get("for")
+        who = _("{name} for {giver}").format(name=by, giver=giver) if giver else by
+        return str(template).format(by=who, reason=data.get("reason", "")).strip()
+
+    return words
+
+
+TEXTS: dict[str, texts.Words] = {
     "release.created": _("Composed by {by}"),
     "release.edited": _("Edited by {by}"),
     "release.draft": _("Returned to draft: {reason}"),
@@ -48,12 +61,12 @@ TEXTS = {
     "release.rolled_back": _("Rolled back"),
     "release.tag_moved": _("{service} {version} names another image than when it was composed"),
     "release.overlap": _("#{release} shares services with this release"),
-    "decision.approve": _("{by} approved"),
-    "decision.send_back": _("{by} sent it back: {reason}"),
-    "decision.reject": _("{by} rejected it: {reason}"),
+    "decision.approve": _decided(_("{by} approved")),
+    "decision.send_back": _decided(_("{by} sent it back: {reason}")),
+    "decision.reject": _decided(_("{by} rejected it: {reason}")),
     "decision.object": _("{by} objects: {reason}"),
     "decision.revoked": _("{by} took the decision back"),
     "objection.answered": _("{by} answered an objection"),
-    "signoff.given": _("{by} decided on the result"),
+    "signoff.given": _decided(_("{by} decided on the result")),
     "checklist.ticked": _("{by} answered a check"),
 }

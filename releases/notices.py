@@ -31,7 +31,7 @@ LEADS = (Role.PL, Role.TEAM_LEAD, Role.DIRECTOR)
 
 def tell_submitted(release: Release, rows: Sequence[policy.RequiredRow]) -> None:
     """Ask those who can decide, and tell those whom the grade's policy names."""
-    deciders = _holders(rows, release, Phase.REVIEW)
+    deciders = _deciders(release, Phase.REVIEW)
     notices = [
         _about(user, release, "review", "decision", _("Please review: {release}")) for user in deciders
     ]
@@ -210,18 +210,7 @@ def _deciders(release: Release, *phases: str) -> list[User]:
         return []
     standing = approval_queries.standing(release.approval_request)
     rows = [row for phase in phases or (Phase.REVIEW,) for row in standing.phase(phase)]
-    return list({user.pk: user for row in rows for user in row.candidates}.values())
-
-
-def _holders(rows: Iterable[policy.RequiredRow], release: Release, phase: str) -> list[User]:
-    assert release.approval_request is not None
-    fits = Q(pk__in=[])
-    for row in rows:
-        for role, scope in row.accepted if row.phase == phase else ():
-            fits |= Q(assignments__role=role, assignments__scope=scope, assignments__revoked_at=None)
-    barred = release.approval_request.barred.all()
-    found = User.objects.filter(fits, is_active=True).exclude(pk__in=barred.values("pk"))
-    return list(found.distinct().order_by("pk"))
+    return list(dict.fromkeys(user for row in rows for user in row.deciders))
 
 
 def _administrators() -> list[User]:

@@ -7,8 +7,10 @@ from django.db.models import Q, QuerySet
 
 from approvals import grades, policy
 from approvals import queries as approval_queries
+from approvals.mandates import Mandate, mandates_of
 from approvals.matching import Capacity
 from approvals.models import Decision, Requirement
+from approvals.queries import Voice
 from approvals.states import Phase, RequestState, Verdict
 from portal import access, clock
 from portal.errors import Conflict, NotFound
@@ -33,7 +35,8 @@ class RequirementView:
         scope: without its kind, such as "commerce"; place: what people call it, such as "Commerce".
         because: the services it is asked for.
         climbed: one sentence for each step of the ladder left behind.
-        met_by: who fills it; candidates: everybody who could, decided or not.
+        voices: who fills it, and for whom; candidates: everybody who could, decided or not.
+        stand_ins: who could for one of the candidates, by delegation.
     """
 
     id: int | None
@@ -47,8 +50,14 @@ class RequirementView:
     climbed: tuple[str, ...]
     fulfillable: bool
     met: bool
-    met_by: tuple[User, ...]
+    voices: tuple[Voice, ...]
     candidates: tuple[User, ...]
+    stand_ins: tuple[Voice, ...] = ()
+
+    @property
+    def met_by(self) -> tuple[User, ...]:
+        """The people who fill it."""
+        return tuple(voice.person for voice in self.voices)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +68,15 @@ class Stance:
         code: "" when they may approve now, else wrong_state, self_approval, not_entitled or already_decided.
         mine: ids of the rows they could fill.
         decision: their own live decision of the phase.
+        mandates: in whose names they could decide, their own first.
+        used_by: who has decided in the only name that was left.
     """
 
     code: str
     mine: tuple[int, ...] = ()
     decision: Decision | None = None
+    mandates: tuple[Mandate, ...] = ()
+    used_by: User | None = None
 
 
 def releases_for(user: User) -> QuerySet[Release]:
@@ -151,17 +164,35 @@ def stance(release: Release, user: User, *, phase: str = Phase.REVIEW) -> Stance
         return Stance(code="wrong_state")
     mine = request.decisions.filter(person=user, revoked_at=None, phase=phase).exclude(verdict=Verdict.OBJECT)
     own = mine.first()
-    if (phase in AFTER_START and user.pk in starters(release)) or request.barred.filter(pk=user.pk).exists():
+    away = starters(release) if phase in AFTER_START else frozenset()
+    if user.pk in away or request.barred.filter(pk=user.pk).exists():
         return Stance(code="self_approval")
-    held = [(held.role, held.scope) for held in user.assignments.filter(revoked_at=None)]
-    rows = tuple(row.pk for row in approval_queries.entitled_rows(request, phase, held))
-    if not rows or not user.is_active:
-        return Stance(code="not_entitled")
+    mandates = mandates_of(request, user, phase, also_barred=away) if user.is_active else []
+    allowed = tuple(mandate for mandate in mandates if not mandate.is_barred)
+    if not allowed:
+        return Stance(code="self_approval" if mandates else "not_entitled")
+    rows = tuple(row.pk for mandate in allowed for row in mandate.rows)
     if own is not None:
         return Stance(code="already_decided", mine=rows, decision=own)
-    if approval_queries.is_kept_from(request, user, phase):
+    return _stance_in(allowed, release, user, phase)
+
+
+def _stance_in(mandates: tuple[Mandate, ...], release: Release, user: User, phase: str) -> Stance:
+    """The stance of somebody entitled who has not decided yet."""
+    left = tuple(mandate for mandate in mandates if mandate.used_by is None)
+    if not left:
+        return Stance(code="already_decided", used_by=mandates[0].used_by)
+    request = release.approval_request
+    assert request is not None
+    free = tuple(
+        mandate
+        for mandate in left
+        if not any(approval_queries.is_kept_from(request, who, phase) for who in (user, mandate.giver) if who)
+    )
+    rows = tuple(dict.fromkeys(row.pk for mandate in free for row in mandate.rows))
+    if not free:
         return Stance(code="not_entitled")
-    return Stance(code="" if _asks(release, phase) else "wrong_state", mine=rows)
+    return Stance(code="" if _asks(release, phase) else "wrong_state", mine=rows, mandates=free)
 
 
 def deciding_phase(release: Release) -> Phase:
@@ -288,8 +319,9 @@ def _stored(
         climbed=tuple(wording.climb_sentences(stored.climbed)),
         fulfillable=stored.fulfillable,
         met=row.met,
-        met_by=row.met_by,
+        voices=row.voices,
         candidates=tuple(user for user in row.candidates if user.pk not in kept_out),
+        stand_ins=tuple(each for each in row.stand_ins if not each.keys & kept_out),
     )
 
 
@@ -329,7 +361,7 @@ def _planned(
         climbed=tuple(wording.climb_sentences(steps)),
         fulfillable=row.fulfillable,
         met=False,
-        met_by=(),
+        voices=(),
         candidates=tuple(sorted(candidates, key=lambda user: user.pk)),
     )
 

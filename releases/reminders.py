@@ -77,10 +77,10 @@ def _near(request: Request, deadline: datetime) -> datetime:
 
 
 def _undecided(request: Request, phase: Phase, rows: Iterable[approval_queries.RowStanding]) -> list[User]:
-    """Who could still fill one of the rows."""
+    """Who could still fill one of the rows, for themselves or for another."""
     decisions = request.decisions.filter(phase=phase, revoked_at=None).exclude(verdict=Verdict.OBJECT)
     decided = set(decisions.values_list("person", flat=True))
-    people = {user.pk: user for row in rows for user in row.candidates if user.pk not in decided}
+    people = {user.pk: user for row in rows for user in row.deciders if user.pk not in decided}
     return list(people.values())
 
 

@@ -3,24 +3,29 @@
 `filed_under` is the number of the release in the record, passed through untouched.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from approvals import queries
-from approvals.holders import capacities_now
-from approvals.matching import Capacity
+from approvals.mandates import Mandate, mandates_of
 from approvals.models import Decision, Request
 from approvals.operations.refusals import (
     ALLOWED_STATES,
     LIVE_STATES,
     check_reason,
     check_verdict,
+    decided_already,
+    name_used,
+    no_delegation,
     not_entitled,
     self_approval,
+    self_approval_for,
     stale_digest,
+    whom_for,
 )
 from approvals.operations.requests import end, follow_rows, lock
 from approvals.states import Phase, RequestState, Verdict
@@ -28,7 +33,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict, NotAllowed, NotFound
-from portal.people.models import User
+from portal.people.models import Delegation, User
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +69,16 @@ def record_decision(
 
     Args:
         content_digest: what the person saw; it must be what is asked for.
+        on_behalf_of: the account for which the person decides by delegation; left out where they have a right
+            of their own, or where exactly one giver fits.
         also_barred: ids of people who don't count in this phase, such as who started the rollout.
 
     Raises:
-        Invalid: unknown verdict, or a refusal without a reason.
+        Invalid: unknown verdict, a refusal without a reason, or several people for whom it could be.
         Conflict: wrong_state, expired, stale_digest or already_decided.
         NotAllowed: self_approval or not_entitled.
     """
-    check_verdict(verdict, reason, phase=phase)
+    check_verdict(verdict, reason, phase=phase, on_behalf_of=on_behalf_of)
     with transaction.atomic():
         request = lock(request_id)
         _require_state(request, verdict, phase)
@@ -86,9 +93,10 @@ def record_decision(
             reason=reason,
             door=actor.door,
         )
-        _entitle(decision, actor=actor, also_barred=also_barred, on_behalf_of=on_behalf_of)
+        used = _entitle(decision, actor=actor, also_barred=also_barred, on_behalf_of=on_behalf_of)
         decision.decided_at = clock.now()
         decision.save(force_insert=True)
+        decision.delegations.set(used)
         _record(f"decision.{verdict}", decision, actor=actor, reason=reason, filed_under=filed_under)
         return _after(request, decision, actor=actor, reason=reason, filed_under=filed_under)
 
@@ -149,7 +157,7 @@ def answer_objection(
         if objection.answered_at or objection.revoked_at:
             raise Conflict(_("This objection is settled already."))
         person = _person(actor)
-        _require_capacity(request, person, actor, phase, ())
+        _require_mandates(request, person, actor, phase)
         objection.answer, objection.answered_by, objection.answered_at = answer, person, clock.now()
         objection.save(update_fields=["answer", "answered_by", "answered_at"])
         _record("objection.answered", objection, actor=actor, reason=answer, filed_under=filed_under)
@@ -157,11 +165,18 @@ def answer_objection(
 
 
 def _person(actor: Actor) -> User:
-    """The deciding person as the database knows them now; the portal itself never decides."""
+    """The deciding person as the database knows them now; the portal itself never decides.
+
+    Locked together with everybody who gave them a delegation, in one order: what these hold must not change
+    while it is judged.
+    """
     if actor.user is None:
         raise not_entitled()
-    person = User.objects.select_for_update(no_key=True).filter(pk=actor.user.pk, is_active=True).first()
-    if person is None:
+    givers = Delegation.objects.filter(taker=actor.user, ended_at=None).values("giver")
+    everybody = User.objects.filter(Q(pk=actor.user.pk) | Q(pk__in=givers)).order_by("pk")
+    locked = {user.pk: user for user in everybody.select_for_update(no_key=True)}
+    person = locked.get(actor.user.pk)
+    if person is None or not person.is_active:
         raise not_entitled()
     return person
 
@@ -182,44 +197,75 @@ def _require_state(request: Request, verdict: str, phase: str) -> None:
 
 def _entitle(
     decision: Decision, *, actor: Actor, also_barred: Iterable[int], on_behalf_of: str | None
-) -> None:
-    """Write into the decision in which capacities it counts; an objection needs only the right to see."""
+) -> Iterable[Delegation]:
+    """Write into the decision in which capacities it counts and for whom; returns the delegations used.
+
+    An objection needs only the right to see.
+    """
     if decision.verdict != Verdict.OBJECT:
-        held = _require_entitled(decision, actor, also_barred, on_behalf_of)
-        decision.capacities = sorted([role, scope] for role, scope in held)
-    elif queries.only_reads(decision.person) or not actor.has_scope("decide"):
+        mandate = _require_entitled(decision, actor, also_barred, on_behalf_of)
+        decision.capacities = sorted([role, scope] for role, scope in mandate.capacities)
+        decision.on_behalf_of = mandate.giver
+        return mandate.delegations
+    if queries.only_reads(decision.person) or not actor.has_scope("decide"):
         raise not_entitled()
+    return ()
 
 
 def _require_entitled(
     decision: Decision, actor: Actor, also_barred: Iterable[int], on_behalf_of: str | None
-) -> frozenset[Capacity]:
+) -> Mandate:
     request, person, phase = decision.request, decision.person, decision.phase
-    capacities = _require_capacity(request, person, actor, phase, also_barred)
-    if on_behalf_of:
-        raise NotAllowed(_("No delegation from this person to you is in force."))
+    fitting = _require_mandates(request, person, actor, phase, also_barred=also_barred, named=on_behalf_of)
     live = request.decisions.filter(person=person, revoked_at=None).exclude(verdict=Verdict.OBJECT)
     if live.filter(phase=phase).exists():
-        raise Conflict(_("You have decided already. Take that back to decide anew."), code="already_decided")
-    if queries.is_kept_from(request, person, phase):
+        raise decided_already()
+    mandate = _one_left(fitting)
+    if any(queries.is_kept_from(request, user, phase) for user in (person, mandate.giver) if user):
         raise not_entitled()
-    return capacities
+    return mandate
 
 
-def _require_capacity(
-    request: Request, person: User, actor: Actor, phase: str, also_barred: Iterable[int]
-) -> frozenset[Capacity]:
-    """What entitles the person to a row of the phase, or the refusal, own release first."""
-    if person.pk in set(also_barred) or request.barred.filter(pk=person.pk).exists():
+def _require_mandates(
+    request: Request,
+    person: User,
+    actor: Actor,
+    phase: str,
+    *,
+    also_barred: Iterable[int] = (),
+    named: str | None = None,
+) -> list[Mandate]:
+    """The names in which the person is entitled to rows of the phase, or the refusal, own release first."""
+    away = frozenset(also_barred)
+    if person.pk in away or request.barred.filter(pk=person.pk).exists():
         raise self_approval()
     if not actor.has_scope("decide"):
         raise not_entitled()
-    held = capacities_now(person, request)
-    rows = queries.entitled_rows(request, phase, held)
-    if not rows:
-        raise not_entitled()
-    asked = {(role, scope) for row in rows for role, scope in row.accepted}
-    return held & asked
+    fitting = _fitting(mandates_of(request, person, phase, also_barred=away, locked=True), named)
+    if not fitting:
+        raise no_delegation() if named else not_entitled()
+    allowed = [mandate for mandate in fitting if not mandate.is_barred]
+    if not allowed:
+        raise self_approval_for(*(mandate.giver for mandate in fitting if mandate.giver))
+    return allowed
+
+
+def _fitting(mandates: Sequence[Mandate], named: str | None) -> list[Mandate]:
+    """Those in the name asked for; where none is, the person's own, else whatever they were given."""
+    if named:
+        return [mandate for mandate in mandates if mandate.giver and mandate.giver.username == named]
+    own = [mandate for mandate in mandates if mandate.giver is None]
+    return own or list(mandates)
+
+
+def _one_left(fitting: Sequence[Mandate]) -> Mandate:
+    """The one name in which there is something left to decide on."""
+    left = [mandate for mandate in fitting if mandate.used_by is None]
+    if not left:
+        raise name_used(fitting[0])
+    if len(left) > 1:
+        raise whom_for(mandate.giver for mandate in left if mandate.giver)
+    return left[0]
 
 
 def _after(
@@ -244,6 +290,7 @@ def _after(
 def _record(
     action: str, decision: Decision, *, actor: Actor, filed_under: int | None, reason: str = ""
 ) -> None:
+    giver = decision.on_behalf_of
     record(
         action,
         actor=actor,
@@ -253,8 +300,10 @@ def _record(
             "phase": decision.phase,
             "person": decision.person.username,
             "capacities": decision.capacities,
+            **({"delegations": [row.pk for row in decision.delegations.all()]} if giver else {}),
         },
         reason=reason,
         content_digest=decision.content_digest,
+        on_behalf_of=giver.username if giver else "",
         release=filed_under,
     )

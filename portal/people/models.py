@@ -1,10 +1,11 @@
 """Who there is, which team and role they have, and the tokens they act with."""
 
+from datetime import timedelta
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
@@ -20,6 +21,12 @@ class Role(models.TextChoices):
     RELEASE_MANAGER = "release_manager", _("Release manager")
     AUDITOR = "auditor", _("Auditor")
     ADMINISTRATOR = "administrator", _("Administrator")
+
+
+# These change or watch the whole portal: they decide nothing that another could decide for them.
+NEVER_DELEGATED = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
+DELEGATED = tuple(role for role in Role.values if role not in NEVER_DELEGATED)
+LONGEST_DELEGATION = timedelta(days=90)
 
 
 class User(AbstractUser):
@@ -102,6 +109,45 @@ class RoleAssignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.role}@{self.scope}"
+
+
+class Delegation(models.Model):
+    """One person decides for another, in one role and scope, between two moments (rules.md, "Who counts").
+
+    Rows are ended, never edited: `ended_at` is set where one was ended before its time.
+    """
+
+    giver = models.ForeignKey(User, models.PROTECT, related_name="delegations_given")
+    taker = models.ForeignKey(User, models.PROTECT, related_name="delegations_taken")
+    role = models.CharField(max_length=20, choices=Role.choices)
+    scope = models.CharField(max_length=120)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    made_at = models.DateTimeField()
+    made_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(giver=F("taker")), name="people_delegation_to_another"),
+            models.CheckConstraint(condition=Q(role__in=DELEGATED), name="people_delegation_role"),
+            models.CheckConstraint(
+                condition=Q(starts_at__gte=F("made_at"), ends_at__gt=F("starts_at")),
+                name="people_delegation_forwards",
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__lte=F("starts_at") + LONGEST_DELEGATION),
+                name="people_delegation_bounded",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_by=None) | Q(ended_at__isnull=False), name="people_delegation_ended"
+            ),
+        ]
+        indexes = [models.Index(fields=["ends_at"], condition=Q(ended_at=None), name="people_delegations")]
+
+    def __str__(self) -> str:
+        return f"{self.taker_id} for {self.giver_id} {self.role}@{self.scope}"
 
 
 class AccessToken(models.Model):

@@ -10,7 +10,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict, NotAllowed, NotFound
-from portal.people import accounts, groups, queries, roles
+from portal.people import accounts, ending, groups, queries, roles
 from portal.people.models import RoleAssignment, User
 
 AUDITED = ("name", "email", "language", "time_zone", "theme", "keys_enabled")
@@ -77,7 +77,9 @@ def change_person(username: str, *, actor: Actor, **changes: Any) -> User:
 
 
 def deactivate_person(username: str, *, actor: Actor, reason: str = "") -> User:
-    """Close an account: its sessions, tokens, groups and roles end with it; a closed one stays closed.
+    """Close an account: its sessions, tokens, groups, roles and delegations end with it.
+
+    A closed one stays closed.
 
     Raises:
         NotFound: nobody has this name.
@@ -92,6 +94,7 @@ def deactivate_person(username: str, *, actor: Actor, reason: str = "") -> User:
         ended = [(held.role, held.scope) for held in queries.roles_of(user)]
         for role, scope in ended:
             _end(user, role=role, scope=scope, actor=actor, reason=reason or "deactivated")
+        ending.end_those_taken(user, actor=actor, reason=reason or "deactivated")
         accounts.close(user)
         groups.leave_all(user)
         record(
@@ -191,6 +194,12 @@ def require_administrator(actor: Actor) -> None:
         raise NotAllowed(_("Only an administrator may change people and roles."))
 
 
+def lock_people(usernames: Iterable[str]) -> dict[str, User]:
+    """Return the locked rows of several accounts by name, locked in one order; unknown names are left out."""
+    found = User.objects.select_for_update(no_key=True).filter(username__in=list(usernames)).order_by("pk")
+    return {user.username: user for user in found}
+
+
 def lock_person(username: str) -> User:
     """Return the locked row of an account, or raise NotFound."""
     user = User.objects.select_for_update().filter(username=username).first()
@@ -229,3 +238,4 @@ def _end(user: User, *, role: str, scope: str, actor: Actor, reason: str) -> Non
     groups.leave(user, groups.group_name(role, scope))
     before = {"role": role, "scope": scope}
     record("role.revoked", actor=actor, subject=("person", user.username), before=before, reason=reason)
+    ending.end_those_of_role(user, role=role, scope=scope, actor=actor, reason=reason or "role revoked")

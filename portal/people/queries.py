@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
-from portal.people.models import Role, RoleAssignment, User
+from portal import clock
+from portal.people.models import Delegation, Role, RoleAssignment, User
 
 
 def holders(role: str, scope: str) -> QuerySet[User]:
@@ -38,3 +39,9 @@ def teams_of(user: User) -> list[str]:
 def teams_in(scopes: Iterable[str]) -> list[str]:
     """Keys of the teams that are named among the scopes, in order."""
     return sorted({scope.removeprefix("team:") for scope in scopes if scope.startswith("team:")})
+
+
+def delegations_in_force() -> QuerySet[Delegation]:
+    """Delegations by which somebody may decide now, as long as the giver holds the role."""
+    begun = Delegation.objects.filter(starts_at__lte=clock.NOW, ends_at__gt=clock.NOW, ended_at=None)
+    return begun.filter(giver__is_active=True, taker__is_active=True).order_by("id")

@@ -42,13 +42,14 @@ def decide_release(
     Args:
         verdict: approve, send_back, reject or object; all but the first need a reason.
         content_digest: what the person saw, "sha256:…".
+        on_behalf_of: for whom, by delegation; as `approvals.operations.record_decision` has it.
 
     Raises:
         NotFound, Invalid, Conflict, NotAllowed: with the codes and in the order of rules.md, "Codes".
     """
     with act(number, actor=actor, refused="decision.refused") as release:
         phase = _phase(release, verdict)
-        operations.check_verdict(verdict, reason, phase=phase)
+        operations.check_verdict(verdict, reason, phase=phase, on_behalf_of=on_behalf_of)
         _require_decidable(release, verdict)
         if content_digest != release.content_digest:
             raise stale_digest()
@@ -155,7 +156,12 @@ def _tell(release: Release, decision: Decision, *, actor: Actor) -> None:
     publish(
         release.topic,
         f"decision.{decision.verdict}",
-        {"by": actor.name, "decision": decision.pk, "reason": decision.reason},
+        {
+            "by": actor.name,
+            "for": decision.on_behalf_of.username if decision.on_behalf_of else None,
+            "decision": decision.pk,
+            "reason": decision.reason,
+        },
     )
     if decision.verdict == Verdict.OBJECT:
         notices.tell_objection(release, decision)

@@ -12,13 +12,16 @@ from releases.queries import starters
 from releases.states import ReleaseState
 
 
-def sign_off_result(number: int, *, actor: Actor, verdict: str, reason: str = "") -> Decision:
+def sign_off_result(
+    number: int, *, actor: Actor, verdict: str, reason: str = "", on_behalf_of: str | None = None
+) -> Decision:
     """Record one sign-off; a rejection fails the release, from where it can be rolled back.
 
     Neither somebody barred nor who started the rollout counts.
 
     Args:
         verdict: approve or reject; the latter needs a reason.
+        on_behalf_of: for whom, by delegation; as `approvals.operations.record_decision` has it.
 
     Raises:
         NotFound, Invalid, Conflict, NotAllowed: with the codes and in the order of rules.md, "Codes".
@@ -34,10 +37,17 @@ def sign_off_result(number: int, *, actor: Actor, verdict: str, reason: str = ""
             content_digest=release.content_digest,
             reason=reason,
             phase=Phase.SIGNOFF,
+            on_behalf_of=on_behalf_of,
             also_barred=starters(release),
             filed_under=number,
         )
-        data = {"by": actor.name, "verdict": verdict, "met": outcome.phase_met}
+        giver = outcome.decision.on_behalf_of
+        data = {
+            "by": actor.name,
+            "for": giver.username if giver else None,
+            "verdict": verdict,
+            "met": outcome.phase_met,
+        }
         publish(release.topic, "signoff.given", data)
         if verdict == Verdict.REJECT:
             move_release(release, ReleaseState.FAILED, actor=actor, reason=reason)

@@ -225,6 +225,10 @@ def _own(release: Release, stance: Stance) -> Decision | None:
 
 
 def _why_not(release: Release, stance: Stance) -> str:
+    if stance.used_by is not None:
+        return _("{name} has decided in this name already. A mandate counts once.").format(
+            name=stance.used_by
+        )
     sentences = {
         "self_approval": _("Nobody decides on a release they wrote, changed or built."),
         "not_entitled": _("You hold no role that is asked for here."),

@@ -189,6 +189,7 @@ class SignoffInput(Body):
 
     verdict: str = Field(max_length=20)
     reason: str = Field("", max_length=2_000)
+    on_behalf_of: str | None = Field(None, alias="for")
 
 
 class EventsQuery(Schema):
@@ -242,7 +243,7 @@ def list_events(request: HttpRequest, pk: int, query: Query[EventsQuery]) -> dic
 def sign_off(request: HttpRequest, pk: int, body: SignoffInput) -> Status[dict[str, Any]]:
     """Sign off the result, or reject it."""
     rollout = _visible(request, pk)
-    sign_off_result(rollout.release_id, actor=actor_of(request), verdict=body.verdict, reason=body.reason)
+    sign_off_result(rollout.release_id, actor=actor_of(request), **body.model_dump())
     return Status(201, queries.rollout_shape(_visible(request, pk)))
 
 

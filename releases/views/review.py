@@ -50,6 +50,7 @@ def decide(request: HttpRequest, number: int, verdict: str) -> HttpResponse:
             verdict=verdict,
             content_digest=seen,
             reason=request.POST.get("reason", ""),
+            on_behalf_of=request.POST.get("for") or None,
         )
     except REFUSALS as error:
         rest = attach(form, error.missing)
@@ -135,6 +136,7 @@ def _decide_context(
         "form": form,
         "deciding": state,
         "possible": verdict in state.verdicts,
+        "chosen": request.POST.get("for", ""),
         "rows": [row for row in state.review if row.mine],
         "sentence": _sentences()[verdict],
         "changed": changed,

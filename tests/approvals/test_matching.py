@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +71,20 @@ def test_everybody_is_entitled_to_the_rows_they_fill_and_to_one_role(
     for row in rows:
         assert len(set(matched[row.key])) == len(matched[row.key]) <= row.count
         assert all(could_fill(row, held[person]) for person in matched[row.key])
+
+
+@given(rows_of(), votes_of(), st.lists(st.none() | st.integers(0, 4), min_size=5, max_size=5))
+def test_a_mandate_counts_once_in_a_row_whoever_decides_by_it(
+    rows: list[Row], votes: list[Vote], givers: list[int | None]
+) -> None:
+    delegated = [replace(vote, giver=giver) for vote, giver in zip(votes, givers, strict=False)]
+    names = {vote.person: vote.name for vote in delegated}
+    matched = match(rows, delegated)
+    for row in rows:
+        used = [names[person] for person in matched[row.key]]
+        assert len(set(used)) == len(used)
+    first = {vote.name: vote for vote in reversed(delegated)}.values()
+    assert filled(match(rows, sorted(first, key=lambda vote: vote.person))) <= filled(matched)
 
 
 @given(rows_of(), votes_of(4), st.frozensets(st.sampled_from(CAPACITIES), max_size=4))

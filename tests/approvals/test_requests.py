@@ -127,7 +127,7 @@ def test_standings_take_the_same_number_of_queries_for_one_and_for_many(
 ) -> None:
     requests = [open_one(policy, cast.author, subject=f"letter:{number}") for number in range(5)]
     for count in (1, 5):
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(7):
             assert len(queries.standings(request.pk for request in requests[:count])) == count
 
 

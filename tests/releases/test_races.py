@@ -10,11 +10,14 @@ from django.db import connections
 
 from approvals.models import Decision, Request
 from portal.audit.models import AuditEntry
+from portal.delegations.operations import end_delegation
 from portal.errors import PortalError
+from portal.people.models import Delegation
 from portal.people.operations import revoke_role
 from releases import operations
 from releases.models import Release
 from releases.start import still_approved
+from tests.delegating import give
 from tests.factories import Shop, decide, make_release
 from tests.people import BY_THE_PORTAL, acting, person
 
@@ -128,6 +131,38 @@ def test_a_role_that_is_taken_away_at_the_same_moment_counts_before_or_after(sho
     assert decided in {"done", "not_entitled"}
     release = Release.objects.get(pk=release.pk)
     assert still_approved(release) != []
+
+
+def test_a_delegation_ended_at_the_same_moment_counts_before_or_after(shop: Shop) -> None:
+    for _round in range(ROUNDS):
+        given = give(shop.cast.pl, shop.cast.outsider, "pl", "service:shopping-service")
+        release = make_release(shop, at="in_review")
+        decided, ended = at_once(
+            approving(release, shop.cast.outsider),
+            lambda given=given: end_delegation(given.pk, actor=acting(shop.cast.pl)),  # type: ignore[misc]
+        )
+        assert (decided, ended) in {("done", "done"), ("not_entitled", "done")}
+        assert still_approved(Release.objects.get(pk=release.pk)) != []
+
+
+def test_a_giver_and_their_delegate_at_once_use_the_mandate_once(shop: Shop) -> None:
+    give(shop.cast.pl, shop.cast.outsider, "pl", "service:shopping-service")
+    for _round in range(ROUNDS):
+        release = make_release(shop, at="in_review")
+        ends = at_once(approving(release, shop.cast.outsider), approving(release, shop.cast.pl))
+        assert sorted(ends) in (["already_decided", "done"], ["done", "wrong_state"])
+        assert Decision.objects.filter(request__subject=release.subject).count() == 1
+
+
+def test_two_who_give_to_each_other_at_once_make_no_loop(shop: Shop) -> None:
+    for _round in range(ROUNDS):
+        ends = at_once(
+            lambda: give(shop.cast.pl, shop.cast.team_lead, "pl", "service:shopping-service"),
+            lambda: give(shop.cast.team_lead, shop.cast.pl, "team_lead", "team:commerce"),
+        )
+        assert sorted(ends) == ["delegation_clash", "done"]
+        standing = Delegation.objects.get(ended_at=None)
+        end_delegation(standing.pk, actor=acting(standing.giver))
 
 
 def test_reject_and_approve_at_once_never_leave_both(shop: Shop) -> None:

@@ -47,7 +47,13 @@ def signoff(request: HttpRequest, pk: int) -> HttpResponse:
         reason = request.POST.get("reason", "").strip()
         verdict = request.POST.get("verdict", "")
         try:
-            sign_off_result(rollout.release_id, actor=browser_actor(request), verdict=verdict, reason=reason)
+            sign_off_result(
+                rollout.release_id,
+                actor=browser_actor(request),
+                verdict=verdict,
+                reason=reason,
+                on_behalf_of=request.POST.get("for") or None,
+            )
         except PortalError as error:
             if error.status == 404:
                 raise

@@ -1,0 +1,1 @@
+"""Deciding for each other: giving, ending and showing delegations."""
