@@ -7,6 +7,7 @@ from django import forms
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from approvals.calendar import zones
 from approvals.calendar.models import EVERYWHERE
@@ -71,7 +72,7 @@ class FreezeForm(StopForm):
 
     name = forms.CharField(label=_("Name"), max_length=120)
     starts = WallField(label=_("Begins"))
-    ends = WallField(label=_("Ends"))
+    ends = WallField(label=pgettext_lazy("freeze", "Ends"))
     zone = forms.ChoiceField(label=_("Time zone"))
     field_order = ["name", "scope", "starts", "ends", "zone", "reason"]
 

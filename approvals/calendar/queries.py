@@ -98,11 +98,14 @@ def may_lift(user: User, freeze: Freeze, *, at: datetime) -> bool:
     return _holds(user, MAY_LIFT, places.above(freeze.scope))
 
 
-def who_may(roles: frozenset[Role], scopes: frozenset[str]) -> list[Missing]:
-    """The roles that would do, with who holds them, as a refusal names them."""
-    held = RoleAssignment.objects.filter(
-        role__in=roles, scope__in=scopes, revoked_at=None, user__is_active=True
-    ).select_related("user")
+def who_may(roles: frozenset[Role], scopes: frozenset[str], *, but: int | None = None) -> list[Missing]:
+    """The roles that would do, with who holds them, as a refusal names them.
+
+    Args:
+        but: the one person who may not, whatever they hold.
+    """
+    held = RoleAssignment.objects.filter(role__in=roles, scope__in=scopes, revoked_at=None)
+    held = held.filter(user__is_active=True).exclude(user=but).select_related("user")
     found: dict[tuple[str, str], list[str]] = {}
     for each in held.order_by("scope", "role", "user__username"):
         found.setdefault((each.role, each.scope), []).append(each.user.get_full_name())
@@ -111,7 +114,8 @@ def who_may(roles: frozenset[Role], scopes: frozenset[str]) -> list[Missing]:
 
 def lifters(freeze: Freeze) -> list[Missing]:
     """Who may lift it once it holds."""
-    return who_may(MAY_LIFT, places.above(freeze.scope))
+    own = freeze.added_by_id if freeze.is_stop else None
+    return who_may(MAY_LIFT, places.above(freeze.scope), but=own)
 
 
 def _holds(user: User, roles: frozenset[Role], scopes: frozenset[str]) -> bool:

@@ -73,6 +73,11 @@ class Cell:
     is_open: bool
     entries: tuple[Entry, ...]
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether a phone leaves it out."""
+        return self.is_open and not self.entries
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
@@ -80,6 +85,11 @@ class Lane:
 
     environment: Environment
     cells: tuple[Cell, ...]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is open at all times, with nothing on it."""
+        return all(cell.is_quiet for cell in self.cells)
 
 
 @dataclass(frozen=True, kw_only=True)

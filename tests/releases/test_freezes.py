@@ -125,6 +125,7 @@ def test_the_line_is_stopped_at_once_and_only_somebody_else_starts_it_again(
     problem = api.post(f"/releases/{release.number}/start").json()
     assert (problem["code"], problem["missing"][0]["until"]) == ("frozen", None)
     assert "Director" in problem["missing"][0]["text"]
+    assert "Lead" not in problem["missing"][0]["text"]
     assert lead.send("DELETE", f"/freezes/{stop}", {"reason": "It was me"}).status_code == 403
     assert api.send("DELETE", f"/freezes/{stop}", {"reason": "It looks fine"}).status_code == 403
     assert director.send("DELETE", f"/freezes/{stop}", {"reason": ""}).status_code == 422
