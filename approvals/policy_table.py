@@ -9,7 +9,8 @@
            "expires_hours": 336,             # after which the round is worth nothing; null: never
            "checklist": "standard",          # name of a Checklist; "" for none
            "objection_holds": false,         # an unanswered objection holds the start (default: only D)
-           "signoff_by_another": false},     # a reviewer may not sign off
+           "signoff_by_another": false,      # a reviewer may not sign off
+           "second_factor": "none"},         # "fresh": who decides has shown it within five minutes
      "B": {…}, "C": {…}, "D": {…}, "E": {…},
      "change": [{"role": "director", "count": 1, "or": []}]}   # who signs a change of this table
 
@@ -37,6 +38,7 @@ GRADES = "ABCDE"
 SCOPES = ("service", "team", "cluster_group", "*")
 CONDITIONS = frozenset({"infrastructure", "traffic_path", "database_change", "new_api"})
 AUDIENCES = ("team", "core_pls", "owners")
+SECOND_FACTORS = ("none", "fresh")
 RISKS = ("very_low", "low", "medium", "high", "special")
 GRADE_KEYS = frozenset(
     {
@@ -50,6 +52,7 @@ GRADE_KEYS = frozenset(
         "checklist",
         "objection_holds",
         "signoff_by_another",
+        "second_factor",
         "title",
         "covers",
     }
@@ -90,6 +93,7 @@ class GradePolicy:
     checklist: str
     objection_holds: bool
     signoff_by_another: bool
+    second_factor: str = "none"
     title: str = ""
     covers: str = ""
 
@@ -186,6 +190,7 @@ def _written_grade(rules: GradePolicy) -> dict[str, Any]:
         "deadlineHours": _written_hours(rules.deadline_hours),
         "expiresHours": _written_hours(rules.expires_hours),
         "checklist": rules.checklist,
+        "secondFactor": "" if rules.second_factor == "none" else rules.second_factor,
     }
     return {
         "risk": rules.risk,
@@ -244,6 +249,9 @@ def _read_grade(grade: str, data: object, errors: list[Missing]) -> GradePolicy:
         objection_holds=_flag(f"{grade}.objection_holds", data.get("objection_holds", grade == "D"), errors),
         signoff_by_another=_flag(
             f"{grade}.signoff_by_another", data.get("signoff_by_another", False), errors
+        ),
+        second_factor=_word(
+            f"{grade}.second_factor", data.get("second_factor", "none"), SECOND_FACTORS, errors
         ),
         title=_text(f"{grade}.title", data.get("title"), errors),
         covers=_text(f"{grade}.covers", data.get("covers"), errors),

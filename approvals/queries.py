@@ -14,6 +14,7 @@ from approvals.holders import grants, moved, people, people_for, serves
 from approvals.models import Decision, PolicyVersion, Request, Requirement
 from approvals.states import Phase, RequestState, Verdict
 from portal import access
+from portal.actors import Actor
 from portal.errors import Conflict
 from portal.people.models import Delegation, Role, User
 from portal.people.queries import delegations_in_force
@@ -30,6 +31,8 @@ class Voice:
     def keys(self) -> frozenset[int]:
         """The ids of both."""
         return frozenset(user.pk for user in (self.person, self.giver) if user)
+
+FRESH_SECONDS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,6 +296,18 @@ def is_kept_from(request: Request, user: User, phase: str) -> bool:
         for decision in request.decisions.all()
         if decision.verdict == Verdict.APPROVE
     )
+
+
+def lacks_factor(request: Request, verdict: str, actor: Actor, *, now: datetime) -> bool:
+    """Whether the grade asks for a fresh second factor that the actor's session has not seen (attacks.md).
+
+    An objection needs none: it must be heard. A token's session has seen none.
+    """
+    if verdict == Verdict.OBJECT or not request.grade:
+        return False
+    if grade_policy(request.policy, request.grade).second_factor != "fresh":
+        return False
+    return actor.factor_at is None or now.timestamp() - actor.factor_at >= FRESH_SECONDS
 
 
 def open_objections(subject: str) -> QuerySet[Decision]:

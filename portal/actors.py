@@ -20,6 +20,7 @@ class Actor:
         scopes: what the token is cut to; None means everything its owner may.
         address: the caller's network address.
         cause: why the portal acts by itself, such as "sweep" or "order 12".
+        factor_at: when the person's session last saw their second factor, in seconds since 1970.
     """
 
     user: User | None = None
@@ -28,6 +29,7 @@ class Actor:
     scopes: frozenset[str] | None = None
     address: str = ""
     cause: str = ""
+    factor_at: float | None = None
 
     @classmethod
     def portal(cls, cause: str, *, door: str = "worker") -> Actor:

@@ -22,6 +22,7 @@ from approvals.operations.refusals import (
     name_used,
     no_delegation,
     not_entitled,
+    second_factor,
     self_approval,
     self_approval_for,
     stale_digest,
@@ -76,7 +77,7 @@ def record_decision(
     Raises:
         Invalid: unknown verdict, a refusal without a reason, or several people for whom it could be.
         Conflict: wrong_state, expired, stale_digest or already_decided.
-        NotAllowed: self_approval or not_entitled.
+        NotAllowed: self_approval, not_entitled or second_factor.
     """
     check_verdict(verdict, reason, phase=phase, on_behalf_of=on_behalf_of)
     with transaction.atomic():
@@ -95,6 +96,8 @@ def record_decision(
         )
         used = _entitle(decision, actor=actor, also_barred=also_barred, on_behalf_of=on_behalf_of)
         decision.decided_at = clock.now()
+        if queries.lacks_factor(request, verdict, actor, now=decision.decided_at):
+            raise second_factor()
         decision.save(force_insert=True)
         decision.delegations.set(used)
         _record(f"decision.{verdict}", decision, actor=actor, reason=reason, filed_under=filed_under)

@@ -97,3 +97,15 @@ def self_approval() -> NotAllowed:
         code="self_approval",
         title=_("Not your own release"),
     )
+
+
+def second_factor() -> NotAllowed:
+    """The grade asks for a second factor that the person's session has not seen lately."""
+    return NotAllowed(
+        _(
+            "The policy asks who decides here for a second factor shown within five minutes. Show it in the "
+            "browser, then decide; an access token cannot."
+        ),
+        code="second_factor",
+        title=_("Second factor needed"),
+    )

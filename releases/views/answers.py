@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
+from allauth.mfa.utils import is_mfa_enabled
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from approvals import queries as approval_queries
+from approvals.models import Request as ApprovalRequest
 from portal import clock
 from portal.api.models import IdempotencyKey
 from portal.errors import Conflict, Invalid, NotAllowed, PermanentError, PortalError, TemporaryError
+from portal.people.doors import browser_actor
 from portal.people.models import User
 
 REFUSALS = (Invalid, Conflict, NotAllowed, TemporaryError, PermanentError)
@@ -45,6 +50,17 @@ def go(request: HttpRequest, address: str) -> HttpResponse:
     else:
         answer["HX-Redirect"] = address
     return answer
+
+
+def factor_step(request: HttpRequest, asked: ApprovalRequest | None, verdict: str) -> dict[str, Any]:
+    """Where to show the second factor before deciding, and back here; empty where none is asked for now."""
+    actor = browser_actor(request)
+    if asked is None or not approval_queries.lacks_factor(asked, verdict, actor, now=clock.now()):
+        return {}
+    if not is_mfa_enabled(person(request)):
+        return {"url": reverse("mfa_activate_totp"), "enrolled": False}
+    back = urlencode({"next": request.path})
+    return {"url": f"{reverse('mfa_reauthenticate')}?{back}", "enrolled": True}
 
 
 def refusal_status(request: HttpRequest, error: PortalError) -> int:

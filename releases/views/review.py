@@ -20,7 +20,7 @@ from releases.operations.decide import answer_objection, decide_release, take_ba
 from releases.reading import deciding, life, lists
 from releases.states import EDITABLE
 from releases.together import looks_like_one
-from releases.views.answers import REFUSALS, go, is_fragment, person, refuse, sent
+from releases.views.answers import REFUSALS, factor_step, go, is_fragment, person, refuse, sent
 
 
 @require_safe
@@ -142,6 +142,7 @@ def _decide_context(
         "changed": changed,
         "difference": deciding.difference_to(release, seen) if changed else None,
         "reasons": deciding.reasons_of(release),
+        "factor": factor_step(request, release.approval_request, verdict),
     }
 
 

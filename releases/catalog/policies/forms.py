@@ -13,7 +13,7 @@ from approvals.policy_table import GradePolicy, RowRule
 from portal.errors import Missing
 from portal.ui.looks import role_name
 from releases.catalog.models import Checklist
-from releases.catalog.policies.words import FIELDS, PHASES, SCOPES
+from releases.catalog.policies.words import FIELDS, PHASES, SCOPES, SECOND_FACTORS
 from releases.catalog.wording import AUDIENCES, CONDITIONS
 
 EMPTY_LINES = 1
@@ -25,6 +25,7 @@ TERMS = (
     "checklist",
     "objection_holds",
     "signoff_by_another",
+    "second_factor",
 )
 ROLES = sorted(policy_table.MANDATES)
 LONGEST_TABLE = 60_000
@@ -67,6 +68,7 @@ class PolicyForm(NoteForm):
             "checklist": forms.ChoiceField(required=False, choices=[*offered]),
             "objection_holds": forms.BooleanField(required=False),
             "signoff_by_another": forms.BooleanField(required=False),
+            "second_factor": forms.ChoiceField(choices=list(SECOND_FACTORS.items())),
         }
         for term, field in fields.items():
             field.label, field.initial = str(FIELDS[term]), getattr(rules, term)

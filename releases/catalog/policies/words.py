@@ -35,8 +35,17 @@ FIELDS: dict[str, str | Promise] = {
     "checklist": gettext_lazy("Checklist"),
     "objection_holds": gettext_lazy("An objection holds the start"),
     "signoff_by_another": gettext_lazy("Sign-off by another than the reviewer"),
+    "second_factor": gettext_lazy("Second factor"),
     "title": gettext_lazy("Title"),
     "risk": gettext_lazy("Risk"),
+}
+
+# What the page shows by other means, and values that go without saying.
+ELSEWHERE = frozenset({"covers", "title", "risk"})
+UNSAID = (None, "", "none", False)
+SECOND_FACTORS: dict[str, str | Promise] = {
+    "none": gettext_lazy("not asked for"),
+    "fresh": gettext_lazy("shown within five minutes"),
 }
 
 
@@ -62,7 +71,8 @@ def grades_of(table: object) -> list[dict[str, Any]]:
             "terms": [
                 {"name": FIELDS[field], "value": value_text(field, getattr(rules, field))}
                 for field in FIELDS
-                if field not in {"covers", "title", "risk"} and getattr(rules, field) not in {None, "", False}
+                if field not in {"covers", "title", "risk"}
+                and getattr(rules, field) not in {None, "", "none", False}
             ],
         }
         for letter, rules in policy_table.read(table).items()
@@ -103,6 +113,8 @@ def value_text(field: str, value: Any) -> str:
         return _("never") if value is None else _("{hours} h").format(hours=f"{value:g}")
     if field == "shared":
         return str(AUDIENCES[value])
+    if field == "second_factor":
+        return str(SECOND_FACTORS[value])
     return str(value) or _("none")
 
 
