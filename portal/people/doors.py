@@ -11,15 +11,16 @@ def browser_actor(request: HttpRequest) -> Actor:
     """The signed-in person of a page, to be handed to operations."""
     assert isinstance(request.user, User)
     return Actor(
-        user=request.user, door="browser", address=address_of(request), factor_at=factor_seen_at(request)
+        user=request.user,
+        door="browser",
+        address=address_of(request),
+        factor_at=factor_seen_at(request, request.user),
     )
 
 
-def factor_seen_at(request: HttpRequest) -> float | None:
+def factor_seen_at(request: HttpRequest, user: User) -> float | None:
     """When this session last saw the person's second factor, at the sign-in or since."""
-    shown = [
-        each for each in get_authentication_records(request, request.user) if each.get("method") == "mfa"
-    ]
+    shown = [each for each in get_authentication_records(request, user) if each.get("method") == "mfa"]
     return max((float(each["at"]) for each in shown), default=None)
 
 

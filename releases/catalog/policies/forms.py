@@ -9,7 +9,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from approvals import policy_table
+from approvals.grades import EMERGENCY
 from approvals.policy_table import GradePolicy, RowRule
+from approvals.states import Phase
 from portal.errors import Missing
 from portal.ui.looks import role_name
 from releases.catalog.models import Checklist
@@ -27,6 +29,10 @@ TERMS = (
     "signoff_by_another",
     "second_factor",
 )
+HOURS = {
+    "deadline_hours": gettext_lazy("Deadline, in hours"),
+    "expires_hours": gettext_lazy("Expires after hours"),
+}
 ROLES = sorted(policy_table.MANDATES)
 LONGEST_TABLE = 60_000
 
@@ -49,7 +55,7 @@ class PolicyForm(NoteForm):
         checklists = [(name, name) for name in Checklist.objects.values_list("name", flat=True)]
         for letter, rules in self.base_grades.items():
             self._add_terms(letter, rules, checklists)
-            for phase, rows in rules.rows().items():
+            for phase, rows in _shown(rules):
                 for number in range(len(rows) + EMPTY_LINES):
                     rule = rows[number] if number < len(rows) else None
                     self._add_row(f"{letter}.{phase}.{number}", rule)
@@ -71,7 +77,9 @@ class PolicyForm(NoteForm):
             "second_factor": forms.ChoiceField(choices=list(SECOND_FACTORS.items())),
         }
         for term, field in fields.items():
-            field.label, field.initial = str(FIELDS[term]), getattr(rules, term)
+            value = getattr(rules, term)
+            field.label = str(HOURS.get(term) or FIELDS[term])
+            field.initial = f"{value:g}" if isinstance(value, float) else value
             self.fields[f"{letter}.{term}"] = field
 
     def _add_row(self, place: str, rule: RowRule | None, *, signs: bool = False) -> None:
@@ -106,8 +114,7 @@ class PolicyForm(NoteForm):
                 "terms": [self[f"{letter}.{term}"] for term in TERMS],
                 "phases": [
                     {"name": PHASES[phase], "rows": list(self._rows(f"{letter}.{phase}", len(rows)))}
-                    for phase, rows in rules.rows().items()
-                    if (phase == "owed") == (letter == "E") or rows or phase == "signoff"
+                    for phase, rows in _shown(rules)
                 ],
             }
 
@@ -130,9 +137,7 @@ class PolicyForm(NoteForm):
         table: dict[str, Any] = {}
         for letter, rules in self.base_grades.items():
             typed = {term: self.cleaned_data[f"{letter}.{term}"] for term in TERMS}
-            phases = {
-                phase: self._typed(f"{letter}.{phase}", len(rows)) for phase, rows in rules.rows().items()
-            }
+            phases = {phase: self._typed(f"{letter}.{phase}", len(rows)) for phase, rows in _shown(rules)}
             table[letter] = {"risk": rules.risk, "title": rules.title, **typed, **phases}
         table[policy_table.CHANGE] = self._typed("change", len(self.change))
         return table
@@ -186,6 +191,13 @@ def sentences(missing: Sequence[Missing]) -> list[str]:
         f"{each['field']}: {each['text']}" if each.get("field") else str(each.get("text", ""))
         for each in missing
     ]
+
+
+def _shown(rules: GradePolicy) -> Iterator[tuple[str, tuple[RowRule, ...]]]:
+    """The phases that have a place in the form: a grade is reviewed before the start or afterwards."""
+    for phase, rows in rules.rows().items():
+        if rows or phase == Phase.SIGNOFF or (phase == Phase.OWED) == (rules.grade == EMERGENCY):
+            yield phase, rows
 
 
 def _hours() -> forms.Field:
