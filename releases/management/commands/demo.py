@@ -12,6 +12,7 @@ from approvals.calendar.models import Freeze
 from approvals.calendar.operations import add_freeze
 from portal import clock
 from portal.actors import Actor
+from portal.delegations.demo import load_delegation
 from portal.people import demo
 from releases.catalog import files
 
@@ -47,6 +48,8 @@ def _load() -> list[str]:
     """Load what DEMO names; return what was done, a line each."""
     made = demo.load_people()
     done = [f"{made} people made, {len(demo.PEOPLE)} there"]
+    if load_delegation():
+        done.append("a delegation given")
     if settings.DEMO == "full":
         # A policy changed since is the people's own: a restart proposes nothing.
         files.load_folder(EXAMPLES, actor=Actor.portal("demo", door="cli"), keep_policy=True)
