@@ -30,7 +30,7 @@ class DelegationForm(forms.Form):
     taker = PersonChoice(
         label=_("Who decides instead"), queryset=User.objects.none(), to_field_name="username"
     )
-    held = forms.ChoiceField(label=_("In which role"))
+    held = forms.ChoiceField(label=_("Role"))
     starts_at = forms.DateTimeField(
         label=_("From"),
         required=False,
