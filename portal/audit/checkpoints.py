@@ -9,7 +9,7 @@ from django.conf import settings
 
 from portal.audit import queries
 from portal.audit.models import Checkpoint
-from portal.audit.verifier import checkpoints_in, path_to
+from portal.audit.verifier import Tree, checkpoints_in
 
 
 def as_json(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -50,5 +50,5 @@ def covering(numbers: list[int]) -> dict[int, Checkpoint]:
 
 def paths(checkpoint: Checkpoint, numbers: list[int]) -> dict[int, list[list[str]]]:
     """What leads from each of these entries to the root of the checkpoint that covers them."""
-    digests = queries.digests(checkpoint.first, checkpoint.number)
-    return {number: path_to(digests, number - checkpoint.first) for number in numbers}
+    tree = Tree(queries.digests(checkpoint.first, checkpoint.number))
+    return {number: tree.path(number - checkpoint.first) for number in numbers}

@@ -15,7 +15,7 @@ from portal.audit.chain import check_chain
 from portal.audit.keys import Signer, signer
 from portal.audit.models import AuditEntry, ChainCheck, Checkpoint
 from portal.audit.record import record
-from portal.audit.verifier import KEY_ACTION, Result, root_of, statement
+from portal.audit.verifier import KEY_ACTION, Result, Tree, statement
 from portal.errors import Conflict
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def _signed(key: Signer, digests: list[str], first: int) -> Checkpoint:
         number=first + len(digests) - 1,
         first=first,
         head=digests[-1],
-        root=root_of(digests),
+        root=Tree(digests).root(),
         at=clock.now(),
         key=key.key,
     )

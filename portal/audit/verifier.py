@@ -119,12 +119,16 @@ class Found(Exception):
 
 @dataclass
 class Result:
-    """What a check found: entries and checkpoints that hold, the last good digest, how far it is signed."""
+    """What a check found: entries and checkpoints that hold, the last good digest, how far it is signed.
+
+    `unsigned` is how many of the entries no checkpoint covers.
+    """
 
     entries: int = 0
     head: str = BEGINNING
     checkpoints: int = 0
     signed: int = 0
+    unsigned: int = 0
     fault: Fault | None = None
 
 
@@ -149,8 +153,9 @@ def canonical(value: object) -> str:
     return _number(value) if isinstance(value, float) else _plain(value)
 
 
-def _plain(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+# Made once: to make one for each entry would cost as much as its use.
+_plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+_without_fractions = json.JSONDecoder(parse_float=_no_fraction).decode
 
 
 def _number(value: float) -> str:
@@ -169,7 +174,7 @@ def _number(value: float) -> str:
 def _read_entry(line: str) -> tuple[dict[str, Any], str]:
     """An exported line and the canonical text of its entry."""
     try:
-        read: dict[str, Any] = json.loads(line, parse_float=_no_fraction)
+        read: dict[str, Any] = _without_fractions(line)
         text = _plain(read["entry"])
     except _Fraction:
         read = json.loads(line)
@@ -186,14 +191,37 @@ def digest_of(text: str, *, number: int, previous: str) -> str:
     return hashlib.sha256(form.encode()).hexdigest()
 
 
-def root_of(digests: Sequence[str]) -> str:
-    """The root of the hash tree over digests (RFC 6962, 2.1)."""
-    return _tree([_leaf(digest) for digest in digests]).hex()
+class Tree:
+    """The hash tree over digests (RFC 6962, 2.1); each part of it is hashed once."""
 
+    def __init__(self, digests: Sequence[str]) -> None:
+        self._leaves = [_leaf(digest) for digest in digests]
+        self._known: dict[tuple[int, int], bytes] = {}
 
-def path_to(digests: Sequence[str], index: int) -> list[list[str]]:
-    """What leads from one digest to the root: [side, hash] for each level, the nearest first."""
-    return _path([_leaf(digest) for digest in digests], index)
+    def root(self) -> str:
+        """What a checkpoint signs."""
+        return self._over(0, len(self._leaves)).hex()
+
+    def path(self, place: int) -> list[list[str]]:
+        """What leads from one digest to the root: [side, hash] for each level, the nearest first."""
+        return self._path(0, len(self._leaves), place)
+
+    def _over(self, start: int, end: int) -> bytes:
+        if end - start == 1:
+            return self._leaves[start]
+        found = self._known.get((start, end))
+        if found is None:
+            middle = start + _half(end - start)
+            found = self._known[start, end] = _node(self._over(start, middle), self._over(middle, end))
+        return found
+
+    def _path(self, start: int, end: int, place: int) -> list[list[str]]:
+        if end - start == 1:
+            return []
+        middle = start + _half(end - start)
+        if place < middle:
+            return [*self._path(start, middle, place), ["right", self._over(middle, end).hex()]]
+        return [*self._path(middle, end, place), ["left", self._over(start, middle).hex()]]
 
 
 def root_by(digest: str, path: Iterable[Sequence[str]]) -> str:
@@ -216,22 +244,6 @@ def _node(left: bytes, right: bytes) -> bytes:
 def _half(count: int) -> int:
     """The largest power of two below the count."""
     return 1 << (count - 1).bit_length() - 1
-
-
-def _tree(leaves: Sequence[bytes]) -> bytes:
-    if len(leaves) == 1:
-        return leaves[0]
-    middle = _half(len(leaves))
-    return _node(_tree(leaves[:middle]), _tree(leaves[middle:]))
-
-
-def _path(leaves: Sequence[bytes], index: int) -> list[list[str]]:
-    if len(leaves) == 1:
-        return []
-    middle = _half(len(leaves))
-    if index < middle:
-        return [*_path(leaves[:middle], index), ["right", _tree(leaves[middle:]).hex()]]
-    return [*_path(leaves[middle:], index - middle), ["left", _tree(leaves[:middle]).hex()]]
 
 
 def key_id(public: str) -> str:
@@ -314,6 +326,7 @@ class Chain:
             self._end()
         except Found as found:
             self.result.fault = found.fault
+        self.result.unsigned = self.result.entries - self.result.signed
         return self.result
 
     def _step(self, row: Row, agrees: Callable[[Row], bool] | None) -> None:
@@ -378,7 +391,7 @@ class Chain:
     def _root(self, first: int, number: int) -> str:
         places = range((first - 1) * DIGEST_BYTES, number * DIGEST_BYTES, DIGEST_BYTES)
         digests = [self._digests[at : at + DIGEST_BYTES].hex() for at in places if at >= 0]
-        return root_of(digests) if digests else ""
+        return Tree(digests).root() if digests else ""
 
     def _require_signature(self, checkpoint: Mapping[str, Any]) -> None:
         _require_signature(checkpoint, self._keys)
@@ -417,6 +430,7 @@ def check_part(rows: Iterable[Row]) -> Result:
             return result
         last, result.head = row.number, row.digest
         result.entries += 1
+        result.unsigned += 1
     return result
 
 
@@ -481,6 +495,7 @@ def _check_signed(proof: Mapping[str, Any], keys: Mapping[str, str], result: Res
         if root_by(each["digest"], each["path"]) != found["root"]:
             raise Found("no proof", each["number"])
         result.signed = each["number"]
+        result.unsigned -= 1
 
 
 def _check_claims(proof: Mapping[str, Any]) -> None:
@@ -663,6 +678,8 @@ def _said(result: Result) -> Iterator[str]:
         yield result.fault.sentence()
     yield f"{result.entries} entries hold, the last with digest {result.head}"
     yield f"{result.checkpoints} checkpoints hold, signed up to entry {result.signed}"
+    if result.unsigned:
+        yield f"{result.unsigned} of the entries are not under a checkpoint: they prove themselves only"
     if result.fault is None:
         yield "whole"
 

@@ -14,10 +14,11 @@ from portal.api.schemas import Body, Paged
 from portal.api.strict import hidden_first
 from portal.errors import NotFound
 from portal.people.models import User
+from releases import queries as release_queries
 from releases.catalog.models import Environment
 from releases.models import Release
 from releases.operations import sign_off_result
-from releases.rollouts import operations, plans, queries
+from releases.rollouts import operations, plans, proof, proof_entries, queries
 from releases.rollouts.models import Order, Rollout
 from releases.rollouts.states import OrderKind
 
@@ -132,6 +133,41 @@ class EventsShape(Schema):
 
     events: list[EventShape]
     last: int
+
+
+class ProvenEntryShape(Schema):
+    """An entry; `path` leads to its checkpoint's root, `entry` is null for who may not read the record."""
+
+    number: int
+    at: datetime
+    action: str
+    actor: str
+    previous: str
+    digest: str
+    checkpoint: int | None
+    path: list[list[str]]
+    entry: dict[str, Any] | None
+
+
+class ProofShape(Schema):
+    """The proof of a release; with whole entries it is what the verifier of an export takes."""
+
+    proof: str
+    release: dict[str, Any]
+    answer: dict[str, Any]
+    content: dict[str, Any]
+    content_digest: str
+    sealed: bool
+    policy_version: int | None
+    requirements: list[dict[str, Any]]
+    decisions: list[dict[str, Any]]
+    checks: list[dict[str, Any]]
+    rollouts: list[dict[str, Any]]
+    announced: dict[str, Any]
+    unsigned: int
+    entries: list[ProvenEntryShape]
+    checkpoints: list[dict[str, Any]]
+    keys: list[str]
 
 
 class PlannedStepShape(Schema):
@@ -302,6 +338,15 @@ def _ask(
     reason = body.reason if body else ""
     order: Order = operations.give_order(pk, kind, actor=actor_of(request), reason=reason, step_id=step)
     return Status(202, {"id": order.pk, "kind": order.kind, "asked_at": order.asked_at})
+
+
+@router.get("/releases/{int:number}/proof", response=ProofShape)
+def read_proof(request: HttpRequest, number: int) -> dict[str, Any]:
+    """Who approved it, of what exactly, and whether exactly that ran, with the entries that prove it."""
+    scope(request, "read")
+    user = _user(request)
+    release = release_queries.detail(user, number)
+    return proof.proof_of(release, proof_entries.Entries(release), whole=proof.may_take(user, release))
 
 
 def _visible(request: HttpRequest, pk: int) -> Rollout:

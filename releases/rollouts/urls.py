@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from releases.rollouts.views import orders, rollout, starting
+from releases.rollouts.views import orders, proof, rollout, starting
 
 app_name = "rollouts"
 urlpatterns = [
     path("releases/<int:number>/start/", starting.start, name="start"),
     path("releases/<int:number>/plan/", starting.plan, name="plan"),
+    path("releases/<int:number>/proof/", proof.page, name="proof"),
+    path("releases/<int:number>/proof/file/", proof.file, name="proof_file"),
     path("rollouts/<int:pk>/", rollout.detail, name="detail"),
     path("rollouts/<int:pk>/part/", rollout.part, name="part"),
     path("rollouts/<int:pk>/signoff/", rollout.signoff, name="signoff"),

@@ -1,16 +1,24 @@
 """portal-universe from approved to verified, half-way and back, on a practice cluster with real requests."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 
+from portal.audit import verifier
+from portal.audit.operations import sign_head
+from releases import queries as release_queries
 from releases.models import Release
 from releases.rollouts import engine, operations, plans
 from releases.rollouts.models import Rollout
+from releases.rollouts.proof import proof_of
+from releases.rollouts.proof_entries import Entries
+from tests.portal.audit.signing import new_key
 from tests.rollouts.floor import drive, kinds, states, why
 from tests.rollouts.universe import BACKEND, FRONTEND, Universe, cluster_of_universe, furnish
 
@@ -39,7 +47,9 @@ def start(universe: Universe, version: str, **named: Any) -> Rollout:
     return operations.start_rollout(release.number, actor=universe.actor)
 
 
-def test_ten_services_go_out_in_their_order_and_are_verified(universe: Universe) -> None:
+def test_ten_services_go_out_in_their_order_are_verified_and_proven(
+    universe: Universe, settings: Any, tmp_path: Path
+) -> None:
     rollout = drive(start(universe, "v1.4.0"), *ENDS, seconds=90)
     assert rollout.state == "succeeded", why(rollout)
     assert rollout.verdict is not None
@@ -56,6 +66,24 @@ def test_ten_services_go_out_in_their_order_and_are_verified(universe: Universe)
     assert order[0] == "config-service"
     assert order.index("api-gateway") < order.index("design-system")
     assert set(order) == {*BACKEND, *FRONTEND}
+    settings.AUDIT_KEY = new_key()
+    sign_head()
+    the_proof_holds_what_ran(rollout, tmp_path / "proof.json")
+
+
+def the_proof_holds_what_ran(rollout: Rollout, file: Path) -> None:
+    release = release_queries.detail(rollout.release.author, rollout.release_id)
+    proof = proof_of(release, Entries(release), whole=True)
+    assert proof["answer"]["ran"] == "exactly"
+    assert proof["unsigned"] == 0
+    (told,) = proof["rollouts"]
+    assert told["verdict_entry"] is not None
+    assert [step["key"] for step in told["steps"] if step["entry"] is None] == []
+    file.write_text(json.dumps(proof, cls=DjangoJSONEncoder))
+    assert verifier.main([str(file)]) == 0
+    told["verdict"]["services"][0]["found"] = {"app": ["sha256:0"]}
+    file.write_text(json.dumps(proof, cls=DjangoJSONEncoder))
+    assert verifier.main([str(file)]) == 1
 
 
 def test_a_broken_version_is_named_and_goes_back(universe: Universe) -> None:

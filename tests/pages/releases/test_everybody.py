@@ -34,6 +34,7 @@ def test_the_pages_open_for_everybody_who_may_see(
 ) -> None:
     release = make_release(shop, at=at)
     paths = [reverse(f"releases:{name}", args=[release.number]) for name in PAGES]
+    paths.append(reverse("rollouts:proof", args=[release.number]))
     paths += [reverse("releases:decide", args=[release.number, verdict]) for verdict in VERDICTS]
     for reader in readers:
         client = browse(user_of(shop, reader))

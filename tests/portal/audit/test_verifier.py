@@ -217,10 +217,11 @@ def test_what_is_no_export_cannot_be_read(exported: Exported, text: str) -> None
 def test_every_entry_leads_to_the_root_of_its_checkpoint() -> None:
     for count in range(1, 18):
         digests = [f"{number:064x}" for number in range(count)]
-        root = verifier.root_of(digests)
+        tree = verifier.Tree(digests)
+        root = tree.root()
         for at, digest in enumerate(digests):
-            assert verifier.root_by(digest, verifier.path_to(digests, at)) == root
-            assert verifier.root_by(f"{99:064x}", verifier.path_to(digests, at)) != root
+            assert verifier.root_by(digest, tree.path(at)) == root
+            assert verifier.root_by(f"{99:064x}", tree.path(at)) != root
 
 
 @given(st.recursive(PLAIN | NUMBERS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))

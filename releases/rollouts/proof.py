@@ -1,0 +1,249 @@
+"""The proof of one release: who asked, what exactly, who could, who did and saw, what ran, where it stands.
+
+Everything that matters names its entry of the record; portal.audit.verifier checks that the entries say so.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from approvals.digests import digest_of
+from approvals.models import Decision, Requirement
+from approvals.states import Phase, Verdict
+from portal.audit.readers import may_read
+from portal.outbox.models import Message
+from portal.people.models import RoleAssignment, User
+from releases import queries as release_queries
+from releases.announcement import announcement_of
+from releases.models import Check, Release
+from releases.rollouts import texts
+from releases.rollouts.models import Order, Rollout, Step
+from releases.rollouts.proof_entries import Entries
+from releases.rollouts.queries import steps_of
+from releases.rollouts.states import RolloutState
+
+Json = dict[str, Any]
+VERSION = "release-proof/1"
+
+
+def proof_of(release: Release, entries: Entries, *, whole: bool) -> Json:
+    """Everything that proves the release (product.md, "Auditor"; attacks.md, section 2).
+
+    Args:
+        whole: with the text of each entry, which only readers of the record and those who decided may have.
+    """
+    rollouts = [_rollout(each, entries) for each in release.rollouts.order_by("pk")]
+    decisions = [_decision(each, entries) for each in release_queries.decisions_of(release)]
+    return {
+        "proof": VERSION,
+        "release": _release(release),
+        "answer": _answer(release, decisions, rollouts),
+        "content": release.content,
+        "content_digest": release.content_digest,
+        "sealed": bool(release.content) and digest_of(release.content) == release.content_digest,
+        "policy_version": release.policy_version,
+        "requirements": _requirements(release),
+        "decisions": decisions,
+        "checks": [_check(each, entries) for each in release_queries.checks_of(release)],
+        "rollouts": rollouts,
+        "announced": _announced(release, entries),
+        "unsigned": entries.unsigned(),
+        **entries.as_json(whole=whole),
+    }
+
+
+def may_take(user: User, release: Release) -> bool:
+    """Whether the person may have the entries' whole text: who reads the record, and who decided here."""
+    return may_read(user) or Decision.objects.filter(request__subject=release.subject, person=user).exists()
+
+
+def _release(release: Release) -> Json:
+    return {
+        "number": release.number,
+        "title": release.title,
+        "environment": release.environment.name,
+        "state": release.state,
+        "grade": release.grade,
+        "proposed_grade": release.proposal.get("grade", ""),
+        "grade_reason": release.grade_reason,
+        "incident": release.incident,
+        "author": release.author.username,
+        "contributors": sorted(user.username for user in release.contributors.all()),
+        "created_at": release.created_at,
+        "submitted_at": release.submitted_at,
+        "approved_at": release.approved_at,
+        "ended_at": release.ended_at,
+    }
+
+
+def _answer(release: Release, decisions: Iterable[Json], rollouts: list[Json]) -> Json:
+    """Who approved it, of what exactly, and did exactly that run?"""
+    counted = [each for each in decisions if each["verdict"] == Verdict.APPROVE and not each["revoked_at"]]
+    request = release.approval_request_id
+    mine = [each for each in counted if each["request"] == request]
+    return {
+        "approved_by": [each for each in mine if each["phase"] != Phase.SIGNOFF],
+        "signed_off_by": [each for each in mine if each["phase"] == Phase.SIGNOFF],
+        "same_content": all(each["digest"] == release.content_digest for each in mine),
+        "ran": _what_ran(rollouts[-1] if rollouts else None, release),
+    }
+
+
+def _what_ran(rollout: Json | None, release: Release) -> str:
+    """exactly, restored, differs, other_content, unknown, or nothing."""
+    if rollout is None:
+        return "nothing"
+    if rollout["content_digest"] != release.content_digest:
+        return "other_content"
+    if rollout["verdict"] is None:
+        return "unknown"
+    if not rollout["verdict"]["exact"]:
+        return "differs"
+    return "restored" if rollout["state"] == RolloutState.ROLLED_BACK else "exactly"
+
+
+def _requirements(release: Release) -> list[Json]:
+    """The rows that were asked for, with who could fill them when the request was settled, or can now."""
+    request = release.approval_request
+    if request is None:
+        return []
+    met = {row.id: row for row in release_queries.requirements_of(release) if row.id is not None}
+    barred = set(request.barred.values_list("username", flat=True))
+    found = []
+    for stored in request.requirements.order_by("pk"):
+        shown = met.get(stored.pk)
+        found.append(
+            {
+                "id": stored.pk,
+                "phase": stored.phase,
+                "role": stored.role,
+                "scope": stored.scope,
+                "count": stored.count,
+                "because": stored.because,
+                "climbed": stored.climbed,
+                "met_by": [user.username for user in shown.met_by] if shown else [],
+                "could": sorted(_holders_at(stored, request.settled_at) - barred),
+            }
+        )
+    return found
+
+
+def _holders_at(row: Requirement, at: datetime | None) -> set[str]:
+    """Who held one of the accepted roles then; now, where nothing is settled yet."""
+    fits = Q(pk__in=[])
+    for role, scope in row.accepted:
+        fits |= Q(role=role, scope=scope)
+    held = RoleAssignment.objects.filter(fits)
+    if at is None:
+        held = held.filter(revoked_at=None, user__is_active=True)
+    else:
+        held = held.filter(Q(revoked_at=None) | Q(revoked_at__gt=at), granted_at__lte=at)
+    return set(held.values_list("user__username", flat=True))
+
+
+def _decision(decision: Decision, entries: Entries) -> Json:
+    return {
+        "id": decision.pk,
+        "request": decision.request_id,
+        "round": decision.request.round,
+        "phase": decision.phase,
+        "verdict": decision.verdict,
+        "person": decision.person.username,
+        "on_behalf_of": decision.on_behalf_of.username if decision.on_behalf_of else None,
+        "capacities": decision.capacities,
+        "digest": decision.content_digest,
+        "reason": decision.reason,
+        "door": decision.door,
+        "at": decision.decided_at,
+        "revoked_at": decision.revoked_at,
+        "answer": decision.answer,
+        "entry": entries.find("decision", decision.pk, newest=False, verdict=decision.verdict),
+    }
+
+
+def _check(check: Check, entries: Entries) -> Json:
+    return {
+        "id": check.pk,
+        "phase": check.phase,
+        "text": check.text,
+        "role": check.role,
+        "required": check.required,
+        "result": check.result,
+        "evidence": check.evidence,
+        "by": check.answered_by.username if check.answered_by else None,
+        "at": check.answered_at,
+        "entry": entries.find("check", check.pk),
+    }
+
+
+def _rollout(rollout: Rollout, entries: Entries) -> Json:
+    steps = [_step(each, entries) for each in steps_of(rollout)]
+    told = [entry for each in steps if (entry := each.pop("verdict_entry")) is not None]
+    return {
+        "id": rollout.pk,
+        "state": rollout.state,
+        "started_by": rollout.started_by.username if rollout.started_by else None,
+        "content_digest": rollout.content_digest,
+        "queued_at": rollout.queued_at,
+        "started_at": rollout.started_at,
+        "ended_at": rollout.ended_at,
+        "entry": entries.find("rollout", rollout.pk, state=rollout.state),
+        "orders": [_order(each) for each in rollout.orders.select_related("by")],
+        "steps": steps,
+        "verdict": rollout.verdict,
+        "verdict_entry": max(told, default=None),
+    }
+
+
+def _step(step: Step, entries: Entries) -> Json:
+    return {
+        "id": step.pk,
+        "key": step.key,
+        "title": texts.step_title(step),
+        "service": step.service.name if step.service else "",
+        "direction": step.direction,
+        "state": step.state,
+        "attempt": step.attempt,
+        "changes": (step.planned or {}).get("changes") or [],
+        "plan": texts.planned(step),
+        "called": step.acted,
+        "called_at": step.acted_at,
+        "observed": texts.observed(step.observed),
+        "failure": texts.failure(step.failure) if step.failure else "",
+        "reason": step.reason,
+        "started_at": step.started_at,
+        "ended_at": step.ended_at,
+        "entry": entries.find("step", step.pk, state=step.state),
+        "verdict_entry": entries.find("step", step.pk, verdict=...),
+    }
+
+
+def _order(order: Order) -> Json:
+    return {
+        "kind": order.kind,
+        "by": order.by.username if order.by else None,
+        "reason": order.reason,
+        "asked_at": order.asked_at,
+        "honoured_at": order.honoured_at,
+        "outcome": order.outcome,
+    }
+
+
+def _announced(release: Release, entries: Entries) -> Json:
+    act = entries.of_action("release.announced")
+    keys = Q(key__startswith=f"release.{release.number}.")
+    for pk in release.rollouts.values_list("pk", flat=True):
+        keys |= Q(key__startswith=f"rollout.{pk}.")
+    messages = Message.objects.filter(keys).order_by("pk")
+    return {
+        "text": announcement_of(release) if act else "",
+        "by": act.actor if act else None,
+        "at": act.at if act else None,
+        "entry": act.number if act else None,
+        "messages": [
+            {"to": each.recipient, "subject": each.subject, "state": each.state, "sent_at": each.sent_at}
+            for each in messages
+        ],
+    }

@@ -1,0 +1,150 @@
+"""The proof of a release answers on one page: who approved it, of what exactly, and did exactly that run?"""
+
+import json
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from portal.audit import operations as record_operations
+from portal.audit import verifier
+from portal.people.models import User
+from portal.people.operations import revoke_role
+from releases.models import Release
+from releases.rollouts.models import Rollout
+from tests.factories import Shop, make_release, make_shop, registry, shop
+from tests.people import BY_THE_PORTAL
+from tests.portal.api import ApiClient
+from tests.portal.audit.signing import new_key
+
+__all__ = ["registry", "shop"]
+EXACT = {"exact": True, "services": []}
+
+
+def browse(user: User) -> Client:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user)
+    return client
+
+
+def page(user: User, release: Release) -> str:
+    answer = browse(user).get(f"/releases/{release.number}/proof/")
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_one_page_says_who_approved_what_and_who_signed_off(shop: Shop) -> None:
+    release = make_release(shop, at="announced")
+    text = page(shop.cast.auditor, release)
+    for said in ("1. In short", "2. Who asked", "3. What exactly", "8. Where it stands in the record"):
+        assert said in text
+    assert release.content_digest in text
+    assert "All approved exactly this." in text
+    assert "shopping-service 2.8.0" in text
+    assert ">Pl</span>" in text
+    assert text.count("<h1") == 1
+    proof = json.loads(ApiClient(shop.cast.auditor).get(f"/releases/{release.number}/proof").content)
+    assert [each["person"] for each in proof["answer"]["approved_by"]] == ["pl"]
+    assert [each["person"] for each in proof["answer"]["signed_off_by"]] == ["pl"]
+    assert proof["decisions"][0]["digest"] == release.content_digest
+    assert proof["decisions"][0]["capacities"] == [["pl", "service:shopping-service"]]
+    assert proof["sealed"] is True
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state", "said"),
+    [
+        (None, "succeeded", "It was not read back what ran."),
+        (EXACT, "succeeded", "Yes. Exactly what was approved, nothing else."),
+        (EXACT, "rolled_back", "It was rolled back. Exactly what ran before runs again."),
+        ({**EXACT, "exact": False}, "failed", "No. Something else was found to run"),
+    ],
+)
+def test_the_page_says_whether_exactly_that_ran(
+    shop: Shop, verdict: dict[str, Any] | None, state: str, said: str
+) -> None:
+    release = make_release(shop, at="awaiting_signoff")
+    Rollout.objects.filter(release=release).update(verdict=verdict, state=state)
+    assert said in page(shop.cast.outsider, release)
+
+
+def test_other_content_than_approved_is_said(shop: Shop) -> None:
+    release = make_release(shop, at="awaiting_signoff")
+    Rollout.objects.filter(release=release).update(verdict=EXACT, content_digest="sha256:other")
+    assert "No. The rollout carried other content." in page(shop.cast.outsider, release)
+    release.content["grade"] = "A"
+    release.save(update_fields=["content"])
+    assert "The content is not the one that was sealed." in page(shop.cast.outsider, release)
+
+
+def test_a_draft_has_a_proof_that_says_that_nothing_happened(shop: Shop) -> None:
+    text = page(shop.cast.author, make_release(shop))
+    assert "Nothing was rolled out." in text
+    assert "Nobody has decided." in text
+
+
+def test_who_could_decide_is_who_held_the_role_then(shop: Shop) -> None:
+    release = make_release(shop, at="approved")
+    revoke_role("pl", role="pl", scope="service:shopping-service", actor=BY_THE_PORTAL)
+    proof = json.loads(ApiClient(shop.cast.auditor).get(f"/releases/{release.number}/proof").content)
+    (review,) = [row for row in proof["requirements"] if row["phase"] == "review"]
+    assert (review["could"], review["met_by"]) == (["pl"], [])
+
+
+def test_whole_entries_are_for_readers_of_the_record_and_those_who_decided(shop: Shop) -> None:
+    release = make_release(shop, at="approved")
+    path = f"/releases/{release.number}/proof/file/"
+    for user in (shop.cast.outsider, shop.cast.author, shop.cast.qa):
+        assert browse(user).get(path).status_code == 403
+        assert path not in page(user, release)
+        proof = json.loads(ApiClient(user).get(f"/releases/{release.number}/proof").content)
+        assert {each["entry"] for each in proof["entries"]} <= {None}
+    for user in (shop.cast.auditor, shop.cast.pl):
+        assert path in page(user, release)
+        answer = browse(user).get(path)
+        assert answer["Content-Disposition"] == f'attachment; filename="release-{release.number}-proof.json"'
+    assert browse(shop.cast.auditor).get("/releases/999999/proof/").status_code == 404
+
+
+def test_the_release_and_its_entries_lead_to_the_proof(shop: Shop) -> None:
+    release = make_release(shop)
+    path = f'href="/releases/{release.number}/proof/"'
+    assert path in browse(shop.cast.outsider).get(f"/releases/{release.number}/").content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_file_verifies_and_names_what_was_changed_in_it(
+    registry: object, transactional_db: None, settings: Any
+) -> None:
+    settings.AUDIT_KEY = new_key()
+    made = make_shop()
+    with transaction.atomic():
+        release = make_release(made, at="announced")
+    record_operations.sign_head()
+    client = browse(made.cast.auditor)
+    text = client.get(f"/releases/{release.number}/proof/file/").content.decode()
+    assert "Every entry is under a signed checkpoint." in page(made.cast.auditor, release)
+    assert f'href="/audit/{json.loads(text)["entries"][0]["number"]}/"' in page(made.cast.auditor, release)
+
+    def found(change: Any) -> str | None:
+        proof = json.loads(text)
+        change(proof)
+        fault = verifier.check_proof(proof).fault
+        return fault.code if fault else None
+
+    assert found(lambda proof: None) is None
+    assert json.loads(text)["unsigned"] == 0
+    assert json.loads(text)["announced"]["by"] == "author"
+    assert found(lambda proof: proof["content"].update(grade="A")) == "content"
+    assert found(lambda proof: proof["decisions"][0].update(person="author")) == "unbacked"
+    assert found(lambda proof: proof["decisions"][0].update(digest="sha256:0")) == "unbacked"
+    assert found(lambda proof: proof["decisions"][0].update(entry=None)) == "unbacked"
+    assert found(lambda proof: proof["rollouts"][0].update(verdict=EXACT)) == "unbacked"
+    assert found(lambda proof: proof["entries"][0]["entry"].update(reason="other")) == "changed"
+    assert found(lambda proof: proof["entries"][0]["path"].pop()) == "no proof"
+    assert (
+        found(lambda proof: proof["checkpoints"][0].update(at=proof["release"]["created_at"]))
+        == "bad signature"
+    )
+    assert found(lambda proof: proof.update(keys=[])) == "unknown key"
