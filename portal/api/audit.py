@@ -1,6 +1,5 @@
 """The record over the API: the same entries that the audit page shows."""
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -96,7 +95,7 @@ def _shape(entry: AuditEntry) -> dict[str, Any]:
         "subject": {"kind": entry.subject_kind, "key": entry.subject},
         "release": entry.release,
         "service": entry.service,
-        "entry": json.loads(entry.body),
+        "entry": queries.whole_body(entry),
         "previous": entry.previous,
         "digest": entry.digest,
     }

@@ -1,10 +1,9 @@
 """Checking the chain of the database, with every checkpoint that is known here or was received elsewhere."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from portal.audit import checkpoints, keys, verifier
+from portal.audit import checkpoints, keys, queries, verifier
 from portal.audit.models import AuditEntry, Checkpoint
 from portal.audit.verifier import Chain, Result, Row, digest_of
 
@@ -56,9 +55,10 @@ class _Columns:
         for self._entry in found.iterator(chunk_size=CHUNK):
             yield row_of(self._entry)
 
-    def agree(self, row: Row) -> bool:
-        entry, body = self._entry, json.loads(row.text)
+    def agree(self, _row: Row) -> bool:
+        entry = self._entry
         assert entry is not None
+        body = queries.body_of(entry)
         searched = [getattr(entry, name) for name in SEARCHED]
         subject = body["subject"]
         written = [body["actor"]["name"], body["action"], subject["kind"], subject["key"]]

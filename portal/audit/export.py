@@ -10,7 +10,7 @@ from typing import Any
 
 from portal.audit import checkpoints, verifier
 from portal.audit.models import AuditEntry, Checkpoint
-from portal.audit.queries import Search, entries
+from portal.audit.queries import Search, body_of, entries
 
 CHUNK = 2000
 PIECE_BYTES = 64 * 1024
@@ -98,7 +98,7 @@ def _checkpoints() -> Iterator[bytes]:
 def public_keys() -> dict[str, str]:
     """The public keys that the chain introduces, in hex by their short names."""
     found = entries(Search(action=verifier.KEY_ACTION)).order_by("number")
-    return {entry.subject: json.loads(entry.body)["after"]["public_key"] for entry in found}
+    return {entry.subject: str(body_of(entry)["after"].get("public_key", "")) for entry in found}
 
 
 def _csv(search: Search | None) -> Iterator[bytes]:
@@ -114,7 +114,7 @@ def _csv_line(cells: Iterable[object]) -> bytes:
 
 
 def _values(entry: AuditEntry) -> Iterator[Any]:
-    body = json.loads(entry.body)
+    body = body_of(entry)
     known = {
         **body,
         **body["actor"],

@@ -1,11 +1,26 @@
 """Reading the record: what happened, who did it, and where the chain stands."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
 from django.db.models import QuerySet
 
 from portal.audit.models import AuditEntry, ChainCheck, Checkpoint
+
+WHOLE: Final[dict[str, Any]] = {
+    "action": "",
+    "actor": dict.fromkeys(("address", "cause", "door", "name", "on_behalf_of", "token"), ""),
+    "after": {},
+    "at": "",
+    "before": {},
+    "content_digest": "",
+    "reason": "",
+    "release": None,
+    "service": "",
+    "subject": {"key": "", "kind": ""},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +63,21 @@ def entries_of_release(number: int) -> QuerySet[AuditEntry]:
     return entries(Search(release=number))
 
 
+def body_of(entry: AuditEntry) -> dict[str, Any]:
+    """What an entry's text says; whoever wrote past the portal must not blind those who look for it."""
+    read = whole_body(entry)
+    return {name: _like(read.get(name), example) for name, example in WHOLE.items()}
+
+
+def whole_body(entry: AuditEntry) -> dict[str, Any]:
+    """An entry's text as it is; what is no object is put into one."""
+    try:
+        read = json.loads(entry.body)
+    except ValueError:
+        read = entry.body
+    return read if isinstance(read, dict) else {"unreadable": read}
+
+
 def head() -> AuditEntry | None:
     """The newest entry of the chain."""
     return entries().first()
@@ -79,6 +109,13 @@ def digests(first: int, last: int) -> list[str]:
     """The digests of these entries in their order."""
     found = AuditEntry.objects.filter(number__gte=first, number__lte=last).order_by("number")
     return [str(digest) for digest in found.values_list("digest", flat=True)]
+
+
+def _like(value: Any, example: Any) -> Any:
+    if isinstance(example, dict):
+        read = value if isinstance(value, dict) else {}
+        return {**example, **read}
+    return example if value is None else value
 
 
 def _subject(text: str) -> dict[str, str]:

@@ -336,7 +336,8 @@ class Chain:
         if agrees is not None and not agrees(row):
             raise Found("columns", number)
         if self._learns and KEY_ACTION in row.text:
-            self._learn(json.loads(row.text))
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # no entry of the portal's
+                self._learn(json.loads(row.text))
         self.result.entries, self.result.head = number, row.digest
         self._digests += bytes.fromhex(row.digest)
         for checkpoint in self._due.pop(number, ()):

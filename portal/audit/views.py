@@ -92,7 +92,7 @@ def _chain() -> dict[str, Any]:
 
 
 def _rows(entries: Sequence[AuditEntry]) -> list[dict[str, Any]]:
-    bodies = {entry.pk: json.loads(entry.body) for entry in entries}
+    bodies = {entry.pk: queries.body_of(entry) for entry in entries}
     involved = {body["actor"][side] for body in bodies.values() for side in ("name", "on_behalf_of")}
     people = {user.username: user for user in get_user_model().objects.filter(username__in=involved)}
     return [_row(entry, bodies[entry.pk], people) for entry in entries]

@@ -1,6 +1,5 @@
 """What an approver reads: rows with who decided, one's own part, and what changed since the last approval."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from approvals import queries as approval_queries
 from approvals.models import Decision, Request
 from approvals.states import Phase, RequestState, Verdict
 from portal.audit.models import AuditEntry
+from portal.audit.queries import body_of
 from portal.people.models import User
 from portal.ui.looks import FACTS as FACT_NAMES
 from releases import queries
@@ -127,7 +127,7 @@ def content_with(number: int, digest: str) -> dict[str, Any] | None:
         release=number, action__in=["release.created", "release.edited"], body__contains=digest
     ).order_by("-id")
     for entry in entries:
-        body = json.loads(entry.body)
+        body = body_of(entry)
         for side, sealed in (("after", body["content_digest"]), ("before", body["before"].get("digest"))):
             if sealed == digest and "content" in body[side]:
                 return dict(body[side]["content"])

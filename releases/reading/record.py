@@ -1,15 +1,14 @@
 """The record of one release in words: who did what, when and why."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
 from portal.audit.actions import ACTIONS
 from portal.audit.models import AuditEntry
+from portal.audit.queries import body_of
 from portal.outbox.models import Message
 from portal.people.models import User
 from portal.ui.looks import STATES
@@ -50,7 +49,7 @@ def notices_of(release: Release) -> list[Message]:
 
 
 def _entry(row: AuditEntry, people: Mapping[str, User]) -> Entry:
-    body: dict[str, Any] = json.loads(row.body)
+    body = body_of(row)
     verb = row.action.partition(".")[2]
     return Entry(
         number=row.number,

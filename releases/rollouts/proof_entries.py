@@ -1,6 +1,5 @@
 """The entries of one release with what leads from each to a signed checkpoint."""
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +8,7 @@ from django.db.models import QuerySet
 from portal.audit import checkpoints
 from portal.audit.export import public_keys
 from portal.audit.models import AuditEntry, Checkpoint
+from portal.audit.queries import body_of, whole_body
 from releases.models import Release
 
 Json = dict[str, Any]
@@ -20,7 +20,7 @@ class Entries:
     def __init__(self, release: Release) -> None:
         found: QuerySet[AuditEntry] = AuditEntry.objects.filter(release=release.number, number__isnull=False)
         self.rows = list(found.order_by("number"))
-        self.bodies = {row.number: json.loads(row.body) for row in self.rows}
+        self.bodies = {row.number: body_of(row) for row in self.rows}
         self._of_subject: dict[tuple[str, str], list[AuditEntry]] = {}
         for row in self.rows:
             self._of_subject.setdefault((row.subject_kind, row.subject), []).append(row)
@@ -82,5 +82,5 @@ class Entries:
             "digest": row.digest,
             "checkpoint": by.number if by else None,
             "path": ways.get(number, []),
-            "entry": self.bodies[number] if whole else None,
+            "entry": whole_body(row) if whole else None,
         }

@@ -4,16 +4,18 @@ import contextlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.test import Client
 
 from portal.audit import jobs, operations, queries
 from portal.audit.chain import sealed
 from portal.audit.models import AuditEntry, ChainCheck
 from portal.audit.record import record
-from tests.people import BY_THE_PORTAL
+from tests.people import BY_THE_PORTAL, person
 from tests.portal.audit.signing import without_guards, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -135,6 +137,27 @@ def test_an_entry_outside_the_chain_is_found() -> None:
         entry.pk, entry.number, entry.digest, entry.previous = None, None, None, None
         entry.save()
     assert found() == (11, "inserted")
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "no json", '{"actor":1,"after":{"public_key":1},"record.key":2}']
+)
+def test_an_entry_that_somebody_wrote_past_the_portal_is_found_and_shown(text: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO audit_auditentry (at, actor, action, subject_kind, subject, service, body)"
+            " VALUES (now(), 'x', 'person.created', 'person', 'p', '', %s)",
+            [text],
+        )
+    assert found() == (11, "changed")
+    client = Client()
+    client.force_login(person("gamsa", ("auditor", "*")))
+    for path in ("/audit/", "/audit/11/"):
+        assert client.get(path).status_code == 200
+    assert client.get("/api/v1/audit").status_code == 200
+    answer: Any = client.get("/audit/export/?format=csv")
+    exported = b"".join(answer.streaming_content)
+    assert exported.count(b"person.created") >= 11
 
 
 def test_the_command_says_whole_or_fails_with_the_entry() -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from portal.audit import export, operations, verifier
@@ -22,6 +23,13 @@ Line = dict[str, Any]
 Tamper = Callable[[list[Line]], object]
 PLAIN = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text()
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+FEW = hypothesis.settings(
+    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+
+
+def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4)
 
 
 def ran(path: Path, *options: object) -> tuple[int, str]:
@@ -224,12 +232,14 @@ def test_every_entry_leads_to_the_root_of_its_checkpoint() -> None:
             assert verifier.root_by(f"{99:064x}", tree.path(at)) != root
 
 
-@given(st.recursive(PLAIN | NUMBERS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@FEW
+@given(st.recursive(PLAIN | NUMBERS, nested, max_leaves=8))
 def test_the_canonical_form_is_that_of_rfc_8785(value: Any) -> None:
     assert verifier.canonical(value).encode() == rfc8785.dumps(value)
 
 
-@given(st.dictionaries(st.text(), PLAIN | NUMBERS))
+@FEW
+@given(st.dictionaries(st.text(max_size=9), PLAIN | NUMBERS, max_size=6))
 def test_an_entry_is_read_back_in_its_canonical_form(entry: Any) -> None:
     text = rfc8785.dumps(entry).decode()
     assert verifier._read_entry(f'{{"entry": {text}}}')[1] == text
