@@ -32,6 +32,7 @@ class Voice:
         """The ids of both."""
         return frozenset(user.pk for user in (self.person, self.giver) if user)
 
+
 FRESH_SECONDS = 300
 
 
