@@ -1,7 +1,11 @@
 """An auditor changes nothing, whatever a door forgot to ask."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection, transaction
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import NotAllowed
@@ -33,7 +37,24 @@ OWN_PAGES = frozenset(
 )
 
 
+def is_auditor(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether the person holds the role that sees everything and changes nothing."""
+    return isinstance(user, User) and roles_of(user).filter(role=Role.AUDITOR).exists()
+
+
+@contextmanager
+def only_reading(user: AbstractBaseUser | AnonymousUser) -> Iterator[None]:
+    """Let the database itself refuse what an auditor's reading request would write (attacks.md, 1d)."""
+    if not is_auditor(user):
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+        yield
+
+
 def refuse_auditor(user: AbstractBaseUser | AnonymousUser) -> None:
     """Raise NotAllowed when the person is an auditor: for every act that changes something."""
-    if isinstance(user, User) and roles_of(user).filter(role=Role.AUDITOR).exists():
+    if is_auditor(user):
         raise NotAllowed(_("An auditor sees everything and changes nothing."))

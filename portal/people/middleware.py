@@ -11,9 +11,10 @@ from django.utils import timezone, translation
 
 from portal.errors import NotAllowed
 from portal.errors_view import error_page
-from portal.people.auditors import OWN_PAGES, refuse_auditor
+from portal.people.auditors import OWN_PAGES, only_reading, refuse_auditor
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+API_PREFIX = "/api/"
 API = "ninja"  # the name under which django-ninja joins its addresses
 
 
@@ -45,14 +46,17 @@ class SignInRequiredMiddleware(LoginRequiredMiddleware):
 
 
 class AuditorMiddleware:
-    """Refuses an auditor's forms, but for signing in and out and their own settings."""
+    """Refuses an auditor's forms, but for signing in and out and their own settings; pages only read."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Pass the request on."""
-        return self.get_response(request)
+        """Pass the request on; the API, whose tokens say who asks, does the same at its own gate."""
+        if request.method not in SAFE_METHODS or request.path_info.startswith(API_PREFIX):
+            return self.get_response(request)
+        with only_reading(request.user):
+            return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
         """Ask before the view is called; the API asks at its own gate."""
