@@ -14,6 +14,7 @@ from django.test import Client
 from portal import clock
 from portal.audit.models import AuditEntry
 from portal.notices.jobs import collect_digests
+from portal.notices.kinds import KINDS
 from portal.notices.models import Preferences
 from portal.notices.telling import Notice, tell
 from portal.outbox import operations as outbox
@@ -45,8 +46,7 @@ def hour_now(more: int = 0) -> int:
 
 def choose(page: Client, **changes: object) -> Any:
     """Send the form with everything at once, but for what is changed."""
-    kinds = ("decision", "deadline", "settled", "objection", "trouble", "shared")
-    data = {**dict.fromkeys(kinds, "at_once"), "digest_hour": 9, "quiet_from": "", "quiet_until": ""}
+    data = {**dict.fromkeys(KINDS, "at_once"), "digest_hour": 9, "quiet_from": "", "quiet_until": ""}
     return page.post("/me/notices/", {**data, "trouble_wakes": "on", **changes})
 
 
