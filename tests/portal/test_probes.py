@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import django_rq
 import pytest
 from django.test import Client
 
@@ -27,6 +28,7 @@ def test_readiness_names_what_is_missing(client: Client, settings: Any) -> None:
 
 @pytest.mark.django_db
 def test_measurements_are_prometheus_text(client: Client) -> None:
+    django_rq.get_connection("default").flushdb()  # tests before this one may have left jobs
     text = client.get("/metrics").content.decode()
     for name in ("queue_age_seconds", "queue_jobs", "outbox_lag_seconds", "chain_head", "sockets"):
         assert f"\nportal_{name} 0.0\n" in text

@@ -34,7 +34,7 @@ class Asked:
 
         A period that is too long loses its beginning.
         """
-        today = timezone.localtime(clock.now()).date()
+        today = clock.now().astimezone(timezone.get_current_timezone()).date()
         end = min(_day(query.get("to", "")) or today, today)
         start = _day(query.get("from", "")) or end - timedelta(days=USUAL_DAYS - 1)
         return cls(
