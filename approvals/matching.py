@@ -46,6 +46,8 @@ class Vote:
 
 
 Matched = dict[int, tuple[int, ...]]
+_Known = dict[Capacity, list[tuple[int, Row]]]
+_Choice = dict[str, list[Row]]
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,12 @@ def match(rows: Sequence[Row], votes: Sequence[Vote]) -> Matched:
         votes: in the order of deciding; a person counts once, whatever the number of their votes.
     """
     first = list({vote.person: vote for vote in reversed(votes)}.values())[::-1]
-    people = _once_in_each_name(rows, first)
-    roles = _best_roles(tuple(rows), tuple(people))
+    known = _by_capacity(rows)
+    people = _once_in_each_name(known, first)
+    choices = [_choices(known, vote) for vote in people]
     filled: dict[int, list[int]] = {row.key: [] for row in rows}
-    for vote, role in zip(people, roles, strict=True):
-        for row in _served(rows, vote, role):
+    for vote, choice, role in zip(people, choices, _best_roles(rows, choices), strict=True):
+        for row in choice.get(role, ()):
             if len(filled[row.key]) < row.count:
                 filled[row.key].append(vote.person)
     return {key: tuple(persons) for key, persons in filled.items()}
@@ -91,50 +94,90 @@ def could_fill(row: Row, capacities: Iterable[Capacity]) -> bool:
     return not row.accepted.isdisjoint(capacities)
 
 
-def open_to(rows: Iterable[Row], vote: Vote) -> frozenset[int]:
-    """Keys of the rows that the vote may fill."""
-    return frozenset(row.key for row in rows if could_fill(row, vote.capacities)) - vote.closed
+def _by_capacity(rows: Iterable[Row]) -> _Known:
+    """The rows that each capacity opens, in their order: few of many, for each of many people."""
+    known: _Known = {}
+    for place, row in enumerate(rows):
+        for capacity in row.accepted:
+            known.setdefault(capacity, []).append((place, row))
+    return known
 
 
-def _once_in_each_name(rows: Sequence[Row], votes: Iterable[Vote]) -> list[Vote]:
+def _entitled(known: _Known, vote: Vote) -> list[Row]:
+    found = {place: row for capacity in vote.capacities for place, row in known.get(capacity, ())}
+    return [found[place] for place in sorted(found)]
+
+
+def _once_in_each_name(known: _Known, votes: Iterable[Vote]) -> list[Vote]:
     """Close to later votes what an earlier one in the same name was entitled to."""
     taken: dict[int, frozenset[int]] = {}
     answer = []
     for vote in votes:
         before = taken.get(vote.name, frozenset())
         answer.append(replace(vote, closed=vote.closed | before))
-        taken[vote.name] = before | open_to(rows, vote)
+        taken[vote.name] = before | {row.key for row in _entitled(known, vote)} - vote.closed
     return answer
 
 
-def _served(rows: Iterable[Row], vote: Vote, role: str) -> list[Row]:
-    return [row for row in rows if row.role == role and row.key in open_to([row], vote)]
+def _choices(known: _Known, vote: Vote) -> _Choice:
+    """By role, the rows that the vote would fill."""
+    choice: dict[str, list[Row]] = {}
+    for row in _entitled(known, vote):
+        if row.key not in vote.closed:
+            choice.setdefault(row.role, []).append(row)
+    return choice
 
 
-def _best_roles(rows: tuple[Row, ...], people: tuple[Vote, ...]) -> tuple[str, ...]:
-    options = [
-        {row.role: frozenset(r.key for r in _served(rows, vote, row.role)) for row in rows} for vote in people
+def _best_roles(rows: Sequence[Row], choices: Sequence[_Choice]) -> list[str]:
+    """The role of each person, "" for who can fill nothing.
+
+    Who has one role to serve in serves in it; only what is left then is tried out, among the others.
+    """
+    free = {row.key: row.count for row in rows}
+    for choice in choices:
+        if len(choice) == 1:
+            (served,) = choice.values()
+            free |= {row.key: max(0, free[row.key] - 1) for row in served}
+    roles = [next(iter(choice), "") for choice in choices]
+    for group in _groups(choices):
+        for index, role in zip(group, _try_out([choices[each] for each in group], free), strict=True):
+            roles[index] = role
+    return roles
+
+
+def _groups(choices: Sequence[_Choice]) -> list[list[int]]:
+    """Those with a choice, by index, in groups that share no row: such as one for each team."""
+    groups: list[tuple[set[int], list[int]]] = []
+    for index, choice in enumerate(choices):
+        if len(choice) < 2:
+            continue
+        keys = {row.key for served in choice.values() for row in served}
+        touching = [group for group in groups if group[0] & keys]
+        groups = [group for group in groups if not group[0] & keys]
+        members = sorted([index, *(each for _keys, group in touching for each in group)])
+        groups.append((keys.union(*(found for found, _group in touching)), members))
+    return [members for _keys, members in groups]
+
+
+def _try_out(choices: Sequence[_Choice], free: dict[int, int]) -> tuple[str, ...]:
+    keys = sorted({row.key for choice in choices for served in choice.values() for row in served})
+    served_by = [
+        {role: frozenset(row.key for row in served) for role, served in choice.items()} for choice in choices
     ]
 
     @cache
-    def best(index: int, free: tuple[int, ...]) -> _Best:
-        if index == len(people):
+    def best(index: int, left: tuple[int, ...]) -> _Best:
+        if index == len(choices):
             return _Best(0, 0, ())
         answer: _Best | None = None
-        for role, served in _choices(options[index]):
-            left = tuple(n - (1 if n and row.key in served else 0) for n, row in zip(free, rows, strict=True))
-            rest = best(index + 1, left)
-            whole = sum(1 for before, after in zip(free, left, strict=True) if before and not after)
-            found = _Best(sum(free) - sum(left) + rest.filled, whole + rest.met, (role, *rest.roles))
+        for role, served in served_by[index].items():
+            after = tuple(n - (1 if n and key in served else 0) for n, key in zip(left, keys, strict=True))
+            rest = best(index + 1, after)
+            whole = sum(1 for n, m in zip(left, after, strict=True) if n and not m)
+            found = _Best(sum(left) - sum(after) + rest.filled, whole + rest.met, (role, *rest.roles))
             if answer is None or found.worth > answer.worth:
                 answer = found
         assert answer is not None
         return answer
 
-    return best(0, tuple(row.count for row in rows)).roles
-
-
-def _choices(served_by_role: dict[str, frozenset[int]]) -> list[tuple[str, frozenset[int]]]:
-    """The roles worth trying; "" for somebody who can fill nothing."""
-    useful = [(role, served) for role, served in served_by_role.items() if served]
-    return useful or [("", frozenset())]
+    return best(0, tuple(free[key] for key in keys)).roles
