@@ -20,7 +20,7 @@ from releases.rollouts.events import tell_step
 from releases.rollouts.leases import Lease, LeaseLost, OrdersWait
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import ACTIVE, MOVING, RolloutState, StepState
-from releases.rollouts.steps.kind import Change, Found, Json, Outcome, Work
+from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work
 from releases.rollouts.steps.kinds import KINDS
 
 ENGINE = Actor.portal("rollout engine")
@@ -209,6 +209,7 @@ class Pass:
             OrdersWait: a halt was asked for after the look and before the act.
         """
         step, kind = work.step, KINDS[work.step.kind]
+        assert isinstance(kind, ActingKind)
         self.looked.add(step.pk)
         leases.say_at(self.lease, f"step:{step.pk}")
         try:

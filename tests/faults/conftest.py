@@ -12,7 +12,7 @@ from portal import clock, jobs
 from releases.rollouts import engine, release_side
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout
-from releases.rollouts.steps.kind import Change, Found, Json, Outcome, StepKind, Work, done
+from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work, done
 from tests.factories import Shop, make_rollout, registry, shop
 from tests.faults.line import Line, line_to_database
 
@@ -30,7 +30,7 @@ class World:
     during: Callable[[], None] | None = None
 
 
-class Marked(StepKind):
+class Marked(ActingKind):
     """Acts once per mark."""
 
     name = "marked"

@@ -16,11 +16,11 @@ from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout
 from releases.rollouts.states import StepState
 from releases.rollouts.steps.kind import (
+    ActingKind,
     Change,
     Found,
     Json,
     Outcome,
-    StepKind,
     Verdict,
     Work,
     done,
@@ -73,7 +73,7 @@ class World:
         return left.pop(0) if left else "done"
 
 
-class Scripted(StepKind):
+class Scripted(ActingKind):
     """A step of the world; `acts` for the kinds that write."""
 
     name = "scripted"

@@ -16,7 +16,7 @@ from releases.models import Release
 from releases.rollouts import engine, operations, texts
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Order, Rollout
-from releases.rollouts.steps.kind import Change, Json, Outcome, StepKind, Work, done, failed
+from releases.rollouts.steps.kind import ActingKind, Change, Json, Outcome, Work, done, failed
 from releases.rollouts.steps.kinds import KINDS
 from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
@@ -26,11 +26,10 @@ WORKLOAD = {"kind": "Deployment", "name": "shopping-service"}
 INCIDENT = {"link": "https://wiki.example/incidents/1", "reason": "Sign-in fails for everybody"}
 
 
-class Write(StepKind):
+class Write(ActingKind):
     """A write; before the one of its number the line is stopped."""
 
     name = "set_image"
-    acts = True
 
     def __init__(self, *, stops_at: str = "a1") -> None:
         self.stops_at = stops_at

@@ -10,7 +10,7 @@ from portal.people.operations import revoke_role
 from releases.rollouts import engine, gates, operations
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout, Step
-from releases.rollouts.steps.kind import Change, Json, Outcome, StepKind, Work, done
+from releases.rollouts.steps.kind import ActingKind, Change, Json, Outcome, Work, done
 from releases.rollouts.steps.kinds import KINDS
 from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
@@ -18,11 +18,10 @@ from tests.people import BY_THE_PORTAL, acting
 WORKLOAD = {"kind": "Deployment", "name": "shopping-service"}
 
 
-class Write(StepKind):
+class Write(ActingKind):
     """A write before which somebody loses the role in which they approved."""
 
     name = "set_image"
-    acts = True
 
     def __init__(self) -> None:
         self.acted = 0

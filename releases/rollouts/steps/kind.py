@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -158,8 +159,8 @@ class Work:
         return found[-1] if found else None
 
 
-class StepKind:
-    """A kind of step. One that changes something outside has `acts` and implements prepare and act."""
+class StepKind(ABC):
+    """A kind of step that looks."""
 
     name: ClassVar[str]
     acts: ClassVar[bool] = False
@@ -168,17 +169,23 @@ class StepKind:
         """Say what the step would change, by a dry run where it writes."""
         return Planned()
 
-    def prepare(self, work: Work) -> Change | Found | Outcome:
-        """Read what the write rests on; no write yet."""
-        raise NotImplementedError
-
-    def act(self, work: Work, change: Change) -> Json:
-        """Send the write and return what to remember of it: {"spec", "images", "generation", …}."""
-        raise NotImplementedError
-
+    @abstractmethod
     def observe(self, work: Work) -> Outcome:
         """Look at what became of it."""
-        raise NotImplementedError
+
+
+class ActingKind(StepKind):
+    """A kind of step that changes something outside, once, and then looks."""
+
+    acts = True
+
+    @abstractmethod
+    def prepare(self, work: Work) -> Change | Found | Outcome:
+        """Read what the write rests on; no write yet."""
+
+    @abstractmethod
+    def act(self, work: Work, change: Change) -> Json:
+        """Send the write and return what to remember of it: {"spec", "images", "generation", …}."""
 
 
 def done(code: str = "done", **args: Any) -> Outcome:

@@ -4,15 +4,14 @@ from portal.errors import PermanentError
 from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
 from releases.rollouts.drift import deleted, find_drift
-from releases.rollouts.steps.kind import Change, Found, Json, Outcome, StepKind, Work, done, failed, hold
+from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work, done, failed, hold
 from releases.rollouts.steps.set_image import image_changes, remembered
 
 
-class RestoreImage(StepKind):
+class RestoreImage(ActingKind):
     """Undoes a set_image step from what was recorded before it."""
 
     name = "restore_image"
-    acts = True
 
     def prepare(self, work: Work) -> Change | Found | Outcome:
         """Compare what is there with what was recorded and with what this rollout wrote."""

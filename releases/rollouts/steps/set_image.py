@@ -8,12 +8,12 @@ from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_AN
 from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.images import target_image
 from releases.rollouts.steps.kind import (
+    ActingKind,
     Change,
     Found,
     Json,
     Outcome,
     Planned,
-    StepKind,
     Work,
     done,
     failed,
@@ -21,11 +21,10 @@ from releases.rollouts.steps.kind import (
 )
 
 
-class SetImage(StepKind):
+class SetImage(ActingKind):
     """Sets the image of the service's containers; never the replica count, never under Argo CD."""
 
     name = "set_image"
-    acts = True
 
     def plan(self, work: Work) -> Planned:
         """Let the server check the patch without keeping it."""
