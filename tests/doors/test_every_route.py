@@ -22,7 +22,7 @@ from tests.soak import examples
 Json = dict[str, Any]
 WAVES = {"expectedMinutes": 30, "waves": [{"title": "All", "services": ["payment-service"]}]}
 PROBLEM = {"type", "title", "status", "code", "detail", "missing"}
-EXAMPLES = examples(4, soaking=60)  # for each route
+EXAMPLES = examples(8, soaking=60)  # for each route
 FEW = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 HUGE = 10**20
 KNOWN = [
