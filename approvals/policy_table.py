@@ -11,7 +11,8 @@
            "objection_holds": false,         # an unanswered objection holds the start (default: only D)
            "signoff_by_another": false,      # a reviewer may not sign off
            "second_factor": "none"},         # "fresh": who decides has shown it within five minutes
-     "B": {…}, "C": {…}, "D": {…}, "E": {…},
+     "B": {…}, "C": {…}, "D": {…},
+     "E": {…, "overdue_holds": true},        # an overdue owed review holds the next start of its services
      "change": [{"role": "director", "count": 1, "or": []}]}   # who signs a change of this table
 
 "change" may be left out: one director then. A change is signed under the table in force and under the
@@ -53,6 +54,7 @@ GRADE_KEYS = frozenset(
         "objection_holds",
         "signoff_by_another",
         "second_factor",
+        "overdue_holds",
         "title",
         "covers",
     }
@@ -94,6 +96,7 @@ class GradePolicy:
     objection_holds: bool
     signoff_by_another: bool
     second_factor: str = "none"
+    overdue_holds: bool = False
     title: str = ""
     covers: str = ""
 
@@ -191,6 +194,7 @@ def _written_grade(rules: GradePolicy) -> dict[str, Any]:
         "expiresHours": _written_hours(rules.expires_hours),
         "checklist": rules.checklist,
         "secondFactor": "" if rules.second_factor == "none" else rules.second_factor,
+        "overdueHolds": rules.overdue_holds,
     }
     return {
         "risk": rules.risk,
@@ -253,9 +257,19 @@ def _read_grade(grade: str, data: object, errors: list[Missing]) -> GradePolicy:
         second_factor=_word(
             f"{grade}.second_factor", data.get("second_factor", "none"), SECOND_FACTORS, errors
         ),
+        overdue_holds=_overdue_holds(grade, data, errors),
         title=_text(f"{grade}.title", data.get("title"), errors),
         covers=_text(f"{grade}.covers", data.get("covers"), errors),
     )
+
+
+def _overdue_holds(grade: str, data: Mapping[str, Any], errors: list[Missing]) -> bool:
+    """Only what acts first owes a review, so only there it can be overdue (product.md, "Decisions")."""
+    field = f"{grade}.overdue_holds"
+    holds = _flag(field, data.get("overdue_holds", False), errors)
+    if holds and grade != "E":
+        errors.append(field_error(field, _("Only grade E owes a review.")))
+    return holds
 
 
 def _read_rows(field: str, data: Mapping[str, Any], errors: list[Missing]) -> tuple[RowRule, ...]:

@@ -228,12 +228,39 @@ def owing_reviews() -> QuerySet[Release]:
 
 def missed_reviews(user: User) -> list[Release]:
     """Visible releases whose owed review is overdue, the one that is so the longest first."""
+    visible = _overdue_reviews().filter(pk__in=access.visible(user, Release))
+    return [release for release, _open in _still_owing(visible)]
+
+
+def holding_reviews(release: Release) -> list[tuple[Release, list[Requirement]]]:
+    """Emergencies whose overdue review holds the start of this release, each with the rows nobody has met.
+
+    One does where the policy under which it was submitted says so and both touch a service; an emergency is
+    held by none (product.md, "Decisions people take").
+    """
+    if release.grade == grades.EMERGENCY:
+        return []
+    touching = Release.objects.filter(items__service__in=release.items.values("service"))
+    late = _overdue_reviews().filter(pk__in=touching.values("pk")).select_related("approval_request__policy")
+    return _still_owing(each for each in late if _holds_others(each))
+
+
+def _overdue_reviews() -> QuerySet[Release]:
     late = owing_reviews().filter(approval_request__deadline_at__lte=clock.NOW)
-    found = list(
-        late.filter(pk__in=access.visible(user, Release)).order_by("approval_request__deadline_at", "number")
-    )
-    standings = approval_queries.standings(each.approval_request_id or 0 for each in found) if found else {}
-    return [each for each in found if standings[each.approval_request_id or 0].open(Phase.OWED)]
+    return late.order_by("approval_request__deadline_at", "number")
+
+
+def _holds_others(release: Release) -> bool:
+    request = release.approval_request
+    return request is not None and approval_queries.grade_policy(request.policy, request.grade).overdue_holds
+
+
+def _still_owing(found: Iterable[Release]) -> list[tuple[Release, list[Requirement]]]:
+    """Those whose review nobody has given: one may still wait for its last checks only."""
+    asked = {each.approval_request_id or 0: each for each in found}
+    standings = approval_queries.standings(asked) if asked else {}
+    rows = ((each, standings[key].open(Phase.OWED)) for key, each in asked.items())
+    return [(each, [row.requirement for row in still_open]) for each, still_open in rows if still_open]
 
 
 def earlier_answers(release: Release) -> dict[int | None, list[Answer]]:

@@ -7,11 +7,13 @@ from django.utils.translation import gettext as _
 from approvals import grades
 from approvals import queries as approval_queries
 from approvals.digests import digest_of
+from approvals.models import Requirement
 from approvals.states import Phase
 from portal import clock
 from portal.actors import Actor
 from portal.errors import Conflict, Missing
-from releases import content, openings, wording
+from portal.ui import times
+from releases import content, openings, queries, wording
 from releases.guards import require_deploy, require_state
 from releases.models import CheckPhase, CheckResult, Release
 from releases.states import ReleaseState
@@ -58,7 +60,12 @@ def refuse(missing: Sequence[Missing]) -> None:
 
 def missing_for_start(release: Release, *, queued_behind: str = "") -> list[Missing]:
     """Everything that a start would be refused for, the state and the right aside."""
-    found = [*still_approved(release), *missing_checks(release, CheckPhase.BEFORE), *_objections(release)]
+    found = [
+        *still_approved(release),
+        *missing_checks(release, CheckPhase.BEFORE),
+        *_objections(release),
+        *missing_reviews(release),
+    ]
     if queued_behind:
         text = _("Another rollout of these services is not over: {name}.").format(name=queued_behind)
         found.append({"code": "queue", "text": text})
@@ -114,6 +121,41 @@ def missing_checks(release: Release, phase: str) -> list[Missing]:
     answered = [CheckResult.DONE, CheckResult.NOT_APPLICABLE]
     checks = release.checks.filter(phase=phase, required=True).exclude(result__in=answered)
     return [{"code": "checklist", "id": check.pk, "role": check.role, "text": check.text} for check in checks]
+
+
+def missing_reviews(release: Release) -> list[Missing]:
+    """Overdue reviews of emergencies that hold the start; given, they hold it no more.
+
+    Each names the emergency as `id`, the first row that is open, and since when (`since`) it is overdue.
+    """
+    return [_overdue(emergency, rows) for emergency, rows in queries.holding_reviews(release)]
+
+
+def _overdue(emergency: Release, rows: Sequence[Requirement]) -> Missing:
+    request = emergency.approval_request
+    assert request is not None
+    assert request.deadline_at is not None
+    titles = wording.team_titles()
+    who = _("{role} of {scope}")
+    text = _(
+        "The review of emergency release #{number} ({services}) is overdue since {since}. "
+        "Nothing else of these services starts until it is given. Awaited: {who}."
+    )
+    named = [
+        who.format(role=wording.role_name(row.role), scope=wording.place(row.scope, titles)) for row in rows
+    ]
+    return {
+        **wording.missing_row(rows[0]),
+        "code": "owed",
+        "id": emergency.number,
+        "since": request.deadline_at.isoformat(),
+        "text": text.format(
+            number=emergency.number,
+            services=", ".join(emergency.items.values_list("service__name", flat=True)),
+            since=times.absolute(request.deadline_at, now=clock.now()),
+            who=", ".join(named),
+        ),
+    }
 
 
 def _objections(release: Release) -> list[Missing]:

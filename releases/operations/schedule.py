@@ -13,7 +13,7 @@ from releases import notices, openings
 from releases.models import Release
 from releases.operations.locking import act, require_deploy, require_state
 from releases.operations.moving import move_release
-from releases.start import refuse, still_approved
+from releases.start import missing_reviews, refuse, still_approved
 from releases.states import ReleaseState
 
 S = ReleaseState
@@ -28,7 +28,8 @@ def schedule_release(
 ) -> Release:
     """Let an approved release start by itself at a time, or in the next opening of its place.
 
-    What may still be done until then, such as checks, is not asked now: the start asks for it.
+    What may still be done until then, such as checks, is not asked now: the start asks for it. An overdue
+    review that holds the start is asked for: nothing is planned past it.
 
     Args:
         window: "next", instead of a time.
@@ -43,7 +44,8 @@ def schedule_release(
         require_deploy(actor, release)
         moment = _moment(release, at, window)
         _require_in_time(release, moment, field="at" if window is None else "window")
-        refuse([*still_approved(release), *openings.missing_for(release, at=moment)])
+        missing = [*still_approved(release), *missing_reviews(release)]
+        refuse([*missing, *openings.missing_for(release, at=moment)])
         require_state(release, SCHEDULABLE - {S.IN_REVIEW})
         release.scheduled_at, release.scheduled_by = moment, actor.user
         move_release(release, S.SCHEDULED, actor=actor, data={"at": moment.isoformat()})

@@ -267,7 +267,7 @@ def _require_possible(rollout: Rollout, kind: str, *, reason: str) -> None:
     if kind in GOES_ON and rollout.state in AT_AN_END:
         _require_free(rollout)
     if kind in GOES_FORWARD and rollout.state not in MOVING and not _goes_back(rollout):
-        start.refuse(openings.missing_for(rollout.release))
+        start.refuse([*openings.missing_for(rollout.release), *release_side.owed_for(rollout)])
 
 
 def _goes_back(rollout: Rollout) -> bool:

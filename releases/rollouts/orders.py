@@ -126,7 +126,9 @@ def _stands_against(course: Course, actor: Actor) -> str:
 def _closed(course: Course, actor: Actor) -> str:
     if course.way == Direction.BACK:
         return ""
-    return "frozen" if release_side.closed_for(course.rollout.release, actor=actor) else ""
+    if release_side.closed_for(course.rollout.release, actor=actor):
+        return "frozen"
+    return "owed" if release_side.owed_for(course.rollout) else ""
 
 
 def _renew_time(step: Step) -> None:
@@ -252,8 +254,9 @@ def _revive(course: Course, *, actor: Actor) -> None:
     """What ended because a sibling failed goes on where it stood."""
     for step in course.present:
         if step.state == StepState.CANCELLED:
-            step.ended_at = None
-            move_step(step, StepState.WAITING, actor=actor, fields=["ended_at"])
+            # What it had begun is found again by its mark, and looked at anew.
+            step.ended_at, step.acted = None, None
+            move_step(step, StepState.WAITING, actor=actor, fields=["ended_at", "acted"])
     settling.make_ready(course, actor=actor)
 
 

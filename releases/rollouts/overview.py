@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from portal import access
 from portal.people.models import User
 from releases import openings
-from releases.rollouts import queries, texts
+from releases.rollouts import queries, release_side, texts
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, GOES_ON, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE
@@ -210,7 +210,7 @@ def _closed(rollout: Rollout, may: frozenset[str]) -> Json:
     """What would go on forward in a freeze or outside the windows, with the words that say so."""
     held = may & GOES_FORWARD if rollout.state in {RolloutState.PAUSED, RolloutState.FAILED} else frozenset()
     possible = [kind for kind in held if rollout.state in POSSIBLE[kind]]
-    missing = openings.missing_for(rollout.release) if possible else []
+    missing = [*openings.missing_for(rollout.release), *release_side.owed_for(rollout)] if possible else []
     reason = " ".join(str(each["text"]) for each in missing)
     return {str(kind): reason for kind in possible} if reason else {}
 

@@ -5,6 +5,7 @@ from portal.errors import Missing
 from portal.transitions import can_move
 from releases import openings, operations, start
 from releases.models import Release
+from releases.rollouts.models import Rollout
 
 
 def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> None:
@@ -31,3 +32,10 @@ def closed_for(release: Release, *, actor: Actor) -> list[Missing]:
     """
     openings.note_passage(release, actor=actor)
     return openings.missing_for(release)
+
+
+def owed_for(rollout: Rollout) -> list[Missing]:
+    """Return which overdue reviews hold it as they hold a start; nothing any more once a step has acted."""
+    if rollout.steps.exclude(acted_at=None).exists():
+        return []
+    return start.missing_reviews(rollout.release)

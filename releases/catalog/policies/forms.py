@@ -29,6 +29,8 @@ TERMS = (
     "signoff_by_another",
     "second_factor",
 )
+# Where a review is owed afterwards.
+EMERGENCY_TERMS = ("overdue_holds",)
 HOURS = {
     "deadline_hours": gettext_lazy("Deadline, in hours"),
     "expires_hours": gettext_lazy("Expires after hours"),
@@ -75,8 +77,10 @@ class PolicyForm(NoteForm):
             "objection_holds": forms.BooleanField(required=False),
             "signoff_by_another": forms.BooleanField(required=False),
             "second_factor": forms.ChoiceField(choices=list(SECOND_FACTORS.items())),
+            "overdue_holds": forms.BooleanField(required=False),
         }
-        for term, field in fields.items():
+        for term in _terms(letter):
+            field = fields[term]
             value = getattr(rules, term)
             field.label = str(HOURS.get(term) or FIELDS[term])
             field.initial = f"{value:g}" if isinstance(value, float) else value
@@ -111,7 +115,7 @@ class PolicyForm(NoteForm):
         for letter, rules in self.base_grades.items():
             yield {
                 "letter": letter,
-                "terms": [self[f"{letter}.{term}"] for term in TERMS],
+                "terms": [self[f"{letter}.{term}"] for term in _terms(letter)],
                 "phases": [
                     {"name": PHASES[phase], "rows": list(self._rows(f"{letter}.{phase}", len(rows)))}
                     for phase, rows in _shown(rules)
@@ -136,7 +140,7 @@ class PolicyForm(NoteForm):
         """The typed table; call after is_valid()."""
         table: dict[str, Any] = {}
         for letter, rules in self.base_grades.items():
-            typed = {term: self.cleaned_data[f"{letter}.{term}"] for term in TERMS}
+            typed = {term: self.cleaned_data[f"{letter}.{term}"] for term in _terms(letter)}
             phases = {phase: self._typed(f"{letter}.{phase}", len(rows)) for phase, rows in _shown(rules)}
             table[letter] = {"risk": rules.risk, "title": rules.title, **typed, **phases}
         table[policy_table.CHANGE] = self._typed("change", len(self.change))
@@ -191,6 +195,10 @@ def sentences(missing: Sequence[Missing]) -> list[str]:
         f"{each['field']}: {each['text']}" if each.get("field") else str(each.get("text", ""))
         for each in missing
     ]
+
+
+def _terms(letter: str) -> tuple[str, ...]:
+    return (*TERMS, *EMERGENCY_TERMS) if letter == EMERGENCY else TERMS
 
 
 def _shown(rules: GradePolicy) -> Iterator[tuple[str, tuple[RowRule, ...]]]:

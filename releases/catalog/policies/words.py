@@ -36,6 +36,7 @@ FIELDS: dict[str, str | Promise] = {
     "objection_holds": gettext_lazy("An objection holds the start"),
     "signoff_by_another": gettext_lazy("Sign-off by another than the reviewer"),
     "second_factor": gettext_lazy("Second factor"),
+    "overdue_holds": gettext_lazy("An overdue review holds the next release of its services"),
     "title": gettext_lazy("Title"),
     "risk": gettext_lazy("Risk"),
 }
