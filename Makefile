@@ -46,8 +46,8 @@ check: setup ## format, lint, types, imports, templates, migrations, translation
 	$(CHECK) $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	$(BIN)/python -m portal.translations check
 
-bench: setup ## benchmarks: a table and JSON
-	@$(BIN)/python -m tests.bench
+bench: setup ## benchmarks: a table and JSON; some of them: make bench NAMES="rules decision"
+	@$(BIN)/python -m tests.bench $(NAMES)
 
 format: setup
 	$(BIN)/ruff format .

@@ -9,7 +9,7 @@ has the rows that this name is entitled to.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 Capacity = tuple[str, str]
@@ -72,10 +72,8 @@ def match(rows: Sequence[Row], votes: Sequence[Vote]) -> Matched:
     Args:
         votes: in the order of deciding; a person counts once, whatever the number of their votes.
     """
-    first = list({vote.person: vote for vote in reversed(votes)}.values())[::-1]
-    known = _by_capacity(rows)
-    people = _once_in_each_name(known, first)
-    choices = [_choices(known, vote) for vote in people]
+    people = list({vote.person: vote for vote in reversed(votes)}.values())[::-1]
+    choices = _choices(_by_capacity(rows), people)
     filled: dict[int, list[int]] = {row.key: [] for row in rows}
     for vote, choice, role in zip(people, choices, _best_roles(rows, choices), strict=True):
         for row in choice.get(role, ()):
@@ -105,27 +103,23 @@ def _by_capacity(rows: Iterable[Row]) -> _Known:
 
 def _entitled(known: _Known, vote: Vote) -> list[Row]:
     found = {place: row for capacity in vote.capacities for place, row in known.get(capacity, ())}
-    return [found[place] for place in sorted(found)]
+    return [found[place] for place in sorted(found)] if len(found) > 1 else list(found.values())
 
 
-def _once_in_each_name(known: _Known, votes: Iterable[Vote]) -> list[Vote]:
-    """Close to later votes what an earlier one in the same name was entitled to."""
-    taken: dict[int, frozenset[int]] = {}
+def _choices(known: _Known, votes: Iterable[Vote]) -> list[_Choice]:
+    """By role, the rows that each vote would fill; what an earlier one in the same name took is closed."""
+    taken: dict[int, set[int]] = {}
     answer = []
     for vote in votes:
-        before = taken.get(vote.name, frozenset())
-        answer.append(replace(vote, closed=vote.closed | before))
-        taken[vote.name] = before | {row.key for row in _entitled(known, vote)} - vote.closed
+        before = taken.setdefault(vote.name, set())
+        fitting = [row for row in _entitled(known, vote) if row.key not in vote.closed]
+        choice: _Choice = {}
+        for row in fitting:
+            if row.key not in before:
+                choice.setdefault(row.role, []).append(row)
+        before.update(row.key for row in fitting)
+        answer.append(choice)
     return answer
-
-
-def _choices(known: _Known, vote: Vote) -> _Choice:
-    """By role, the rows that the vote would fill."""
-    choice: dict[str, list[Row]] = {}
-    for row in _entitled(known, vote):
-        if row.key not in vote.closed:
-            choice.setdefault(row.role, []).append(row)
-    return choice
 
 
 def _best_roles(rows: Sequence[Row], choices: Sequence[_Choice]) -> list[str]:

@@ -5,6 +5,7 @@ Pure: tables and people come in, rows go out. The shape of a table is in approva
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from approvals import matching
 from approvals.matching import Capacity
@@ -59,7 +60,8 @@ class People:
         """The holders who are not barred."""
         return self.holding(accepted) - self.barred
 
-    def capacities(self) -> dict[int, frozenset[Capacity]]:
+    @cached_property
+    def capacities(self) -> Mapping[int, frozenset[Capacity]]:
         """What each person who counts holds."""
         held: dict[int, set[Capacity]] = {}
         for capacity, persons in self.holders.items():
@@ -100,11 +102,11 @@ class _Draft:
     word: str
     climbed: tuple[Climb, ...] = field(default=())
 
-    @property
+    @cached_property
     def scope(self) -> str:
         return self.part.scope(self.word)
 
-    @property
+    @cached_property
     def accepted(self) -> tuple[Capacity, ...]:
         """What serves the row: wider scopes too, and other roles as long as it has not climbed."""
         roles = (self.role, *(self.rule.alternatives if not self.climbed else ()))
@@ -168,9 +170,10 @@ def _climb(draft: _Draft, people: People) -> _Draft:
 
 def _reason_to_climb(draft: _Draft, people: People) -> str:
     holders = people.holding(draft.accepted)
-    own = people.holding((draft.role, scope) for scope in _covering(draft.part, draft.word))
-    if draft.rule.author_climbs and not draft.climbed and people.author in own:
-        return "author"
+    if draft.rule.author_climbs and not draft.climbed:
+        own = people.holding((draft.role, scope) for scope in _covering(draft.part, draft.word))
+        if people.author in own:
+            return "author"
     if not holders:
         return "vacant"
     return "" if holders - people.barred else "barred"
@@ -202,9 +205,9 @@ def judged(rows: list[RequiredRow], people: People) -> list[RequiredRow]:
     ]
     asked = frozenset(capacity for row in rows for capacity in row.accepted)
     votes = [
-        matching.Vote(person=person, capacities=held & asked)
-        for person, held in sorted(people.capacities().items())
-        if held & asked
+        matching.Vote(person=person, capacities=fitting)
+        for person, held in sorted(people.capacities.items())
+        if (fitting := held & asked)
     ]
     open_rows = {row.key for row in matching.unmet(wanted, matching.match(wanted, votes))}
-    return [replace(row, fulfillable=key not in open_rows) for key, row in enumerate(rows)]
+    return [replace(row, fulfillable=False) if key in open_rows else row for key, row in enumerate(rows)]

@@ -207,7 +207,7 @@ def counting_votes(
     Args:
         away: ids of decisions whose taker has moved since (`approvals.holders.moved`).
     """
-    held_now = holders.capacities()
+    held_now = holders.capacities
     return [
         matching.Vote(
             person=decision.person_id,

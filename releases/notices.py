@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext, override
@@ -16,7 +17,7 @@ from approvals.models import Decision
 from approvals.states import Phase
 from portal import clock
 from portal.audit.models import AuditEntry
-from portal.live.publish import touch
+from portal.live.publish import touch_each
 from portal.notices.telling import Notice, tell, zone_of
 from portal.outbox.models import Message
 from portal.people.models import Role, RoleAssignment, User
@@ -166,9 +167,8 @@ def tell_expiring(release: Release, deciders: Iterable[User], *, at: datetime) -
 
 
 def touch_deciders(release: Release) -> None:
-    """Let the inboxes of all who decide read again."""
-    for user in _deciders(release, *Phase.values):
-        touch(f"inbox.{user.pk}")
+    """Let the inboxes of all who decide read again; who they are is read once the locks are gone."""
+    transaction.on_commit(lambda: _touch(_deciders(release, *Phase.values)))
 
 
 def shared_with(release: Release) -> list[User]:
@@ -196,8 +196,7 @@ def _ask(release: Release, phase: Phase, title: str) -> None:
 
 def _touch(people: Iterable[User]) -> None:
     """Let these people's inboxes read again."""
-    for pk in dict.fromkeys(user.pk for user in people):
-        touch(f"inbox.{pk}")
+    touch_each(f"inbox.{user.pk}" for user in people)
 
 
 def _owners(release: Release) -> list[User]:

@@ -67,7 +67,8 @@ def decide_release(
             filed_under=number,
         )
         _tell(release, outcome.decision, actor=actor)
-        _follow(release, outcome, actor=actor, reason=reason)
+        if not _follow(release, outcome, actor=actor, reason=reason):
+            notices.touch_deciders(release)
         return outcome.decision
 
 
@@ -165,15 +166,16 @@ def _tell(release: Release, decision: Decision, *, actor: Actor) -> None:
     )
     if decision.verdict == Verdict.OBJECT:
         notices.tell_objection(release, decision)
-    else:
-        notices.touch_deciders(release)
 
 
-def _follow(release: Release, outcome: operations.Outcome, *, actor: Actor, reason: str) -> None:
+def _follow(release: Release, outcome: operations.Outcome, *, actor: Actor, reason: str) -> bool:
+    """Move the release where the decision leads; returns whether everybody was told thereby."""
     if outcome.decision.phase == Phase.OWED and outcome.phase_met:
         close_reviewed(release, actor=actor)
     elif outcome.changed and release.state in PENDING:
         _move(release, outcome.state, actor=actor, reason=reason)
+        return True
+    return False
 
 
 def _move(release: Release, request_state: str, *, actor: Actor, reason: str) -> None:
