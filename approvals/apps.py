@@ -18,6 +18,7 @@ class ApprovalsConfig(AppConfig):
                 "policy.changed": _("Policy changed"),
                 "proposal.opened": _("Change of the policy proposed"),
                 "proposal.accepted": _("Change of the policy accepted"),
+                "proposal.sent_back": _("Change of the policy sent back"),
                 "proposal.rejected": _("Change of the policy rejected"),
                 "proposal.withdrawn": _("Change of the policy withdrawn"),
                 "proposal.refused": _("Refused"),

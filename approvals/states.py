@@ -32,13 +32,23 @@ class ProposalState(models.TextChoices):
 
     OPEN = "open", _("open")
     ACCEPTED = "accepted", _("accepted")
+    SENT_BACK = "sent_back", _("sent back")
     REJECTED = "rejected", _("rejected")
     WITHDRAWN = "withdrawn", _("withdrawn")
 
 
 PROPOSAL_MOVES: dict[str, frozenset[str]] = {
-    ProposalState.OPEN: frozenset({ProposalState.ACCEPTED, ProposalState.REJECTED, ProposalState.WITHDRAWN}),
+    ProposalState.OPEN: frozenset(
+        {
+            ProposalState.ACCEPTED,
+            ProposalState.SENT_BACK,
+            ProposalState.REJECTED,
+            ProposalState.WITHDRAWN,
+        }
+    ),
     ProposalState.ACCEPTED: frozenset(),
+    # What is changed in answer is another proposal: its table is what people sign.
+    ProposalState.SENT_BACK: frozenset(),
     ProposalState.REJECTED: frozenset(),
     ProposalState.WITHDRAWN: frozenset(),
 }

@@ -35,13 +35,17 @@ from releases.api_shapes import (
     WaitingShape,
     check_shape,
     decision_shape,
+    proposal_waiting_shape,
     release_row,
     release_shape,
     waiting_shape,
 )
 from releases.attachment import attachment
+from releases.catalog.policies.queries import waiting_for as proposals_waiting_for
 from releases.inbox import inbox
 from releases.models import Release
+
+DECIDING_KINDS = frozenset({"trouble", "decision"})
 
 
 def _require_there(request: HttpRequest, values: Mapping[str, Any]) -> None:
@@ -55,8 +59,17 @@ router.add_decorator(hidden_first(_require_there), mode="view")
 
 @router.get("/inbox", response=Paged[WaitingShape])
 def read_inbox(request: HttpRequest) -> dict[str, Any]:
-    """What waits for me, worst first."""
-    return paging.whole(waiting_shape(row) for row in inbox(_user(actor_of(request))))
+    """What waits for me, worst first; changes of the policy to sign stand with the decisions."""
+    user = _user(actor_of(request))
+    rows = inbox(user)
+    first = [row for row in rows if row.kind in DECIDING_KINDS]
+    return paging.whole(
+        [
+            *map(waiting_shape, first),
+            *map(proposal_waiting_shape, proposals_waiting_for(user)),
+            *(waiting_shape(row) for row in rows if row.kind not in DECIDING_KINDS),
+        ]
+    )
 
 
 @router.get("/releases", response=Paged[ReleaseRow])

@@ -5,7 +5,7 @@ from typing import Any
 
 from ninja import Field, Schema
 
-from approvals.models import Decision
+from approvals.models import Decision, PolicyProposal
 from portal.people.models import User
 from releases import queries
 from releases.announcement import announcement_of
@@ -161,14 +161,15 @@ class CheckShape(Schema):
 class WaitingShape(Schema):
     """Something that waits for the person who asks."""
 
-    kind: str = Field(description="trouble, decision, check or own")
+    kind: str = Field(description="trouble, decision, proposal, check or own")
     phase: str | None
-    release: int
+    release: int | None = Field(description="null for a proposed change of the policy")
+    proposal: int | None = Field(description="of the policy, where that is what waits for a signature")
     title: str
     state: str
-    grade: str
-    environment: str
-    author: str
+    grade: str | None
+    environment: str | None
+    author: str | None = Field(description="null for a proposal that came from files")
     deadline_at: datetime | None
     open_checks: int
     on_behalf_of: str | None = Field(None, serialization_alias="for")
@@ -247,6 +248,7 @@ def waiting_shape(row: Waiting) -> dict[str, Any]:
         "kind": row.kind,
         "phase": row.phase or None,
         "release": row.release.number,
+        "proposal": None,
         "title": row.release.title,
         "state": row.release.state,
         "grade": row.release.grade,
@@ -255,6 +257,24 @@ def waiting_shape(row: Waiting) -> dict[str, Any]:
         "deadline_at": row.deadline_at,
         "open_checks": row.open_checks,
         "on_behalf_of": _name(row.giver),
+    }
+
+
+def proposal_waiting_shape(proposal: PolicyProposal) -> dict[str, Any]:
+    """A change of the policy in the inbox of somebody who signs it."""
+    return {
+        "kind": "proposal",
+        "phase": None,
+        "release": None,
+        "proposal": proposal.pk,
+        "title": proposal.note,
+        "state": proposal.state,
+        "grade": None,
+        "environment": None,
+        "author": _name(proposal.author),
+        "deadline_at": None,
+        "open_checks": 0,
+        "on_behalf_of": None,
     }
 
 

@@ -3,6 +3,7 @@
 from approvals.operations.decisions import Outcome, answer_objection, record_decision, revoke_decision
 from approvals.operations.policies import publish_policy
 from approvals.operations.proposals import (
+    answer_objection_to_proposal,
     decide_proposal,
     propose_policy,
     take_back_signature,
@@ -14,6 +15,7 @@ from approvals.operations.requests import open_request, settle, void_request
 __all__ = [
     "Outcome",
     "answer_objection",
+    "answer_objection_to_proposal",
     "check_reason",
     "check_verdict",
     "decide_proposal",

@@ -14,21 +14,22 @@ from approvals import coverage, policy, policy_table, queries
 from approvals.digests import digest_of
 from approvals.holders import grants, people
 from approvals.models import Decision, PolicyProposal, PolicyVersion
-from approvals.operations.decisions import Outcome, record_decision, revoke_decision
+from approvals.operations.decisions import Outcome, answer_objection, record_decision, revoke_decision
 from approvals.operations.policies import check_enough_people, lock_versions, write_version
-from approvals.operations.refusals import check_reason, stale_digest
+from approvals.operations.refusals import check_reason, check_verdict, stale_digest
 from approvals.operations.requests import open_request, void_request
-from approvals.states import Phase, ProposalState, RequestState, Verdict
+from approvals.states import Phase, ProposalState, RequestState
 from portal import access, clock
 from portal.actors import Actor
 from portal.audit.record import record
-from portal.errors import Conflict, Invalid, Missing, NotAllowed, NotFound, field_error
+from portal.errors import Conflict, Invalid, Missing, NotAllowed, NotFound
 from portal.people.models import Role
 from portal.transitions import move
 from portal.ui.looks import role_entry, role_name, scope_name
 
-VERDICTS = (Verdict.APPROVE, Verdict.REJECT)
 MOST_NAMED = 20
+# Where a signer's word ends a proposal; sent back, it can be changed and proposed anew.
+ENDED = {RequestState.REJECTED: ProposalState.REJECTED, RequestState.SENT_BACK: ProposalState.SENT_BACK}
 
 
 def propose_policy(
@@ -63,14 +64,17 @@ def decide_proposal(
 ) -> Decision:
     """Record one verdict on exactly this change; the last yes puts it into force.
 
+    Whoever signs may send it back or reject it instead; anybody but an auditor may object, and every signer
+    reads that before signing (rules.md, "Verdicts").
+
     Raises:
         NotFound: there is no such proposal.
-        Invalid: another verdict than approve and reject, or a refusal without a reason.
+        Invalid: an unknown verdict, or another than approve without a reason.
         Conflict: wrong_state, stale_digest or already_decided.
         NotAllowed: self_approval or not_entitled.
     """
     with _locked(number) as proposal:
-        _check_verdict(verdict, reason)
+        check_verdict(verdict, reason)
         _require_open(proposal)
         if content_digest != proposal.content_digest:
             raise stale_digest()
@@ -93,6 +97,23 @@ def take_back_signature(number: int, decision_id: int, *, actor: Actor) -> Decis
         request_id = proposal.approval_request_id
         assert request_id is not None
         return revoke_decision(decision_id, request_id=request_id, actor=actor).decision
+
+
+def answer_objection_to_proposal(number: int, decision_id: int, *, actor: Actor, answer: str) -> Decision:
+    """Answer an objection in words, as somebody who signs this change.
+
+    Raises:
+        NotFound: no such proposal, or no such objection to it.
+        Invalid: no words.
+        Conflict: the change is settled, or the objection is.
+        NotAllowed: self_approval or not_entitled.
+    """
+    with _locked(number) as proposal, _in_own_words():
+        check_reason(answer, field="answer")
+        _require_open(proposal)
+        request_id = proposal.approval_request_id
+        assert request_id is not None
+        return answer_objection(decision_id, request_id=request_id, actor=actor, answer=answer)
 
 
 def withdraw_proposal(number: int, *, actor: Actor, reason: str = "") -> PolicyProposal:
@@ -289,15 +310,6 @@ def _locked(number: int) -> Iterator[PolicyProposal]:
         yield proposal
 
 
-def _check_verdict(verdict: str, reason: str) -> None:
-    if verdict not in VERDICTS:
-        words = ", ".join(str(word) for word in VERDICTS)
-        text = _("One of these is expected: {words}").format(words=words)
-        raise Invalid(missing=[field_error("verdict", text)])
-    if verdict == Verdict.REJECT:
-        check_reason(reason)
-
-
 def _require_open(proposal: PolicyProposal) -> None:
     if proposal.state != ProposalState.OPEN:
         text = _("This change is {state} already.")
@@ -306,7 +318,7 @@ def _require_open(proposal: PolicyProposal) -> None:
 
 def _decided(proposal: PolicyProposal, *, actor: Actor, verdict: str, reason: str) -> Outcome:
     assert proposal.approval_request_id is not None
-    try:
+    with _in_own_words():
         return record_decision(
             proposal.approval_request_id,
             actor=actor,
@@ -314,6 +326,13 @@ def _decided(proposal: PolicyProposal, *, actor: Actor, verdict: str, reason: st
             content_digest=proposal.content_digest,
             reason=reason,
         )
+
+
+@contextmanager
+def _in_own_words() -> Iterator[None]:
+    """Say of a proposal what approvals say of releases."""
+    try:
+        yield
     except NotAllowed as error:
         if error.code != "self_approval":
             raise
@@ -325,8 +344,9 @@ def _decided(proposal: PolicyProposal, *, actor: Actor, verdict: str, reason: st
 
 
 def _settle(proposal: PolicyProposal, outcome: Outcome, *, actor: Actor, reason: str) -> None:
-    if outcome.state == RequestState.REJECTED:
-        _end(proposal, ProposalState.REJECTED, actor=actor, reason=reason)
+    ended = ENDED.get(RequestState(outcome.state))
+    if ended is not None:
+        _end(proposal, ended, actor=actor, reason=reason)
         return
     lock_versions()
     last = queries.current_policy()

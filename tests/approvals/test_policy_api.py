@@ -58,8 +58,26 @@ def test_refusals_have_their_codes(shop: Shop, second: User) -> None:
     place = f"/policy/proposals/{made['number']}/decisions"
     yes = {"verdict": "approve", "content_digest": made["content_digest"]}
     assert code(admin.post(place, yes)) == (403, "self_approval")
-    assert code(director.post(place, {**yes, "verdict": "send_back", "reason": "x"})) == (422, "invalid")
+    assert code(director.post(place, {**yes, "verdict": "send_back"})) == (422, "invalid")
+    assert code(director.post(place, {**yes, "verdict": "veto", "reason": "x"})) == (422, "invalid")
     assert code(director.post(place, {**yes, "content_digest": "sha256:0"})) == (409, "stale_digest")
     assert code(director.post("/policy/proposals/999/decisions", {"bogus": 1})) == (404, "not_found")
     assert code(director.post(f"/policy/proposals/{made['number']}/withdraw")) == (403, "not_entitled")
     assert admin.post(f"/policy/proposals/{made['number']}/withdraw").json()["state"] == "withdrawn"
+
+
+def test_the_inbox_lists_what_waits_for_a_signature(shop: Shop, second: User) -> None:
+    body = {"grades": example(B={"deadlineHours": 24}), "note": "Faster."}
+    made = ApiClient(shop.cast.administrator).post("/policy/proposals", body).json()
+    signer = ApiClient(second)
+    (row,) = signer.get("/inbox").json()["items"]
+    assert (row["kind"], row["proposal"], row["release"]) == ("proposal", made["number"], None)
+    assert (row["title"], row["author"], row["state"]) == ("Faster.", "administrator", "open")
+    place = f"/policy/proposals/{made['number']}/decisions"
+    verdict = {"content_digest": made["content_digest"], "reason": "Too fast."}
+    objection = ApiClient(shop.cast.pl).post(place, {**verdict, "verdict": "object"}).json()
+    answered = signer.post(f"{place}/{objection['id']}/answer", {"answer": "Fast enough."}).json()
+    assert (answered["answer"], answered["answered_by"]) == ("Fast enough.", "second")
+    sent_back = signer.post(place, {**verdict, "verdict": "send_back"}).json()
+    assert sent_back["state"] == "sent_back"
+    assert signer.get("/inbox").json()["items"] == []

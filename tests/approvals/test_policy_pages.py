@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from approvals.models import Coverage, PolicyProposal, PolicyVersion
+from approvals.models import Coverage, Decision, PolicyProposal, PolicyVersion
 from portal.outbox.models import Message
 from portal.people.models import User
 from portal.people.operations import revoke_role
@@ -151,3 +151,35 @@ def test_a_new_gap_is_shown_first_and_told_once_to_administrators(shop: Shop) ->
     assert browser(shop.cast.administrator).post("/policy/coverage/").status_code == 302
     assert Coverage.objects.get().looked_at > before
     revoke_role("lead", role="team_lead", scope="team:commerce", actor=BY_THE_PORTAL)
+
+
+def test_a_change_that_was_sent_back_is_changed_and_proposed_anew(shop: Shop, second: User) -> None:
+    author = browser(shop.cast.administrator)
+    proposal = policies.propose(
+        example(B={"deadlineHours": 24}), actor=acting(shop.cast.administrator), note="Faster."
+    )
+    place = f"/policy/proposals/{proposal.pk}/"
+    stranger = browser(shop.cast.outsider)
+    assert "/decide/object/" in stranger.get(place).content.decode()
+    assert "/decide/send_back/" not in stranger.get(place).content.decode()
+    sent = {"content_digest": proposal.content_digest, "reason": "24 is too short."}
+    assert stranger.post(f"{place}decide/object/", sent).status_code == 302
+    objection = Decision.objects.get()
+    signer = browser(second)
+    assert "24 is too short." in text_of(signer.get(f"{place}decide/approve/"))
+    said = f"{place}answer/{objection.pk}/"
+    assert said in signer.get(place).content.decode()
+    assert signer.post(said, {"answer": ""}).status_code == 422
+    assert signer.post(said, {"answer": "Two days, then."}).status_code == 302
+    assert "Two days, then." in text_of(stranger.get(place))
+    assert signer.post(f"{place}decide/send_back/", {**sent, "reason": ""}).status_code == 422
+    assert signer.post(f"{place}decide/send_back/", sent).status_code == 302
+    again = f"/policy/propose/?from={proposal.pk}"
+    assert f'href="{again}"' in author.get(place).content.decode()
+    page = author.get(again)
+    assert (page.context["form"]["B.deadline_hours"].value(), page.context["form"]["note"].value()) == (
+        "24",
+        "Faster.",
+    )
+    shown = author.post(again, {**fields_of(page), "B.deadline_hours": "48"})
+    assert "Deadline: 72 h → 48 h" in text_of(shown)

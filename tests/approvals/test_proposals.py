@@ -11,6 +11,7 @@ from approvals.operations.proposals import signing_rows
 from approvals.policy import People
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict, Invalid, NotAllowed
+from portal.outbox.models import Message
 from portal.people.models import User
 from portal.people.operations import grant_role, revoke_role
 from releases.catalog.policies import operations as policies
@@ -37,6 +38,11 @@ def sign(proposal: PolicyProposal, user: User, verdict: str = "approve", **more:
     return policies.decide(
         proposal.pk, actor=acting(user), verdict=verdict, content_digest=digest, reason="Because.", **more
     )
+
+
+def answer(proposal: PolicyProposal, objection: Decision, user: User) -> Decision:
+    """Answer an objection."""
+    return policies.answer(proposal.pk, objection.pk, actor=acting(user), answer="We thought of it.")
 
 
 def refusal(act: Any) -> str:
@@ -75,6 +81,45 @@ def test_the_author_and_administrators_have_no_way_around(shop: Shop, second: Us
     assert refusal(lambda: sign(proposal, shop.cast.director, **stale)) == "stale_digest"
     assert PolicyVersion.objects.count() == 1
     assert AuditEntry.objects.filter(action="proposal.refused").count() == 5
+
+
+def test_sent_back_it_is_over_and_another_may_be_proposed(shop: Shop, second: User) -> None:
+    proposal = propose(shop)
+    with pytest.raises(Invalid):
+        policies.decide(
+            proposal.pk, actor=acting(second), verdict="send_back", content_digest=proposal.content_digest
+        )
+    sign(proposal, second, "send_back")
+    proposal.refresh_from_db()
+    assert proposal.state == "sent_back"
+    assert refusal(lambda: sign(proposal, shop.cast.director)) == "wrong_state"
+    told = Message.objects.get(key=f"proposal.{proposal.pk}.settled:administrator")
+    assert told.body == "Because."
+    assert propose(shop).state == "open"
+
+
+def test_anybody_but_an_auditor_objects_and_a_signer_answers(shop: Shop, second: User) -> None:
+    proposal = propose(shop)
+    assert refusal(lambda: sign(proposal, shop.cast.auditor, "object")) == "not_entitled"
+    objection = sign(proposal, shop.cast.outsider, "object")
+    told = Message.objects.filter(key__startswith=f"proposal.{proposal.pk}.objection.{objection.pk}:")
+    assert {message.recipient for message in told} >= {"administrator", "director", "second"}
+    for user, code in ((shop.cast.pl, "not_entitled"), (shop.cast.administrator, "self_approval")):
+        assert refusal(lambda user=user: answer(proposal, objection, user)) == code
+    assert answer(proposal, objection, second).answered_by == second
+    assert refusal(lambda: answer(proposal, objection, second)) == "wrong_state"
+    sign(proposal, second)
+    sign(proposal, shop.cast.director)
+    proposal.refresh_from_db()
+    assert proposal.state == "accepted"
+
+
+def test_an_objection_is_taken_back_by_who_raised_it(shop: Shop, second: User) -> None:
+    proposal = propose(shop)
+    objection = sign(proposal, second, "object")
+    policies.take_back(proposal.pk, objection.pk, actor=acting(second))
+    assert refusal(lambda: answer(proposal, objection, shop.cast.director)) == "wrong_state"
+    sign(proposal, second)
 
 
 def test_a_signature_is_taken_back_and_one_whose_role_ended_does_not_count(shop: Shop, second: User) -> None:

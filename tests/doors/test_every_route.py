@@ -10,12 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portal.integrations.registry.client import Resolved
+from portal.people.operations import grant_role
 from portal.urls import api
 from releases.catalog import versions
 from releases.catalog.models import Plan
+from releases.catalog.policies import operations as policies
 from releases.rollouts import operations
-from tests.factories import Shop, digest_for, make_release
-from tests.people import acting
+from tests.factories import Shop, digest_for, make_release, policy_table
+from tests.people import BY_THE_PORTAL, acting
 from tests.portal.api import BASE, ApiClient
 from tests.soak import examples
 
@@ -100,7 +102,7 @@ def bodies(operation: Json, parts: Json) -> st.SearchStrategy[bytes]:
 
 @pytest.fixture
 def door(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> dict[str, ApiClient]:
-    """Several people's ways in, to a portal with a draft, a release in review and a rollout."""
+    """Several people's ways in, to a portal with a draft, a review, a rollout and a change to sign."""
     found = Resolved(digest=digest_for("shopping-service", "2.8.0"), accepted=frozenset(), version="2.8.0")
     monkeypatch.setattr(versions, "versions", lambda _service: [found])
     Plan.objects.filter(pk=shop.plan.pk).update(spec=WAVES)
@@ -109,6 +111,9 @@ def door(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> dict[str, ApiClient]:
     started = make_release(shop, at="approved", items=[{"service": "payment-service", "version": "1.0.0"}])
     started.checks.update(result="done")
     operations.start_rollout(started.number, actor=acting(shop.cast.author))
+    grant_role("pl", role="director", scope="*", actor=BY_THE_PORTAL)
+    administrator = acting(shop.cast.administrator)
+    policies.propose(policy_table(B={"deadlineHours": 24}), actor=administrator, note="Faster.")
     return {
         name: ApiClient(getattr(shop.cast, name)) for name in ("author", "pl", "administrator", "auditor")
     }

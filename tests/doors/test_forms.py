@@ -6,8 +6,10 @@ import pytest
 from django.test import Client
 
 from approvals.models import Decision
+from releases.catalog.policies import operations as policies
 from releases.models import Release
-from tests.factories import Shop, make_release
+from tests.factories import Shop, make_release, policy_table
+from tests.people import acting, person
 
 HUGE = 10**20
 ADDRESSES = [
@@ -19,6 +21,9 @@ ADDRESSES = [
     "/catalog/plans/a%00b/",
     "/services/%00/x/",
     f"/audit/{HUGE}/",
+    f"/policy/proposals/{HUGE}/",
+    f"/policy/proposals/{HUGE}/answer/{HUGE}/",
+    f"/policy/versions/{HUGE}/",
 ]
 
 
@@ -47,6 +52,9 @@ def test_an_address_that_no_row_can_have_is_not_found(shop: Shop, address: str) 
         "/releases/new/?environment=%00&service=%00",
         "/catalog/?q=%00&kind=%00",
         "/inbox/part/?x=%00",
+        "/policy/propose/?from=%00",
+        f"/policy/propose/?from={HUGE}",
+        "/policy/propose/?from=%C2%B2",
     ],
 )
 def test_a_parameter_that_no_row_can_have_is_no_fault(shop: Shop, address: str) -> None:
@@ -65,6 +73,23 @@ def test_a_decision_with_odd_fields_is_refused_in_the_form(
     release = make_release(shop, at="in_review")
     answer = browser.post(f"/releases/{release.number}/decide/{verdict}/", fields)
     assert answer.status_code in {409, 422}
+    assert Decision.objects.count() == 0
+
+
+@pytest.mark.parametrize("verdict", ["approve", "reject", "send_back", "object"])
+def test_a_signature_with_odd_fields_is_refused_in_the_form(shop: Shop, verdict: str) -> None:
+    signer = Client()
+    signer.force_login(person("second", ("director", "*")))
+    administrator = acting(shop.cast.administrator)
+    proposal = policies.propose(policy_table(B={"deadlineHours": 24}), actor=administrator, note="Faster.")
+    odd: list[dict[str, str]] = [
+        {},
+        {"content_digest": "\x00"},
+        {"content_digest": "x", "reason": "\x00\x07"},
+    ]
+    for fields in odd:
+        answer = signer.post(f"/policy/proposals/{proposal.pk}/decide/{verdict}/", fields)
+        assert answer.status_code in {409, 422}
     assert Decision.objects.count() == 0
 
 

@@ -87,6 +87,8 @@ class SignedShape(Schema):
     content_digest: str
     decided_at: datetime
     revoked_at: datetime | None
+    answer: str = Field(description="what was answered to an objection")
+    answered_by: str | None
     state: str = Field(description="the proposal's state now")
 
 
@@ -111,9 +113,15 @@ class NewProposal(Body):
 class SignInput(Body):
     """A verdict on exactly this change."""
 
-    verdict: str = Field(description="approve or reject")
+    verdict: str = Field(description="approve, send_back, reject or object; all but the first with a reason")
     content_digest: str
     reason: str = ""
+
+
+class AnswerObjection(Body):
+    """Words for an objection."""
+
+    answer: str
 
 
 class WithdrawInput(Body):
@@ -171,7 +179,7 @@ def withdraw(request: HttpRequest, number: int, body: WithdrawInput | None = Non
 
 @router.post("/policy/proposals/{int:number}/decisions", response={201: SignedShape})
 def decide(request: HttpRequest, number: int, body: SignInput) -> Status[Any]:
-    """Sign or reject exactly the change whose digest is sent."""
+    """Sign, send back, reject or object to exactly the change whose digest is sent."""
     decision = operations.decide(number, actor=actor_of(request), **body.model_dump())
     return Status(201, _decision(decision, queries.proposal(number)))
 
@@ -181,6 +189,13 @@ def take_back(request: HttpRequest, number: int, decision_id: int) -> dict[str, 
     """Take one's own signature back."""
     decision = operations.take_back(number, decision_id, actor=actor_of(request))
     return _decision(decision, queries.proposal(number))
+
+
+@router.post("/policy/proposals/{int:number}/decisions/{int:decision_id}/answer", response=SignedShape)
+def answer(request: HttpRequest, number: int, decision_id: int, body: AnswerObjection) -> dict[str, Any]:
+    """Answer an objection."""
+    objection = operations.answer(number, decision_id, actor=actor_of(request), answer=body.answer)
+    return _decision(objection, queries.proposal(number))
 
 
 def _version(version: PolicyVersion) -> dict[str, Any]:
@@ -242,5 +257,7 @@ def _decision(decision: Decision, proposal: PolicyProposal) -> dict[str, Any]:
         "content_digest": decision.content_digest,
         "decided_at": decision.decided_at,
         "revoked_at": decision.revoked_at,
+        "answer": decision.answer,
+        "answered_by": decision.answered_by.username if decision.answered_by else None,
         "state": proposal.state,
     }

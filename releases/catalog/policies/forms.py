@@ -50,8 +50,10 @@ class NoteForm(forms.Form):
 class PolicyForm(NoteForm):
     """The whole table; a line without a role is no row."""
 
-    def __init__(self, data: Mapping[str, Any] | None, *, table: object) -> None:
-        super().__init__(data)
+    def __init__(
+        self, data: Mapping[str, Any] | None, *, table: object, initial: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(data, initial=initial)
         self.base_grades = policy_table.read(table)
         self.change = policy_table.read_change(table)
         checklists = [(name, name) for name in Checklist.objects.values_list("name", flat=True)]

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, override
 
-from approvals.models import Coverage, PolicyProposal
+from approvals.models import Coverage, Decision, PolicyProposal
 from approvals.queries import standing
 from portal.live.publish import touch
 from portal.outbox.post import post
@@ -34,6 +34,27 @@ def tell_settled(proposal: PolicyProposal, *, reason: str) -> None:
             title = _("Change {number} of the policy is {state}")
             title = title.format(number=proposal.pk, state=proposal.get_state_display())
             _send(user, f"proposal.{proposal.pk}.settled", title, reason or proposal.note, _address(proposal))
+
+
+def tell_objection(proposal: PolicyProposal, objection: Decision) -> None:
+    """Show an objection to the author and to everybody who signs."""
+    told = {user.pk: user for user in signers(proposal)}
+    if proposal.author is not None:
+        told[proposal.author.pk] = proposal.author
+    for user in told.values():
+        with _language_of(user):
+            title = _("{name} objects to change {number} of the policy")
+            title = title.format(name=objection.person, number=proposal.pk)
+            key = f"proposal.{proposal.pk}.objection.{objection.pk}"
+            _send(user, key, title, objection.reason, _address(proposal))
+
+
+def tell_answered(proposal: PolicyProposal, objection: Decision) -> None:
+    """Tell who objected what was answered."""
+    with _language_of(objection.person):
+        title = _("Your objection to change {number} of the policy is answered").format(number=proposal.pk)
+        key = f"proposal.{proposal.pk}.objection.{objection.pk}.answered"
+        _send(objection.person, key, title, objection.answer, _address(proposal))
 
 
 def touch_signers(proposal: PolicyProposal) -> None:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from approvals import operations, policy_table
 from approvals.models import Decision, PolicyProposal, PolicyVersion
 from approvals.operations.proposals import noting_refusals
-from approvals.states import ProposalState
+from approvals.states import ProposalState, Verdict
 from portal.actors import Actor
 from portal.errors import Conflict
 from releases.catalog.documents import Document
@@ -44,7 +44,7 @@ def propose(table: Mapping[str, Any], *, actor: Actor, note: str, base: int | No
 
 
 def decide(number: int, *, actor: Actor, verdict: str, content_digest: str, reason: str = "") -> Decision:
-    """Sign or reject a change; once it is in force the catalog's document says what holds.
+    """Decide on a change; once it is in force the catalog's document says what holds.
 
     Raises:
         NotFound, Invalid, Conflict, NotAllowed: as approvals.operations.decide_proposal.
@@ -58,8 +58,22 @@ def decide(number: int, *, actor: Actor, verdict: str, content_digest: str, reas
             _write_document(proposal)
         if proposal.state != ProposalState.OPEN:
             notices.tell_settled(proposal, reason=reason)
+        if decision.verdict == Verdict.OBJECT:
+            notices.tell_objection(proposal, decision)
         notices.touch_signers(proposal)
         return decision
+
+
+def answer(number: int, decision_id: int, *, actor: Actor, answer: str) -> Decision:
+    """Answer an objection to a change, and let who raised it know.
+
+    Raises:
+        NotFound, Invalid, Conflict, NotAllowed: as approvals.operations.answer_objection_to_proposal.
+    """
+    with noting_refusals(str(number), actor=actor), transaction.atomic():
+        objection = operations.answer_objection_to_proposal(number, decision_id, actor=actor, answer=answer)
+        notices.tell_answered(PolicyProposal.objects.get(pk=number), objection)
+        return objection
 
 
 def take_back(number: int, decision_id: int, *, actor: Actor) -> Decision:

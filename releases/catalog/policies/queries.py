@@ -8,7 +8,7 @@ from approvals import queries as approval_queries
 from approvals.models import Decision, PolicyProposal, PolicyVersion
 from approvals.operations.proposals import may_propose, may_withdraw
 from approvals.queries import RowStanding
-from approvals.states import Phase, ProposalState
+from approvals.states import Phase, ProposalState, Verdict
 from portal import access
 from portal.actors import Actor
 from portal.errors import NotFound
@@ -20,8 +20,10 @@ class Signing:
     """How a proposal stands, for one reader.
 
     Attributes:
-        mine: whether the reader can sign or reject now.
-        own: the reader's standing decision that may be taken back.
+        mine: whether the reader can sign, send back or reject now.
+        own: the reader's standing signature that may be taken back.
+        may_object: whether the reader may object; its author withdraws instead.
+        may_answer: whether the reader signs such changes, so that objections are theirs to answer.
     """
 
     proposal: PolicyProposal
@@ -30,6 +32,17 @@ class Signing:
     mine: bool
     own: Decision | None
     may_withdraw: bool
+    may_object: bool
+    may_answer: bool
+
+    @property
+    def objections(self) -> tuple[Decision, ...]:
+        """Objections that nobody has answered, nor taken back."""
+        return tuple(
+            each
+            for each in self.decisions
+            if each.verdict == Verdict.OBJECT and each.revoked_at is None and each.answered_at is None
+        )
 
     @property
     def is_author(self) -> bool:
@@ -72,19 +85,31 @@ def signing(found: PolicyProposal, actor: Actor) -> Signing:
     """How a proposal stands for who reads it."""
     assert found.approval_request is not None
     rows = approval_queries.standing(found.approval_request).rows
-    decisions = tuple(found.approval_request.decisions.select_related("person").order_by("id"))
+    decided = found.approval_request.decisions.select_related("person", "answered_by")
+    decisions = tuple(decided.order_by("id"))
     user = actor.user
-    standing = [each for each in decisions if each.revoked_at is None and user and each.person_id == user.pk]
+    standing = [each for each in decisions if user and each.person_id == user.pk and _is_signature(each)]
     is_open = found.state == ProposalState.OPEN
     asked = {person.pk for row in rows for person in row.candidates}
+    is_asked = bool(is_open and user and user.pk in asked)
     return Signing(
         proposal=found,
         rows=rows,
         decisions=decisions,
-        mine=bool(is_open and user and user.pk in asked and not standing),
+        mine=is_asked and not standing,
         own=standing[0] if is_open and standing else None,
         may_withdraw=is_open and may_withdraw(found, actor),
+        may_object=is_open and user is not None and _may_object(found, user),
+        may_answer=is_asked,
     )
+
+
+def _may_object(found: PolicyProposal, user: User) -> bool:
+    return user.pk != found.author_id and not approval_queries.only_reads(user)
+
+
+def _is_signature(decision: Decision) -> bool:
+    return decision.revoked_at is None and decision.verdict != Verdict.OBJECT
 
 
 def waiting_for(user: User) -> list[PolicyProposal]:

@@ -14,6 +14,7 @@ urlpatterns = [
     path("proposals/<int:number>/", views.proposal, name="proposal"),
     path("proposals/<int:number>/decide/<str:verdict>/", views.decide, name="decide"),
     path("proposals/<int:number>/take-back/<int:decision_id>/", views.take_back, name="take_back"),
+    path("proposals/<int:number>/answer/<int:decision_id>/", views.answer, name="answer"),
     path("proposals/<int:number>/withdraw/", views.withdraw, name="withdraw"),
     path("coverage/", views.coverage_page, name="coverage"),
 ]

@@ -10,9 +10,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from approvals import policy_table
 from approvals.models import Coverage, PolicyProposal, PolicyVersion
-from approvals.operations.proposals import VERDICTS, require_proposer
+from approvals.operations.proposals import require_proposer
 from approvals.queries import current_policy
-from approvals.states import ProposalState
+from approvals.states import ProposalState, Verdict
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound, PortalError
 from portal.people.doors import browser_actor
 from releases.catalog.documents import read_text
@@ -20,6 +20,7 @@ from releases.catalog.models import StoredDocument
 from releases.catalog.policies import coverage, operations, queries, words
 from releases.catalog.policies.forms import ConfirmForm, PolicyForm, TextForm, sentences
 
+LONGEST_NUMBER = 19
 REFUSALS = (Invalid, Conflict, NotAllowed)
 
 
@@ -62,15 +63,20 @@ def version(request: HttpRequest, number: int) -> HttpResponse:
 def propose(request: HttpRequest) -> HttpResponse:
     """Edit the table in a form; what is typed is shown as a difference before it is proposed."""
     require_proposer(browser_actor(request))
-    base = current_policy()
-    form = PolicyForm(request.POST if request.method == "POST" else None, table=base.table)
+    base, before = current_policy(), _sent_back(request)
+    form = PolicyForm(
+        request.POST if request.method == "POST" else None,
+        table=before.table if before else base.table,
+        initial={"note": before.note if before else ""},
+    )
     rest: list[str] = []
     if request.method == "POST" and form.is_valid():
         rest, shown = _shown(request, form.typed_table(), base, form.cleaned_data["note"])
         if shown is not None:
             return shown
     status = 422 if request.method == "POST" else 200
-    return render(request, "policy/propose.html", {"form": form, "base": base, "rest": rest}, status=status)
+    context = {"form": form, "base": base, "rest": rest, "before": before}
+    return render(request, "policy/propose.html", context, status=status)
 
 
 @require_http_methods(["GET", "POST"])
@@ -119,12 +125,11 @@ def proposal(request: HttpRequest, number: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def decide(request: HttpRequest, number: int, verdict: str) -> HttpResponse:
-    """Ask for a signature or a refusal on exactly this change, and record it."""
-    if verdict not in VERDICTS:
+    """Ask for a signature, a refusal or an objection to exactly this change, and record it."""
+    if verdict not in Verdict.values:
         raise NotFound
-    context = {**_proposal_context(request, number), "verdict": verdict}
     if request.method != "POST":
-        return render(request, "policy/decide.html", context)
+        return render(request, "policy/decide.html", _decide_context(request, number, verdict))
     try:
         operations.decide(
             number,
@@ -134,26 +139,35 @@ def decide(request: HttpRequest, number: int, verdict: str) -> HttpResponse:
             reason=request.POST.get("reason", ""),
         )
     except REFUSALS as error:
-        fresh = _proposal_context(request, number)
-        typed = request.POST.get("reason", "")
-        return _refused(request, "decide", {**fresh, "verdict": verdict, "typed": typed}, error)
+        fresh = _decide_context(request, number, verdict)
+        return _refused(request, "decide", {**fresh, "typed": request.POST.get("reason", "")}, error)
     return redirect("policy:proposal", number)
 
 
 @require_http_methods(["GET", "POST"])
 def take_back(request: HttpRequest, number: int, decision_id: int) -> HttpResponse:
     """Ask whether to take one's own signature back, and do it."""
-    context = _proposal_context(request, number)
-    decision = next((each for each in context["signing"].decisions if each.pk == decision_id), None)
-    if decision is None:
-        raise NotFound
-    context["decision"] = decision
+    context = _with_decision(_proposal_context(request, number), decision_id)
     if request.method != "POST":
         return render(request, "policy/take_back.html", context)
     try:
         operations.take_back(number, decision_id, actor=browser_actor(request))
     except REFUSALS as error:
         return _refused(request, "take_back", context, error)
+    return redirect("policy:proposal", number)
+
+
+@require_http_methods(["GET", "POST"])
+def answer(request: HttpRequest, number: int, decision_id: int) -> HttpResponse:
+    """Answer an objection in words."""
+    context = _with_decision(_proposal_context(request, number), decision_id)
+    if request.method != "POST":
+        return render(request, "policy/answer.html", context)
+    typed = request.POST.get("answer", "")
+    try:
+        operations.answer(number, decision_id, actor=browser_actor(request), answer=typed)
+    except REFUSALS as error:
+        return _refused(request, "answer", {**context, "typed": typed}, error)
     return redirect("policy:proposal", number)
 
 
@@ -183,6 +197,14 @@ def coverage_page(request: HttpRequest) -> HttpResponse:
         "may_look": queries.may_change(browser_actor(request)),
     }
     return render(request, "policy/coverage.html", context)
+
+
+def _sent_back(request: HttpRequest) -> PolicyProposal | None:
+    """The proposal that is changed in answer to its being sent back, where the address names one."""
+    number = request.GET.get("from", "")
+    if not (number.isascii() and number.isdigit() and len(number) < LONGEST_NUMBER):
+        return None
+    return queries.proposals().filter(pk=int(number), state=ProposalState.SENT_BACK).first()
 
 
 def _shown(
@@ -243,7 +265,22 @@ def _proposal_context(request: HttpRequest, number: int) -> dict[str, Any]:
         "difference": words.proposal_difference(found),
         "grades": words.grades_of(found.table),
         "signers": words.signers_of(found.table),
+        "may_change": queries.may_change(browser_actor(request)),
     }
+
+
+def _decide_context(request: HttpRequest, number: int, verdict: str) -> dict[str, Any]:
+    context = _proposal_context(request, number)
+    signing = context["signing"]
+    may = signing.may_object if verdict == Verdict.OBJECT else signing.mine
+    return {**context, "verdict": verdict, "may": may}
+
+
+def _with_decision(context: dict[str, Any], decision_id: int) -> dict[str, Any]:
+    decision = next((each for each in context["signing"].decisions if each.pk == decision_id), None)
+    if decision is None:
+        raise NotFound
+    return {**context, "decision": decision}
 
 
 def _refused(
