@@ -1,13 +1,14 @@
 """What stands between a release and its start, and whether its approval still holds before each wave."""
 
+import logging
 from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
 
-from approvals import grades
+from approvals import backing, grades
 from approvals import queries as approval_queries
 from approvals.digests import digest_of
-from approvals.models import Requirement
+from approvals.models import Request, Requirement
 from approvals.states import Phase
 from portal import clock
 from portal.actors import Actor
@@ -18,6 +19,7 @@ from releases.guards import require_deploy, require_state
 from releases.models import CheckPhase, CheckResult, Release
 from releases.states import ReleaseState
 
+logger = logging.getLogger(__name__)
 S = ReleaseState
 # In review is no wrong state for a start: the rows that are open say more.
 STARTABLE = frozenset({S.IN_REVIEW, S.APPROVED, S.SCHEDULED, S.SUBMITTED})
@@ -75,6 +77,7 @@ def missing_for_start(release: Release, *, queued_behind: str = "") -> list[Miss
 def still_approved(release: Release) -> list[Missing]:
     """What no longer holds of the approval: rows by what people hold now, and the content by its digest.
 
+    Rows that say otherwise than the record count as no approval (attacks.md, 1a).
     An empty list lets a wave begin. Grade E has no review before the start; its content is sealed as well.
     """
     request = release.approval_request
@@ -86,7 +89,23 @@ def still_approved(release: Release) -> list[Missing]:
         found = [_open_row(row) for row in standing.open(Phase.REVIEW)]
         if not standing.phase(Phase.REVIEW):
             found = [{"code": "requirement", "text": _("Nobody was asked to approve it.")}]
+    found += [{"code": "requirement", "text": text} for text in _unbacked(release, request)]
     return found if is_sealed(release) else [*found, {"code": "digest", "text": _what_changed(release)}]
+
+
+def _unbacked(release: Release, request: Request) -> list[str]:
+    """Where the rows differ from the record; looked at twice, as somebody may act between two readings."""
+    if not _compared(release, request):
+        return []
+    fresh = Release.objects.select_related("approval_request__policy").defer("content").get(pk=release.pk)
+    differing = _compared(fresh, fresh.approval_request) if fresh.approval_request else []
+    if differing:
+        logger.critical("release %s differs from the record: %s", release.number, " ".join(differing))
+    return differing
+
+
+def _compared(release: Release, request: Request) -> list[str]:
+    return backing.unbacked(request, filed_under=release.number, state=release.state, first_state=S.DRAFT)
 
 
 def _open_row(row: approval_queries.RowStanding) -> Missing:

@@ -3,7 +3,7 @@
 `filed_under` is the number of the release in the record, passed through untouched.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -117,7 +117,7 @@ def end(request: Request, state: str, *, actor: Actor, reason: str, filed_under:
 
 
 def _record_opened(
-    request: Request, rows: Iterable[Requirement], *, actor: Actor, filed_under: int | None
+    request: Request, rows: Sequence[Requirement], *, actor: Actor, filed_under: int | None
 ) -> None:
     record(
         "request.opened",
@@ -127,6 +127,7 @@ def _record_opened(
             "grade": request.grade,
             "policy": request.policy.version,
             "requirements": [str(row) for row in rows],
+            "accepted": [row.accepted for row in rows],
             "barred": sorted(user.username for user in request.barred.all()),
         },
         content_digest=request.content_digest,

@@ -5,7 +5,7 @@ from typing import Any
 
 from portal.audit import checkpoints, keys, queries, verifier
 from portal.audit.models import AuditEntry, Checkpoint
-from portal.audit.verifier import Chain, Result, Row, digest_of
+from portal.audit.verifier import Chain, Result, Row
 
 CHUNK = 2000
 COLUMNS = ("number", "previous", "digest", "body")
@@ -37,11 +37,6 @@ def check_chain(received: Iterable[Mapping[str, Any]] = ()) -> Result:
 def row_of(entry: AuditEntry) -> Row:
     """An entry as the verifier takes it."""
     return Row(entry.number or 0, entry.previous or "", entry.digest or "", entry.body)
-
-
-def sealed(entry: AuditEntry) -> str:
-    """The digest that an entry's text, number and predecessor give."""
-    return digest_of(entry.body, number=entry.number or 0, previous=entry.previous or "")
 
 
 class _Columns:

@@ -1,6 +1,7 @@
 """Reading the record: what happened, who did it, and where the chain stands."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -8,6 +9,7 @@ from typing import Any, Final
 from django.db.models import QuerySet
 
 from portal.audit.models import AuditEntry, ChainCheck, Checkpoint
+from portal.audit.verifier import digest_of
 
 WHOLE: Final[dict[str, Any]] = {
     "action": "",
@@ -21,6 +23,17 @@ WHOLE: Final[dict[str, Any]] = {
     "service": "",
     "subject": {"key": "", "kind": ""},
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """What an entry says of an act, for those who compare rows with it."""
+
+    action: str
+    actor: str
+    on_behalf_of: str
+    content_digest: str
+    after: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +74,36 @@ def entries(search: Search | None = None) -> QuerySet[AuditEntry]:
 def entries_of_release(number: int) -> QuerySet[AuditEntry]:
     """Everything recorded about one release, newest first."""
     return entries(Search(release=number))
+
+
+def acts_of_release(number: int, kinds: Collection[str]) -> dict[tuple[str, str], list[Act]]:
+    """What was done to these kinds of things of a release, by kind and key, the oldest first.
+
+    Of the present transaction's own entries, too, which have no number yet. An entry that does not agree with
+    its own digest says nothing.
+    """
+    found: dict[tuple[str, str], list[Act]] = {}
+    for entry in AuditEntry.objects.filter(release=number, subject_kind__in=kinds).order_by("pk"):
+        if entry.digest is None or entry.digest == sealed(entry):
+            body = body_of(entry)
+            key = (str(body["subject"]["kind"]), str(body["subject"]["key"]))
+            found.setdefault(key, []).append(_act(body))
+    return found
+
+
+def _act(body: dict[str, Any]) -> Act:
+    return Act(
+        action=body["action"],
+        actor=body["actor"]["name"],
+        on_behalf_of=body["actor"]["on_behalf_of"],
+        content_digest=body["content_digest"],
+        after=body["after"],
+    )
+
+
+def sealed(entry: AuditEntry) -> str:
+    """The digest that an entry's text, number and predecessor give."""
+    return digest_of(entry.body, number=entry.number or 0, previous=entry.previous or "")
 
 
 def body_of(entry: AuditEntry) -> dict[str, Any]:

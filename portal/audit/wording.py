@@ -40,6 +40,7 @@ DOORS: Final[Names] = {
     "worker": pgettext_lazy("door", "Worker"),
 }
 FIELDS: Final[Names] = {
+    "accepted": _("Roles that may fill it"),
     "active": _("Active"),
     "attempt": _("Attempt"),
     "barred": _("May not decide"),

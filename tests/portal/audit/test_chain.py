@@ -12,8 +12,8 @@ from django.db import DatabaseError, close_old_connections, connection, transact
 from django.test import Client
 
 from portal.audit import jobs, operations, queries
-from portal.audit.chain import sealed
 from portal.audit.models import AuditEntry, ChainCheck
+from portal.audit.queries import sealed
 from portal.audit.record import record
 from tests.people import BY_THE_PORTAL, person
 from tests.portal.audit.signing import without_guards, write
