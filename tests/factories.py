@@ -18,6 +18,7 @@ from approvals.operations import publish_policy
 from approvals.queries import standing
 from portal import clock
 from portal.actors import Actor
+from portal.audit.record import record
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.registry.client import Resolved
 from portal.people.models import Team, User
@@ -216,7 +217,7 @@ def make_release(shop: Shop, *, at: str = "draft", author: User | None = None, *
     if at in {"awaiting_signoff", "announced"}:
         verify(release)
     if at == "announced":
-        _sign_off(release)
+        sign_off(release)
         operations.announce_release(release.number, actor=actor)
     release = Release.objects.get(pk=release.pk)
     assert release.state == at, release.state
@@ -234,6 +235,13 @@ def roll_out(release: Release, shop: Shop) -> Rollout:
         content_digest=release.content_digest,
         queued_at=clock.now(),
     )
+    record(
+        "rollout.queued",
+        actor=acting(shop.cast.author),
+        subject=("rollout", str(rollout.pk)),
+        release=release.number,
+        content_digest=release.content_digest,
+    )
     operations.follow(release, "rolling_out", actor=ENGINE)
     return rollout
 
@@ -245,7 +253,7 @@ def verify(release: Release) -> Release:
     return operations.finish_verification(release, actor=ENGINE)
 
 
-def _sign_off(release: Release) -> None:
+def sign_off(release: Release) -> None:
     """Let somebody sign off for every row that is still open."""
     request = Request.objects.get(subject=release.subject, state="approved")
     while rows := standing(request).open("signoff"):

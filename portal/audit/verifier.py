@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 BEGINNING = "0" * 64
 KEY_ACTION = "record.key"
+PROOF = "release-proof/2"
 WHOLE, BROKEN, UNREADABLE = 0, 1, 2
 DIGEST_BYTES = 32
 # A row that was given another number is looked for so far behind the end.
@@ -456,7 +457,12 @@ def check_proof(
     Args:
         checkpoints: received elsewhere; they must be those of the proof.
         keys: public keys that are trusted; without, those that the proof itself names.
+
+    Raises:
+        Unreadable: it is a proof of another version, which says other things.
     """
+    if proof["proof"] != PROOF:
+        raise Unreadable(f"it is no {PROOF}: take the file anew, or the verify.py of its time")
     rows = [
         Row(each["number"], each["previous"], each["digest"], canonical(each["entry"]))
         for each in proof["entries"]
@@ -503,32 +509,88 @@ def _check_claims(proof: Mapping[str, Any]) -> None:
     """What the proof says in its parts stands in the entries that it names."""
     entries = {each["number"]: each["entry"] for each in proof["entries"]}
     release = int(proof["release"]["number"])
-    for what, claim in claims_of(proof):
-        entry = entries.get(claim["entry"])
-        after = (entry or {}).get("after", {})
-        if entry is None or any(after.get(name) != value for name, value in claim["after"].items()):
-            raise Found("unbacked", release, what=what)
-        if claim["digest"] and entry["content_digest"] != claim["digest"]:
-            raise Found("unbacked", release, what=what)
+    for claim in claims_of(proof):
+        entry = entries.get(claim.entry)
+        if entry is None or not _says(entry, claim):
+            raise Found("unbacked", release, what=claim.what)
 
 
-def claims_of(proof: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What must stand in an entry: the decisions, how each step ended, and what was found to run."""
+class Claim(NamedTuple):
+    """What a part of a proof says, and the entry that must say so too; None is not compared."""
+
+    what: str
+    entry: int | None
+    after: Mapping[str, Any]
+    actor: str | None = None
+    on_behalf_of: str | None = None
+    digest: str | None = None
+    reason: str | None = None
+
+
+def _says(entry: Mapping[str, Any], claim: Claim) -> bool:
+    said = {
+        "actor": entry["actor"]["name"],
+        "on_behalf_of": entry["actor"]["on_behalf_of"],
+        "digest": entry["content_digest"],
+        "reason": entry["reason"],
+    }
+    return all(getattr(claim, name) in {None, value} for name, value in said.items()) and all(
+        entry["after"].get(name) == value for name, value in claim.after.items()
+    )
+
+
+def claims_of(proof: Mapping[str, Any]) -> Iterator[Claim]:
+    """What must stand in an entry: who asked, decided, checked, ordered, announced, and what came of it."""
     for each in proof["decisions"]:
-        after = {name: each[name] for name in ("person", "verdict", "phase", "capacities")}
-        yield f"decision {each['id']}", {**each, "after": after}
+        yield from _claims_of_decision(each)
+    for each in proof["checks"]:
+        if each["result"]:
+            after = {"text": each["text"], "result": each["result"]}
+            yield Claim(f"check {each['id']}", each["entry"], after, actor=each["by"])
     for rollout in proof["rollouts"]:
-        for step in rollout["steps"]:
-            if step["entry"] is not None:
-                claim = {"entry": step["entry"], "digest": "", "after": {"state": step["state"]}}
-                yield f"step {step['key']}", claim
-        if rollout["verdict"] is not None:
-            claim = {
-                "entry": rollout["verdict_entry"],
-                "digest": "",
-                "after": {"verdict": rollout["verdict"]},
-            }
-            yield f"what ran in rollout {rollout['id']}", claim
+        yield from _claims_of_rollout(rollout)
+    if proof["announced"]["entry"] is not None:
+        said = proof["announced"]
+        yield Claim("the announcement", said["entry"], {"text": said["text"]}, actor=said["by"])
+    for what, by in (
+        ("created", proof["release"]["author"]),
+        ("submitted", proof["release"]["submitted_by"]),
+    ):
+        if by is not None:
+            yield Claim(f"who {what} it", proof["release"][f"{what}_entry"], {}, actor=by)
+
+
+def _claims_of_decision(each: Mapping[str, Any]) -> Iterator[Claim]:
+    after = {name: each[name] for name in ("person", "verdict", "phase", "capacities")}
+    giver = each["on_behalf_of"] or ""
+    yield Claim(
+        f"decision {each['id']}",
+        each["entry"],
+        after,
+        actor=each["person"],
+        on_behalf_of=giver,
+        digest=each["digest"],
+        reason=each["reason"],
+    )
+    if each["revoked_at"] is not None:
+        yield Claim(f"decision {each['id']}", each["revoked_entry"], after, actor=each["person"])
+    if each["answer"]:
+        what = f"the answer to objection {each['id']}"
+        yield Claim(what, each["answer_entry"], after, actor=each["answered_by"], reason=each["answer"])
+
+
+def _claims_of_rollout(rollout: Mapping[str, Any]) -> Iterator[Claim]:
+    name = f"rollout {rollout['id']}"
+    by = rollout["started_by"] or "portal"
+    yield Claim(name, rollout["started_entry"], {}, actor=by, digest=rollout["content_digest"])
+    for order in rollout["orders"]:
+        after = {"order": order["id"], "kind": order["kind"]}
+        yield Claim(f"order {order['id']}", order["entry"], after, actor=order["by"], reason=order["reason"])
+    for step in rollout["steps"]:
+        if step["entry"] is not None:
+            yield Claim(f"step {step['key']}", step["entry"], {"state": step["state"]})
+    if rollout["verdict"] is not None:
+        yield Claim(f"what ran in {name}", rollout["verdict_entry"], {"verdict": rollout["verdict"]})
 
 
 def _check_elsewhere(

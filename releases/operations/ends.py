@@ -10,6 +10,7 @@ from portal.actors import Actor
 from portal.errors import Conflict, Missing
 from portal.words import check_words
 from releases import notices, wording
+from releases.announcement import announcement_of
 from releases.models import CheckPhase, Release
 from releases.operations.locking import act, may_compose, require_deploy, require_scope, require_state
 from releases.operations.moving import move_release
@@ -53,8 +54,9 @@ def announce_release(number: int, *, actor: Actor) -> Release:
 
 
 def announce(release: Release, *, actor: Actor, reason: str = "") -> None:
-    """Move a locked release to announced and tell everybody its policy names."""
-    move_release(release, S.ANNOUNCED, actor=actor, reason=reason)
+    """Move a locked release to announced and tell everybody its policy names; the record keeps the words."""
+    data = {"text": announcement_of(release)}
+    move_release(release, S.ANNOUNCED, actor=actor, reason=reason, data=data)
     notices.tell_announced(release)
 
 

@@ -12,11 +12,12 @@ from django.db.models import Q
 from approvals.digests import digest_of
 from approvals.models import Decision, Requirement
 from approvals.states import Phase, Verdict
+from portal import clock
 from portal.audit.readers import may_read
+from portal.audit.verifier import PROOF
 from portal.outbox.models import Message
-from portal.people.models import RoleAssignment, User
+from portal.people.models import Delegation, RoleAssignment, User
 from releases import queries as release_queries
-from releases.announcement import announcement_of
 from releases.models import Check, Release
 from releases.rollouts import texts
 from releases.rollouts.models import Order, Rollout, Step
@@ -25,7 +26,6 @@ from releases.rollouts.queries import steps_of
 from releases.rollouts.states import RolloutState
 
 Json = dict[str, Any]
-VERSION = "release-proof/1"
 
 
 def proof_of(release: Release, entries: Entries, *, whole: bool) -> Json:
@@ -37,8 +37,8 @@ def proof_of(release: Release, entries: Entries, *, whole: bool) -> Json:
     rollouts = [_rollout(each, entries) for each in release.rollouts.order_by("pk")]
     decisions = [_decision(each, entries) for each in release_queries.decisions_of(release)]
     return {
-        "proof": VERSION,
-        "release": _release(release),
+        "proof": PROOF,
+        "release": _release(release, entries),
         "answer": _answer(release, decisions, rollouts),
         "content": release.content,
         "content_digest": release.content_digest,
@@ -59,7 +59,8 @@ def may_take(user: User, release: Release) -> bool:
     return may_read(user) or Decision.objects.filter(request__subject=release.subject, person=user).exists()
 
 
-def _release(release: Release) -> Json:
+def _release(release: Release, entries: Entries) -> Json:
+    created, submitted = entries.of_action("release.created"), entries.of_submission()
     return {
         "number": release.number,
         "title": release.title,
@@ -69,8 +70,12 @@ def _release(release: Release) -> Json:
         "proposed_grade": release.proposal.get("grade", ""),
         "grade_reason": release.grade_reason,
         "incident": release.incident,
+        "barred": _barred(release),
         "author": release.author.username,
         "contributors": sorted(user.username for user in release.contributors.all()),
+        "submitted_by": submitted.actor if submitted else None,
+        "created_entry": created.number if created else None,
+        "submitted_entry": submitted.number if submitted else None,
         "created_at": release.created_at,
         "submitted_at": release.submitted_at,
         "approved_at": release.approved_at,
@@ -110,10 +115,11 @@ def _requirements(release: Release) -> list[Json]:
     if request is None:
         return []
     met = {row.id: row for row in release_queries.requirements_of(release) if row.id is not None}
-    barred = set(request.barred.values_list("username", flat=True))
+    barred = set(_barred(release))
     found = []
     for stored in request.requirements.order_by("pk"):
         shown = met.get(stored.pk)
+        could = _holders_at(stored, request.settled_at) - barred
         found.append(
             {
                 "id": stored.pk,
@@ -124,10 +130,28 @@ def _requirements(release: Release) -> list[Json]:
                 "because": stored.because,
                 "climbed": stored.climbed,
                 "met_by": [user.username for user in shown.met_by] if shown else [],
-                "could": sorted(_holders_at(stored, request.settled_at) - barred),
+                "could": sorted(could),
+                "could_for": _stand_ins_at(stored, request.settled_at, could, barred),
             }
         )
     return found
+
+
+def _barred(release: Release) -> list[str]:
+    request = release.approval_request
+    return sorted(request.barred.values_list("username", flat=True)) if request else []
+
+
+def _stand_ins_at(row: Requirement, at: datetime | None, could: set[str], barred: set[str]) -> list[Json]:
+    """Who could decide for one of these by a delegation that was in force then, or is now."""
+    given = Delegation.objects.filter(giver__username__in=could).select_related("giver", "taker")
+    moment = at or clock.now()
+    given = given.filter(Q(ended_at=None) | Q(ended_at__gt=moment), made_at__lte=moment)
+    return [
+        {"person": each.taker.username, "on_behalf_of": each.giver.username}
+        for each in given.filter(starts_at__lte=moment, ends_at__gt=moment).order_by("pk")
+        if [each.role, each.scope] in row.accepted and each.taker.username not in barred
+    ]
 
 
 def _holders_at(row: Requirement, at: datetime | None) -> set[str]:
@@ -158,8 +182,12 @@ def _decision(decision: Decision, entries: Entries) -> Json:
         "door": decision.door,
         "at": decision.decided_at,
         "revoked_at": decision.revoked_at,
+        "revoked_entry": entries.of_subject("decision", decision.pk, "decision.revoked"),
         "answer": decision.answer,
-        "entry": entries.find("decision", decision.pk, newest=False, verdict=decision.verdict),
+        "answered_by": decision.answered_by.username if decision.answered_by else None,
+        "answered_at": decision.answered_at,
+        "answer_entry": entries.of_subject("decision", decision.pk, "objection.answered"),
+        "entry": entries.of_subject("decision", decision.pk, f"decision.{decision.verdict}"),
     }
 
 
@@ -189,8 +217,9 @@ def _rollout(rollout: Rollout, entries: Entries) -> Json:
         "queued_at": rollout.queued_at,
         "started_at": rollout.started_at,
         "ended_at": rollout.ended_at,
+        "started_entry": entries.of_subject("rollout", rollout.pk, "rollout.queued"),
         "entry": entries.find("rollout", rollout.pk, state=rollout.state),
-        "orders": [_order(each) for each in rollout.orders.select_related("by")],
+        "orders": [_order(each, entries) for each in rollout.orders.select_related("by")],
         "steps": steps,
         "verdict": rollout.verdict,
         "verdict_entry": max(told, default=None),
@@ -210,6 +239,7 @@ def _step(step: Step, entries: Entries) -> Json:
         "plan": texts.planned(step),
         "called": step.acted,
         "called_at": step.acted_at,
+        "call_entry": entries.of_subject("step", step.pk, "step.acted"),
         "observed": texts.observed(step.observed),
         "failure": texts.failure(step.failure) if step.failure else "",
         "reason": step.reason,
@@ -220,14 +250,16 @@ def _step(step: Step, entries: Entries) -> Json:
     }
 
 
-def _order(order: Order) -> Json:
+def _order(order: Order, entries: Entries) -> Json:
     return {
+        "id": order.pk,
         "kind": order.kind,
         "by": order.by.username if order.by else None,
         "reason": order.reason,
         "asked_at": order.asked_at,
         "honoured_at": order.honoured_at,
         "outcome": order.outcome,
+        "entry": entries.of_subject("order", order.pk, "order.asked"),
     }
 
 
@@ -238,7 +270,7 @@ def _announced(release: Release, entries: Entries) -> Json:
         keys |= Q(key__startswith=f"rollout.{pk}.")
     messages = Message.objects.filter(keys).order_by("pk")
     return {
-        "text": announcement_of(release) if act else "",
+        "text": entries.bodies[act.number]["after"].get("text") if act else None,
         "by": act.actor if act else None,
         "at": act.at if act else None,
         "entry": act.number if act else None,

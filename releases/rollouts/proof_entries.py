@@ -26,23 +26,33 @@ class Entries:
             self._of_subject.setdefault((row.subject_kind, row.subject), []).append(row)
         self.covering = checkpoints.covering([row.number or 0 for row in self.rows])
 
-    def find(self, kind: str, key: object, *, newest: bool = True, **after: Any) -> int | None:
-        """The number of the entry about this subject whose `after` says this; None where there is none.
+    def find(self, kind: str, key: object, **after: Any) -> int | None:
+        """The number of the newest entry about this subject whose `after` says this; None where none does.
 
         Args:
-            newest: the last such entry, else the first.
             after: a name with the value ... is there, whatever it says.
         """
-        rows = self._of_subject.get((kind, str(key)), [])
-        for row in reversed(rows) if newest else rows:
+        for row in reversed(self._of_subject.get((kind, str(key)), [])):
             said = self.bodies[row.number]["after"]
             if all(name in said and (value is ... or said[name] == value) for name, value in after.items()):
                 return row.number
         return None
 
+    def of_subject(self, kind: str, key: object, action: str) -> int | None:
+        """The number of the newest entry of this act on this subject."""
+        rows = reversed(self._of_subject.get((kind, str(key)), []))
+        return next((row.number for row in rows if row.action == action), None)
+
     def of_action(self, action: str) -> AuditEntry | None:
         """The newest entry of an act."""
         return next((row for row in reversed(self.rows) if row.action == action), None)
+
+    def of_submission(self) -> AuditEntry | None:
+        """The newest entry by which a draft was submitted."""
+        for row in reversed(self.rows):
+            if row.subject_kind == "release" and self.bodies[row.number]["before"].get("state") == "draft":
+                return row
+        return None
 
     def unsigned(self) -> int:
         """How many of them no checkpoint covers yet."""

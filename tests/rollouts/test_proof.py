@@ -1,6 +1,9 @@
 """The proof of a release answers on one page: who approved it, of what exactly, and did exactly that run?"""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +12,26 @@ from django.test import Client
 
 from portal.audit import operations as record_operations
 from portal.audit import verifier
+from portal.audit.record import record
 from portal.people.models import User
 from portal.people.operations import revoke_role
+from releases import operations
 from releases.models import Release
-from releases.rollouts.models import Rollout
-from tests.factories import Shop, make_release, make_shop, registry, shop
-from tests.people import BY_THE_PORTAL
+from releases.rollouts.models import Rollout, Step
+from tests.delegating import give
+from tests.factories import (
+    ENGINE,
+    Shop,
+    decide,
+    make_release,
+    make_shop,
+    registry,
+    roll_out,
+    shop,
+    sign_off,
+    verify,
+)
+from tests.people import BY_THE_PORTAL, acting, person
 from tests.portal.api import ApiClient
 from tests.portal.audit.signing import new_key
 
@@ -113,19 +130,73 @@ def test_the_release_and_its_entries_lead_to_the_proof(shop: Shop) -> None:
     assert path in browse(shop.cast.outsider).get(f"/releases/{release.number}/").content.decode()
 
 
-@pytest.mark.django_db(transaction=True)
-def test_the_file_verifies_and_names_what_was_changed_in_it(
-    registry: object, transactional_db: None, settings: Any
-) -> None:
+@pytest.fixture
+def announced(registry: object, transactional_db: None, settings: Any) -> tuple[Shop, Release]:
+    """A release that somebody approved for somebody, announced, and signed in the record."""
     settings.AUDIT_KEY = new_key()
     made = make_shop()
     with transaction.atomic():
-        release = make_release(made, at="announced")
+        release = make_release(made, at="in_review")
+        deputy = person("deputy", ("pl", "service:payment-service"))
+        give(made.cast.pl, deputy, "pl", "service:shopping-service")
+        decide(release, deputy)
+        objection = decide(release, made.cast.qa, "object", "Was it tested?")
+        operations.answer_objection(
+            release.number, objection.pk, actor=acting(made.cast.pl), answer="Yes, on Monday."
+        )
+        rollout = roll_out(release, made)
+        record(
+            "step.succeeded",
+            actor=ENGINE,
+            subject=("step", str(Step.objects.create(rollout=rollout, key="verify", state="succeeded").pk)),
+            after={"state": "succeeded", "verdict": EXACT},
+            release=release.number,
+        )
+        Rollout.objects.update(verdict=EXACT)
+        verify(release)
+        sign_off(release)
+        operations.announce_release(release.number, actor=acting(made.cast.author))
     record_operations.sign_head()
-    client = browse(made.cast.auditor)
-    text = client.get(f"/releases/{release.number}/proof/file/").content.decode()
-    assert "Every entry is under a signed checkpoint." in page(made.cast.auditor, release)
-    assert f'href="/audit/{json.loads(text)["entries"][0]["number"]}/"' in page(made.cast.auditor, release)
+    return made, Release.objects.get(pk=release.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_auditor_answers_from_one_page_and_one_file_that_verifies_offline(
+    announced: tuple[Shop, Release], tmp_path: Path
+) -> None:
+    """Who approved the release, of what exactly, and did exactly that run?"""
+    made, release = announced
+    auditor = browse(made.cast.auditor)
+    text = page(made.cast.auditor, release)
+    short = text[text.index("1. In short") : text.index("2. Who asked")]
+    assert "Deputy" in short
+    assert "Pl" in short
+    assert release.content_digest in short
+    assert "Yes. Exactly what was approved, nothing else." in short
+    assert "Every entry is under a signed checkpoint." in text
+    for said in ("Was it tested?", "Yes, on Monday.", "May not decide", "shopping-service(2.8.0)"):
+        assert said in text
+    file, tool = tmp_path / "release-proof.json", tmp_path / "verify.py"
+    file.write_bytes(auditor.get(f"/releases/{release.number}/proof/file/").content)
+    tool.write_bytes(Path(verifier.__file__).read_bytes())
+    proof = json.loads(file.read_text())
+    assert [(each["person"], each["on_behalf_of"]) for each in proof["answer"]["approved_by"]] == [
+        ("deputy", "pl")
+    ]
+    assert proof["answer"]["ran"] == "exactly"
+    assert proof["requirements"][0]["could"] == ["pl"]
+    assert proof["requirements"][0]["could_for"] == [{"person": "deputy", "on_behalf_of": "pl"}]
+    assert proof["unsigned"] == 0
+    checked = subprocess.run([sys.executable, "-I", tool, file], capture_output=True, text=True, check=True)
+    assert checked.stdout.endswith("whole\n")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_file_names_what_was_changed_in_it(announced: tuple[Shop, Release]) -> None:
+    made, release = announced
+    text = browse(made.cast.auditor).get(f"/releases/{release.number}/proof/file/").content.decode()
+    number = json.loads(text)["entries"][0]["number"]
+    assert f'href="/audit/{number}/"' in page(made.cast.auditor, release)
 
     def found(change: Any) -> str | None:
         proof = json.loads(text)
@@ -133,18 +204,32 @@ def test_the_file_verifies_and_names_what_was_changed_in_it(
         fault = verifier.check_proof(proof).fault
         return fault.code if fault else None
 
+    def unbacked(*path: Any, value: Any = "forged") -> bool:
+        def change(proof: Any) -> None:
+            for key in path[:-1]:
+                proof = proof[key]
+            proof[path[-1]] = value
+
+        return found(change) == "unbacked"
+
     assert found(lambda proof: None) is None
-    assert json.loads(text)["unsigned"] == 0
-    assert json.loads(text)["announced"]["by"] == "author"
     assert found(lambda proof: proof["content"].update(grade="A")) == "content"
-    assert found(lambda proof: proof["decisions"][0].update(person="author")) == "unbacked"
-    assert found(lambda proof: proof["decisions"][0].update(digest="sha256:0")) == "unbacked"
-    assert found(lambda proof: proof["decisions"][0].update(entry=None)) == "unbacked"
-    assert found(lambda proof: proof["rollouts"][0].update(verdict=EXACT)) == "unbacked"
+    for name in ("person", "on_behalf_of", "digest", "entry", "reason", "verdict", "phase", "capacities"):
+        assert unbacked("decisions", 0, name), name
+    assert unbacked("decisions", 0, "on_behalf_of", value=None)
+    assert unbacked("decisions", 1, "answered_by")
+    assert unbacked("decisions", 1, "answer")
+    assert unbacked("decisions", 0, "revoked_at")
+    assert unbacked("release", "author")
+    assert unbacked("release", "submitted_by")
+    assert unbacked("rollouts", 0, "started_by")
+    assert unbacked("rollouts", 0, "content_digest")
+    assert unbacked("rollouts", 0, "verdict", value={**EXACT, "exact": False})
+    assert unbacked("announced", "by")
+    assert unbacked("announced", "text")
     assert found(lambda proof: proof["entries"][0]["entry"].update(reason="other")) == "changed"
     assert found(lambda proof: proof["entries"][0]["path"].pop()) == "no proof"
-    assert (
-        found(lambda proof: proof["checkpoints"][0].update(at=proof["release"]["created_at"]))
-        == "bad signature"
-    )
+    assert found(lambda proof: proof["checkpoints"][0].update(at=0)) == "bad signature"
     assert found(lambda proof: proof.update(keys=[])) == "unknown key"
+    with pytest.raises(verifier.Unreadable):
+        found(lambda proof: proof.update(proof="release-proof/1"))

@@ -76,10 +76,16 @@ def _with_people(proof: Json) -> Json:
     for each in proof["decisions"]:
         each["who"] = people.get(each["person"], each["person"])
         each["giver"] = people.get(each["on_behalf_of"], each["on_behalf_of"])
+        each["answerer"] = people.get(each["answered_by"])
+    proof["release"]["submitter"] = people.get(proof["release"]["submitted_by"])
+    proof["release"]["kept_out"] = [people.get(name, name) for name in proof["release"]["barred"]]
     for each in proof["checks"]:
         each["who"] = people.get(each["by"])
     for each in proof["requirements"]:
         each["people"] = [people.get(name, name) for name in each["could"]]
+        each["stand_ins"] = [
+            (people.get(by["person"]), people.get(by["on_behalf_of"])) for by in each["could_for"]
+        ]
         each["filled"] = [people.get(name, name) for name in each["met_by"]]
     for each in proof["rollouts"]:
         each["who"] = people.get(each["started_by"])
@@ -105,4 +111,17 @@ def _usernames(value: Any) -> Iterable[str]:
             yield from _usernames(inner)
 
 
-PEOPLE = frozenset({"person", "on_behalf_of", "by", "could", "met_by", "started_by", "actor"})
+PEOPLE = frozenset(
+    {
+        "person",
+        "on_behalf_of",
+        "by",
+        "could",
+        "met_by",
+        "started_by",
+        "actor",
+        "answered_by",
+        "submitted_by",
+        "barred",
+    }
+)
