@@ -1,9 +1,10 @@
 """Rows that were edited past the portal count as no approval: the start and the next wave are refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.utils.translation import override
 
 from approvals.models import Decision, Request, Requirement
 from portal.audit.models import AuditEntry
@@ -20,6 +21,15 @@ from tests.factories import Shop, decide, make_release, registry, shop
 from tests.people import BY_THE_PORTAL, acting, person
 
 __all__ = ["registry", "shop"]
+
+
+@pytest.fixture(autouse=True)
+def in_english() -> Iterator[None]:
+    """The refusals are compared by their words."""
+    with override("en"):
+        yield
+
+
 Forge = Callable[[Release, Shop], object]
 
 
