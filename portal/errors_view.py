@@ -1,7 +1,6 @@
 """One place that turns domain errors into pages; the API turns the same ones into problems."""
 
 import logging
-import secrets
 import sys
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
+from portal import trace
 from portal.errors import DATABASE_AWAY, NotFound, PortalError, TemporaryError
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Handler for what nobody expected: a number to quote, nothing internal."""
-    number = secrets.token_hex(4)
+    number = trace.number()
     logger.error("error %s at %s", number, request.path)
     if isinstance(sys.exception(), DATABASE_AWAY):
         return bare_page(request, database_away())

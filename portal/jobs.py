@@ -6,7 +6,6 @@ a job may be lost, doubled or late, and what it would have done is found again b
 
 import importlib
 import logging
-import secrets
 import signal
 import time
 from collections.abc import Callable
@@ -20,6 +19,8 @@ from rq import SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
+
+from portal import trace
 
 logger = logging.getLogger(__name__)
 
@@ -146,15 +147,16 @@ def find(name: str) -> Function:
 def run(name: str, *args: Argument) -> None:
     """Carry out one job; what it raises is logged here, and the row that the job is about is told."""
     close_old_connections()
-    try:
-        find(name)(*args)
-    except Exception as error:
-        failure = Failure(secrets.token_hex(4), error)
-        logger.exception("job %s%r failed, incident %s", name, args, failure.incident)
-        _tell_row(name, args, failure)
-        raise
-    finally:
-        close_old_connections()
+    with trace.following(job=name):
+        try:
+            find(name)(*args)
+        except Exception as error:
+            failure = Failure(trace.number(), error)
+            logger.exception("job %s%r failed, incident %s", name, args, failure.incident)
+            _tell_row(name, args, failure)
+            raise
+        finally:
+            close_old_connections()
 
 
 def _tell_row(name: str, args: tuple[Argument, ...], failure: Failure) -> None:
@@ -201,10 +203,11 @@ def sweep_once(due: dict[Callable[[], None], float] | None = None) -> None:
 
 def _guarded(function: Callable[[], Any]) -> None:
     close_old_connections()
-    try:
-        function()
-    except Exception:
-        logger.exception("sweep %s failed", function.__qualname__)
+    with trace.following(sweep=function.__qualname__):
+        try:
+            function()
+        except Exception:
+            logger.exception("sweep %s failed", function.__qualname__)
 
 
 def sweep_forever() -> None:

@@ -8,7 +8,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from portal import env
+from portal import env, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATABASE_LIKE = "postgresql://user:password@host:5432/name"
@@ -96,6 +96,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.api.tracing.TraceMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -249,15 +250,6 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "release-portal@localhost")
 OUTBOUND_HOSTS = env.words("OUTBOUND_HOSTS", "")
 PRACTICE_REGISTRY_URL = env.text("PRACTICE_REGISTRY_URL", "")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
-    "loggers": {
-        "rq.worker": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
-        "django.request": {"level": "ERROR"},
-    },
-}
+LOGGING = logs.configuration(
+    form=env.choice("LOG_FORMAT", "line", logs.FORMS), level=env.text("LOG_LEVEL", "INFO")
+)

@@ -1,14 +1,18 @@
 """move(): the only code that changes a state, with its audit entry and its event in one transaction."""
 
+import logging
 from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol
 
+from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict
 from portal.live.publish import publish
+
+logger = logging.getLogger(__name__)
 
 
 class Stateful(Protocol):
@@ -71,5 +75,7 @@ def move(
         service=service,
         content_digest=content_digest,
     )
+    words = f"{row.KIND} {row.pk}: {before} to {row.state}"
+    transaction.on_commit(lambda: logger.info("%s", words, extra={"by": actor.name, "cause": actor.cause}))
     if topic:
         publish(topic, action, {"from": before, "reason": reason, "by": actor.name, **(data or {})})

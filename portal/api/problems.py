@@ -2,7 +2,6 @@
 
 import json
 import logging
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
+from portal import trace
 from portal.errors import DATABASE_AWAY, Invalid, NotFound, PortalError, field_error
 from portal.errors_view import database_away
 
@@ -146,7 +146,7 @@ def _unexpected(request: HttpRequest, error: Exception | type[Exception]) -> Htt
     """Answer a fault of ours: a number to quote, nothing internal."""
     if isinstance(error, DATABASE_AWAY):
         return problem(database_away())
-    number = secrets.token_hex(4)
+    number = trace.number()
     logger.error("error %s at %s", number, request.path, exc_info=error)  # type: ignore[arg-type]
     detail = _("Quote number {number}. Rollouts in progress go on.").format(number=number)
     return problem(PortalError(detail))

@@ -11,7 +11,7 @@ import contextlib
 import time
 from datetime import datetime, timedelta
 
-from portal import clock, jobs
+from portal import clock, jobs, trace
 from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
 from releases.rollouts import gates, leases, orders, outcomes, settling, stop_points, stumbles
@@ -38,7 +38,8 @@ def advance(rollout_id: int) -> None:
     if lease is None:
         return
     # A round is short, and every write reads the time anew with the lease.
-    with contextlib.suppress(LeaseLost), clock.counting_on(lease.taken_at):
+    this = trace.following(lease.rollout.trace, rollout=rollout_id)
+    with contextlib.suppress(LeaseLost), clock.counting_on(lease.taken_at), this:
         if lease.after_death:
             stumbles.after_death(lease, actor=ENGINE)
         _advance(lease)

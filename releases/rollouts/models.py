@@ -24,8 +24,9 @@ class Rollout(models.Model):
     """One carrying out of a release. Every write by the engine carries `lease_epoch` and is refused when old.
 
     `pause` is {"reason", "text", "by", "lift": [rights]} while paused. `wake_at` is when the sweep must look
-    again. `nudges` counts advances asked for while another held the lease. `stumble` is kept while rounds of
-    the engine break off, see `stumbles`. `verdict` is what verification found:
+    again. `trace` is that of the click which it follows now: its start, or the order honoured last. `nudges`
+    counts advances asked for while another held the lease. `stumble` is kept while rounds of the engine break
+    off, see `stumbles`. `verdict` is what verification found:
     {"exact", "services": [{"service", "ok", "expected", "found", "text"}]}. `failed_at` is when it first
     failed or began to go back, whatever came of it afterwards.
     """
@@ -48,6 +49,7 @@ class Rollout(models.Model):
     nudges = models.BigIntegerField(default=0)
     stumble = models.JSONField(null=True, blank=True)
     wake_at = models.DateTimeField(null=True, blank=True)
+    trace = models.CharField(max_length=32, blank=True, db_default="")
     queued_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     failed_at = models.DateTimeField(null=True, blank=True)
@@ -139,6 +141,7 @@ class Order(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     door = models.CharField(max_length=10)
     reason = models.TextField(blank=True)
+    trace = models.CharField(max_length=32, blank=True, db_default="")
     asked_at = models.DateTimeField()
     honoured_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=250, blank=True)

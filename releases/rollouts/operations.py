@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from portal import access, clock
+from portal import access, clock, trace
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict, Invalid, NotFound, field_error
@@ -96,6 +96,7 @@ def give_order(
             by=actor.user,
             door=actor.door,
             reason=reason,
+            trace=trace.current(),
             asked_at=clock.now(),
         )
         # By this count the engine knows, under the row's lock, that there is an order to read.
@@ -180,6 +181,7 @@ def _create(release: Release, *, actor: Actor) -> Rollout:
                 expected_seconds=int(minutes) * 60,
                 queued_at=now,
                 wake_at=now,
+                trace=trace.current(),
             )
     except IntegrityError as error:
         raise Conflict(_("A rollout of this release is not over yet.")) from error

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.db.models import QuerySet
 
-from portal import clock
+from portal import clock, trace
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.live.publish import publish
@@ -54,7 +54,15 @@ def honour(lease: Lease, *, actor: Actor) -> None:
         with writing(lease) as rollout:
             order = _open(rollout.pk).select_related("by").filter(pk=pk).first()
             if order is not None:
+                _follow(rollout, order)
                 _honour(Course(lease), order, actor=actor)
+
+
+def _follow(rollout: Rollout, order: Order) -> None:
+    """What is done from now on follows from this order."""
+    rollout.trace = order.trace
+    rollout.save(update_fields=["trace"])
+    trace.turn_to(order.trace)
 
 
 def _open(rollout_id: int) -> QuerySet[Order]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import urllib3
 
+from portal import trace
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.client import Cluster, Right
 from portal.integrations.kubernetes.connection import Access
@@ -167,6 +168,17 @@ def test_the_patch_names_the_version_the_containers_and_the_manager(served: tupl
         "containers": [{"name": "web", "image": "shop/web@sha256:2"}],
     }
     assert "replicas" not in asked.body["spec"]
+
+
+def test_the_server_learns_of_which_click_a_call_came(served: tuple[Cluster, Script]) -> None:
+    cluster, script = served
+    script.say(200, deployment())
+    script.say(200, deployment())
+    with trace.following("ab" * 16):
+        cluster.workload(WEB)
+    cluster.workload(WEB)
+    assert script.asked[0].headers["user-agent"] == f"release-portal trace/{'ab' * 16}"
+    assert script.asked[1].headers["user-agent"] == "release-portal"
 
 
 def test_a_container_that_is_not_there_is_never_sent(served: tuple[Cluster, Script]) -> None:

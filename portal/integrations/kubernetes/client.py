@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
 import socket
 import tempfile
@@ -23,10 +24,13 @@ from django.utils.translation import gettext_lazy as _
 from kubernetes import client as library
 from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 
+from portal import trace
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.connection import Access, read_connection
 from portal.integrations.kubernetes.errors import refused, unreachable
 from portal.integrations.kubernetes.workloads import Json, Reference, Workload
+
+logger = logging.getLogger(__name__)
 
 FIELD_MANAGER = "release-portal"
 CONNECT_SECONDS = 3.0
@@ -234,7 +238,7 @@ class Cluster:
     ) -> urllib3.BaseHTTPResponse:
         self._leave_alone()
         url = f"{self.access.server}{path}" + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": "application/json", **self._authorization()}
+        headers = {"Accept": "application/json", "User-Agent": _agent(), **self._authorization()}
         if body is not None:
             headers["Content-Type"] = content_type
         since = time.monotonic()
@@ -252,6 +256,7 @@ class Cluster:
         except (urllib3.exceptions.HTTPError, library.exceptions.ApiException) as error:
             raise self._gone(error, waited=time.monotonic() - since) from error
         self._away = None
+        _write_down(method, path, query, response.status, seconds=time.monotonic() - since)
         if response.status >= 300:
             raise refused(response.status, response.data, response.headers)
         return response
@@ -273,6 +278,21 @@ class Cluster:
             self._token = Path(self.access.token_file).read_text(encoding="utf-8").strip()
             self._token_read_at = time.monotonic()
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+
+def _agent() -> str:
+    """What the server's own record keeps of its callers: there a call is found by the click behind it."""
+    following = trace.current()
+    return f"{FIELD_MANAGER} trace/{following}" if following else FIELD_MANAGER
+
+
+def _write_down(
+    method: str, path: str, query: Mapping[str, object] | None, status: int, *, seconds: float
+) -> None:
+    """Reads are many, and like a dry run change nothing: they are for who asks for details."""
+    changes = method != "GET" and "dryRun" not in (query or {})
+    facts = {"status": status, "milliseconds": round(seconds * 1000)}
+    logger.log(logging.INFO if changes else logging.DEBUG, "%s %s", method, path, extra=facts)
 
 
 _CLUSTERS: dict[str, Cluster] = {}
