@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 ORDINARY = "ABCD"
@@ -46,6 +47,13 @@ SENTENCES: dict[str, str | Promise] = {
 }
 STATED = "stated"
 MEASURED = "measured"
+# What a measured reason rests on; a step of the plan is told by the object that it touches.
+BY_IMAGE, BY_KEYS, BY_CATALOG, BY_PLAN = "image", "keys", "catalog", "plan:"
+ORIGINS: dict[str, str | Promise] = {
+    BY_IMAGE: _("its image, compared with what runs"),
+    BY_KEYS: _("the changed keys"),
+    BY_CATALOG: _("what the catalog says of each new version"),
+}
 # Facts that raise the grade by themselves, whatever sort of change it is.
 FURTHER = (Fact.NEW_API, Fact.INFRASTRUCTURE, Fact.DATABASE_CHANGE, Fact.TRAFFIC_PATH)
 
@@ -62,6 +70,7 @@ class ItemFacts:
         safe_keys: keys the service calls safe.
         touches: what every new version of the service touches, as the catalog has it; counts unless the
             image stays.
+        planned: (fact, object) of each step of the plan that touches more than the workloads; counts always.
     """
 
     service: str
@@ -77,21 +86,35 @@ class ItemFacts:
     traffic_path: bool = False
     database_change: bool = False
     touches: frozenset[str] = frozenset()
+    planned: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """One fact of one service and the lowest grade it allows; `source` is stated or measured."""
+    """One fact of one service and the lowest grade it allows.
+
+    Attributes:
+        source: stated or measured.
+        origin: what a measured one rests on: a key of `ORIGINS`, or "plan:" and the object touched.
+    """
 
     fact: str
     service: str
     grade: str
     source: str = STATED
+    origin: str = ""
 
     @property
     def text(self) -> str:
         """The fact in the reader's language."""
         return str(SENTENCES.get(self.fact, self.fact))
+
+    @property
+    def origin_text(self) -> str:
+        """What it rests on, in the reader's language; empty where people stated it."""
+        if self.origin.startswith(BY_PLAN):
+            return gettext("the plan: {object}").format(object=self.origin.removeprefix(BY_PLAN))
+        return str(ORIGINS.get(self.origin, ""))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +135,7 @@ def propose(items: Sequence[ItemFacts]) -> Proposal:
 
 def further(item: ItemFacts) -> frozenset[str]:
     """The facts of `FURTHER` that are true of an item, stated or known."""
-    known = frozenset() if item.same_image else item.touches
+    known = {fact for fact, _object in item.planned} | (set() if item.same_image else item.touches)
     return frozenset(str(fact) for fact in FURTHER if fact in known or getattr(item, fact))
 
 
@@ -130,16 +153,21 @@ def _reasons(item: ItemFacts, *, any_core: bool) -> list[Reason]:
     }
     true = further(item)
     found = [
-        Reason(
-            fact=fact,
-            service=item.service,
-            grade=grades[fact],
-            source=STATED if getattr(item, fact) else MEASURED,
-        )
+        Reason(fact=fact, service=item.service, grade=grades[fact], **_grounds(item, fact))
         for fact in FURTHER
         if fact in true
     ]
     return [*_kind(item), *found]
+
+
+def _grounds(item: ItemFacts, fact: Fact) -> dict[str, str]:
+    """What the plan does is known whatever is said; the catalog's word fills in where nobody said it."""
+    objects = [touched for planned, touched in item.planned if planned == fact]
+    if objects:
+        return {"source": MEASURED, "origin": BY_PLAN + ", ".join(dict.fromkeys(objects))}
+    if getattr(item, fact):
+        return {"source": STATED}
+    return {"source": MEASURED, "origin": BY_CATALOG}
 
 
 def _kind(item: ItemFacts) -> list[Reason]:
@@ -150,9 +178,10 @@ def _kind(item: ItemFacts) -> list[Reason]:
     grade = "D" if item.core else "B"
     kind = Fact.CORE_SERVICE if item.core else Fact.NEW_VERSION
     seen = Fact.SAME_VERSION if item.same_image else kind
-    found = [Reason(fact=seen, service=item.service, grade=grade, source=MEASURED)]
+    about = {"service": item.service, "grade": grade, "source": MEASURED, "origin": BY_IMAGE}
+    found = [Reason(fact=seen, **about)]
     if any(claim.source == STATED for claim in claims):
-        found.append(Reason(fact=Fact.NOT_BORNE_OUT, service=item.service, grade=grade, source=MEASURED))
+        found.append(Reason(fact=Fact.NOT_BORNE_OUT, **about))
     return [*found, *(claim for claim in claims if claim.source == MEASURED)]
 
 
@@ -171,4 +200,4 @@ def _configuration(item: ItemFacts) -> list[Reason]:
     is_safe = item.changed_keys <= item.safe_keys
     grade = "A" if is_safe else "C" if item.core else "B"
     fact = Fact.SAFE_CONFIGURATION if is_safe else Fact.CHANGED_KEYS
-    return [Reason(fact=fact, service=item.service, grade=grade, source=MEASURED)]
+    return [Reason(fact=fact, service=item.service, grade=grade, source=MEASURED, origin=BY_KEYS)]

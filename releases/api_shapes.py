@@ -41,6 +41,7 @@ class ReasonShape(Schema):
     service: str
     grade: str
     source: str = Field(description="stated by people, or measured by the portal")
+    origin: str = Field(description="what a measured reason rests on, in words; empty for a stated one")
     text: str
 
 
@@ -284,7 +285,14 @@ def _content(release: Release) -> dict[str, Any]:
     proposed = {
         "grade": release.proposal.get("grade", ""),
         "reasons": [
-            {"fact": r.fact, "service": r.service, "grade": r.grade, "source": r.source, "text": r.text}
+            {
+                "fact": r.fact,
+                "service": r.service,
+                "grade": r.grade,
+                "source": r.source,
+                "origin": r.origin_text,
+                "text": r.text,
+            }
             for r in reasons
         ],
     }

@@ -87,6 +87,8 @@ def _item(item: Item) -> dict[str, Any]:
         "configuration": item.configuration,
         "workloads": item.service.spec.get("workloads", []),
         **({"facts": facts} if facts else {}),
+        # Left out where there are none: what was sealed before there were Jobs keeps its digest.
+        **({"jobs": item.service.spec["jobs"]} if item.service.spec.get("jobs") else {}),
     }
 
 

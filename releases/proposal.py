@@ -12,6 +12,7 @@ from approvals import grades, policy
 from portal.people.models import User
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Item, Release
+from releases.planned import facts_of_plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,8 @@ def propose(release: Release) -> dict[str, Any]:
     """Return the proposed grade with its reasons in the form the release keeps."""
     found = grades.propose([item_facts(release, item) for item in release.items.select_related("service")])
     reasons = [
-        {"fact": r.fact, "service": r.service, "grade": r.grade, "source": r.source} for r in found.reasons
+        {"fact": r.fact, "service": r.service, "grade": r.grade, "source": r.source, "origin": r.origin}
+        for r in found.reasons
     ]
     return {"grade": found.grade, "reasons": reasons}
 
@@ -49,6 +51,9 @@ def item_facts(release: Release, item: Item) -> grades.ItemFacts:
         traffic_path="traffic_path" in facts,
         database_change="database_change" in facts,
         touches=frozenset(item.service.spec.get("touches", [])),
+        planned=facts_of_plan(
+            release.plan.spec if release.plan else {}, item.service.name, item.service.spec
+        ),
     )
 
 

@@ -132,6 +132,7 @@ def reasons_of(release: Release) -> list[grades.Reason]:
             service=entry["service"],
             grade=entry["grade"],
             source=entry.get("source", grades.STATED),
+            origin=entry.get("origin", ""),
         )
         for entry in release.proposal.get("reasons", [])
     ]

@@ -68,6 +68,7 @@ def _near(release: Release) -> QuerySet[Release]:
         .exclude(Q(state__in=UNSENT) & ~Q(author=release.author_id))
         .annotate(at=Coalesce("target_at", "submitted_at", "changed_at"))
         .filter(at__gte=at - NEAR, at__lte=at + NEAR)
+        .select_related("plan")
         .prefetch_related("items__service")
         .order_by("-number")
     )

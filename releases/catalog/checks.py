@@ -95,6 +95,12 @@ def _service(document: Document, world: World) -> Iterator[Problem]:
             text = _("The %(kind)s %(name)s is listed twice.") % dict(zip(("kind", "name"), key, strict=True))
             yield document.problem(text, "spec", "workloads", index)
         seen.add(key)
+    jobs: set[str] = set()
+    for index, job in enumerate(spec.get("jobs", [])):
+        if job["name"] in jobs:
+            text = _("The %(kind)s %(name)s is listed twice.") % {"kind": "Job", "name": job["name"]}
+            yield document.problem(text, "spec", "jobs", index)
+        jobs.add(job["name"])
 
 
 def _checklist(document: Document, world: World) -> Iterator[Problem]:
@@ -120,6 +126,7 @@ def _policy(document: Document, world: World) -> Iterator[Problem]:
 def _plan(document: Document, world: World) -> Iterator[Problem]:
     yield from _references(document, world, "Environment", "environments")
     yield from _plan_waves(document, world)
+    yield from _plan_around(document, world)
     yield from _plan_steps(document, world)
     if [step["kind"] for step in document.spec["each"]].count("set_image") > 1:
         yield document.problem(_("set_image may stand in `each` only once."), "spec", "each")
@@ -165,6 +172,24 @@ def _against_dependencies(
             )
             values = {"service": name, "wave": number + 1, "needed": needed, "later": wave_of[needed] + 1}
             yield document.problem(text % values, "spec", "waves", number, "services", index)
+
+
+def _plan_around(document: Document, world: World) -> Iterator[Problem]:
+    """A step before or after a wave is of a service that the plan rolls out, and of a Job it has."""
+    placed = {name for wave in document.spec["waves"] for name in wave["services"]}
+    for number, wave in enumerate(document.spec["waves"]):
+        for place in ("before", "after"):
+            for index, step in enumerate(wave.get(place, [])):
+                where = ("spec", "waves", number, place, index)
+                if step["service"] not in placed:
+                    text = _("%(service)s stands in no wave of this plan.") % {"service": step["service"]}
+                    yield document.problem(text, *where, "service")
+                    continue
+                jobs = (world.spec("Service", step["service"]) or {}).get("jobs", [])
+                if step["job"] not in {job["name"] for job in jobs}:
+                    text = _("%(service)s has no Job named %(job)s.")
+                    values = {"service": step["service"], "job": step["job"]}
+                    yield document.problem(text % values, *where, "job")
 
 
 def _plan_steps(document: Document, world: World) -> Iterator[Problem]:

@@ -106,7 +106,10 @@ def plan_page(request: HttpRequest, name: str) -> HttpResponse:
     plan = queries.plans_for(reader).filter(name=name).first()
     if plan is None:
         raise NotFound
-    waves = plan.spec["waves"]
+    waves = [
+        {**wave, **{place: step_rows(wave.get(place, [])) for place in ("before", "after")}}
+        for wave in plan.spec["waves"]
+    ]
     context = {
         "plan": plan,
         "strategy": STRATEGIES.get(plan.strategy, plan.strategy),

@@ -11,6 +11,7 @@ STEPS: dict[str, str | Promise] = {
     "access_check": gettext_lazy("Check access rights"),
     "pods_running": gettext_lazy("Check that all pods run"),
     "image_exists": gettext_lazy("Check that the images exist"),
+    "run_job": gettext_lazy("Run the Job"),
     "set_image": gettext_lazy("Set the image"),
     "wait_rollout": gettext_lazy("Wait for the rollout"),
     "health": gettext_lazy("Check health"),
@@ -68,6 +69,8 @@ def _note(step: Mapping[str, Any]) -> str:
         parts.append(f"HTTP {step.get('expect', 200)}")
     elif "service" in step:
         parts.append(step["service"])
+    if step["kind"] == "run_job":
+        parts.append(step["job"])
     if step["kind"] == "notice":
         shared = _("those whom the policy names")
         parts.append(", ".join(shared if each == "shared" else each for each in step["to"]))

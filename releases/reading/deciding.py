@@ -25,11 +25,12 @@ S = ReleaseState
 
 @dataclass(frozen=True, kw_only=True)
 class Grounds:
-    """One fact that speaks for a grade, stated or measured, with every service it is true of."""
+    """One fact that speaks for a grade, with every service it is true of; if measured, on what it rests."""
 
     text: str
     grade: str
     is_measured: bool
+    origin: str
     services: tuple[str, ...]
 
 
@@ -99,13 +100,14 @@ def deciding_of(release: Release, user: User) -> Deciding:
 
 def reasons_of(release: Release) -> list[Grounds]:
     """Why the grade was proposed, the gravest first, each fact once."""
-    found: dict[tuple[str, str, bool], list[str]] = {}
+    found: dict[tuple[str, str, bool, str], list[str]] = {}
     for reason in queries.reasons_of(release):
         is_measured = reason.source == grades.MEASURED
-        found.setdefault((reason.text, reason.grade, is_measured), []).append(reason.service)
+        key = (reason.text, reason.grade, is_measured, reason.origin_text)
+        found.setdefault(key, []).append(reason.service)
     return [
-        Grounds(text=text, grade=grade, is_measured=is_measured, services=tuple(services))
-        for (text, grade, is_measured), services in found.items()
+        Grounds(text=text, grade=grade, is_measured=is_measured, origin=origin, services=tuple(services))
+        for (text, grade, is_measured, origin), services in found.items()
     ]
 
 

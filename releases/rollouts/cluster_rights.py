@@ -38,6 +38,7 @@ USEFUL = [
     *_rights("", ("services",), ("list", "watch", "patch")),
     *_rights(AUTOSCALING, ("horizontalpodautoscalers",), READ),
     *_rights(BATCH, ("jobs",), ("create", *READ, "delete")),
+    *_rights(BATCH, ("cronjobs",), ("get",)),
 ]
 # An account that may do this gives whoever holds its token more than a release needs.
 TOO_MUCH = [

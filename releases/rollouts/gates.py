@@ -12,6 +12,7 @@ from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.models import Step
 from releases.rollouts.states import Direction, StepState
 from releases.rollouts.steps.kind import Json, Work
+from releases.rollouts.steps.kinds import KINDS
 
 
 def before_start(work: Work) -> Json | None:
@@ -49,12 +50,12 @@ def closed(step: Step, *, actor: Actor) -> Json | None:
 
 
 def _wave_runs(step: Step) -> bool:
-    begun = step.rollout.steps.filter(kind=step.kind, direction=step.direction, wave=step.wave)
+    begun = step.rollout.steps.filter(direction=step.direction, wave=step.wave)
     return begun.exclude(intent=None).exists()
 
 
 def _is_forward_write(step: Step) -> bool:
-    return step.kind == "set_image" and step.direction == Direction.FORWARD
+    return KINDS[step.kind].acts and step.direction == Direction.FORWARD
 
 
 def _drift_so_far(work: Work) -> Drift | None:

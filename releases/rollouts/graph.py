@@ -28,9 +28,12 @@ TIMEOUTS = {
     "verify_digests": 60,
     "notice": 60,
     "restore_image": 60,
+    "run_job": 600,
 }
 BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "health", "notice"})
 EACH = frozenset({"set_image", "wait_rollout", "health", "http"})
+# Before or after the members of a wave, each of one service.
+AROUND = frozenset({"run_job"})
 AFTER = frozenset({"http", "health", "pods_running", "verify_digests", "notice"})
 PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout"})
 OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
@@ -49,6 +52,20 @@ class Member:
     def workloads(self) -> list[Json]:
         """The cluster objects it consists of; one Deployment of its own name where none is written down."""
         return self.spec.get("workloads") or [{"kind": DEFAULT_WORKLOAD_KIND, "name": self.name}]
+
+    def job(self, name: str) -> Json | None:
+        """What the catalog says of a Job of this name; None where there is none."""
+        return next((each for each in self.spec.get("jobs") or [] if each["name"] == name), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wave:
+    """What of a wave concerns this release."""
+
+    title: str
+    names: Sequence[str]
+    before: Sequence[Mapping[str, Any]]
+    after: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,28 +107,45 @@ class _Builder:
         before = [
             self._add(f"before.{_name(each)}", each, after=()) for each in self.spec.get("before") or []
         ]
-        waves = [
-            (
-                str(wave.get("title") or ""),
-                [name for name in wave.get("services") or [] if name in self.members],
-            )
-            for wave in self.spec.get("waves") or []
-        ]
-        waves = [(title, names) for title, names in waves if names]
+        waves = [self._wave(each) for each in self.spec.get("waves") or []]
+        waves = [wave for wave in waves if wave.names or wave.before or wave.after]
         recorded = {
-            name: self._record(name, number, title, after=before)
-            for number, (title, names) in enumerate(waves, start=1)
-            for name in names
+            name: self._record(name, number, wave.title, after=before)
+            for number, wave in enumerate(waves, start=1)
+            for name in wave.names
         }
         last: list[str] = before
-        for number, (title, names) in enumerate(waves, start=1):
-            last = [
+        for number, wave in enumerate(waves, start=1):
+            last = self._around(wave.before, number, wave.title, after=last)
+            ends = [
                 end
-                for name in names
-                for end in self._member(name, number, title, after=[*last, *recorded[name]])
+                for name in wave.names
+                for end in self._member(name, number, wave.title, after=[*last, *recorded[name]])
             ]
+            last = self._around(wave.after, number, wave.title, after=ends or last)
         self._after(last)
         return self.nodes
+
+    def _wave(self, document: Mapping[str, Any]) -> Wave:
+        before, after = (
+            [each for each in document.get(place) or [] if each["service"] in self.members]
+            for place in ("before", "after")
+        )
+        names = [name for name in document.get("services") or [] if name in self.members]
+        return Wave(title=str(document.get("title") or ""), names=names, before=before, after=after)
+
+    def _around(
+        self, documents: Iterable[Mapping[str, Any]], wave: int, title: str, *, after: list[str]
+    ) -> list[str]:
+        """The steps before or after a wave's members, one after the other."""
+        for each in documents:
+            service = str(each["service"])
+            job = self.members[service].job(str(each.get("job")))
+            key = f"{wave}.{service}.{_name(each)}"
+            after = [
+                self._add(key, {**each, "job": job}, after=after, service=service, wave=wave, title=title)
+            ]
+        return after
 
     def _record(self, service: str, wave: int, title: str, *, after: Sequence[str]) -> list[str]:
         return self._group({"kind": "record_running"}, service, wave, title, after=after)
@@ -198,6 +232,7 @@ def _require_sound(spec: Mapping[str, Any], members: Sequence[Member]) -> None:
             if each.get("kind") not in allowed:
                 text = _("“{kind}” is no step that can stand here.").format(kind=each.get("kind"))
                 wrong.append(field_error(f"plan.{section}[{index}].kind", text))
+    wrong += _wrong_around(spec, members)
     placed = [name for wave in spec.get("waves") or [] for name in wave.get("services") or []]
     for member in members:
         if placed.count(member.name) != 1:
@@ -205,3 +240,21 @@ def _require_sound(spec: Mapping[str, Any], members: Sequence[Member]) -> None:
             wrong.append(field_error("plan.waves", text))
     if wrong:
         raise Invalid(_("The plan does not fit this release."), missing=wrong)
+
+
+def _wrong_around(spec: Mapping[str, Any], members: Sequence[Member]) -> list[Missing]:
+    known = {member.name: member for member in members}
+    wrong: list[Missing] = []
+    for number, wave in enumerate(spec.get("waves") or []):
+        for place in ("before", "after"):
+            for index, each in enumerate(wave.get(place) or []):
+                where = f"plan.waves[{number}].{place}[{index}]"
+                member = known.get(str(each.get("service")))
+                if each.get("kind") not in AROUND:
+                    text = _("“{kind}” is no step that can stand here.").format(kind=each.get("kind"))
+                    wrong.append(field_error(f"{where}.kind", text))
+                elif member is not None and member.job(str(each.get("job"))) is None:
+                    missing = _("{service} has no Job named {job}.")
+                    text = missing.format(service=member.name, job=each.get("job"))
+                    wrong.append(field_error(f"{where}.job", text))
+    return wrong

@@ -33,7 +33,7 @@ WORST_FIRST = (
     StepState.SUCCEEDED,
 )
 # What only repeats the step's title in the past tense.
-SAID_BY_TITLE = frozenset({"done", "recorded", "image_set", "image_restored"})
+SAID_BY_TITLE = frozenset({"done", "recorded", "image_set", "image_restored", "job_done"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +98,7 @@ class Overview:
     eta: datetime | None = None
     verdict: Json | None = field(default=None, hash=False)
     back: bool = False
+    stays: tuple[str, ...] = ()
 
     @property
     def tone(self) -> str:
@@ -148,6 +149,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
         eta=queries.eta(rollout, counted),
         verdict=rollout.verdict,
         back=way == Direction.BACK,
+        stays=_stays(steps),
     )
 
 
@@ -166,6 +168,16 @@ def latest_of(numbers: Iterable[int]) -> dict[int, Glance]:
         .distinct("release_id")
     )
     return {glance.rollout.release_id: glance for glance in _glances(found)}
+
+
+def what_stays(rollout: Rollout) -> tuple[str, ...]:
+    """The Jobs that a rollback does not undo, such as migrations, by the names of their CronJobs."""
+    return _stays(rollout.steps.order_by("position", "id"))
+
+
+def _stays(steps: Iterable[Step]) -> tuple[str, ...]:
+    begun = [each for each in steps if each.kind == "run_job" and each.intent is not None]
+    return tuple(dict.fromkeys(str(each.params["job"]["cronJob"]) for each in begun))
 
 
 def way_back(rollout: Rollout) -> list[Json]:

@@ -25,6 +25,7 @@ KINDS: dict[str, Text] = {
     "pods_running": _("Check that all pods run"),
     "image_exists": _("Check that the images exist"),
     "record_running": _("Record what runs"),
+    "run_job": _("Run the Job"),
     "set_image": _("Set the image"),
     "wait_rollout": _("Wait for the rollout"),
     "health": _("Check health"),
@@ -41,6 +42,9 @@ OBSERVED: dict[str, Text] = {
     "pods_not_running": _("{count} pods do not run: {names}"),
     "images_exist": _("All {count} images exist"),
     "recorded": _("Recorded"),
+    "job_runs": _("The Job {name} runs"),
+    "job_done": _("The Job {name} is done"),
+    "job_still_runs": _("Waits for an earlier attempt that still runs: {name}"),
     "image_set": _("Image set"),
     "image_restored": _("Image restored"),
     "rolled_out": _("{ready}/{wanted} ready"),
@@ -88,6 +92,15 @@ FAILURES: dict[str, Text] = {
     "deadline_exceeded": _("The rollout made no progress within its deadline"),
     "strategy_not_rolling": _("The workload is not updated by rolling"),
     "kind_not_supported": _("This kind of workload is not supported"),
+    "BackoffLimitExceeded": _("The Job failed as often as it may"),
+    "DeadlineExceeded": _("The Job did not end within its time"),
+    "PodFailurePolicy": _("The Job failed in a way after which it does not try again"),
+    "JobFailed": _("The Job failed"),
+    "job_gone": _(
+        "The Job {name} was deleted while it was watched; whether it did its work is not known. "
+        "A retry makes a new one; skip the step if its work is done"
+    ),
+    "job_name_taken": _("There is a Job {name} that is not this rollout's"),
     "rights_missing": _("Rights are missing in the namespace"),
     "pods_not_running": _("Not all pods run"),
     "image_missing": _("An image does not exist"),

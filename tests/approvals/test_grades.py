@@ -36,6 +36,7 @@ KEYS = {"configuration_only": True, "changed_keys": frozenset({"banner"})}
         ({"core": True}, "D"),
         ({"database_change": True}, "D"),
         ({"traffic_path": True}, "D"),
+        ({**SAME, "feature_flag": True, "planned": (("database_change", "cronjob/m"),)}, "D"),
         ({**SAME, "scale_only": True, "infrastructure": True, "core": True}, "D"),
     ],
 )
@@ -80,6 +81,7 @@ any_item: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
         "changed_keys": st.frozensets(st.sampled_from(("banner", "limit")), max_size=2),
         "safe_keys": st.frozensets(st.sampled_from(("banner", "limit")), max_size=2),
         "touches": st.frozensets(st.sampled_from(FLAGS[1:]), max_size=2),
+        "planned": st.lists(st.tuples(st.sampled_from(FLAGS[1:]), st.just("object")), max_size=2).map(tuple),
     }
 )
 any_items = st.lists(any_item, min_size=1, max_size=3)
@@ -134,6 +136,22 @@ def test_reasons_say_what_was_stated_and_what_the_portal_knows() -> None:
         ("2", "not_borne_out", "measured"),
         ("3", "same_version", "measured"),
     }
+
+
+def test_what_the_plan_does_is_measured_whatever_is_said_and_names_the_object() -> None:
+    for said in ({}, {"database_change": True}, {"touches": frozenset({"database_change"})}):
+        found = proposal({**said, "planned": (("database_change", "cronjob/migrate"),)})
+        [reason] = [each for each in found.reasons if each.fact == Fact.DATABASE_CHANGE]
+        assert (reason.source, reason.service) == ("measured", "service-0")
+        assert "cronjob/migrate" in reason.origin_text
+
+
+@given(items=any_items)
+def test_every_measured_reason_says_what_it_rests_on_and_no_stated_one_does(
+    items: list[dict[str, object]],
+) -> None:
+    for reason in proposal(*items).reasons:
+        assert bool(reason.origin_text) is (reason.source == "measured")
 
 
 def test_what_a_version_touches_does_not_count_where_the_image_stays() -> None:

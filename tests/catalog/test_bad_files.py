@@ -31,6 +31,9 @@ def changed(*replacements: tuple[str, str]) -> str:
 WEB = "registry.practice/shop/web"
 IN_ORDER = "{services: [order-api]}, {services: [web]}"
 REVERSED = "{services: [web]}, {services: [order-api]}"
+JOBS = (
+    "{{services: [order-api]}}, {{services: [web], before: [{{kind: run_job, service: {}, job: migrate}}]}}"
+)
 # What is replaced, by what, and the sentence that says so.
 MISTAKES = [
     ("spec: {}", "spec: {colour: red}", "5: Unknown field colour in spec; known here: description, notify."),
@@ -50,6 +53,8 @@ MISTAKES = [
     (IN_ORDER, REVERSED, "44: web (wave 1) depends on order-api, which goes out later (wave 2)."),
     ("kind: wait_rollout", "kind: wait", "45: spec.each.1.kind: expected one of set_image, wait_rollout"),
     ("{kind: wait_rollout}", "{kind: health, url: x}", "45: Unknown field url in spec.each.1"),
+    (IN_ORDER, JOBS.format("api"), "44: api stands in no wave of this plan."),
+    (IN_ORDER, JOBS.format("web"), "44: web has no Job named migrate."),
     ("name: web}", 'name: "web\\n"}', "30: metadata.name: expected lower-case letters"),
     ("title: Commerce", 'title: "two\\nlines"', "4: metadata.title: expected one line of text"),
     ("registry.practice/shop/web\n", '"registry.practice/shop/web\\n"\n', "34: spec.image: expected"),

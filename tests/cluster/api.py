@@ -27,6 +27,7 @@ GROUPS = {
     "daemonsets": "apis/apps/v1",
     "controllerrevisions": "apis/apps/v1",
     "jobs": "apis/batch/v1",
+    "cronjobs": "apis/batch/v1",
     "horizontalpodautoscalers": "apis/autoscaling/v2",
     "endpointslices": "apis/discovery.k8s.io/v1",
 }

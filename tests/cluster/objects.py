@@ -175,6 +175,13 @@ def job(
     return _object("batch/v1", "Job", name, spec={"backoffLimit": 0, "template": template, **spec})
 
 
+def cron_job(name: str, **job_options: Any) -> Json:
+    """Return a CronJob at rest whose template is that of `job`; takes its options."""
+    template = {"spec": job(name, **job_options)["spec"]}
+    spec = {"schedule": "0 3 1 1 *", "suspend": True, "jobTemplate": template}
+    return _object("batch/v1", "CronJob", name, spec=spec)
+
+
 def service(name: str, *, selector: Mapping[str, str], port: int = 80) -> Json:
     ports = [{"name": "http", "port": port, "targetPort": 8080, "protocol": "TCP"}]
     return _object("v1", "Service", name, spec={"selector": dict(selector), "ports": ports})

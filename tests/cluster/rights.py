@@ -38,6 +38,7 @@ PORTAL_RULES: list[Json] = [
         "verbs": ["get", "list", "watch"],
     },
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch", "delete"]},
+    {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]},
 ]
 
 

@@ -97,6 +97,24 @@ def test_what_the_catalog_says_a_new_version_touches_cannot_be_left_out(shop: Sh
     assert release.approval_request.requirements.filter(role="infra_senior").exists()
 
 
+def test_a_migration_of_the_plan_is_a_measured_database_change_of_its_service_alone(shop: Shop) -> None:
+    jobs: list[dict[str, Any]] = [
+        {"name": "migrate", "cronJob": "shopping-migrate"},
+        {"name": "seed", "cronJob": "s", "touches": []},
+    ]
+    Service.objects.filter(pk=shop.shopping.pk).update(spec={**shop.shopping.spec, "jobs": jobs})
+    steps = [{"kind": "run_job", "service": "shopping-service", "job": job["name"]} for job in jobs]
+    shop.plan.spec = {"waves": [{"services": ["shopping-service", "auth-service"], "before": steps}]}
+    shop.plan.save(update_fields=["spec"])
+    body = ApiClient(shop.cast.author).post("/releases", shop.data(items=BOTH)).json()
+    found = [r for r in body["proposed_grade"]["reasons"] if r["fact"] == "database_change"]
+    assert [(r["service"], r["grade"], r["source"]) for r in found] == [("shopping-service", "D", "measured")]
+    assert "cronjob/shopping-migrate" in found[0]["origin"]
+    release = Release.objects.get(number=body["number"])
+    assert release.content["items"][1]["jobs"] == jobs
+    assert "jobs" not in release.content["items"][0]
+
+
 def test_facts_are_looked_at_again_when_it_is_submitted(shop: Shop) -> None:
     release = make_release(shop, items=SHOPPING)
     assert release.grade == "B"

@@ -85,12 +85,58 @@ def test_several_workloads_of_a_service_are_set_and_waited_for_each() -> None:
     }
 
 
+MIGRATED = Member(name="web", spec={"jobs": [{"name": "migrate", "cronJob": "web-migrate"}]})
+MIGRATION = {"kind": "run_job", "service": "web", "job": "migrate"}
+
+
+@given(plan=plans(), places=st.sets(st.sampled_from(("before", "after")), min_size=1))
+def test_a_job_around_a_wave_stands_between_the_waves_beside_it(
+    plan: tuple[dict[str, Any], list[Member]], places: set[str]
+) -> None:
+    spec, members = plan
+    member = members[0]
+    jobs = {"jobs": [{"name": "migrate", "cronJob": "any"}]}
+    members = [Member(name=member.name, spec=jobs), *members[1:]]
+    wave = next(each for each in spec["waves"] if member.name in each["services"])
+    for place in places:
+        wave[place] = [{"kind": "run_job", "id": place, "service": member.name, "job": "migrate"}]
+    nodes = by_key(build_graph(spec, members))
+    own = nodes[f"{_wave_of(nodes, member.name)}.{member.name}.set_image"].wave
+    for node in [each for each in nodes.values() if each.kind == "set_image"]:
+        for place in places:
+            job = f"{own}.{member.name}.{place}"
+            is_before = node.wave < own or (node.wave == own and place == "after")
+            assert comes_after(nodes, job, node.key) is is_before
+            assert comes_after(nodes, node.key, job) is not is_before
+
+
+def _wave_of(nodes: dict[str, Node], service: str) -> int:
+    return next(node.wave for node in nodes.values() if node.kind == "set_image" and node.service == service)
+
+
+def test_a_job_of_a_service_that_is_not_released_is_left_out() -> None:
+    waves = [{"services": ["web"], "before": [MIGRATION]}, {"services": ["api"]}]
+    assert all(node.kind != "run_job" for node in build_graph({"waves": waves}, [Member(name="api")]))
+
+
+def test_a_job_runs_before_a_wave_of_which_nothing_else_is_released() -> None:
+    waves = [{"services": ["worker"], "before": [MIGRATION]}, {"services": ["web"]}]
+    nodes = by_key(build_graph({"waves": waves}, [MIGRATED]))
+    assert comes_after(nodes, "2.web.set_image", "1.web.run_job")
+    assert nodes["1.web.run_job"].params["job"]["cronJob"] == "web-migrate"
+
+
 @pytest.mark.parametrize(
     ("spec", "field"),
     [
         ({"waves": []}, "plan.waves"),
         ({"waves": [{"services": ["web"]}, {"services": ["web"]}]}, "plan.waves"),
         ({"waves": [{"services": ["web"]}], "each": [{"kind": "dance"}]}, "plan.each[0].kind"),
+        ({"waves": [{"services": ["web"], "before": [MIGRATION]}]}, "plan.waves[0].before[0].job"),
+        (
+            {"waves": [{"services": ["web"], "after": [{"kind": "set_image", "service": "web"}]}]},
+            "plan.waves[0].after[0].kind",
+        ),
         ({"waves": [{"services": ["web"]}], "before": [{"kind": "set_image"}]}, "plan.before[0].kind"),
     ],
 )

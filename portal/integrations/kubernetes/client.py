@@ -27,7 +27,7 @@ from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 from portal import trace
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.connection import Access, read_connection
-from portal.integrations.kubernetes.errors import refused, unreachable
+from portal.integrations.kubernetes.errors import MISSING, refused, unreachable
 from portal.integrations.kubernetes.workloads import Json, Reference, Workload
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ GROUPS = {
     "replicasets": "/apis/apps/v1",
     "horizontalpodautoscalers": "/apis/autoscaling/v2",
     "endpointslices": "/apis/discovery.k8s.io/v1",
+    "jobs": "/apis/batch/v1",
+    "cronjobs": "/apis/batch/v1",
 }
 
 
@@ -107,6 +109,24 @@ class Cluster:
         kind = str(body.get("kind", "")).removesuffix("List")
         items = [{"kind": kind, **item} for item in body.get("items") or []]
         return Listing(items, str(body.get("metadata", {}).get("resourceVersion", "")))
+
+    def read(self, plural: str, namespace: str, name: str) -> Json | None:
+        """Read one object; None where there is none of that name."""
+        try:
+            return self.get(f"{collection_path(plural, namespace)}/{name}")
+        except PermanentError as error:
+            if error.code == MISSING:
+                return None
+            raise
+
+    def create(self, plural: str, namespace: str, body: Json, *, dry_run: bool = False) -> Json:
+        """Make a new object.
+
+        Raises:
+            TemporaryError: with code "conflict" when there is one of that name already.
+        """
+        query = _writing(dry_run=dry_run)
+        return self.call("POST", collection_path(plural, namespace), query=query, body=body)
 
     def workload(self, reference: Reference) -> Workload:
         """Read one workload.
@@ -219,9 +239,7 @@ class Cluster:
         return decoded
 
     def _patch(self, reference: Reference, body: object, *, content_type: str, dry_run: bool) -> Workload:
-        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-        if dry_run:
-            query["dryRun"] = "All"
+        query = _writing(dry_run=dry_run)
         answer = self.call("PATCH", reference.path, query=query, body=body, content_type=content_type)
         return Workload({"kind": reference.kind, **answer})
 
@@ -309,6 +327,11 @@ def connect(spec: Mapping[str, Any]) -> Cluster:
     if key not in _CLUSTERS:
         _CLUSTERS[key] = Cluster(access)
     return _CLUSTERS[key]
+
+
+def _writing(*, dry_run: bool) -> dict[str, str]:
+    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+    return {**query, "dryRun": "All"} if dry_run else query
 
 
 def collection_path(plural: str, namespace: str) -> str:

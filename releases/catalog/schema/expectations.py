@@ -3,6 +3,7 @@
 from django.utils.translation import gettext_noop as _
 
 EXPECTATIONS = (
+    _("a CronJob of the namespace, from whose template the Job is made"),
     _("a Kubernetes name"),
     _("a Kubernetes name: lower-case letters, digits and hyphens, at most 63"),
     _("a host, with a port where it is not the usual one"),

@@ -7,6 +7,7 @@ from portal.integrations.kubernetes.workloads import PLURALS
 from releases.rollouts.steps.kind import Outcome, Planned, StepKind, Work, done, failed
 
 AT_ONCE = 6
+BATCH = "batch"
 READS = (
     Right(verb="list", resource="pods"),
     Right(verb="watch", resource="pods"),
@@ -14,6 +15,16 @@ READS = (
     Right(verb="get", resource="pods", subresource="log"),
     Right(verb="list", resource="replicasets", group="apps"),
 )
+
+
+# What single kinds of step need besides.
+OF_KINDS = {
+    "run_job": (
+        Right(verb="create", resource="jobs", group=BATCH),
+        Right(verb="get", resource="jobs", group=BATCH),
+        Right(verb="get", resource="cronjobs", group=BATCH),
+    ),
+}
 
 
 class AccessCheck(StepKind):
@@ -47,4 +58,5 @@ def _rights(work: Work) -> list[Right]:
         for plural in plurals
         for verb in ("get", "list", "watch", "patch")
     ]
-    return [*writes, *READS]
+    kinds = sorted({each.kind for each in work.siblings} & OF_KINDS.keys())
+    return [*writes, *READS, *(right for kind in kinds for right in OF_KINDS[kind])]

@@ -8,6 +8,7 @@ from releases.rollouts.steps.notice import Notice
 from releases.rollouts.steps.pods_running import PodsRunning
 from releases.rollouts.steps.record_running import RecordRunning
 from releases.rollouts.steps.restore_image import RestoreImage
+from releases.rollouts.steps.run_job import RunJob
 from releases.rollouts.steps.set_image import SetImage
 from releases.rollouts.steps.verify_digests import VerifyDigests
 from releases.rollouts.steps.wait_rollout import WaitRollout
@@ -19,6 +20,7 @@ KINDS: dict[str, StepKind] = {
         PodsRunning(),
         ImageExists(),
         RecordRunning(),
+        RunJob(),
         SetImage(),
         WaitRollout(),
         Health(),

@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 
 from portal import clock
-from portal.integrations.kubernetes import diagnosis
 from portal.integrations.kubernetes.rollout_status import Progress, condition, judge
 from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble, restart_counts
 from portal.integrations.kubernetes.workloads import Workload
 from releases.rollouts.drift import deleted, find_drift
+from releases.rollouts.steps import evidence
 from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work, done, failed, hold, wait
 from releases.rollouts.steps.set_image import expected_spec, read_or_none
 
@@ -81,10 +81,10 @@ class WaitRollout(StepKind):
         )
         worst = troubles[0] if troubles else None
         if worst is not None and worst.final and not _still_patient(work, worst, now):
-            return _failure(work, worst, _read_events(work))
+            return _failure(work, worst, evidence.events_of(work))
         if final:
             deadline = worst or Trouble(code="ProgressDeadlineExceeded", message=progress.message)
-            return _failure(work, deadline, _read_events(work))
+            return _failure(work, deadline, evidence.events_of(work))
         observed = {
             "code": f"waits_{progress.waits_for}",
             "ready": progress.ready,
@@ -94,7 +94,7 @@ class WaitRollout(StepKind):
             "baseline": baseline,
         }
         if worst is not None:
-            observed["trouble"] = _told(worst)
+            observed["trouble"] = evidence.told(worst)
         return Outcome(verdict=Verdict.WAIT, observed=observed, wake_seconds=_patience(worst))
 
 
@@ -181,35 +181,11 @@ def _events(work: Work, pods: list[Json], now: datetime) -> list[Json]:
     started = work.step.started_at
     if started is None or now - started < timedelta(seconds=EVENTS_AFTER_SECONDS) or not pods:
         return []
-    return _read_events(work)
-
-
-def _read_events(work: Work) -> list[Json]:
-    return work.cluster.find("events", work.environment.namespace).items
-
-
-def _told(trouble: Trouble) -> Json:
-    return {
-        "code": trouble.code,
-        "message": trouble.message,
-        "pod": trouble.pod,
-        "container": trouble.container,
-        "exit_code": trouble.exit_code,
-        "restarts": trouble.restarts,
-    }
+    return evidence.events_of(work)
 
 
 def _failure(work: Work, trouble: Trouble, events: list[Json]) -> Outcome:
-    names = {trouble.pod} if trouble.pod else {str(work.step.params["workload"]["name"])}
-    told = _told(trouble)
-    message = told.pop("message")
-    return failed(
-        told.pop("code"),
-        message,
-        **told,
-        log=diagnosis.last_lines(work.cluster, work.environment.namespace, trouble),
-        events=diagnosis.newest_events(events, names=names),
-    )
+    return evidence.failure(work, trouble, events, name=str(work.step.params["workload"]["name"]))
 
 
 def _owned(child: Json, uid: str) -> bool:

@@ -106,6 +106,7 @@ def _panel(
         "title": _titles()[kind],
         "reasons": STOP_REASONS,
         "way_back": overview.way_back(rollout) if kind == OrderKind.ROLLBACK else [],
+        "stays": overview.what_stays(rollout) if kind == OrderKind.ROLLBACK else (),
     }
     template = f"rollouts/panels/{'_' if is_fragment(request) else ''}order.html"
     return render(request, template, context, status=refusal_status(request, problem) if problem else 200)

@@ -1,7 +1,9 @@
 """Jobs end: well, badly, or at their deadline, and the condition says which."""
 
-from tests.cluster.api import Json
-from tests.cluster.objects import Space, condition, failing, job, wait_for
+import pytest
+
+from tests.cluster.api import Json, Refused
+from tests.cluster.objects import Space, condition, cron_job, failing, job, wait_for
 
 
 def test_a_job_that_succeeds_is_complete(space: Space) -> None:
@@ -63,6 +65,30 @@ def test_deleting_a_job_in_the_background_takes_its_pods(space: Space) -> None:
     space.delete("jobs", "migrate", propagationPolicy="Background")
     wait_for(lambda: not space.find("jobs"), what="the job to go")
     wait_for(lambda: not _pods(space), what="the job's pod to go")
+
+
+def test_a_name_is_given_to_one_job_only_even_when_the_same_is_asked_again(space: Space) -> None:
+    made = space.create(job("migrate"))
+    with pytest.raises(Refused) as refused:
+        space.create(job("migrate"))
+    assert (refused.value.code, refused.value.reason) == (409, "AlreadyExists")
+    assert space.get("jobs", "migrate")["metadata"]["uid"] == made["metadata"]["uid"]
+
+
+def test_a_dry_run_makes_no_job_and_checks_it(space: Space) -> None:
+    space.create(job("migrate"), dryRun="All", fieldValidation="Strict")
+    assert space.find("jobs") == []
+    with pytest.raises(Refused) as refused:
+        space.create(job("migrate", retries=1), dryRun="All", fieldValidation="Strict")
+    assert refused.value.code in {400, 422}
+
+
+def test_a_cron_job_at_rest_keeps_its_template_and_makes_nothing(space: Space) -> None:
+    space.create(cron_job("migrate"))
+    seen = space.get("cronjobs", "migrate")
+    [container] = seen["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["name"] == "web"
+    assert space.find("jobs") == []
 
 
 def _pods(space: Space) -> list[Json]:

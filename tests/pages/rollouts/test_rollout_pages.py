@@ -161,6 +161,20 @@ def test_a_rollback_says_what_returns_to_what(shop: Shop, rollout: Rollout) -> N
     assert Order.objects.get().kind == "rollback"
 
 
+def test_a_rollback_says_that_a_migration_stays(shop: Shop, rollout: Rollout) -> None:
+    params = {"job": {"name": "migrate", "cronJob": "shop-migrate"}, "section": "wave"}
+    step = rollout.steps.create(kind="run_job", key="1.job", wave=1, intent={"changes": []}, params=params)
+    Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.STOPPED)
+    client = english(shop)
+    told = b"does not undo the Job shop-migrate"
+    assert told in client.get(f"/rollouts/{rollout.pk}/rollback/").content
+    assert told not in client.get(f"/rollouts/{rollout.pk}/").content
+    rollout.steps.create(kind="verify_digests", key="back.verify", direction="back", position=99)
+    assert told in client.get(f"/rollouts/{rollout.pk}/").content
+    step.delete()
+    assert b"does not undo" not in client.get(f"/rollouts/{rollout.pk}/rollback/").content
+
+
 def test_unknown_orders_and_rollouts_look_alike(shop: Shop, rollout: Rollout) -> None:
     client = english(shop)
     assert client.get(f"/rollouts/{rollout.pk}/explode/").status_code == 404

@@ -1,0 +1,39 @@
+"""What a troubled pod leaves behind, in the form that a failed step keeps."""
+
+from portal.integrations.kubernetes import diagnosis
+from portal.integrations.kubernetes.trouble import Trouble
+from releases.rollouts.steps.kind import Json, Outcome, Work, failed
+
+
+def events_of(work: Work) -> list[Json]:
+    """Return the events of the namespace."""
+    return work.cluster.find("events", work.environment.namespace).items
+
+
+def told(trouble: Trouble) -> Json:
+    """Return a trouble as a step's row keeps it."""
+    return {
+        "code": trouble.code,
+        "message": trouble.message,
+        "pod": trouble.pod,
+        "container": trouble.container,
+        "exit_code": trouble.exit_code,
+        "restarts": trouble.restarts,
+    }
+
+
+def failure(work: Work, trouble: Trouble, events: list[Json], *, name: str) -> Outcome:
+    """Fail a step with its pod's last log lines and newest events.
+
+    Args:
+        name: of the object whose events count where no pod is known.
+    """
+    said = told(trouble)
+    message = said.pop("message")
+    return failed(
+        said.pop("code"),
+        message,
+        **said,
+        log=diagnosis.last_lines(work.cluster, work.environment.namespace, trouble),
+        events=diagnosis.newest_events(events, names={trouble.pod or name}),
+    )

@@ -1,0 +1,173 @@
+"""Runs a Job of a service, such as a migration: once per attempt, under a name by which it is found."""
+
+from portal import clock
+from portal.errors import PermanentError
+from portal.integrations.kubernetes.batch import COMPLETE, end_of, job_from, template_images
+from portal.integrations.kubernetes.errors import MISSING
+from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble
+from portal.integrations.kubernetes.workloads import STEP_ANNOTATION, containers
+from releases.rollouts.images import target_image
+from releases.rollouts.steps import evidence
+from releases.rollouts.steps.kind import (
+    ActingKind,
+    Change,
+    Found,
+    Json,
+    Outcome,
+    Planned,
+    Verdict,
+    Work,
+    done,
+    failed,
+    wait,
+)
+
+POLL_SECONDS = 2.0
+# The Job ends before the step's time does, so that no retry begins beside one that still runs.
+MARGIN_SECONDS = 5
+# Of the CronJob's name; with what follows it a pod's label still holds the whole (63 characters).
+NAME_LENGTH = 38
+
+
+class RunJob(ActingKind):
+    """Makes a Job from the CronJob that the catalog names, and waits for its end. Nothing undoes it.
+
+    The name follows from rollout, step and attempt: the cluster itself refuses a second one.
+    """
+
+    name = "run_job"
+
+    def plan(self, work: Work) -> Planned:
+        """Let the server check the Job without making it."""
+        change = _change(work)
+        work.cluster.create("jobs", work.environment.namespace, change.payload, dry_run=True)
+        return Planned(changes=change.changes)
+
+    def prepare(self, work: Work) -> Change | Found | Outcome:
+        """Find the earlier start's Job; wait for an earlier attempt that still runs."""
+        made = _read(work, job_name(work))
+        if made is not None:
+            return _found(work, made)
+        for attempt in range(1, work.step.attempt):
+            earlier = _read(work, job_name(work, attempt=attempt))
+            if earlier is not None and not end_of(earlier):
+                name = earlier["metadata"]["name"]
+                return wait("job_still_runs", seconds=POLL_SECONDS, args={"name": name})
+        return _change(work)
+
+    def act(self, work: Work, change: Change) -> Json:
+        """Make the Job."""
+        return _remembered(work.cluster.create("jobs", work.environment.namespace, change.payload))
+
+    def observe(self, work: Work) -> Outcome:
+        """Look for the Job's end, and meanwhile at its pods."""
+        acted = work.step.acted or {}
+        name = str(acted["job"])
+        seen = _read(work, name)
+        if seen is None or seen["metadata"]["uid"] != acted["uid"]:
+            # Whether it had done its work cannot be known any more.
+            return Outcome(verdict=Verdict.ERRORED, failure={"code": "job_gone", "args": {"name": name}})
+        end = end_of(seen)
+        if end.get("type") == COMPLETE:
+            return done("job_done", name=name)
+        pods = work.cluster.find("pods", work.environment.namespace, labels={"job-name": name}).items
+        return _failed(work, seen, end, pods) if end else _running(work, name, pods)
+
+
+def job_name(work: Work, *, attempt: int = 0) -> str:
+    """Return the name of an attempt's Job, of the present one by default."""
+    stem = str(work.step.params["job"]["cronJob"])[:NAME_LENGTH].rstrip("-.")
+    rollout = work.rollout.pk if work.rollout else 0
+    return f"{stem}-r{rollout}s{work.step.position}a{attempt or work.step.attempt}"
+
+
+def _change(work: Work) -> Change:
+    cron_job = work.cluster.read("cronjobs", work.environment.namespace, _template(work))
+    if cron_job is None:
+        raise PermanentError(f"cronjob/{_template(work)}", code=MISSING)
+    images = _images(work)
+    job = job_from(
+        cron_job,
+        name=job_name(work),
+        annotations=work.mark,
+        images=images,
+        seconds=max(1, work.step.timeout_seconds - MARGIN_SECONDS),
+    )
+    before = template_images(cron_job)
+    shown = {"object": f"cronjob/{_template(work)}", "field": "job", "before": "", "after": job_name(work)}
+    changes = [
+        {"object": f"job/{job_name(work)}", "field": f"image[{name}]", "before": before[name], "after": image}
+        for name, image in images.items()
+    ]
+    return Change(changes=[shown, *changes], payload=job)
+
+
+def _template(work: Work) -> str:
+    return str(work.step.params["job"]["cronJob"])
+
+
+def _images(work: Work) -> dict[str, str]:
+    """Return the release's image for each container that the catalog names."""
+    if work.item is None:
+        raise PermanentError(code="no_item")
+    image = target_image(work.item)
+    return dict.fromkeys(work.step.params["job"].get("containers") or [], image)
+
+
+def _read(work: Work, name: str) -> Json | None:
+    return work.cluster.read("jobs", work.environment.namespace, name)
+
+
+def _found(work: Work, made: Json) -> Found | Outcome:
+    """Ours by its mark and its images; one that only has the name is somebody else's."""
+    name = made["metadata"]["name"]
+    mark = (made["metadata"].get("annotations") or {}).get(STEP_ANNOTATION)
+    images = {each["name"]: each.get("image") for each in containers(made["spec"]["template"])}
+    if mark != work.mark[STEP_ANNOTATION] or not _images(work).items() <= images.items():
+        return failed("job_name_taken", args={"name": name})
+    return Found(acted=_remembered(made), observed={"code": "job_runs", "args": {"name": name}})
+
+
+def _remembered(job: Json) -> Json:
+    images = {each["name"]: each.get("image", "") for each in containers(job["spec"]["template"])}
+    return {"job": job["metadata"]["name"], "uid": job["metadata"]["uid"], "images": images}
+
+
+def _running(work: Work, name: str, pods: list[Json]) -> Outcome:
+    """Show what is wrong with the pods; the Job's own end decides, as it makes new pods by its own rules."""
+    sights = Sights(dict(work.step.observed.get("sights") or {}))
+    troubles = find_trouble(pods=pods, owner=None, sights=sights, now=clock.now())
+    observed: Json = {"code": "job_runs", "args": {"name": name}, "sights": sights.seen}
+    if troubles:
+        observed["trouble"] = evidence.told(troubles[0])
+    return Outcome(verdict=Verdict.WAIT, observed=observed, wake_seconds=POLL_SECONDS)
+
+
+def _failed(work: Work, job: Json, end: Json, pods: list[Json]) -> Outcome:
+    """Fail with the words of the pod that died last; a Job past its deadline has taken its pods with it."""
+    name = job["metadata"]["name"]
+    pod, container, ended = _last_death(pods)
+    seen: Json = work.step.observed.get("trouble") or {}
+    trouble = Trouble(
+        code=str(end.get("reason") or "JobFailed"),
+        message=str(ended.get("message") or seen.get("message") or end.get("message") or ""),
+        pod=pod or str(seen.get("pod") or ""),
+        container=container or str(seen.get("container") or ""),
+        exit_code=ended.get("exitCode", seen.get("exit_code")),
+    )
+    return evidence.failure(work, trouble, evidence.events_of(work), name=name)
+
+
+def _last_death(pods: list[Json]) -> tuple[str, str, Json]:
+    """Return pod, container and end of the container that died last with an error."""
+    deaths = [
+        (str(ended.get("finishedAt") or ""), pod["metadata"]["name"], status["name"], ended)
+        for pod in pods
+        for field in ("initContainerStatuses", "containerStatuses")
+        for status in (pod.get("status") or {}).get(field) or []
+        if (ended := (status.get("state") or {}).get("terminated") or {}).get("exitCode")
+    ]
+    if not deaths:
+        return "", "", {}
+    _at, pod, container, ended = max(deaths, key=lambda death: death[:3])
+    return pod, container, ended
