@@ -1,27 +1,37 @@
-"""Routes of the calendar: windows of the catalog, freezes, and the stopped line."""
+"""Routes of the calendar: windows, freezes, and the stopped line."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Literal
+from datetime import date, datetime, time
+from typing import Annotated, Any, Literal
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from ninja import Query, Router, Schema, Status
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from approvals.calendar import operations, places, queries
-from approvals.calendar.models import EVERYWHERE, Freeze
+from approvals.calendar import operations, places, queries, zones
+from approvals.calendar.models import EVERYWHERE, Freeze, OpenHours
+from approvals.calendar.rules import Window
 from portal import access, clock
 from portal.api import paging
 from portal.api.auth import actor_of
 from portal.api.paging import PageQuery
-from portal.api.schemas import Body, Moment, Paged
+from portal.api.schemas import Body, Moment, Paged, as_written
 from portal.api.strict import hidden_first
 from portal.errors import Invalid, NotFound, field_error
 from portal.people.models import User
 from releases import openings
 from releases.catalog.models import Environment
+from releases.openings import Kept
+from releases.reading.windows import Effect, effect_of
+
+Day = Annotated[
+    date,
+    BeforeValidator(as_written),
+    Field(ge=zones.EARLIEST, le=zones.LATEST, description="a day such as 2026-12-01"),
+]
+WALL = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 
 class PassageShape(Schema):
@@ -53,14 +63,64 @@ class FreezeShape(Schema):
 
 
 class WindowShape(Schema):
-    """Hours of the week in which an environment is open, as its catalog file says."""
+    """Hours of the week in which an environment is open."""
 
+    id: int | None = Field(description="null where the catalog file says it, which alone changes it")
     scope: str
     days: list[str]
     from_: str = Field(serialization_alias="from")
     to: str
     zone: str
+    first_day: date | None
+    last_day: date | None
     open: bool = Field(description="whether it is open now")
+
+
+class OpeningShape(Schema):
+    """A span in which the environment is open."""
+
+    starts: datetime
+    ends: datetime | None = Field(description="null where no end is in sight")
+
+
+class EffectShape(Schema):
+    """What a change of windows does, or would do."""
+
+    window: WindowShape | None = Field(description="null where one was ended, or nothing was saved")
+    saved: bool
+    openings: list[OpeningShape] = Field(description="the next three")
+    outside: list[int] = Field(description="numbers of scheduled releases whose time is closed then")
+
+
+class Hours(Body):
+    """The hours themselves."""
+
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]]
+    from_: str = Field(alias="from", pattern=WALL, description="a time such as 10:00")
+    to: str = Field(pattern=WALL, description="at or before `from`: on the day after")
+    zone: str = settings.TIME_ZONE
+    first_day: Day | None = None
+    last_day: Day | None = None
+
+
+class WindowInput(Hours):
+    """Other hours, and why."""
+
+    reason: str = ""
+    dry_run: bool = Field(default=False, description="say what it would do and save nothing")
+
+
+class NewWindow(WindowInput):
+    """A window of an environment."""
+
+    scope: str = Field(description="environment:NAME")
+
+
+class EndInput(Body):
+    """Why a window ends."""
+
+    reason: str = ""
+    dry_run: bool = False
 
 
 class FreezesShape(Paged[FreezeShape]):
@@ -81,6 +141,16 @@ class NewFreeze(Body):
     zone: str = settings.TIME_ZONE
 
 
+class FreezeChange(Body):
+    """Other times or another name; what is left out stays."""
+
+    name: str | None = None
+    starts: Moment | None = None
+    ends: Moment | None = None
+    zone: str | None = None
+    reason: str = ""
+
+
 class LiftInput(Body):
     """Why it is lifted."""
 
@@ -94,10 +164,11 @@ class FreezesQuery(PageQuery):
 
 
 def _require_there(request: HttpRequest, values: Mapping[str, Any]) -> None:
-    if "freeze_id" in values:
-        freeze = Freeze.objects.filter(pk=values["freeze_id"]).first()
-        if freeze is None or not places.is_seen(_user(request), freeze.scope):
-            raise NotFound
+    for name, model in (("freeze_id", Freeze), ("window_id", OpenHours)):
+        if name in values:
+            row = model.objects.filter(pk=values[name]).first()
+            if row is None or not places.is_seen(_user(request), row.scope):
+                raise NotFound
 
 
 router = Router(tags=["calendar"], by_alias=True)
@@ -129,11 +200,98 @@ def add_freeze(request: HttpRequest, body: NewFreeze) -> Status[Any]:
     return Status(201, freeze_shape(freeze, now=clock.now()))
 
 
+@router.patch("/freezes/{int:freeze_id}", response=FreezeShape)
+def change_freeze(request: HttpRequest, freeze_id: int, body: FreezeChange) -> dict[str, Any]:
+    """Give a freeze other times or another name, with the reason; it keeps what is left out."""
+    freeze = Freeze.objects.get(pk=freeze_id)
+    said: dict[str, Any] = {
+        "name": freeze.name if body.name is None else body.name,
+        "starts": body.starts or freeze.starts_at,
+        "ends": body.ends or freeze.ends_at or freeze.starts_at,
+        "zone": freeze.zone if body.zone is None else body.zone,
+    }
+    changed = operations.change_freeze(freeze_id, actor=actor_of(request), reason=body.reason, **said)
+    return freeze_shape(changed, now=clock.now())
+
+
 @router.delete("/freezes/{int:freeze_id}", response=FreezeShape)
 def lift_freeze(request: HttpRequest, freeze_id: int, body: LiftInput) -> dict[str, Any]:
     """Lift a freeze or let the stopped line go again, with the reason."""
     freeze = operations.lift_freeze(freeze_id, actor=actor_of(request), reason=body.reason)
     return freeze_shape(freeze, now=clock.now())
+
+
+@router.get("/windows", response=Paged[WindowShape])
+def list_windows(request: HttpRequest) -> dict[str, Any]:
+    """The windows of every environment that I see."""
+    return paging.whole(_windows(_user(request), now=clock.now()))
+
+
+@router.post("/windows", response={200: EffectShape, 201: EffectShape})
+def add_window(request: HttpRequest, body: NewWindow) -> Status[Any]:
+    """Add a window to an environment, or say what it would do."""
+    environment = _environment(request, body.scope)
+    effect = effect_of(_user(request), environment, window=_rule(body))
+    if body.dry_run:
+        return Status(200, _effect(effect, None))
+    made = operations.add_window(
+        actor=actor_of(request), scope=body.scope, window=_rule(body), reason=body.reason
+    )
+    return Status(201, _effect(effect, made))
+
+
+@router.put("/windows/{int:window_id}", response=EffectShape)
+def change_window(request: HttpRequest, window_id: int, body: WindowInput) -> dict[str, Any]:
+    """Put other hours in the place of a window; it has an id of its own then."""
+    old = OpenHours.objects.get(pk=window_id)
+    effect = effect_of(_user(request), _environment(request, old.scope), window=_rule(body), instead_of=old)
+    if body.dry_run:
+        return _effect(effect, None)
+    made = operations.change_window(
+        window_id, actor=actor_of(request), window=_rule(body), reason=body.reason
+    )
+    return _effect(effect, made)
+
+
+@router.delete("/windows/{int:window_id}", response=EffectShape)
+def end_window(request: HttpRequest, window_id: int, body: EndInput) -> dict[str, Any]:
+    """End a window; where it was the last, the environment is open at all times."""
+    old = OpenHours.objects.get(pk=window_id)
+    effect = effect_of(_user(request), _environment(request, old.scope), window=None, instead_of=old)
+    if not body.dry_run:
+        operations.end_window(window_id, actor=actor_of(request), reason=body.reason)
+    return {**_effect(effect, None), "saved": not body.dry_run}
+
+
+def _environment(request: HttpRequest, scope: str) -> Environment:
+    """The environment of a scope, be it said wrong: the field tells."""
+    kind, _colon, name = scope.partition(":")
+    found = access.visible(_user(request), Environment).filter(name=name).first()
+    if kind != "environment" or found is None:
+        text = _('Write "environment:NAME" of an environment that is there.')
+        raise Invalid(missing=[field_error("scope", text)])
+    return found
+
+
+def _rule(body: Hours) -> Window:
+    return Window(
+        days=frozenset(openings.DAYS.index(day) for day in body.days),
+        start=time.fromisoformat(body.from_),
+        end=time.fromisoformat(body.to),
+        zone=zones.zone_named(body.zone),
+        first=body.first_day,
+        last=body.last_day,
+    )
+
+
+def _effect(effect: Effect, made: OpenHours | None) -> dict[str, Any]:
+    kept = Kept(rule=queries.window_of(made), row=made) if made else None
+    return {
+        "window": _window(made.scope, kept, now=clock.now()) if made and kept else None,
+        "saved": made is not None,
+        "openings": [{"starts": starts, "ends": ends} for starts, ends in effect.openings],
+        "outside": [release.number for release in effect.outside],
+    }
 
 
 def freeze_shape(freeze: Freeze, *, now: datetime) -> dict[str, Any]:
@@ -161,18 +319,23 @@ def freeze_shape(freeze: Freeze, *, now: datetime) -> dict[str, Any]:
 
 
 def _windows(user: User, *, now: datetime) -> list[dict[str, Any]]:
-    return [
-        {
-            "scope": f"environment:{environment.name}",
-            "days": said["days"],
-            "from_": said["from"],
-            "to": said["to"],
-            "zone": window.zone.key,
-            "open": window.is_open(now),
-        }
-        for environment in access.visible(user, Environment)
-        for said, window in openings.windows_in(environment)
-    ]
+    found = openings.windows_by(access.visible(user, Environment))
+    return [_window(openings.scope_of(name), each, now=now) for name, kept in found.items() for each in kept]
+
+
+def _window(scope: str, kept: Kept, *, now: datetime) -> dict[str, Any]:
+    rule = kept.rule
+    return {
+        "id": kept.row.pk if kept.row else None,
+        "scope": scope,
+        "days": [openings.DAYS[day] for day in sorted(rule.days)],
+        "from_": f"{rule.start:%H:%M}",
+        "to": f"{rule.end:%H:%M}",
+        "zone": rule.zone.key,
+        "first_day": rule.first,
+        "last_day": rule.last,
+        "open": rule.is_open(now),
+    }
 
 
 def _times(body: NewFreeze) -> tuple[datetime, datetime]:

@@ -1,8 +1,8 @@
 """Whether a release may begin or go on now: its place, laid before the one evaluator of the calendar."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, time
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from approvals import grades
 from approvals.calendar import operations, queries
-from approvals.calendar.models import Freeze
+from approvals.calendar.models import Freeze, OpenHours
 from approvals.calendar.places import Place
 from approvals.calendar.rules import Closure, Verdict, Window, Windows
 from portal import clock
@@ -23,23 +23,49 @@ from releases.models import Release
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def windows_of(environment: Environment) -> Windows | None:
-    """The windows that the catalog gives an environment; None where it is open at all times."""
-    found = tuple(window for _said, window in windows_in(environment))
-    return Windows(name=environment.title or environment.name, windows=found) if found else None
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A window as a rule, and the row that holds it; None for one that the catalog file says."""
+
+    rule: Window
+    row: OpenHours | None = None
 
 
-def windows_in(environment: Environment) -> list[tuple[Mapping[str, Any], Window]]:
-    """Each window as the catalog file says it, and as a rule."""
+def windows_of(environment: Environment, kept: Iterable[Kept] | None = None) -> Windows | None:
+    """The windows of an environment; None where it has none and is open at all times.
+
+    Args:
+        kept: those to look at instead of what stands, such as what would stand after a change.
+    """
+    windows = tuple(each.rule for each in (windows_in(environment) if kept is None else kept))
+    return Windows(name=environment.title or environment.name, windows=windows) if windows else None
+
+
+def windows_in(environment: Environment) -> list[Kept]:
+    """What the environment's catalog file and its page say: it is open while one of them is."""
+    return windows_by([environment])[environment.name]
+
+
+def windows_by(environments: Iterable[Environment]) -> dict[str, list[Kept]]:
+    """The windows of several environments by name, in one query."""
+    found = {each.name: [Kept(rule=rule) for rule in _in_file(each)] for each in environments}
+    for row in queries.hours_of(scope_of(name) for name in found):
+        found[row.scope.partition(":")[2]].append(Kept(rule=queries.window_of(row), row=row))
+    return found
+
+
+def scope_of(name: str) -> str:
+    """The scope of an environment, as freezes and windows name it."""
+    return f"environment:{name}"
+
+
+def _in_file(environment: Environment) -> list[Window]:
     return [
-        (
-            said,
-            Window(
-                days=frozenset(DAYS.index(day) for day in said["days"]),
-                start=time.fromisoformat(said["from"]),
-                end=time.fromisoformat(said["to"]),
-                zone=ZoneInfo(said.get("timeZone") or settings.TIME_ZONE),
-            ),
+        Window(
+            days=frozenset(DAYS.index(day) for day in said["days"]),
+            start=time.fromisoformat(said["from"]),
+            end=time.fromisoformat(said["to"]),
+            zone=ZoneInfo(said.get("timeZone") or settings.TIME_ZONE),
         )
         for said in environment.spec.get("windows") or []
     ]

@@ -19,14 +19,20 @@ class CalendarConfig(AppConfig):
         from approvals.calendar import live, notices  # noqa: PLC0415
 
         live.register()
-        kinds.register({notices.KIND: _("A freeze is added or lifted, the line is stopped")})
+        kinds.register(
+            {notices.KIND: _("A freeze or a window is added, changed or lifted, the line is stopped")}
+        )
         register(
             {
                 "freeze.added": _("Freeze added"),
                 "freeze.stopped": _("Line stopped"),
+                "freeze.changed": _("Freeze changed"),
                 "freeze.lifted": _("Freeze lifted"),
                 "freeze.passed": _("Passed a freeze"),
                 "freeze.refused": _("Change of the calendar refused"),
+                "window.added": _("Window added"),
+                "window.changed": _("Window changed"),
+                "window.ended": _("Window ended"),
                 "window.passed": _("Began outside its windows"),
             }
         )

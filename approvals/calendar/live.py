@@ -24,5 +24,9 @@ def _readers(users: Collection[User], key: str) -> list[User]:
 TEXTS = {
     "freeze.added": _("A freeze was added"),
     "freeze.stopped": _("The line was stopped"),
+    "freeze.changed": _("A freeze was changed"),
     "freeze.lifted": _("A freeze was lifted"),
+    "window.added": _("A window was added"),
+    "window.changed": _("A window was changed"),
+    "window.ended": _("A window was ended"),
 }

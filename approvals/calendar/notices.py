@@ -1,4 +1,4 @@
-"""Who is told of a freeze: those who would begin something there, each in their own language and zone."""
+"""Who is told of a freeze or of other windows: who would begin something there, in their own language."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
 from approvals.calendar import places
-from approvals.calendar.models import EVERYWHERE, Freeze
-from approvals.calendar.queries import title_of
+from approvals.calendar.models import EVERYWHERE, Freeze, OpenHours
+from approvals.calendar.queries import title_of, window_of
+from approvals.calendar.wording import sentence_of
 from portal import clock
 from portal.notices import telling
 from portal.notices.telling import Notice
@@ -24,14 +25,26 @@ KIND: Final = "calendar"
 TOLD = frozenset({Role.RELEASE_MANAGER, Role.PL, Role.TEAM_LEAD, Role.INFRA_SENIOR, Role.DIRECTOR})
 TITLES: Final[Mapping[str, str | Promise]] = {
     "freeze.added": _("Freeze {name} ({scope}): {span}"),
+    "freeze.changed": _("Changed: freeze {name} ({scope}): {span}"),
     "freeze.stopped": _("The line is stopped ({scope})"),
     "freeze.lifted": _("Lifted: {name} ({scope})"),
+    "window.added": _("New window ({scope}): {hours}"),
+    "window.changed": _("Changed window ({scope}): {hours}"),
+    "window.ended": _("Window ended ({scope}): {hours}"),
 }
 
 
 def tell(freeze: Freeze, action: str, *, reason: str) -> None:
     """Write to everybody concerned, once for each act."""
-    telling.tell([_notice(user, freeze, action, reason) for user in concerned(freeze.scope)])
+    occasion = f"freeze.{freeze.pk}.{action}"
+    if action == "freeze.changed":
+        occasion += f".{int(clock.now().timestamp())}"
+    telling.tell([_notice(user, freeze, action, reason, occasion) for user in concerned(freeze.scope)])
+
+
+def tell_windows(hours: OpenHours, action: str, *, reason: str) -> None:
+    """Write to everybody concerned by other hours of a place."""
+    telling.tell([_hours_notice(user, hours, action, reason) for user in concerned(hours.scope)])
 
 
 def concerned(scope: str) -> list[User]:
@@ -42,13 +55,26 @@ def concerned(scope: str) -> list[User]:
     return list(User.objects.filter(pk__in=held.values("user"), is_active=True).order_by("pk"))
 
 
-def _notice(user: User, freeze: Freeze, action: str, reason: str) -> Notice:
+def _hours_notice(user: User, hours: OpenHours, action: str, reason: str) -> Notice:
+    with override(user.language or settings.LANGUAGE_CODE):
+        words = {"scope": scope_name(hours.scope), "hours": sentence_of(window_of(hours))}
+        return Notice(
+            person=user,
+            kind=KIND,
+            key=f"windows.{hours.pk}.{action}:{user.username}",
+            subject=str(TITLES[action]).format(**words),
+            body=reason,
+            link="/calendar/",
+        )
+
+
+def _notice(user: User, freeze: Freeze, action: str, reason: str, occasion: str) -> Notice:
     with override(user.language or settings.LANGUAGE_CODE), timezone.override(telling.zone_of(user)):
         words = {"name": title_of(freeze), "scope": scope_name(freeze.scope), "span": _span(freeze)}
         return Notice(
             person=user,
             kind=KIND,
-            key=f"freeze.{freeze.pk}.{action}:{user.username}",
+            key=f"{occasion}:{user.username}",
             subject=str(TITLES[action]).format(**words),
             body=reason,
             link=f"/calendar/freezes/{freeze.pk}/",

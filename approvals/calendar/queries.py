@@ -1,15 +1,16 @@
 """What of the calendar stands, for a place or for everybody, and who may change it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from approvals.calendar import places
-from approvals.calendar.models import Freeze
+from approvals.calendar.models import EVERYWHERE, Freeze, OpenHours
 from approvals.calendar.places import Place
-from approvals.calendar.rules import Closing, Rule, Verdict, Windows, evaluate
+from approvals.calendar.rules import Closing, Rule, Verdict, Window, Windows, evaluate
+from approvals.calendar.zones import zone_named
 from portal import access, clock
 from portal.errors import Missing
 from portal.people.models import Role, RoleAssignment, User
@@ -56,6 +57,23 @@ def closing_of(freeze: Freeze) -> Closing:
     )
 
 
+def hours_of(scopes: Iterable[str]) -> list[OpenHours]:
+    """The windows that stand for these places, said on the page."""
+    return list(OpenHours.objects.filter(scope__in=list(scopes), ended_at=None))
+
+
+def window_of(hours: OpenHours) -> Window:
+    """The row as a rule."""
+    return Window(
+        days=frozenset(hours.days),
+        start=hours.opens_at,
+        end=hours.closes_at,
+        zone=zone_named(hours.zone),
+        first=hours.first_day,
+        last=hours.last_day,
+    )
+
+
 def rules_for(place: Place, windows: Windows | None, *, at: datetime) -> list[Rule]:
     """Everything that has a say at a place from a moment on."""
     freezes = standing(at).filter(scope__in=place.scopes)
@@ -96,6 +114,17 @@ def may_lift(user: User, freeze: Freeze, *, at: datetime) -> bool:
     if freeze.starts_at > at:
         return may_add(user, freeze.scope)
     return _holds(user, MAY_LIFT, places.above(freeze.scope))
+
+
+def may_set_windows(user: User, scope: str) -> bool:
+    """Whether the person may say when a place is open: who lifts what closes the whole of it."""
+    held = {place for role, place in access.roles_of(user) if role in MAY_LIFT}
+    return EVERYWHERE in held or (bool(held) and not held.isdisjoint(places.above(scope)))
+
+
+def who_sets_windows(scope: str) -> list[Missing]:
+    """The roles that say when a place is open, with who holds them."""
+    return who_may(MAY_LIFT, places.above(scope))
 
 
 def who_may(roles: frozenset[Role], scopes: frozenset[str], *, but: int | None = None) -> list[Missing]:

@@ -27,21 +27,39 @@ class Window:
         days: weekdays on which it opens, Monday is 0.
         start: on the wall clock of the zone.
         end: at or before `start`: on the day after.
+        first: the day from which it has a say; before it, it neither opens nor closes anything.
+        last: the last day on which it opens. It keeps its say: what nobody prolonged is closed, not open.
     """
 
     days: frozenset[int]
     start: time
     end: time
     zone: ZoneInfo
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def begins(self) -> datetime | None:
+        """The moment from which it has a say; None where it always had."""
+        return None if self.first is None else datetime.combine(self.first, time(), self.zone).astimezone(UTC)
+
+    def has_say(self, at: datetime) -> bool:
+        """Whether the first day has come."""
+        return self.begins is None or at >= self.begins
 
     def is_open(self, at: datetime) -> bool:
         """Whether the wall clock stands within it."""
         wall = at.astimezone(self.zone)
-        now, today = wall.time(), wall.weekday()
+        now, today = wall.time(), wall.date()
         if self.start < self.end:
-            return today in self.days and self.start <= now < self.end
-        began_before = (wall.date() - DAY).weekday() in self.days
-        return (today in self.days and now >= self.start) or (began_before and now < self.end)
+            return self._opens_on(today) and self.start <= now < self.end
+        return (self._opens_on(today) and now >= self.start) or (
+            self._opens_on(today - DAY) and now < self.end
+        )
+
+    def _opens_on(self, day: date) -> bool:
+        is_within = (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
+        return is_within and day.weekday() in self.days
 
     def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
         """Every moment from start to end at which it may open or close."""
@@ -72,20 +90,36 @@ class Windows:
     reason: str = ""
 
     def is_open(self, at: datetime) -> bool:
-        """Whether one of the windows is open."""
-        return any(each.is_open(at) for each in self.windows)
+        """Whether one of the windows that have a say is open; where none has one yet it is open."""
+        saying = [each for each in self.windows if each.has_say(at)]
+        return not saying or any(each.is_open(at) for each in saying)
 
     def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """The edges of all windows."""
+        """The edges of all windows, and where one begins to have a say."""
         for each in self.windows:
             yield from each.edges(start, end)
+            if each.begins is not None and start <= each.begins <= end:
+                yield each.begins
 
     def opens(self, at: datetime) -> datetime | None:
         """The first moment from `at` on at which it is open."""
-        if self.is_open(at):
+        return self._first(at, is_open=True)
+
+    def closes(self, at: datetime) -> datetime | None:
+        """The first moment from `at` on at which it is closed."""
+        return self._first(at, is_open=False)
+
+    def _first(self, at: datetime, *, is_open: bool) -> datetime | None:
+        """Look as far as a weekly hour can be away, from now and from where a window begins to have a say."""
+        if self.is_open(at) == is_open:
             return at
-        found = self.edges(at, at + REACH_DAYS * DAY)
-        return min((edge for edge in found if edge > at and self.is_open(edge)), default=None)
+        begins = [each.begins for each in self.windows if each.begins is not None and each.begins > at]
+        for origin in (at, *sorted(begins)):
+            found = {origin, *self.edges(origin, origin + REACH_DAYS * DAY)}
+            fitting = [edge for edge in found if edge > at and self.is_open(edge) == is_open]
+            if fitting:
+                return min(fitting)
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +143,12 @@ class Closing:
     def opens(self, at: datetime) -> datetime | None:
         """The first moment from `at` on at which it does not hold."""
         return at if self.is_open(at) else self.ends
+
+    def closes(self, at: datetime) -> datetime | None:
+        """The first moment from `at` on at which it holds."""
+        if at < self.starts:
+            return self.starts
+        return None if self.is_open(at) else at
 
 
 Rule = Windows | Closing
@@ -162,6 +202,20 @@ def next_opening(rules: Sequence[Rule], at: datetime) -> datetime | None:
             return None
         moment = max(known)
     return moment
+
+
+def next_openings(
+    rules: Sequence[Rule], at: datetime, *, most: int
+) -> list[tuple[datetime, datetime | None]]:
+    """The next spans in which every rule is open, the present one cut at `at`; None: without an end."""
+    found: list[tuple[datetime, datetime | None]] = []
+    moment: datetime | None = next_opening(rules, at)
+    while moment is not None and len(found) < most:
+        shuts = [shut for rule in rules if (shut := rule.closes(moment)) is not None]
+        end = min(shuts, default=None)
+        found.append((moment, end))
+        moment = None if end is None else next_opening(rules, end)
+    return found
 
 
 def openings(rules: Sequence[Rule], start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:

@@ -1,12 +1,15 @@
 """Time zones by name, and times that people type on a wall clock."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Invalid, field_error
+
+# Days beyond have no equal in every zone, and nobody plans for them.
+EARLIEST, LATEST = date(2000, 1, 1), date(2200, 1, 1)
 
 
 @cache

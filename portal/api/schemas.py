@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 Item = TypeVar("Item")
 RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 FIRST_YEAR, LAST_YEAR = 1970, 9000
 
 
@@ -24,6 +25,13 @@ def _as_rfc_3339(value: object) -> object:
     if isinstance(value, str) and RFC_3339.fullmatch(value.strip()):
         return value.strip()
     raise PydanticCustomError("datetime_parsing", "not RFC 3339")
+
+
+def as_written(value: object) -> object:
+    """A day is a text such as 2026-12-01, never a number of seconds."""
+    if isinstance(value, str) and DAY.fullmatch(value.strip()):
+        return value.strip()
+    raise PydanticCustomError("date_parsing", "not a day")
 
 
 def _within_reach(value: datetime) -> datetime:

@@ -1,6 +1,6 @@
 """The calendar of a month or a week: what is scheduled, what is closed, when it is open, and what clashes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import combinations
@@ -13,13 +13,14 @@ from django.utils.translation import gettext as _
 
 from approvals.calendar import queries as calendar
 from approvals.calendar.models import EVERYWHERE, Freeze
-from approvals.calendar.rules import Rule, Window, openings
+from approvals.calendar.rules import Rule, openings
 from portal import access, clock
 from portal.people.models import User
 from portal.ui import times
 from releases import openings as release_openings
 from releases.catalog.models import Environment, Stage
 from releases.models import Release
+from releases.openings import Kept
 from releases.states import PENDING, ReleaseState
 
 DAY = timedelta(days=1)
@@ -141,10 +142,12 @@ def lanes_of(user: User, view: View) -> list[Lane]:
     """The week of production, and of every other environment with windows, a freeze, or a release."""
     used = {entry.release.environment_id for entry in view.entries}
     frozen = {freeze.scope for freeze in view.freezes}
+    environments = list(access.visible(user, Environment))
+    windows = release_openings.windows_by(environments)
     found = []
-    for environment in access.visible(user, Environment):
-        own = f"environment:{environment.name}"
-        rules = _rules(environment, view.freezes)
+    for environment in environments:
+        own = release_openings.scope_of(environment.name)
+        rules = rules_of(environment, windows[environment.name], view.freezes)
         is_production = environment.stage == Stage.PRODUCTION
         if is_production or rules or environment.pk in used or own in frozen:
             found.append(Lane(environment=environment, cells=tuple(_cells(environment, rules, view.days))))
@@ -166,13 +169,6 @@ def clashes(entries: Sequence[Entry]) -> list[str]:
             names = ", ".join(sorted(shared))
             found.append(text.format(one=one.release, other=other.release, names=names))
     return found
-
-
-def said(window: tuple[Mapping[str, Any], Window]) -> str:
-    """A window in words, such as "Mon Tue 10:00–17:00 Asia/Seoul"."""
-    source, rule = window
-    days = " ".join(times.weekdays()[day] for day in sorted(rule.days))
-    return f"{days} {source['from']}–{source['to']} {rule.zone.key}"
 
 
 def _overlap(one: Entry, other: Entry) -> bool:
@@ -224,10 +220,10 @@ def _day(
     )
 
 
-def _rules(environment: Environment, freezes: Iterable[Freeze]) -> list[Rule]:
+def rules_of(environment: Environment, kept: Iterable[Kept], freezes: Iterable[Freeze]) -> list[Rule]:
     """What closes the environment for everybody: a freeze of one team leaves it open to others."""
-    scopes = {EVERYWHERE, f"environment:{environment.name}"}
-    windows = release_openings.windows_of(environment)
+    scopes = {EVERYWHERE, release_openings.scope_of(environment.name)}
+    windows = release_openings.windows_of(environment, kept)
     closings = [calendar.closing_of(each) for each in freezes if each.scope in scopes]
     return [*([] if windows is None else [windows]), *closings]
 

@@ -10,21 +10,21 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from approvals.calendar import live, operations, places, queries
+from approvals.calendar import live, operations, places, queries, zones
 from approvals.calendar.models import EVERYWHERE, Freeze
+from approvals.calendar.wording import sentence_of
 from portal import access, clock
 from portal.errors import NotFound
 from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases import openings
-from releases.calendar_forms import FreezeForm, StopForm
+from releases.calendar_forms import ChangeFreezeForm, FreezeForm, StopForm
 from releases.catalog.models import Environment
 from releases.forms import ReasonForm, attach
 from releases.reading import calendar
 from releases.reading.lists import newest_event
 from releases.views.answers import REFUSALS, go, is_fragment, person, refuse, sent
 
-EARLIEST, LATEST = date(2000, 1, 1), date(2200, 1, 1)
 HERE = "calendar:page"
 
 
@@ -88,15 +88,14 @@ def stop(request: HttpRequest) -> HttpResponse:
 def lift(request: HttpRequest, pk: int) -> HttpResponse:
     """Lift a freeze, or let the stopped line go again."""
     user = person(request)
-    freeze = Freeze.objects.select_related("added_by", "lifted_by").filter(pk=pk).first()
-    if freeze is None or not places.is_seen(user, freeze.scope):
-        raise NotFound
+    freeze = _freeze(user, pk)
     now = clock.now()
     more = {
         "freeze": freeze,
         "title": queries.title_of(freeze),
         "state": queries.state_of(freeze, at=now),
         "may_lift": queries.may_lift(user, freeze, at=now),
+        "may_change": queries.may_add(user, freeze.scope) or queries.may_lift(user, freeze, at=now),
         "lifters": queries.lifters(freeze),
         "passages": freeze.passages.select_related("by"),
     }
@@ -106,6 +105,28 @@ def lift(request: HttpRequest, pk: int) -> HttpResponse:
         return operations.lift_freeze(pk, actor=browser_actor(request), reason=reason)
 
     return _form(request, "lift", ReasonForm(sent(request), needed=True), act, more)
+
+
+@require_http_methods(["GET", "POST"])
+def change(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give a freeze other times or another name."""
+    freeze = _freeze(person(request), pk)
+    if freeze.is_stop:
+        raise NotFound
+    is_holding = freeze.starts_at <= clock.now()
+    form = ChangeFreezeForm(sent(request), user=person(request), freeze=freeze, is_holding=is_holding)
+
+    def act() -> object:
+        return operations.change_freeze(pk, actor=browser_actor(request), **form.said())
+
+    return _form(request, "change", form, act, {"freeze": freeze, "is_holding": is_holding})
+
+
+def _freeze(user: User, pk: int) -> Freeze:
+    freeze = Freeze.objects.select_related("added_by", "lifted_by").filter(pk=pk).first()
+    if freeze is None or not places.is_seen(user, freeze.scope):
+        raise NotFound
+    return freeze
 
 
 def _form(
@@ -132,15 +153,20 @@ def _day(text: str, today: date) -> date:
         found = date.fromisoformat(text)
     except ValueError:
         return today
-    return found if EARLIEST < found < LATEST else today
+    return found if zones.EARLIEST < found < zones.LATEST else today
 
 
 def _windows(user: User) -> list[dict[str, Any]]:
-    """Every environment with its windows, a sentence each."""
+    """Every environment with its windows, a sentence each, and whether the person may change them."""
+    environments = list(access.visible(user, Environment))
+    kept = openings.windows_by(environments)
     return [
-        {"environment": environment, "windows": [calendar.said(each) for each in found]}
-        for environment in access.visible(user, Environment)
-        if (found := openings.windows_in(environment))
+        {
+            "environment": each,
+            "windows": [{"text": sentence_of(one.rule), "row": one.row} for one in kept[each.name]],
+            "may_set": queries.may_set_windows(user, openings.scope_of(each.name)),
+        }
+        for each in environments
     ]
 
 

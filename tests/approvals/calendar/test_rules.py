@@ -1,5 +1,6 @@
 """Windows and freezes against a clock that is read minute by minute, over all zones and clock changes."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -14,6 +15,7 @@ from approvals.calendar.rules import (
     clock_change,
     evaluate,
     next_opening,
+    next_openings,
     openings,
 )
 from tests.soak import examples
@@ -51,6 +53,14 @@ def windows(draw: st.DrawFn) -> Window:
 
 
 @st.composite
+def dated(draw: st.DrawFn, window: Window, at: datetime) -> Window:
+    """The window with a first and a last day about a moment, or without."""
+    today = at.astimezone(window.zone).date()
+    near = st.none() | st.integers(-20, 20).map(lambda days: today + timedelta(days=days))
+    return replace(window, first=draw(near), last=draw(near))
+
+
+@st.composite
 def moments(draw: st.DrawFn, zone: ZoneInfo) -> datetime:
     """A whole minute, most often within two days of one of the zone's clock changes."""
     year = draw(st.integers(2024, 2027))
@@ -62,17 +72,29 @@ def moments(draw: st.DrawFn, zone: ZoneInfo) -> datetime:
 def stands_within(window: Window, at: datetime) -> bool:
     """What a person reads from the wall: counted in minutes of the week, without any of the code's ways."""
     wall = at.astimezone(window.zone)
-    minute = wall.weekday() * 1440 + wall.hour * 60 + wall.minute
     start, end = (each.hour * 60 + each.minute for each in (window.start, window.end))
     length = (end - start) % 1440 or 1440
-    return any((minute - (day * 1440 + start)) % 10080 < length for day in window.days)
+    for back in (0, 1):
+        day = wall.date() - timedelta(days=back)
+        minute = back * 1440 + wall.hour * 60 + wall.minute
+        is_dated = (window.first or day) <= day <= (window.last or day)
+        if is_dated and day.weekday() in window.days and start <= minute < start + length:
+            return True
+    return False
+
+
+def has_say(window: Window, at: datetime) -> bool:
+    """Whether the wall shows the first day or a later one."""
+    return window.first is None or at.astimezone(window.zone).date() >= window.first
 
 
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[list[Rule], datetime]:
     window = draw(windows())
     at = draw(moments(window.zone))
-    rules: list[Rule] = [Windows(name="a", windows=(window, *draw(st.lists(windows(), max_size=1))))]
+    plain = [window, *draw(st.lists(windows(), max_size=1))]
+    found = tuple(draw(dated(each, at)) if draw(st.booleans()) else each for each in plain)
+    rules: list[Rule] = [Windows(name="a", windows=found)]
     for number in range(draw(st.integers(0, 2))):
         starts = at + draw(st.integers(-600, 600)) * MINUTE
         ends = starts + draw(st.integers(1, 1200)) * MINUTE
@@ -84,7 +106,8 @@ def allowed(rules: list[Rule], at: datetime) -> bool:
     """The brute force: every freeze is over or ahead, and one window of each place shows an open minute."""
     for rule in rules:
         if isinstance(rule, Windows):
-            if not any(stands_within(window, at) for window in rule.windows):
+            saying = [window for window in rule.windows if has_say(window, at)]
+            if saying and not any(stands_within(window, at) for window in saying):
                 return False
         elif rule.starts <= at and (rule.ends is None or at < rule.ends):
             return False
@@ -113,6 +136,36 @@ def test_the_next_opening_is_the_first_open_minute(found: tuple[list[Rule], date
         assert opens == minute
     else:
         assert opens is None or opens >= minute
+
+
+@FEW
+@given(situations())
+def test_the_next_spans_hold_exactly_the_open_minutes_until_the_last_one_ends(
+    found: tuple[list[Rule], datetime],
+) -> None:
+    rules, at = found
+    spans = next_openings(rules, at, most=3)
+    known = spans[-1][1] if len(spans) == 3 else None
+    for number in range(2880):
+        minute = at + number * MINUTE
+        if known is not None and minute >= known:
+            break
+        within = any(start <= minute and (end is None or minute < end) for start, end in spans)
+        assert within == allowed(rules, minute), minute
+
+
+def test_windows_close_from_their_first_day_and_open_no_more_after_their_last() -> None:
+    first, last = date(2026, 12, 1), date(2026, 12, 10)
+    window = Window(days=EVERY_DAY, start=time(10), end=time(17), zone=SEOUL, first=first, last=last)
+    rule = Windows(name="a", windows=(window,))
+    begins, ends = datetime(2026, 12, 1, tzinfo=SEOUL), datetime(2026, 12, 10, 17, tzinfo=SEOUL)
+    before = begins - timedelta(days=100)
+    assert next_openings([rule], before, most=2) == [
+        (before, begins),
+        (datetime(2026, 12, 1, 10, tzinfo=SEOUL), datetime(2026, 12, 1, 17, tzinfo=SEOUL)),
+    ]
+    assert next_openings([rule], ends, most=1) == []
+    assert not rule.is_open(ends + timedelta(days=365))
 
 
 @FEW
