@@ -11,6 +11,9 @@ from portal.transitions import move
 from releases.models import Release
 from releases.states import ENDS, ReleaseState
 
+# What the calendar draws moves in and out of these.
+ON_THE_CALENDAR = {ReleaseState.SCHEDULED, ReleaseState.ROLLING_OUT, ReleaseState.VERIFYING}
+
 
 def move_release(
     release: Release,
@@ -46,5 +49,5 @@ def move_release(
         content_digest=release.content_digest,
     )
     touch(f"board.{release.environment.name}")
-    if ReleaseState.SCHEDULED in {before, state}:
+    if {before, state} & ON_THE_CALENDAR:
         touch(calendar.TOPIC)

@@ -1,13 +1,13 @@
-"""The calendar of a month or a week: what is scheduled, what is closed, when it is open, and what clashes."""
+"""The calendar of a month or a week: what went out, is scheduled, is closed, is open, and what clashes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -26,6 +26,16 @@ from releases.states import PENDING, ReleaseState
 DAY = timedelta(days=1)
 WEEK = 7
 USUAL_MINUTES = 30
+MOST_IN_A_MONTHS_DAY = 6
+
+
+class Run(Protocol):
+    """What of a rollout the calendar shows; the layer above has the model."""
+
+    pk: int
+    state: str
+    started_at: datetime | None
+    ended_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +43,29 @@ class Entry:
     """A release on its day.
 
     Attributes:
-        at: when it starts, or was meant to when it was composed.
+        at: when it starts or started, or was meant to when it was composed.
         is_firm: whether the portal starts it then.
+        run: its rollout, once it has one.
     """
 
     release: Release
     at: datetime
     is_firm: bool
+    run: Run | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the rollout took; None where it runs still, or is ahead."""
+        ended = self.run.ended_at if self.run else None
+        return (ended - self.at).total_seconds() if ended else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clash:
+    """Why a release will not start as it is scheduled, or not alone."""
+
+    text: str
+    releases: tuple[Release, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +79,16 @@ class Day:
     is_other_month: bool
     entries: tuple[Entry, ...]
     freezes: tuple[Freeze, ...]
+
+    @property
+    def shown(self) -> tuple[Entry, ...]:
+        """The first of a day's entries, as a month has room for them."""
+        return self.entries[:MOST_IN_A_MONTHS_DAY]
+
+    @property
+    def more(self) -> int:
+        """How many the month leaves to the week."""
+        return len(self.entries) - len(self.shown)
 
     @property
     def is_empty(self) -> bool:
@@ -100,7 +136,12 @@ class View:
     days: tuple[Day, ...]
     entries: tuple[Entry, ...]
     freezes: tuple[Freeze, ...]
-    clashes: tuple[str, ...]
+    clashes: tuple[Clash, ...]
+
+    @property
+    def clashing(self) -> frozenset[int]:
+        """The numbers of the releases that clash."""
+        return frozenset(release.number for clash in self.clashes for release in clash.releases)
 
     @property
     def weeks(self) -> list[tuple[Day, ...]]:
@@ -154,11 +195,11 @@ def lanes_of(user: User, view: View) -> list[Lane]:
     return found
 
 
-def clashes(entries: Sequence[Entry]) -> list[str]:
+def clashes(entries: Sequence[Entry]) -> list[Clash]:
     """What stands against releases that start by themselves: times that are closed, services they share."""
     firm = [entry for entry in entries if entry.is_firm and entry.at >= clock.now()]
     found = [
-        f"{entry.release}: {missing['text']}"
+        Clash(text=f"{entry.release}: {missing['text']}", releases=(entry.release,))
         for entry in firm
         for missing in release_openings.missing_for(entry.release, at=entry.at)
     ]
@@ -167,7 +208,8 @@ def clashes(entries: Sequence[Entry]) -> list[str]:
         if shared and one.release.environment_id == other.release.environment_id and _overlap(one, other):
             text = _("{one} and {other} change the same services at the same time: {names}.")
             names = ", ".join(sorted(shared))
-            found.append(text.format(one=one.release, other=other.release, names=names))
+            text = text.format(one=one.release, other=other.release, names=names)
+            found.append(Clash(text=text, releases=(one.release, other.release)))
     return found
 
 
@@ -184,18 +226,40 @@ def _services(release: Release) -> set[str]:
 
 
 def _entries(user: User, start: datetime, end: datetime) -> list[Entry]:
+    """What went out, what is scheduled, and what was planned for a time, in the order of the times."""
+    found = [*_ahead(user, start, end), *_gone_out(user, start, end)]
+    return sorted(found, key=lambda entry: (entry.at, entry.release.number))
+
+
+def _gone_out(user: User, start: datetime, end: datetime) -> Iterator[Entry]:
+    """Every rollout that began in the span, those that run still among them."""
+    began = Q(rollouts__started_at__gte=start, rollouts__started_at__lt=end)
+    found = access.visible(user, Release).filter(pk__in=Release.objects.filter(began).values("pk"))
+    for release in _drawn(found).prefetch_related("rollouts"):
+        for run in release.rollouts.all():
+            if run.started_at is not None and start <= run.started_at < end:
+                yield Entry(release=release, at=run.started_at, is_firm=False, run=run)
+
+
+def _drawn(releases: QuerySet[Release]) -> QuerySet[Release]:
+    """With what an entry shows, and without what makes a release heavy."""
+    return releases.select_related("environment", "author").defer(
+        "content", "announcement", "environment__source"
+    )
+
+
+def _ahead(user: User, start: datetime, end: datetime) -> list[Entry]:
     """What is scheduled, and what was planned for a time while it was composed."""
     within = Q(scheduled_at__gte=start, scheduled_at__lt=end)
     planned = Q(scheduled_at=None, target_at__gte=start, target_at__lt=end)
     states = [ReleaseState.DRAFT, ReleaseState.SENT_BACK, *PENDING]
     found = access.visible(user, Release).filter(within | planned, state__in=states)
     rows = found.select_related("environment", "plan", "author").prefetch_related("items__service")
-    entries = [
+    return [
         Entry(release=each, at=at, is_firm=each.scheduled_at is not None)
         for each in rows
         if (at := each.scheduled_at or each.target_at) is not None
     ]
-    return sorted(entries, key=lambda entry: (entry.at, entry.release.number))
 
 
 def _freezes(user: User, start: datetime, end: datetime) -> list[Freeze]:

@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from approvals.calendar import operations as calendar
 from approvals.calendar.models import Freeze
@@ -14,6 +16,9 @@ from portal.live.models import Event
 from portal.people.models import User
 from releases import operations
 from releases.models import Release
+from releases.reading import calendar as calendar_reading
+from releases.reading.calendar import MOST_IN_A_MONTHS_DAY
+from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
 
@@ -71,7 +76,55 @@ def test_a_month_and_a_week_show_releases_freezes_windows_and_what_clashes(shop:
     clashes = shown.partition('id="clashes"')[2].partition("</ul>")[0]
     assert f"#{first.number}" in clashes
     assert "Year end" in clashes
+    assert shown.count("is-clashing") == 2
     assert f"#{second.number} Shopping again change the same services at the same time: shopping" in clashes
+
+
+@pytest.mark.parametrize("view", ["month", "week"])
+def test_what_went_out_stands_on_its_day_with_its_outcome_and_length(shop: Shop, view: str) -> None:
+    began = clock.now() - 40 * DAY
+    gone = make_release(shop, at="announced")
+    failed = make_release(shop, at="rolling_out", title="Shopping hotfix")
+    for release, state, minutes in ((gone, "succeeded", 12), (failed, "failed", 3)):
+        times = {"started_at": began, "ended_at": began + timedelta(minutes=minutes)}
+        Rollout.objects.filter(release=release).update(state=state, **times)
+    shown = page(shop.cast.outsider, f"/calendar/?view={view}&date={began:%Y-%m-%d}")
+    for release, outcome, length in ((gone, "Succeeded", "12 min"), (failed, "Failed", "3 min")):
+        rollout = Rollout.objects.get(release=release)
+        entry = shown.partition(f'href="/rollouts/{rollout.pk}/"')[2].partition("</a>")[0]
+        assert str(release) in entry
+        assert outcome.lower() in entry.lower()
+        assert length in entry
+    later = page(shop.cast.outsider, f"/calendar/?view={view}")
+    assert str(gone) not in later
+
+
+def test_a_full_day_of_a_month_leads_to_its_week(shop: Shop) -> None:
+    began = (clock.now() - 40 * DAY).replace(hour=1)
+    release = make_release(shop, at="announced")
+    (first,) = release.rollouts.all()
+    Rollout.objects.filter(pk=first.pk).update(started_at=began, ended_at=began)
+    for number in range(MOST_IN_A_MONTHS_DAY + 1):
+        first.pk = None
+        first.started_at, first.ended_at = began + number * timedelta(minutes=1), began
+        first.save(force_insert=True)
+    shown = page(shop.cast.outsider, f"/calendar/?date={began:%Y-%m-%d}")
+    assert "2 more" in shown
+    assert shown.count("is-run") == MOST_IN_A_MONTHS_DAY
+    week = page(shop.cast.outsider, f"/calendar/?view=week&date={began:%Y-%m-%d}")
+    assert week.count("is-run") == MOST_IN_A_MONTHS_DAY + 2
+
+
+def test_a_month_asks_the_database_as_often_whatever_went_out(shop: Shop) -> None:
+    with CaptureQueriesContext(connection) as empty:
+        calendar_reading.view_of(shop.cast.outsider, *calendar_reading.month_around(clock.now().date()))
+    for title in ("One", "Two"):
+        release = make_release(shop, at="announced", title=title)
+        Rollout.objects.filter(release=release).update(started_at=clock.now(), ended_at=clock.now())
+    with CaptureQueriesContext(connection) as full:
+        calendar_reading.view_of(shop.cast.outsider, *calendar_reading.month_around(clock.now().date()))
+    # Rollouts of the releases found, and the environment of what is drawn, whatever their number.
+    assert len(full) <= len(empty) + 1
 
 
 def test_days_stand_on_the_viewers_own_clock(shop: Shop) -> None:
