@@ -1,17 +1,17 @@
 """What waits for a person: trouble, decisions, checks and their own releases (screens.md 2.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from approvals import queries as approval_queries
 from approvals.holders import moved
 from approvals.mandates import is_left, names_given_to
 from approvals.matching import Capacity
 from approvals.models import Decision, Request
-from approvals.states import Phase
+from approvals.states import Phase, Verdict
 from portal import access
 from portal.frame import Counts
 from portal.people.models import User
@@ -22,6 +22,7 @@ from releases.models import Check, CheckPhase, Release
 from releases.states import OWING, PENDING, ReleaseState
 
 S = ReleaseState
+KINDS = ("trouble", "decision", "check", "own")
 TROUBLE_STATES = (S.FAILED, S.PAUSED)
 OWN_STATES = (S.SENT_BACK, S.APPROVED, S.SCHEDULED)
 PHASE_STATES = {
@@ -56,6 +57,36 @@ class Waiting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Section:
+    """What waits of one kind.
+
+    Attributes:
+        total: how many there are, of which `rows` are the first.
+    """
+
+    kind: str
+    total: int
+    rows: tuple[Waiting, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """One row of the inbox before its release is read, which most of a long inbox never is.
+
+    Attributes:
+        number: of the release; request: of its approval, for a decision.
+    """
+
+    kind: str
+    number: int
+    request: int = 0
+    phase: str = ""
+    deadline_at: datetime | None = None
+    open_checks: int = 0
+    giver: User | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Reader:
     """Who asks, with what is asked again and again: the roles held and the environments seen."""
 
@@ -65,85 +96,148 @@ class _Reader:
 
     def releases(self) -> QuerySet[Release]:
         """The releases that the person may see."""
-        seen = Release.objects.filter(environment__in=self.environments)
-        return seen.select_related("environment", "author")
+        return Release.objects.filter(environment__in=self.environments)
 
 
-def inbox(user: User) -> list[Waiting]:
-    """Everything that waits for the person, worst first, then by deadline."""
+def sections(user: User, *, most: int | None = None) -> list[Section]:
+    """What waits for the person by kind, worst first, then by deadline; empty kinds are left out.
+
+    Args:
+        most: how many of each kind are read; None for all.
+    """
     reader = _Reader(
         user=user,
         held=access.roles_of(user),
         environments=tuple(access.visible(user, Environment).values_list("pk", flat=True)),
     )
-    mine = _mine(reader)
-    trouble = [row for row in mine if row.kind == "trouble"]
-    own = [row for row in mine if row.kind == "own"]
-    return [*trouble, *_decisions(reader), *_checks(reader), *own]
+    rows = [*_mine(reader), *_decisions(reader), *_checks(reader)]
+    kinds = {kind: [row for row in rows if row.kind == kind] for kind in KINDS}
+    shown = {kind: found[:most] for kind, found in kinds.items()}
+    waiting = _waiting(reader, [row for found in shown.values() for row in found])
+    return [
+        Section(kind=kind, total=len(found), rows=tuple(each for each in waiting if each.kind == kind))
+        for kind, found in kinds.items()
+        if found
+    ]
 
 
-def counts_of(waiting: Iterable[Waiting], *, proposals: int) -> Counts:
+def inbox(user: User) -> list[Waiting]:
+    """Everything that waits for the person, in the order of its sections."""
+    return [row for section in sections(user) for row in section.rows]
+
+
+def counts_of(found: Iterable[Section], *, proposals: int) -> Counts:
     """The two numbers in every header, of an inbox that is at hand.
 
     Args:
         proposals: how many changes of the policy wait for the person's signature.
     """
-    kinds = [row.kind for row in waiting]
-    return {"waiting_count": len(kinds) + proposals, "trouble_count": kinds.count("trouble")}
+    totals = {section.kind: section.total for section in found}
+    return {"waiting_count": sum(totals.values()) + proposals, "trouble_count": totals.get("trouble", 0)}
 
 
 def counts(user: object) -> Counts:
     """The two numbers in every header."""
     if not isinstance(user, User):
         return counts_of([], proposals=0)
-    return counts_of(inbox(user), proposals=len(proposals_waiting_for(user)))
+    return counts_of(sections(user, most=0), proposals=len(proposals_waiting_for(user)))
 
 
-def _mine(reader: _Reader) -> list[Waiting]:
+def _waiting(reader: _Reader, rows: Sequence[_Row]) -> list[Waiting]:
+    """The rows with their releases, in their order."""
+    numbers = {row.number for row in rows}
+    if not numbers:
+        return []
+    read = reader.releases().select_related("environment", "author").defer("content", "announcement")
+    found = read.in_bulk(numbers)
+    return [
+        Waiting(
+            kind=row.kind,
+            release=found[row.number],
+            phase=row.phase,
+            deadline_at=row.deadline_at,
+            open_checks=row.open_checks,
+            giver=row.giver,
+        )
+        for row in rows
+        if row.number in found
+    ]
+
+
+def _mine(reader: _Reader) -> list[_Row]:
     """My releases that need me, and those I started that failed or hold."""
     started = Release.objects.filter(state__in=TROUBLE_STATES, rollouts__started_by=reader.user)
     needs_me = Q(author=reader.user, state__in=[*TROUBLE_STATES, *OWN_STATES]) | Q(
         pk__in=started.values("pk")
     )
+    found = reader.releases().filter(needs_me).order_by("-changed_at").values_list("number", "state")
     return [
-        Waiting(kind="trouble" if release.state in TROUBLE_STATES else "own", release=release)
-        for release in reader.releases().filter(needs_me).order_by("-changed_at")
+        _Row(kind="trouble" if state in TROUBLE_STATES else "own", number=number) for number, state in found
     ]
 
 
-def _decisions(reader: _Reader) -> list[Waiting]:
+def _decisions(reader: _Reader) -> list[_Row]:
     """Releases whose state asks for a phase in which the person may still fill a row, for whomever."""
-    asked: dict[int, Waiting] = {}
+    asked: dict[int, _Row] = {}
     for giver, held in [(None, reader.held), *names_given_to(reader.user)]:
         for row in _asked_in(reader, held, giver):
-            asked.setdefault(row.release.pk, row)
+            asked.setdefault(row.number, row)
     rows = _unmet(list(asked.values()))
-    return sorted(rows, key=lambda row: (row.deadline_at is None, row.deadline_at, row.release.number))
+    return sorted(rows, key=lambda row: (row.deadline_at is None, row.deadline_at, row.number))
 
 
-def _asked_in(reader: _Reader, held: frozenset[Capacity], giver: User | None) -> list[Waiting]:
+def _asked_in(reader: _Reader, held: frozenset[Capacity], giver: User | None) -> list[_Row]:
     """What asks for one name in which the person decides."""
     among = {
         phase: Release.objects.filter(state__in=states).values("approval_request")
         for phase, states in PHASE_STATES.items()
     }
     requests = approval_queries.requests_waiting_for(reader.user, held, among=among, giver=giver)
-    found = list(_of(requests, reader, giver))
-    away = moved(decision for release in found for decision in _decisions_on(release))
+    found = _of(requests, reader, giver)
+    yes = Decision.objects.filter(
+        request=OuterRef("approval_request"), verdict=Verdict.APPROVE, revoked_at=None
+    )
+    fields = ("number", "state", "approval_request", "approval_request__deadline_at", "has_decisions")
+    rows = list(found.annotate(has_decisions=Exists(yes)).values_list(*fields))
+    decided = [number for number, _state, _request, _deadline, has_decisions in rows if has_decisions]
+    gone = _gone(found.filter(number__in=decided), reader, held, giver) if decided else frozenset()
     return [
-        _asked(release, giver)
-        for release in found
-        if (request := release.approval_request)
-        and not _is_kept_from(release, reader.user, giver)
-        and is_left(request, _phase_of(release), reader.user, held, giver=giver, away=away)
+        _Row(
+            kind="decision",
+            number=number,
+            request=request,
+            phase=_phase_of(state),
+            deadline_at=deadline_at,
+            giver=giver,
+        )
+        for number, state, request, deadline_at, _has_decisions in rows
+        if number not in gone
     ]
 
 
-def _asked(release: Release, giver: User | None) -> Waiting:
-    request = release.approval_request
-    deadline_at = request.deadline_at if request else None
-    return Waiting(
-        kind="decision", release=release, phase=_phase_of(release), deadline_at=deadline_at, giver=giver
+def _gone(
+    releases: QuerySet[Release], reader: _Reader, held: frozenset[Capacity], giver: User | None
+) -> frozenset[int]:
+    """Those that others' decisions have taken from the person: nothing is left, or the policy wants another.
+
+    Where nobody has decided there is nothing to look at: most of a long inbox is never read for this.
+    """
+    found = list(
+        releases.select_related("approval_request__policy").prefetch_related(
+            "approval_request__requirements",
+            "approval_request__decisions__person",
+            "approval_request__decisions__delegations",
+        )
+    )
+    away = moved(decision for release in found for decision in _decisions_on(release))
+    return frozenset(
+        release.number
+        for release in found
+        if (request := release.approval_request)
+        and (
+            _is_kept_from(release, reader.user, giver)
+            or not is_left(request, _phase_of(release.state), reader.user, held, giver=giver, away=away)
+        )
     )
 
 
@@ -153,7 +247,7 @@ def _decisions_on(release: Release) -> list[Decision]:
 
 def _is_kept_from(release: Release, person: User, giver: User | None) -> bool:
     """Whether the policy wants another than the person, or than whom they would decide for."""
-    request, phase = release.approval_request, _phase_of(release)
+    request, phase = release.approval_request, _phase_of(release.state)
     names = [user for user in (person, giver) if user is not None]
     return request is not None and any(approval_queries.is_kept_from(request, name, phase) for name in names)
 
@@ -163,36 +257,24 @@ def _of(requests: QuerySet[Request], reader: _Reader, giver: User | None) -> Que
     judged = [state for phase in queries.AFTER_START for state in PHASE_STATES[phase]]
     names = [reader.user, giver or reader.user]
     started = Release.objects.filter(state__in=judged, rollouts__started_by__in=names)
-    return (
-        reader.releases()
-        .filter(approval_request__in=requests)
-        .exclude(pk__in=started.values("pk"))
-        .select_related("approval_request__policy")
-        .prefetch_related(
-            "approval_request__requirements",
-            "approval_request__decisions__person",
-            "approval_request__decisions__delegations",
-        )
-    )
+    return reader.releases().filter(approval_request__in=requests).exclude(pk__in=started.values("pk"))
 
 
-def _unmet(rows: list[Waiting]) -> list[Waiting]:
+def _unmet(rows: list[_Row]) -> list[_Row]:
     """Those whose phase asks for somebody still; an open review always does."""
-    later = {row.release.approval_request_id or 0 for row in rows if row.phase in queries.AFTER_START}
+    later = {row.request for row in rows if row.phase in queries.AFTER_START}
     standings = approval_queries.standings(later) if later else {}
     met = {
-        row.release.pk
-        for row in rows
-        if (standing := standings.get(row.release.approval_request_id or 0)) and standing.is_met(row.phase)
+        row.number for row in rows if (standing := standings.get(row.request)) and standing.is_met(row.phase)
     }
-    return [row for row in rows if row.release.pk not in met]
+    return [row for row in rows if row.number not in met]
 
 
-def _phase_of(release: Release) -> str:
-    return next(str(phase) for phase, states in PHASE_STATES.items() if release.state in states)
+def _phase_of(state: str) -> str:
+    return next(str(phase) for phase, states in PHASE_STATES.items() if state in states)
 
 
-def _checks(reader: _Reader) -> list[Waiting]:
+def _checks(reader: _Reader) -> list[_Row]:
     """Required open checks that ask for a role the person holds somewhere in the release's scopes."""
     due = Q(pk__in=[])
     for phase, states in CHECK_STATES.items():
@@ -202,7 +284,8 @@ def _checks(reader: _Reader) -> list[Waiting]:
         Check.objects.filter(due, required=True, kind="person", role__in=roles)
         .exclude(result__in=["done", "not_applicable"])
         .filter(release__environment__in=reader.environments)
-        .select_related("release__environment", "release__author")
+        .select_related("release__environment")
+        .defer("evidence", "release__content", "release__announcement")
         .prefetch_related("release__items__service__team")
     )
     counted: dict[int, list[Check]] = {}
@@ -211,6 +294,5 @@ def _checks(reader: _Reader) -> list[Waiting]:
         if any((check.role, scope) in reader.held for scope in scopes):
             counted.setdefault(check.release_id, []).append(check)
     return [
-        Waiting(kind="check", release=found[0].release, open_checks=len(found))
-        for _number, found in sorted(counted.items())
+        _Row(kind="check", number=number, open_checks=len(found)) for number, found in sorted(counted.items())
     ]

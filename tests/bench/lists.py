@@ -146,7 +146,7 @@ def _fill(first: int, begin: int, end: int) -> None:
     numbers = f"generate_series({begin}, {end}) n"
     with connection.cursor() as cursor:
         # The numbers of copies begin after a gap, so that they tell which release a row belongs to.
-        _copy(
+        copy_rows(
             cursor,
             "releases_release",
             f"number = {first}",
@@ -156,7 +156,7 @@ def _fill(first: int, begin: int, end: int) -> None:
             state="CASE WHEN n % 100 = 0 THEN 'draft' ELSE 'closed' END",
         )
         for table in ("releases_item", "releases_change", "rollouts_rollout"):
-            _copy(cursor, table, f"release_id = {first}", numbers, release_id="1000 + n", id=None)
+            copy_rows(cursor, table, f"release_id = {first}", numbers, release_id="1000 + n", id=None)
         cursor.execute(
             f"INSERT INTO live_topic (name, last) SELECT 'release.' || 1000 + n, "
             f"{EVENTS_OF_A_RELEASE} FROM {numbers}"
@@ -183,7 +183,8 @@ def _fill(first: int, begin: int, end: int) -> None:
         cursor.execute("ANALYZE")
 
 
-def _copy(cursor: Any, table: str, where: str, numbers: str, **changed: str | None) -> None:
+def copy_rows(cursor: Any, table: str, where: str, numbers: str, **changed: str | None) -> None:
+    """Copy the rows of a table once for each number; a column changed to None is left to its default."""
     cursor.execute(
         "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY 1", [table]
     )

@@ -1,5 +1,6 @@
 """Windows that people set on the page or by the API: what they do, by whom, seen before they are saved."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -224,7 +225,7 @@ def _may(shop: Shop, user: User) -> bool:
     """Whether a person gets through with each of the three acts; what they did is undone."""
     window = an_hour(later())
     stands = calendar.add_window(actor=BY_THE_PORTAL, scope=PLACE, window=window, reason="x")
-    acts = (
+    acts: tuple[Callable[[], object], ...] = (
         lambda: calendar.add_window(actor=acting(user), scope=PLACE, window=window, reason="x"),
         lambda: calendar.change_window(stands.pk, actor=acting(user), window=window, reason="x"),
         lambda: calendar.end_window(stands.pk, actor=acting(user), reason="x"),

@@ -9,11 +9,12 @@ from django.views.decorators.http import require_safe
 
 from portal.people.models import User
 from releases.catalog.policies.queries import waiting_for
-from releases.inbox import Waiting, counts_of, inbox
+from releases.inbox import Section, counts_of, sections
 from releases.reading.lists import newest_event
 from releases.rollouts import overview
 
-SECTIONS = ("trouble", "decision", "check", "own")
+# Of a long section the most urgent are shown, and all on demand.
+MOST_OF_A_KIND = 20
 
 
 @require_safe
@@ -31,30 +32,35 @@ def part(request: HttpRequest) -> HttpResponse:
 def _context(request: HttpRequest) -> dict[str, Any]:
     assert isinstance(request.user, User)
     newest = newest_event(f"inbox.{request.user.pk}")
-    waiting = inbox(request.user)
+    is_whole = "all" in request.GET
+    found = sections(request.user, most=None if is_whole else MOST_OF_A_KIND)
     proposals = waiting_for(request.user)
     moving = overview.moving_for(request.user)
-    latest = overview.latest_of([row.release.number for row in waiting])
+    latest = overview.latest_of([row.release.number for section in found for row in section.rows])
     return {
         "newest": newest,
-        "waiting": waiting,
-        "sections": _sections(waiting, latest),
+        "is_whole": is_whole,
+        "sections": _drawn(found, latest),
         "proposals": proposals,
         "moving": moving,
-        **counts_of(waiting, proposals=len(proposals)),
+        **counts_of(found, proposals=len(proposals)),
     }
 
 
-def _sections(waiting: list[Waiting], latest: dict[int, overview.Glance]) -> list[dict[str, Any]]:
+def _drawn(found: list[Section], latest: dict[int, overview.Glance]) -> list[dict[str, Any]]:
     titles = {
         "trouble": _("Trouble"),
         "decision": _("Decisions"),
         "check": _("Checks"),
         "own": _("My releases"),
     }
-    sections = []
-    for kind in SECTIONS:
-        rows = [(row, latest.get(row.release.number)) for row in waiting if row.kind == kind]
-        if rows:
-            sections.append({"kind": kind, "title": titles[kind], "rows": rows})
-    return sections
+    return [
+        {
+            "kind": section.kind,
+            "title": titles[section.kind],
+            "total": section.total,
+            "more": section.total - len(section.rows),
+            "rows": [(row, latest.get(row.release.number)) for row in section.rows],
+        }
+        for section in found
+    ]
