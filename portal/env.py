@@ -84,6 +84,30 @@ def url_parts(name: str, value: str, *, like: str) -> SplitResult:
     return parts
 
 
+def passkey_origin(public_url: str) -> str:
+    """Return the origin at which browsers give passkeys for the portal.
+
+    They give them to names and never to numbers (WebAuthn 2, 5.1.3): on this machine, to localhost.
+    """
+    parts = urlsplit(public_url)
+    host = "localhost" if parts.hostname in {"127.0.0.1", "::1"} else parts.hostname
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + ("" if parts.port in {None, usual} else f":{parts.port}")
+
+
+def passkey_domain(name: str, origin: str) -> str:
+    """Return the domain that passkeys belong to: the host of the portal's address, or a domain above it.
+
+    Passkeys made for one domain are of no use under another (WebAuthn 2, 5.4, "rp.id"): who may move the
+    portal within a company's domain names that one.
+    """
+    host = urlsplit(origin).hostname or ""
+    value = text(name, "") or host
+    if host != value and not host.endswith(f".{value}"):
+        raise ImproperlyConfigured(f"{name} is {value!r}; it should be {host} or a domain above it.")
+    return value
+
+
 def signing_key(name: str, pem: str) -> Ed25519PrivateKey:
     """Read a value that must be an Ed25519 key as `openssl genpkey -algorithm ed25519` writes it."""
     try:

@@ -38,6 +38,7 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
         "loggers": {
             "rq.worker": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
+            "fido2": {"level": "WARNING"},
             "django.request": {"level": "ERROR"},
         },
     }

@@ -166,9 +166,22 @@ ACCOUNT_RATE_LIMITS = {"login_failed": "5/15m/key"}
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXIES", 0)
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_TOLERANCE = 1  # half a minute early or late: phones' clocks drift (RFC 6238, 5.2)
 MFA_ADAPTER = "portal.people.second_factor.SecondFactorAdapter"
+MFA_PASSKEY_LOGIN_ENABLED = True
+# A passkey stands for two factors only where it has asked for a finger, a face or a PIN. Asked of every one,
+# the challenge of one page is worth no less on another.
+MFA_WEBAUTHN_USER_VERIFICATION = "required"
+MFA_FORMS = {
+    "add_webauthn": "portal.people.passkeys.AddForm",
+    "login_webauthn": "portal.people.passkeys.SignInForm",
+    "authenticate_webauthn": "portal.people.passkeys.SecondFactorForm",
+    "reauthenticate_webauthn": "portal.people.passkeys.FreshFactorForm",
+    "edit_webauthn": "portal.people.passkeys.RenameForm",
+}
+PASSKEY_ORIGIN = env.passkey_origin(PUBLIC_URL)
+PASSKEY_DOMAIN = env.passkey_domain("PASSKEY_DOMAIN", PASSKEY_ORIGIN)
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")

@@ -3,7 +3,9 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -11,6 +13,8 @@ from portal.actors import Actor
 from portal.audit.record import record
 from portal.people.doors import address_of
 from portal.people.models import User
+
+PASSKEY = "mfa_reauthenticate:webauthn"  # allauth's name
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -34,6 +38,19 @@ class AccountAdapter(DefaultAccountAdapter):
                 actor = _actor(request, request.user)
                 record("session.ended", actor=actor, subject=("person", request.user.username))
         super().logout(request)
+
+    def get_reauthentication_methods(self, user: AbstractBaseUser | AnonymousUser) -> list[dict[str, Any]]:
+        """Ask whoever has a second factor for it and never for the password alone.
+
+        With the password alone one could make new factors, or read the recovery codes, and show those as
+        fresh ones (attacks.md, 1d, "step-up skipped"). A passkey comes first where there is no app.
+        """
+        ways = super().get_reauthentication_methods(user)
+        factors = [way for way in ways if way["id"] != "reauthenticate"]
+        if not factors:
+            return list(ways)
+        has_app = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists()
+        return sorted(factors, key=lambda way: (way["id"] == PASSKEY) == has_app)
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         """Record a refusal; an unknown name is left out, because people type passwords there."""

@@ -30,6 +30,7 @@ class PeopleConfig(AppConfig):
                 "session.refused": _("Sign-in refused"),
                 "session.ended": _("Signed out"),
                 "factor.added": _("Second factor added"),
+                "factor.shown": _("Second factor shown"),
                 "factor.removed": _("Second factor removed"),
             }
         )

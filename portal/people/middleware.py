@@ -15,6 +15,8 @@ from portal.people.auditors import OWN_PAGES, only_reading, refuse_auditor
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 API_PREFIX = "/api/"
+# allauth keeps what of one's own account was read, such as the recovery codes.
+SIGN_IN_PREFIX = "/sign-in/"
 API = "ninja"  # the name under which django-ninja joins its addresses
 
 
@@ -53,7 +55,7 @@ class AuditorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Pass the request on; the API, whose tokens say who asks, does the same at its own gate."""
-        if request.method not in SAFE_METHODS or request.path_info.startswith(API_PREFIX):
+        if request.method not in SAFE_METHODS or request.path_info.startswith((API_PREFIX, SIGN_IN_PREFIX)):
             return self.get_response(request)
         with only_reading(request.user):
             return self.get_response(request)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from allauth.account.adapter import get_adapter
 from allauth.mfa.utils import is_mfa_enabled
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
@@ -21,6 +22,7 @@ from portal.people.models import User
 
 REFUSALS = (Invalid, Conflict, NotAllowed, TemporaryError, PermanentError)
 LONGEST_KEY = 64
+TYPED = "typed_before_second_factor"
 
 
 def person(request: HttpRequest) -> User:
@@ -53,14 +55,30 @@ def go(request: HttpRequest, address: str) -> HttpResponse:
 
 
 def factor_step(request: HttpRequest, asked: ApprovalRequest | None, verdict: str) -> dict[str, Any]:
-    """Where to show the second factor before deciding, and back here; empty where none is asked for now."""
+    """Where to show the second factor before deciding, and back here; empty where none is asked for now.
+
+    What was typed is kept for the way back.
+    """
     actor = browser_actor(request)
     if asked is None or not approval_queries.lacks_factor(asked, verdict, actor, now=clock.now()):
         return {}
+    if request.method == "POST":
+        typed = {name: request.POST.get(name, "") for name in ("reason", "for")}
+        request.session[TYPED] = {"path": request.path, **typed}
     if not is_mfa_enabled(person(request)):
-        return {"url": reverse("mfa_activate_totp"), "enrolled": False}
+        return {"url": reverse("mfa_index"), "enrolled": False}
     back = urlencode({"next": request.path})
-    return {"url": f"{reverse('mfa_reauthenticate')}?{back}", "enrolled": True}
+    ways = get_adapter(request).get_reauthentication_methods(person(request))
+    return {"url": f"{ways[0]['url']}?{back}", "enrolled": True}
+
+
+def typed_before(request: HttpRequest) -> dict[str, str]:
+    """What was typed here before the way to the second factor (reason, for); it is handed out once."""
+    kept = request.session.get(TYPED, {})
+    if request.method != "GET" or kept.get("path") != request.path:
+        return {}
+    del request.session[TYPED]
+    return {name: str(kept[name]) for name in ("reason", "for")}
 
 
 def refusal_status(request: HttpRequest, error: PortalError) -> int:

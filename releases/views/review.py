@@ -20,7 +20,7 @@ from releases.operations.decide import answer_objection, decide_release, take_ba
 from releases.reading import deciding, life, lists
 from releases.states import EDITABLE
 from releases.together import looks_like_one
-from releases.views.answers import REFUSALS, factor_step, go, is_fragment, person, refuse, sent
+from releases.views.answers import REFUSALS, factor_step, go, is_fragment, person, refuse, sent, typed_before
 
 
 @require_safe
@@ -37,11 +37,13 @@ def decide(request: HttpRequest, number: int, verdict: str) -> HttpResponse:
     if verdict not in Verdict.values:
         raise NotFound
     release = queries.detail(person(request), number)
-    form = ReasonForm(sent(request), needed=verdict != Verdict.APPROVE)
+    typed = typed_before(request)
+    form = ReasonForm(sent(request), needed=verdict != Verdict.APPROVE, initial=typed)
     seen = request.POST.get("content_digest", "").replace("\x00", "")
     if request.method != "POST":
         # The page the panel is opened from may be old: what has changed since is shown before the press.
         context = _decide_context(request, release, verdict, form, seen=request.GET.get("seen", ""))
+        context["chosen"] = typed.get("for", "")
         return render(request, _panel(request, "decide"), context)
     try:
         decide_release(

@@ -5,6 +5,7 @@ import "./theme.js";
 import "./menu.js";
 import "./keys.js";
 import "./times.js";
+import "./passkey.js"; // before once.js, which sees whether it holds a form back
 import "./once.js";
 import "./copy.js";
 import "./focus.js";

@@ -25,6 +25,7 @@ WRONG = [
     ("TIME_ZONE", "Mars/Olympus", "Asia/Seoul"),
     ("ALLOWED_HOSTS", " , ", "hosts"),
     ("PUBLIC_URL", "example", "http://"),
+    ("PASSKEY_DOMAIN", "example.com", "localhost"),
     ("SECRET_KEY_FILE", "/nowhere/at/all", "cannot be read"),
     ("AUDIT_KEY", "canary-secret", "openssl genpkey"),
 ]

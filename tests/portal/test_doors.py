@@ -23,6 +23,7 @@ PUBLIC = {
     "account_inactive",
     "sign_in_link",
     "mfa_authenticate",
+    "mfa_login_webauthn",
     "set_language",
 }
 SAMPLES = {"int": "1", "str": "x", "slug": "x", "path": "x", "uuid": "00000000-0000-0000-0000-000000000000"}

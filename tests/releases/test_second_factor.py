@@ -1,7 +1,9 @@
 """Where the policy says so, who decides has shown a second factor within five minutes."""
 
+import json
 import time
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from allauth.account.internal.flows.login import (
@@ -17,6 +19,7 @@ from approvals.operations import publish_policy
 from portal.people.models import User
 from releases.models import Release
 from tests.factories import Shop, make_release, policy_table
+from tests.passkeys import Device, options_on
 from tests.people import BY_THE_PORTAL
 from tests.portal.api import ApiClient
 from tests.portal.people.test_second_factor import code_of
@@ -78,7 +81,7 @@ def test_a_token_cannot_decide_and_is_told_so_but_may_object(shop: Shop, release
 def test_the_page_leads_to_the_factor_and_back(shop: Shop, release: Release) -> None:
     client = browser(shop.cast.pl)
     place = f"/releases/{release.number}/decide/approve/"
-    assert b"/totp/activate/" in client.get(place).content
+    assert b'href="/sign-in/second-factor/"' in client.get(place).content
     secret = generate_totp_secret()
     TOTP.activate(shop.cast.pl, secret)
     page = client.get(place).content.decode()
@@ -94,3 +97,42 @@ def test_the_page_leads_to_the_factor_and_back(shop: Shop, release: Release) -> 
 def test_grades_that_do_not_say_so_ask_for_none(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     assert approve(browser(shop.cast.pl), release).status_code == 302
+
+
+def test_a_passkey_serves_as_well_and_what_was_typed_is_there_again(shop: Shop, release: Release) -> None:
+    client, device = browser(shop.cast.pl), Device()
+    place = f"/releases/{release.number}/decide/send_back/"
+    assert 'href="/sign-in/second-factor/"' in client.get(place).content.decode()
+    device.enrol(client)
+    sent = {"content_digest": release.content_digest, "reason": "The test report is missing."}
+    way = f"/sign-in/second-factor/webauthn/reauthenticate/?next={quote(place, safe='')}"
+    assert way in client.post(place, sent).content.decode()
+    credential = json.dumps(device.shown(options_on(client, way)))
+    assert client.post(way, {"credential": credential, "next": place}).headers["Location"] == place
+    assert "The test report is missing." in client.get(place).content.decode()
+    assert client.post(place, sent).status_code == 302
+    release.refresh_from_db()
+    assert release.state == "sent_back"
+
+
+def test_the_api_asks_a_browser_session_for_it_too(shop: Shop, release: Release) -> None:
+    path, body = (
+        f"/releases/{release.number}/decisions",
+        {"verdict": "approve", "content_digest": release.content_digest},
+    )
+    by_session = ApiClient(None)
+    for ago, status in ((None, 403), (301.0, 403), (200.0, 201)):
+        by_session.client = browser(shop.cast.pl, shown_seconds_ago=ago)
+        assert by_session.post(path, body).status_code == status, ago
+
+
+def test_what_another_person_showed_in_the_same_browser_counts_for_nobody_else(
+    shop: Shop, release: Release
+) -> None:
+    client = browser(shop.cast.team_lead, shown_seconds_ago=1)
+    shown = client.session[AUTHENTICATION_METHODS_SESSION_KEY]
+    client.force_login(shop.cast.pl)
+    session = client.session
+    session[AUTHENTICATION_METHODS_SESSION_KEY], session[WHOSE] = shown, str(shop.cast.team_lead.pk)
+    session.save()
+    assert approve(client, release).status_code == 403

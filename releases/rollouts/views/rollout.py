@@ -18,7 +18,7 @@ from releases.operations import sign_off_result
 from releases.reading.lists import newest_event
 from releases.rollouts import overview, texts
 from releases.rollouts.models import Rollout
-from releases.views.answers import factor_step, go, is_fragment, refusal_status
+from releases.views.answers import factor_step, go, is_fragment, refusal_status, typed_before
 
 SHOWN_EVENTS = 40
 # That a step may begin is seen in the same moment by its beginning.
@@ -42,7 +42,8 @@ def part(request: HttpRequest, pk: int) -> HttpResponse:
 def signoff(request: HttpRequest, pk: int) -> HttpResponse:
     """Decide about the result, before the notice goes out."""
     rollout = _visible(request, pk)
-    problem, reason = None, ""
+    typed = typed_before(request)
+    problem, reason = None, typed.get("reason", "")
     if request.method == "POST":
         reason = request.POST.get("reason", "").strip()
         verdict = request.POST.get("verdict", "")
@@ -60,7 +61,7 @@ def signoff(request: HttpRequest, pk: int) -> HttpResponse:
             problem = error
         else:
             return go(request, reverse("releases:detail", args=[rollout.release_id]))
-    context = {**_context(request, pk), "problem": problem, "reason": reason}
+    context = {**_context(request, pk), "problem": problem, "reason": reason, "chosen": typed.get("for", "")}
     context["factor"] = factor_step(request, context["release"].approval_request, "approve")
     template = f"rollouts/panels/{'_' if is_fragment(request) else ''}signoff.html"
     return render(request, template, context, status=refusal_status(request, problem) if problem else 200)

@@ -132,16 +132,19 @@ def test_new_recovery_codes_end_the_old_ones(client: Client) -> None:
     assert acts()[-2:] == ["factor.removed", "factor.added"]
 
 
-def test_switching_off_asks_who_one_is_and_leaves_the_password(client: Client) -> None:
-    enrolled(client)
+def test_switching_off_asks_for_the_factor_and_leaves_the_password(client: Client) -> None:
+    secret = enrolled(client)
     long_ago = client.session
     long_ago["account_authentication_methods"] = [
         {**each, "at": each["at"] - 3600} for each in long_ago["account_authentication_methods"]
     ]
     long_ago.save()
-    assert client.post(f"{FACTOR}totp/deactivate/").headers["Location"].startswith("/sign-in/again/")
-    assert Authenticator.objects.exists()
+    again = f"{FACTOR}reauthenticate/"
+    assert client.post(f"{FACTOR}totp/deactivate/").headers["Location"].startswith(again)
     client.post("/sign-in/again/", {"password": PASSWORD})
+    assert client.post(f"{FACTOR}totp/deactivate/").headers["Location"].startswith(again)
+    assert Authenticator.objects.exists()
+    client.post(again, {"code": code_of(secret, steps=1)})
     client.post(f"{FACTOR}totp/deactivate/")
     assert not Authenticator.objects.exists()
     assert acts()[-2:] == ["factor.removed", "factor.removed"]
