@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "portal.ui",
     "portal.people",
     "portal.delegations",
+    "portal.administration",
     "portal.audit",
     "portal.live",
     "portal.outbox",

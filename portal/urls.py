@@ -30,6 +30,7 @@ urlpatterns = [
     path("", include("portal.people.urls")),
     path("", include("portal.notices.urls")),
     path("", include("portal.delegations.urls")),
+    path("", include("portal.administration.urls")),
     path("", include("portal.audit.urls")),
     path("releases/", include("releases.urls")),
     path("policy/", include("releases.catalog.policies.urls")),

@@ -16,7 +16,9 @@ class ReleasesConfig(AppConfig):
     def ready(self) -> None:
         """Name the acts this app records, count for the header, join the sweep, be watched."""
         # The models are loaded only now; importing jobs registers its sweep.
+        from portal.administration import queries as administration  # noqa: PLC0415
         from releases import inbox, jobs, live  # noqa: F401, PLC0415
+        from releases.reading import leaving  # noqa: PLC0415
 
         kinds.register(
             {
@@ -29,6 +31,7 @@ class ReleasesConfig(AppConfig):
             }
         )
         frame.COUNTERS.append(inbox.counts)
+        administration.CONSEQUENCES.append(leaving.consequences)
         live.register()
         register(
             {

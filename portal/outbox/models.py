@@ -10,7 +10,7 @@ class MessageState(models.TextChoices):
     """Where a message stands.
 
     Put off: it goes into its reader's next digest; collected: it went in one. Kept: its reader wants none by
-    mail, and finds it on the pages.
+    mail and finds it on the pages, or the account was closed before it left.
     """
 
     WAITING = "waiting", _("waiting")

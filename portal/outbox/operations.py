@@ -51,6 +51,9 @@ def _claim(pk: int) -> Message | None:
         message = free.filter(pk=pk, state=MessageState.WAITING, next_at__lte=now).first()
         if message is None or _line(message, now).filter(pk__lt=pk).exists():
             return None
+        if _has_left(message):
+            Message.objects.filter(pk=pk).update(state=MessageState.KEPT)
+            return None
         if message.attempts >= MOST_ATTEMPTS:
             _park(message, message.last_error)
             return None
@@ -58,6 +61,11 @@ def _claim(pk: int) -> Message | None:
         message.next_at = now + CLAIM
         message.save(update_fields=["attempts", "next_at"])
     return message
+
+
+def _has_left(message: Message) -> bool:
+    """Whether its reader's account is closed: who has left learns nothing more, be it held back or late."""
+    return Message.objects.filter(pk=message.pk, person__is_active=False).exists()
 
 
 def _line(message: Message, now: datetime) -> QuerySet[Message]:

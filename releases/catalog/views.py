@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from portal import access
+from portal.administration import queries as administration
 from portal.errors import NotFound
 from portal.people.models import User
 from portal.ui.looks import FACTS
@@ -43,6 +44,7 @@ def catalog_list(request: HttpRequest) -> HttpResponse:
         "systems": _by_system(environments, services, plans),
         "checklists": [each for each in Checklist.objects.all() if _may_see(each, here)],
         "policies": StoredDocument.objects.filter(kind="Policy"),
+        "may_read_people": administration.may_read(reader),
     }
     return render(request, "catalog/list.html", context)
 

@@ -20,7 +20,7 @@ from portal.notices.telling import Notice, tell
 from portal.outbox import operations as outbox
 from portal.outbox.models import Message
 from portal.people.models import User
-from portal.people.operations import create_person, deactivate_person
+from portal.people.operations import activate_person, create_person, deactivate_person
 from tests.people import BY_THE_PORTAL
 
 ZONE = "Asia/Seoul"
@@ -151,6 +151,30 @@ def test_no_digest_is_sent_of_nothing_nor_to_a_closed_account(minji: User, page:
     Message.objects.update(next_at=clock.now())
     collect_digests()
     assert [message.state for message in Message.objects.all()] == ["kept"]
+
+
+def test_nothing_leaves_once_the_account_is_closed_be_it_held_back_digested_or_late(
+    minji: User, page: Client
+) -> None:
+    choose(page, deadline="digest", quiet_from=hour_now(), quiet_until=hour_now(more=2))
+    told(minji, "shared", "quiet")
+    told(minji, "deadline", "digest")
+    Message.objects.filter(key="digest").update(next_at=clock.now())
+    collect_digests()
+    told(minji, "trouble", "late")
+    assert [
+        key.partition(".")[0] for key in Message.objects.filter(state="waiting").values_list("key", flat=True)
+    ] == [
+        "quiet",
+        "digest",
+        "late",
+    ]
+    deactivate_person("minji", actor=BY_THE_PORTAL)
+    Message.objects.filter(state="waiting").update(next_at=clock.now())
+    assert deliver_all() == []
+    assert set(Message.objects.values_list("state", flat=True)) == {"kept", "collected"}
+    activate_person("minji", actor=BY_THE_PORTAL)
+    assert deliver_all() == []
 
 
 def test_a_new_digest_hour_holds_for_what_is_put_off_already(minji: User, page: Client) -> None:
