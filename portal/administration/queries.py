@@ -9,8 +9,10 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from portal.delegations import queries as delegations
+from portal.people.forms import SCOPE_NAMES
 from portal.people.models import AccessToken, Delegation, Role, RoleAssignment, User
 from portal.people.queries import is_administrator, roles_of
+from portal.people.tokens import scopes_of
 from portal.ui.looks import role_name, scope_name
 
 EARLIER = 20
@@ -53,7 +55,8 @@ def people(text: str = "", *, active: bool | None = None) -> QuerySet[User]:
 def account(person: User, *, reader: User) -> dict[str, Any]:
     """All that is known of one person's account."""
     grants = RoleAssignment.objects.filter(user=person).select_related("granted_by")
-    tokens = AccessToken.objects.filter(user=person)
+    reach = scopes_of(person)
+    tokens = AccessToken.objects.filter(user=person, revoked_at=None)
     given = delegations.visible_to(reader)
     return {
         "person": person,
@@ -62,7 +65,10 @@ def account(person: User, *, reader: User) -> dict[str, Any]:
         "earlier": grants.exclude(revoked_at=None).order_by("-revoked_at")[:EARLIER],
         "given": delegations.standing_of(delegations.not_over(given.filter(giver=person))),
         "taken": delegations.standing_of(delegations.not_over(given.filter(taker=person))),
-        "tokens": tokens.filter(revoked_at=None),
+        "tokens": [
+            {"row": row, "may": [SCOPE_NAMES[scope] for scope in row.scopes if scope in reach]}
+            for row in tokens
+        ],
         "factors": [factor.wrap() for factor in Authenticator.objects.filter(user=person).order_by("pk")],
     }
 
