@@ -78,7 +78,7 @@ def test_every_address_asks_for_sign_in_or_is_listed_as_public() -> None:
 @pytest.mark.django_db
 def test_no_address_of_the_admin_site_exists() -> None:
     assert Client().get("/admin/").status_code == 404
-    assert not [name for name, _path in addresses() if name.startswith("admin")]
+    assert not [name for name, _path in addresses() if name.startswith("admin:")]
 
 
 def test_an_auditor_changes_nothing_through_any_page(cast: Cast) -> None:
