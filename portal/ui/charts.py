@@ -13,6 +13,7 @@ CELL_WIDTH, CELL_HEIGHT = 28, 24
 GRID_LEFT, GRID_TOP = 36, 20
 HOURS, DAYS = 24, 7
 LEVELS = 3
+SPARK_WIDTH, SPARK_HEIGHT, SPARK_EDGE = 160, 40, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,3 +121,49 @@ def _cell(day: int, hour: int, value: int, *, highest: int, name: str) -> Cell:
     level = -(-LEVELS * value // highest) if highest else 0
     x, y = GRID_LEFT + hour * CELL_WIDTH, GRID_TOP + day * CELL_HEIGHT
     return Cell(x, y, value, level, f"{name} {hour:02}:00, {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dot:
+    """A measurement at its place; `tone` is "good", "bad" or "wait"."""
+
+    x: float
+    y: float
+    tone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spark:
+    """Measurements in the order of time, and the lines they may not cross."""
+
+    dots: tuple[Dot, ...]
+    limits: tuple[float, ...]
+    width: int = SPARK_WIDTH
+    height: int = SPARK_HEIGHT
+
+    @property
+    def path(self) -> str:
+        """The line through all of them."""
+        return " ".join(f"{dot.x},{dot.y}" for dot in self.dots)
+
+
+def lay_spark(points: Sequence[tuple[float | None, str]], limits: Sequence[float]) -> Spark:
+    """Place measurements side by side, so that they and their limits fill the height.
+
+    Args:
+        points: value and tone; one without a value lies on the ground.
+    """
+    known = [value for value, _tone in points if value is not None]
+    low, high = min([*known, *limits], default=0), max([*known, *limits], default=0)
+    room = SPARK_HEIGHT - 2 * SPARK_EDGE
+
+    def height_of(value: float | None) -> float:
+        share = 0 if value is None or high == low else (value - low) / (high - low)
+        return round(SPARK_HEIGHT - SPARK_EDGE - share * room, 1)
+
+    step = (SPARK_WIDTH - 2 * SPARK_EDGE) / max(1, len(points) - 1)
+    dots = (
+        Dot(x=round(SPARK_EDGE + number * step, 1), y=height_of(value), tone=tone)
+        for number, (value, tone) in enumerate(points)
+    )
+    return Spark(dots=tuple(dots), limits=tuple(height_of(limit) for limit in limits))

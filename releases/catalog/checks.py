@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from approvals import policy_table
 from approvals.calendar import zones
 from portal.errors import Invalid
+from releases.catalog import metrics
 from releases.catalog.documents import Document, Problem
 
 Known = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -198,12 +199,27 @@ def _plan_steps(document: Document, world: World) -> Iterator[Problem]:
         for index, step in enumerate(document.spec.get(part, [])):
             if step["kind"] == "health" and "service" in step:
                 yield from _reference(document, world, "Service", step["service"], part, index, "service")
+            if step["kind"] == metrics.KIND:
+                yield from _metric(document, world, step, part, index)
             if step["kind"] == "notice":
                 yield from _recipients(document, world, step["to"], part, index, "to")
             if (name := step.get("id")) in seen:
                 text = _("The step id %(id)s is given twice.") % {"id": name}
                 yield document.problem(text, "spec", part, index, "id")
             seen |= {name} if name else set()
+
+
+def _metric(
+    document: Document, world: World, step: Mapping[str, Any], part: str, index: int
+) -> Iterator[Problem]:
+    connection = world.spec("Connection", step["connection"])
+    if connection is None or connection.get("kind") != "prometheus":
+        text = _("There is no Connection named %(name)s of kind prometheus.")
+        yield document.problem(text % {"name": step["connection"]}, "spec", part, index, "connection")
+    needed = metrics.watched_seconds(step)
+    if step.get("timeoutSeconds", needed + 1) <= needed:
+        text = _("The measurements alone take %(seconds)d seconds.")
+        yield document.problem(text % {"seconds": needed}, "spec", part, index, "timeoutSeconds")
 
 
 def _recipients(

@@ -32,6 +32,7 @@ class ConnectionKind(models.TextChoices):
     KUBERNETES = "kubernetes", _("Kubernetes")
     REGISTRY = "registry", _("Image registry")
     HTTP = "http", _("HTTP hosts")
+    PROMETHEUS = "prometheus", _("Prometheus")
     MAIL = "mail", _("Mail")
 
 

@@ -16,6 +16,7 @@ STEPS: dict[str, str | Promise] = {
     "wait_rollout": gettext_lazy("Wait for the rollout"),
     "health": gettext_lazy("Check health"),
     "http": gettext_lazy("Check HTTP"),
+    "prometheus": gettext_lazy("Check a metric"),
     "verify_digests": gettext_lazy("Verify what runs"),
     "notice": gettext_lazy("Send the notice"),
 }
@@ -74,11 +75,23 @@ def _note(step: Mapping[str, Any]) -> str:
     if step["kind"] == "notice":
         shared = _("those whom the policy names")
         parts.append(", ".join(shared if each == "shared" else each for each in step["to"]))
+    if step["kind"] == "prometheus":
+        parts.append(_metric(step))
     if "timeoutSeconds" in step:
         parts.append(_("at most %(seconds)d s") % {"seconds": step["timeoutSeconds"]})
     if step.get("settleSeconds"):
         parts.append(_("then %(seconds)d s to settle") % {"seconds": step["settleSeconds"]})
     return " · ".join(parts)
+
+
+def _metric(step: Mapping[str, Any]) -> str:
+    """A metric's query and what is good."""
+    bounds = [f"≥ {step['min']:g}"] if "min" in step else []
+    bounds += [f"≤ {step['max']:g}"] if "max" in step else []
+    compared = step.get("compare") or {}
+    bounds += [f"≥ {compared['min']:g} × {compared['query']}"] if "min" in compared else []
+    bounds += [f"≤ {compared['max']:g} × {compared['query']}"] if "max" in compared else []
+    return f"{step['query']} {', '.join(bounds)}"
 
 
 def health_text(health: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Invalid, Missing, field_error
+from releases.catalog import metrics
 
 Json = dict[str, Any]
 
@@ -25,16 +26,17 @@ TIMEOUTS = {
     "wait_rollout": 600,
     "health": 120,
     "http": 60,
+    "prometheus": 60,
     "verify_digests": 60,
     "notice": 60,
     "restore_image": 60,
     "run_job": 600,
 }
-BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "health", "notice"})
-EACH = frozenset({"set_image", "wait_rollout", "health", "http"})
+BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "health", "prometheus", "notice"})
+EACH = frozenset({"set_image", "wait_rollout", "health", "http", "prometheus"})
 # Before or after the members of a wave, each of one service.
 AROUND = frozenset({"run_job"})
-AFTER = frozenset({"http", "health", "pods_running", "verify_digests", "notice"})
+AFTER = frozenset({"http", "health", "prometheus", "pods_running", "verify_digests", "notice"})
 PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout"})
 OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
 DEFAULT_EACH: tuple[Json, ...] = ({"kind": "set_image"}, {"kind": "wait_rollout"})
@@ -209,7 +211,7 @@ class _Builder:
             wave=wave,
             wave_title=title,
             params=params | {"section": key.split(".", maxsplit=1)[0] if not wave else "wave"},
-            timeout_seconds=int(document.get("timeoutSeconds") or TIMEOUTS[document["kind"]]),
+            timeout_seconds=int(document.get("timeoutSeconds") or _longest(document)),
             depends_on=tuple(dict.fromkeys(after)),
         )
         self.nodes.append(node)
@@ -223,6 +225,14 @@ class _Builder:
 
 def _name(document: Mapping[str, Any]) -> str:
     return str(document.get("id") or document["kind"])
+
+
+def _longest(document: Mapping[str, Any]) -> int:
+    """What a step may take where the plan does not say (seconds)."""
+    kind = str(document["kind"])
+    if kind != metrics.KIND:
+        return TIMEOUTS[kind]
+    return TIMEOUTS[kind] + metrics.watched_seconds(document, unclear=metrics.UNCLEAR_AT_MOST)
 
 
 def _require_sound(spec: Mapping[str, Any], members: Sequence[Member]) -> None:

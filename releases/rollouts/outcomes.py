@@ -26,7 +26,7 @@ MOST_CONFLICTS = 10
 MOST_SERVER_ERRORS = 4
 AWAY = frozenset({UNREACHABLE, UNAVAILABLE})
 # Kept from look to look, not shown: a change in them is no news.
-INNER_KEYS = frozenset({"sights", "baseline", "done_since", "tries", "lost_since"})
+INNER_KEYS = frozenset({"sights", "baseline", "done_since", "tries", "lost_since", "good", "unclear"})
 
 
 def of_temporary(step: Step, error: TemporaryError, *, acting: bool, now: datetime) -> Outcome:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from portal import access
 from portal.people.models import User
+from portal.ui.charts import Spark, lay_spark
 from releases import openings
 from releases.rollouts import queries, release_side, texts
 from releases.rollouts.models import Order, Rollout, Step
@@ -32,6 +33,8 @@ WORST_FIRST = (
     StepState.UNDONE,
     StepState.SUCCEEDED,
 )
+# How a measurement of a metric is drawn.
+TONES = {"good": "good", "bad": "bad", "unclear": "wait"}
 # What only repeats the step's title in the past tense.
 SAID_BY_TITLE = frozenset({"done", "recorded", "image_set", "image_restored", "job_done"})
 
@@ -56,6 +59,7 @@ class StepView:
     failure: Json | None
     cause: str = ""
     choices: frozenset[str] = frozenset()
+    spark: Spark | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +244,17 @@ def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
         failure=step.failure,
         cause=texts.cause(step.failure) if step.failure else texts.step_text(step),
         choices=frozenset(str(choice) for choice in choices & may),
+        spark=_spark(step),
     )
+
+
+def _spark(step: Step) -> Spark | None:
+    """What was measured so far, where a step measures more than once."""
+    points = step.observed.get("points") or []
+    if not points:
+        return None
+    limits = [step.params[key] for key in ("min", "max") if key in step.params]
+    return lay_spark([(value, TONES[result]) for _at, value, result in points], limits)
 
 
 def _said_by_title(step: Step) -> bool:

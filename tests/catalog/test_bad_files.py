@@ -55,6 +55,21 @@ MISTAKES = [
     ("{kind: wait_rollout}", "{kind: health, url: x}", "45: Unknown field url in spec.each.1"),
     (IN_ORDER, JOBS.format("api"), "44: api stands in no wave of this plan."),
     (IN_ORDER, JOBS.format("web"), "44: web has no Job named migrate."),
+    (
+        "{kind: wait_rollout}",
+        "{kind: prometheus, connection: none, query: up, max: 1}",
+        "45: There is no Connection named none of kind prometheus.",
+    ),
+    (
+        "{kind: wait_rollout}",
+        "{kind: prometheus, connection: none, query: up, max: 1, timeoutSeconds: 60}",
+        "45: The measurements alone take 60 seconds.",
+    ),
+    (
+        "{kind: wait_rollout}",
+        "{kind: prometheus, connection: none, query: up}",
+        "45: spec.each.1: expected what is good: max, min or compare.",
+    ),
     ("name: web}", 'name: "web\\n"}', "30: metadata.name: expected lower-case letters"),
     ("title: Commerce", 'title: "two\\nlines"', "4: metadata.title: expected one line of text"),
     ("registry.practice/shop/web\n", '"registry.practice/shop/web\\n"\n', "34: spec.image: expected"),

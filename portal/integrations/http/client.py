@@ -8,7 +8,7 @@ import ipaddress
 import json
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -77,11 +77,19 @@ class Answer:
     elapsed: float
 
 
-def get(url: str, *, timeout_seconds: float, allow: Allow, resolve: Resolver | None = None) -> Answer:
+def get(
+    url: str,
+    *,
+    timeout_seconds: float,
+    allow: Allow,
+    headers: Mapping[str, str] | None = None,
+    resolve: Resolver | None = None,
+) -> Answer:
     """Call an address once; redirects are answers, not orders.
 
     Args:
         timeout_seconds: for the whole call, the body included.
+        headers: more of them, such as a login.
         resolve: turns host and port into addresses; for tests.
 
     Raises:
@@ -102,6 +110,7 @@ def get(url: str, *, timeout_seconds: float, allow: Allow, resolve: Resolver | N
                 "Host": _host_header(parts.scheme, host, port),
                 "User-Agent": USER_AGENT,
                 "Accept": "*/*",
+                **(headers or {}),
             },
             retries=False,
             redirect=False,

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from portal.ui import times
-from portal.ui.charts import Bar, lay_bars, lay_hours
+from portal.ui.charts import Bar, Spark, lay_bars, lay_hours
 from portal.ui.diffs import diff_rows
 from portal.ui.graphs import NODE_HEIGHT, NODE_WIDTH, lay_out
 from portal.ui.looks import STATES, grade_look, role_name, scope_name, state_look
@@ -185,6 +185,12 @@ def bar_chart(bars: Sequence[Bar], *, label: str) -> Context:
 def hour_grid(values: Mapping[int, int], *, label: str) -> Context:
     """Draw how much falls on each hour of the week; keys count from Monday 00:00."""
     return {"grid": lay_hours(values), "label": label}
+
+
+@register.inclusion_tag("components/spark.html")
+def spark(drawn: Spark, *, label: str) -> Context:
+    """Draw measurements and their limits; the words beside it say what they came to."""
+    return {"spark": drawn, "label": label}
 
 
 @register.inclusion_tag("components/life_line.html")

@@ -4,6 +4,7 @@ from releases.rollouts.steps.access_check import AccessCheck
 from releases.rollouts.steps.health import Health, HttpCheck
 from releases.rollouts.steps.image_exists import ImageExists
 from releases.rollouts.steps.kind import StepKind
+from releases.rollouts.steps.metric import Metric
 from releases.rollouts.steps.notice import Notice
 from releases.rollouts.steps.pods_running import PodsRunning
 from releases.rollouts.steps.record_running import RecordRunning
@@ -25,6 +26,7 @@ KINDS: dict[str, StepKind] = {
         WaitRollout(),
         Health(),
         HttpCheck(),
+        Metric(),
         VerifyDigests(),
         Notice(),
         RestoreImage(),
