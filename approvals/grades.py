@@ -188,7 +188,17 @@ def _kind(item: ItemFacts) -> list[Reason]:
 def _only(item: ItemFacts) -> list[Reason]:
     """The claims that nothing but a flag or the scale changes."""
     claims = ((Fact.FEATURE_FLAG, item.feature_flag), (Fact.SCALE_ONLY, item.scale_only))
-    return [Reason(fact=fact, service=item.service, grade="A") for fact, is_said in claims if is_said]
+    said = [Reason(fact=fact, service=item.service, grade="A") for fact, is_said in claims if is_said]
+    return [*said, *_scaled(item)]
+
+
+def _scaled(item: ItemFacts) -> list[Reason]:
+    """Scaling by the plan within the known bounds; beside a new image it is no reason of its own."""
+    known = [what for fact, what in item.planned if fact == Fact.SCALE_ONLY and item.same_image]
+    if not known:
+        return []
+    origin = BY_PLAN + ", ".join(known)
+    return [Reason(fact=Fact.SCALE_ONLY, service=item.service, grade="A", source=MEASURED, origin=origin)]
 
 
 def _configuration(item: ItemFacts) -> list[Reason]:

@@ -1,6 +1,6 @@
 """What the steps of a plan touch beside the workloads' images, as facts of the services. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from approvals.grades import Fact
@@ -28,7 +28,34 @@ def facts_of_plan(plan: Mapping[str, Any], service: str, spec: Mapping[str, Any]
 
 
 def _touched(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
-    jobs = [job for job in spec.get("jobs") or [] if job["name"] == step.get("job")]
+    return KINDS[step["kind"]](step, spec)
+
+
+def _job(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
+    jobs = [job for job in spec.get("jobs") or [] if job["name"] == step["job"]]
     return tuple(
         (str(fact), f"cronjob/{job['cronJob']}") for job in jobs for fact in job.get("touches", OF_A_JOB)
     )
+
+
+def _switch(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # noqa: ARG001  one shape for all
+    return tuple((str(Fact.TRAFFIC_PATH), f"service/{name}") for name in step["services"])
+
+
+def _scale(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
+    """Within the bounds that the catalog knows it is only scaling; beyond, or without any, infrastructure."""
+    names = [each["name"] for each in spec.get("workloads") or []] or [step["service"]]
+    name, replicas = step.get("workload", names[0]), step["replicas"]
+    bounds = spec.get("scale")
+    if bounds is None:
+        return ((str(Fact.INFRASTRUCTURE), f"{name} × {replicas}"),)
+    is_within = bounds["min"] <= replicas <= bounds["max"]
+    fact = Fact.SCALE_ONLY if is_within else Fact.INFRASTRUCTURE
+    return ((str(fact), f"{name} × {replicas} ({bounds['min']}–{bounds['max']})"),)
+
+
+KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Touched]] = {
+    "run_job": _job,
+    "scale": _scale,
+    "switch_service": _switch,
+}

@@ -96,6 +96,9 @@ def _service(document: Document, world: World) -> Iterator[Problem]:
             text = _("The %(kind)s %(name)s is listed twice.") % dict(zip(("kind", "name"), key, strict=True))
             yield document.problem(text, "spec", "workloads", index)
         seen.add(key)
+    bounds = spec.get("scale", {"min": 0, "max": 0})
+    if bounds["min"] > bounds["max"]:
+        yield document.problem(_("The least is more than the most."), "spec", "scale")
     jobs: set[str] = set()
     for index, job in enumerate(spec.get("jobs", [])):
         if job["name"] in jobs:
@@ -186,11 +189,23 @@ def _plan_around(document: Document, world: World) -> Iterator[Problem]:
                     text = _("%(service)s stands in no wave of this plan.") % {"service": step["service"]}
                     yield document.problem(text, *where, "service")
                     continue
-                jobs = (world.spec("Service", step["service"]) or {}).get("jobs", [])
-                if step["job"] not in {job["name"] for job in jobs}:
-                    text = _("%(service)s has no Job named %(job)s.")
-                    values = {"service": step["service"], "job": step["job"]}
-                    yield document.problem(text % values, *where, "job")
+                service = world.spec("Service", step["service"])
+                if service is not None:
+                    yield from _around_service(document, step, service, where)
+
+
+def _around_service(
+    document: Document, step: Mapping[str, Any], service: Mapping[str, Any], where: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    """What a step beside a wave names, its service has."""
+    jobs = {job["name"] for job in service.get("jobs", [])}
+    if step["kind"] == "run_job" and step["job"] not in jobs:
+        text = _("%(service)s has no Job named %(job)s.")
+        yield document.problem(text % {"service": step["service"], "job": step["job"]}, *where, "job")
+    named = [each for each in service["workloads"] if step.get("workload", each["name"]) == each["name"]]
+    if step["kind"] == "scale" and len(named) != 1:
+        text = _("Say which one workload of %(service)s is scaled.") % {"service": step["service"]}
+        yield document.problem(text, *where, "workload")
 
 
 def _plan_steps(document: Document, world: World) -> Iterator[Problem]:

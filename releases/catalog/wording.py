@@ -12,6 +12,8 @@ STEPS: dict[str, str | Promise] = {
     "pods_running": gettext_lazy("Check that all pods run"),
     "image_exists": gettext_lazy("Check that the images exist"),
     "run_job": gettext_lazy("Run the Job"),
+    "scale": gettext_lazy("Scale"),
+    "switch_service": gettext_lazy("Switch the traffic"),
     "set_image": gettext_lazy("Set the image"),
     "wait_rollout": gettext_lazy("Wait for the rollout"),
     "health": gettext_lazy("Check health"),
@@ -72,6 +74,11 @@ def _note(step: Mapping[str, Any]) -> str:
         parts.append(step["service"])
     if step["kind"] == "run_job":
         parts.append(step["job"])
+    if step["kind"] == "scale":
+        parts.append(f"{step.get('workload', '')} × {step['replicas']}".strip())
+    if step["kind"] == "switch_service":
+        labels = ", ".join(f"{key}={value}" for key, value in step["selector"].items())
+        parts.append(f"{', '.join(step['services'])} → {labels}")
     if step["kind"] == "notice":
         shared = _("those whom the policy names")
         parts.append(", ".join(shared if each == "shared" else each for each in step["to"]))

@@ -36,7 +36,7 @@ USEFUL = [
     *_rights(DISCOVERY, ("endpointslices",), READ),
     *_rights("", ("configmaps", "resourcequotas", "limitranges"), READ),
     *_rights("", ("services",), ("list", "watch", "patch")),
-    *_rights(AUTOSCALING, ("horizontalpodautoscalers",), READ),
+    *_rights(AUTOSCALING, ("horizontalpodautoscalers",), (*READ, "patch")),
     *_rights(BATCH, ("jobs",), ("create", *READ, "delete")),
     *_rights(BATCH, ("cronjobs",), ("get",)),
 ]

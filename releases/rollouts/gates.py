@@ -93,13 +93,14 @@ def _drift(work: Work, step: Step, present: Mapping[Reference, Workload]) -> Dri
     record = replace(work, step=step)
     recorded = record.sibling("record_running")
     before = (recorded.before if recorded else None) or {}
-    acted = step.acted or {}
+    acted, expected = step.acted or {}, record.own_spec()
     seen = present.get(_reference(work, step))
     if seen is None:
         return deleted(str(_reference(work, step)))
+    assert expected is not None
     return find_drift(
         seen,
-        acted["spec"],
+        expected,
         uid=acted.get("uid", ""),
         scaled_by_others=before.get("autoscaler") is not None,
         accepted=record.accepted_drifts,

@@ -31,11 +31,18 @@ TIMEOUTS = {
     "notice": 60,
     "restore_image": 60,
     "run_job": 600,
+    "scale": 300,
+    "restore_scale": 300,
+    "record_services": 30,
+    "switch_service": 60,
+    "restore_services": 60,
 }
 BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "health", "prometheus", "notice"})
 EACH = frozenset({"set_image", "wait_rollout", "health", "http", "prometheus"})
 # Before or after the members of a wave, each of one service.
-AROUND = frozenset({"run_job"})
+AROUND = frozenset({"run_job", "scale", "switch_service"})
+# What changes the cluster, and what takes it back; a Job is not undone.
+UNDONE_BY = {"set_image": "restore_image", "scale": "restore_scale", "switch_service": "restore_services"}
 AFTER = frozenset({"http", "health", "prometheus", "pods_running", "verify_digests", "notice"})
 PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout"})
 OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
@@ -54,6 +61,11 @@ class Member:
     def workloads(self) -> list[Json]:
         """The cluster objects it consists of; one Deployment of its own name where none is written down."""
         return self.spec.get("workloads") or [{"kind": DEFAULT_WORKLOAD_KIND, "name": self.name}]
+
+    def workload(self, name: str) -> Json | None:
+        """The workload of this name, the only one where none is named; None where that is not one."""
+        found = [each for each in self.workloads if name in {"", each["name"]}]
+        return found[0] if len(found) == 1 else None
 
     def job(self, name: str) -> Json | None:
         """What the catalog says of a Job of this name; None where there is none."""
@@ -116,15 +128,18 @@ class _Builder:
             for number, wave in enumerate(waves, start=1)
             for name in wave.names
         }
+        for number, wave in enumerate(waves, start=1):
+            for each in (*wave.before, *wave.after):
+                recorded[each["service"]] += self._record_services(each, number, wave.title, after=before)
         last: list[str] = before
         for number, wave in enumerate(waves, start=1):
-            last = self._around(wave.before, number, wave.title, after=last)
+            last = self._around(wave.before, number, wave.title, recorded, after=last)
             ends = [
                 end
                 for name in wave.names
                 for end in self._member(name, number, wave.title, after=[*last, *recorded[name]])
             ]
-            last = self._around(wave.after, number, wave.title, after=ends or last)
+            last = self._around(wave.after, number, wave.title, recorded, after=ends or last)
         self._after(last)
         return self.nodes
 
@@ -137,17 +152,49 @@ class _Builder:
         return Wave(title=str(document.get("title") or ""), names=names, before=before, after=after)
 
     def _around(
-        self, documents: Iterable[Mapping[str, Any]], wave: int, title: str, *, after: list[str]
+        self,
+        documents: Iterable[Mapping[str, Any]],
+        wave: int,
+        title: str,
+        recorded: Mapping[str, list[str]],
+        *,
+        after: list[str],
     ) -> list[str]:
         """The steps before or after a wave's members, one after the other."""
         for each in documents:
             service = str(each["service"])
-            job = self.members[service].job(str(each.get("job")))
-            key = f"{wave}.{service}.{_name(each)}"
-            after = [
-                self._add(key, {**each, "job": job}, after=after, service=service, wave=wave, title=title)
-            ]
+            document, workload = self._resolved(each)
+            key = self._add(
+                f"{wave}.{service}.{_name(each)}",
+                document,
+                after=[*after, *recorded[service]],
+                service=service,
+                wave=wave,
+                title=title,
+                workload=workload,
+            )
+            after = [key]
         return after
+
+    def _resolved(self, document: Mapping[str, Any]) -> tuple[Json, Json | None]:
+        """What a step names, as the catalog has it: the Job, or the workload to scale."""
+        member = self.members[str(document["service"])]
+        if document["kind"] == "run_job":
+            return {**document, "job": member.job(str(document["job"]))}, None
+        if document["kind"] == "scale":
+            return dict(document), member.workload(str(document.get("workload") or ""))
+        return dict(document), None
+
+    def _record_services(
+        self, document: Mapping[str, Any], wave: int, title: str, *, after: Sequence[str]
+    ) -> list[str]:
+        """Record the selectors that a step will switch; nothing for another kind."""
+        if document["kind"] != "switch_service":
+            return []
+        service = str(document["service"])
+        record = {"kind": "record_services", "services": document["services"]}
+        key = f"{wave}.{service}.record_services"
+        return [self._add(key, record, after=after, service=service, wave=wave, title=title)]
 
     def _record(self, service: str, wave: int, title: str, *, after: Sequence[str]) -> list[str]:
         return self._group({"kind": "record_running"}, service, wave, title, after=after)
@@ -263,8 +310,17 @@ def _wrong_around(spec: Mapping[str, Any], members: Sequence[Member]) -> list[Mi
                 if each.get("kind") not in AROUND:
                     text = _("“{kind}” is no step that can stand here.").format(kind=each.get("kind"))
                     wrong.append(field_error(f"{where}.kind", text))
-                elif member is not None and member.job(str(each.get("job"))) is None:
-                    missing = _("{service} has no Job named {job}.")
-                    text = missing.format(service=member.name, job=each.get("job"))
-                    wrong.append(field_error(f"{where}.job", text))
+                elif member is not None and (found := _wrong_name(each, member)):
+                    wrong.append(field_error(f"{where}.{found[0]}", found[1]))
     return wrong
+
+
+def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
+    """Return (field, words) where a step names what its service does not have."""
+    if document["kind"] == "run_job" and member.job(str(document.get("job"))) is None:
+        text = _("{service} has no Job named {job}.")
+        return "job", text.format(service=member.name, job=document.get("job"))
+    if document["kind"] == "scale" and member.workload(str(document.get("workload") or "")) is None:
+        text = _("Say which one workload of {service} is scaled.")
+        return "workload", text.format(service=member.name)
+    return None

@@ -36,7 +36,7 @@ WORST_FIRST = (
 # How a measurement of a metric is drawn.
 TONES = {"good": "good", "bad": "bad", "unclear": "wait"}
 # What only repeats the step's title in the past tense.
-SAID_BY_TITLE = frozenset({"done", "recorded", "image_set", "image_restored", "job_done"})
+SAID_BY_TITLE = frozenset({"done", "recorded", "image_set", "image_restored", "job_done", "switched"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,16 +196,19 @@ def way_back(rollout: Rollout) -> list[Json]:
         item = items.get(step.service_id or 0)
         now, then = (item.version, str(item.running.get("version") or "")) if item else ("", "")
         for change in (step.intent or {}).get("changes", []):
-            images = texts.told_apart(change.get("after"), change.get("before"))
-            rows.append(
-                {
-                    "service": step.service.name if step.service else step.key,
-                    "now": now if then else images[0],
-                    "then": then or images[1],
-                    "note": " → ".join(images) if then else "",
-                }
-            )
+            name = step.service.name if step.service else step.key
+            rows.append({"service": name, **_returning(step, change, now, then)})
     return rows
+
+
+def _returning(step: Step, change: Json, now: str, then: str) -> Json:
+    """One field of the way back: versions for an image where both are known, else the field itself."""
+    values = texts.told_apart(change.get("after"), change.get("before"))
+    if step.kind != "set_image":
+        note = f"{change.get('object', '')} {change.get('field', '')}"
+        return {"now": values[0], "then": values[1] or "–", "note": note}
+    note = " → ".join(values) if then else ""
+    return {"now": now if then else values[0], "then": then or values[1], "note": note}
 
 
 def _rights(rollout: Rollout, user: User) -> frozenset[str]:

@@ -13,6 +13,7 @@ from portal.people.models import User
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Release
 from releases.rollouts import texts
+from releases.rollouts.graph import UNDONE_BY
 from releases.rollouts.models import Order, Pin, Rollout, Step
 from releases.rollouts.states import ACTIVE, DONE, Direction, RolloutState
 from releases.states import ENDS, PENDING
@@ -20,7 +21,7 @@ from releases.states import ENDS, PENDING
 Json = dict[str, Any]
 MOST_EVENTS = 500
 # Steps that only serve others; people are not shown them.
-HIDDEN_KINDS = frozenset({"record_running"})
+HIDDEN_KINDS = frozenset({"record_running", "record_services"})
 
 
 class Progress(TypedDict):
@@ -120,7 +121,8 @@ def replaced_by(rollout: Rollout) -> Rollout | None:
     """
     services = rollout.steps.filter(service__isnull=False).values("service")
     later = Rollout.objects.filter(pk__gt=rollout.pk, environment=rollout.environment_id)
-    changed = later.filter(steps__kind="set_image", steps__intent__isnull=False, steps__service__in=services)
+    written = Step.objects.filter(kind__in=UNDONE_BY, intent__isnull=False, service__in=services)
+    changed = later.filter(pk__in=written.values("rollout"))
     return changed.exclude(state=RolloutState.ROLLED_BACK).order_by("-pk").first()
 
 

@@ -5,17 +5,19 @@ from collections.abc import Sequence
 from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
-from releases.rollouts.graph import TIMEOUTS
+from releases.rollouts.graph import TIMEOUTS, UNDONE_BY
 from releases.rollouts.models import Pin, Rollout, Step
 from releases.rollouts.states import Direction, StepState
 
 # How the plan checks a service once it runs; checked in the same way once it is back.
 CHECKS = frozenset({"health", "http"})
+# What says to a step which objects it is about, and what was done to them.
+TARGETS = ("workload", "services", "selector")
 
 
 def touched(steps: Sequence[Step]) -> list[Step]:
     """Return the steps that changed, or may have changed, the cluster."""
-    return [each for each in steps if each.kind == "set_image" and each.intent is not None]
+    return [each for each in steps if each.kind in UNDONE_BY and each.intent is not None]
 
 
 def add_way_back(rollout: Rollout, steps: Sequence[Step]) -> list[Step]:
@@ -33,13 +35,7 @@ class _WayBack:
         changed = touched(self.steps)
         after: list[Step] = []
         for wave in sorted({each.wave for each in changed}, reverse=True):
-            here = [each for each in changed if each.wave == wave]
-            services = dict.fromkeys(each.service_id for each in here)
-            after = [
-                end
-                for service in services
-                for end in self._service([each for each in here if each.service_id == service], after)
-            ]
+            after = self._wave([each for each in changed if each.wave == wave], after)
         if self.made:
             verify = Step(
                 key="back.verify_digests",
@@ -48,6 +44,23 @@ class _WayBack:
             )
             self._add(verify, after=after)
         return self.made
+
+    def _wave(self, changed: Sequence[Step], after: list[Step]) -> list[Step]:
+        """Take a wave back: what came after its members first, what came before them last."""
+        members = [each for each in changed if each.kind == "set_image"]
+        first = min((each.position for each in members), default=0)
+        beside = sorted(set(changed) - set(members), key=lambda each: -each.position)
+        for origin in [each for each in beside if each.position > first]:
+            after = [self._restore(origin, after)]
+        services = dict.fromkeys(each.service_id for each in members)
+        after = [
+            end
+            for service in services
+            for end in self._service([each for each in members if each.service_id == service], after)
+        ] or after
+        for origin in [each for each in beside if each.position < first]:
+            after = [self._restore(origin, after)]
+        return after
 
     def _service(self, origins: Sequence[Step], after: Sequence[Step]) -> list[Step]:
         """Restore the workloads of one service and wait for them, then check it as on the way forward."""
@@ -59,12 +72,12 @@ class _WayBack:
     def _restore(self, origin: Step, after: Sequence[Step]) -> Step:
         step = Step(
             key=f"back.{origin.key}",
-            kind="restore_image",
+            kind=UNDONE_BY[origin.kind],
             service=origin.service,
             wave=origin.wave,
             wave_title=origin.wave_title,
-            params={"workload": origin.params["workload"]},
-            timeout_seconds=TIMEOUTS["restore_image"],
+            params={key: origin.params[key] for key in TARGETS if key in origin.params},
+            timeout_seconds=TIMEOUTS[UNDONE_BY[origin.kind]],
             undo_of=origin,
         )
         return self._add(step, after=after)

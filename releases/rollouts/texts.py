@@ -26,6 +26,9 @@ KINDS: dict[str, Text] = {
     "image_exists": _("Check that the images exist"),
     "record_running": _("Record what runs"),
     "run_job": _("Run the Job"),
+    "scale": _("Scale"),
+    "record_services": _("Record what runs"),
+    "switch_service": _("Switch the traffic"),
     "set_image": _("Set the image"),
     "wait_rollout": _("Wait for the rollout"),
     "health": _("Check health"),
@@ -34,6 +37,8 @@ KINDS: dict[str, Text] = {
     "verify_digests": _("Verify what runs"),
     "notice": _("Send the notice"),
     "restore_image": _("Restore the image"),
+    "restore_scale": _("Restore the scale"),
+    "restore_services": _("Switch the traffic back"),
 }
 SECTIONS: dict[str, Text] = {"before": _("Before"), "after": _("After"), "back": _("After")}
 OBSERVED: dict[str, Text] = {
@@ -46,6 +51,10 @@ OBSERVED: dict[str, Text] = {
     "job_runs": _("The Job {name} runs"),
     "job_done": _("The Job {name} is done"),
     "job_still_runs": _("Waits for an earlier attempt that still runs: {name}"),
+    "scaled": _("{ready}/{wanted} ready"),
+    "waits_scaled": _("{ready}/{wanted} ready"),
+    "switched": _("The traffic goes to the new pods"),
+    "waits_endpoints": _("The addresses do not follow yet: {names}"),
     "image_set": _("Image set"),
     "image_restored": _("Image restored"),
     "rolled_out": _("{ready}/{wanted} ready"),
@@ -104,6 +113,7 @@ FAILURES: dict[str, Text] = {
     "DeadlineExceeded": _("The Job did not end within its time"),
     "PodFailurePolicy": _("The Job failed in a way after which it does not try again"),
     "JobFailed": _("The Job failed"),
+    "no_ready_pods": _("No pod is ready where the traffic would go: {names}"),
     "job_gone": _(
         "The Job {name} was deleted while it was watched; whether it did its work is not known. "
         "A retry makes a new one; skip the step if its work is done"

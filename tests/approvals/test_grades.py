@@ -146,6 +146,15 @@ def test_what_the_plan_does_is_measured_whatever_is_said_and_names_the_object() 
         assert "cronjob/migrate" in reason.origin_text
 
 
+def test_scaling_by_the_plan_is_measured_and_counts_alone_only_where_the_image_stays() -> None:
+    scaled = {"planned": (("scale_only", "web × 6"),), "core": True}
+    kept, changed = proposal({**SAME, **scaled}), proposal(scaled)
+    assert [(reason.fact, reason.grade, reason.source) for reason in kept.reasons] == [
+        ("scale_only", "A", "measured")
+    ]
+    assert [(reason.fact, reason.grade) for reason in changed.reasons] == [("core_service", "D")]
+
+
 @given(items=any_items)
 def test_every_measured_reason_says_what_it_rests_on_and_no_stated_one_does(
     items: list[dict[str, object]],

@@ -31,6 +31,7 @@ def changed(*replacements: tuple[str, str]) -> str:
 WEB = "registry.practice/shop/web"
 IN_ORDER = "{services: [order-api]}, {services: [web]}"
 REVERSED = "{services: [web]}, {services: [order-api]}"
+BESIDE = "{{services: [order-api]}}, {{services: [web], after: [{{kind: {}, service: web, {}}}]}}"
 JOBS = (
     "{{services: [order-api]}}, {{services: [web], before: [{{kind: run_job, service: {}, job: migrate}}]}}"
 )
@@ -70,6 +71,13 @@ MISTAKES = [
         "{kind: prometheus, connection: none, query: up}",
         "45: spec.each.1: expected what is good: max, min or compare.",
     ),
+    (
+        IN_ORDER,
+        BESIDE.format("scale", "replicas: 2, workload: x"),
+        "44: Say which one workload of web is scaled.",
+    ),
+    (IN_ORDER, BESIDE.format("scale", "replicas: many"), "44: spec.waves.1.after.0.replicas: expected"),
+    (IN_ORDER, BESIDE.format("switch_service", "services: [a]"), "44: The field selector is missing in"),
     ("name: web}", 'name: "web\\n"}', "30: metadata.name: expected lower-case letters"),
     ("title: Commerce", 'title: "two\\nlines"', "4: metadata.title: expected one line of text"),
     ("registry.practice/shop/web\n", '"registry.practice/shop/web\\n"\n', "34: spec.image: expected"),

@@ -35,7 +35,7 @@ PORTAL_RULES: list[Json] = [
     {
         "apiGroups": ["autoscaling"],
         "resources": ["horizontalpodautoscalers"],
-        "verbs": ["get", "list", "watch"],
+        "verbs": ["get", "list", "watch", "patch"],
     },
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch", "delete"]},
     {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]},

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.test import Client
 
 from portal.audit.models import AuditEntry
@@ -113,6 +114,44 @@ def test_a_migration_of_the_plan_is_a_measured_database_change_of_its_service_al
     release = Release.objects.get(number=body["number"])
     assert release.content["items"][1]["jobs"] == jobs
     assert "jobs" not in release.content["items"][0]
+
+
+@pytest.mark.parametrize(
+    ("replicas", "bounds", "grade", "fact"),
+    [
+        (6, {"min": 2, "max": 10}, "A", "scale_only"),
+        (11, {"min": 2, "max": 10}, "C", "infrastructure"),
+        (6, None, "C", "infrastructure"),
+    ],
+)
+def test_scaling_is_measured_against_the_bounds_that_the_catalog_knows(
+    shop: Shop, replicas: int, bounds: dict[str, int] | None, grade: str, fact: str
+) -> None:
+    spec = {**shop.shopping.spec, **({"scale": bounds} if bounds else {})}
+    Service.objects.filter(pk=shop.shopping.pk).update(spec=spec)
+    step = {"kind": "scale", "service": "shopping-service", "replicas": replicas}
+    shop.plan.spec = {"waves": [{"services": ["shopping-service"], "after": [step]}]}
+    shop.plan.save(update_fields=["spec"])
+    runs(shop.shopping, shop.environment, "2.8.0")
+    release = make_release(shop, items=SHOPPING)
+    assert (release.grade, {name for name, _service in reasons(release)} >= {fact}) == (grade, True)
+    assert f"shopping-service × {replicas}" in str(release.proposal["reasons"])
+
+
+def test_a_switch_of_services_is_a_measured_change_of_the_traffic_path(shop: Shop) -> None:
+    step = {
+        "kind": "switch_service",
+        "service": "shopping-service",
+        "services": ["shop", "shop-admin"],
+        "selector": {"color": "green"},
+    }
+    shop.plan.spec = {"waves": [{"services": ["shopping-service"], "after": [step]}]}
+    shop.plan.save(update_fields=["spec"])
+    runs(shop.shopping, shop.environment, "2.8.0")
+    release = make_release(shop, at="in_review", items=SHOPPING, facts={"scale_only": True})
+    assert release.grade == "D"
+    assert release.approval_request is not None
+    assert release.approval_request.requirements.filter(role="infra_senior").exists()
 
 
 def test_facts_are_looked_at_again_when_it_is_submitted(shop: Shop) -> None:

@@ -86,6 +86,7 @@ def test_several_workloads_of_a_service_are_set_and_waited_for_each() -> None:
 
 
 MIGRATED = Member(name="web", spec={"jobs": [{"name": "migrate", "cronJob": "web-migrate"}]})
+ELSEWHERE = {"kind": "scale", "service": "web", "replicas": 3, "workload": "other"}
 MIGRATION = {"kind": "run_job", "service": "web", "job": "migrate"}
 
 
@@ -126,6 +127,18 @@ def test_a_job_runs_before_a_wave_of_which_nothing_else_is_released() -> None:
     assert nodes["1.web.run_job"].params["job"]["cronJob"] == "web-migrate"
 
 
+def test_what_is_scaled_or_switched_beside_a_wave_is_recorded_at_the_start() -> None:
+    scale = {"kind": "scale", "service": "web", "replicas": 3}
+    switch = {"kind": "switch_service", "service": "web", "services": ["a"], "selector": {"color": "green"}}
+    waves = [{"services": ["api"]}, {"services": ["web"], "before": [scale], "after": [switch]}]
+    nodes = by_key(build_graph({"waves": waves}, [Member(name="api"), Member(name="web")]))
+    assert nodes["2.web.scale"].params["workload"]["name"] == "web"
+    assert comes_after(nodes, "2.web.scale", "2.web.record_running")
+    assert comes_after(nodes, "2.web.switch_service", "2.web.record_services")
+    assert not comes_after(nodes, "2.web.record_services", "1.api.set_image")
+    assert comes_after(nodes, "2.web.switch_service", "2.web.wait_rollout")
+
+
 @pytest.mark.parametrize(
     ("spec", "field"),
     [
@@ -133,6 +146,10 @@ def test_a_job_runs_before_a_wave_of_which_nothing_else_is_released() -> None:
         ({"waves": [{"services": ["web"]}, {"services": ["web"]}]}, "plan.waves"),
         ({"waves": [{"services": ["web"]}], "each": [{"kind": "dance"}]}, "plan.each[0].kind"),
         ({"waves": [{"services": ["web"], "before": [MIGRATION]}]}, "plan.waves[0].before[0].job"),
+        (
+            {"waves": [{"services": ["web"], "before": [{**ELSEWHERE}]}]},
+            "plan.waves[0].before[0].workload",
+        ),
         (
             {"waves": [{"services": ["web"], "after": [{"kind": "set_image", "service": "web"}]}]},
             "plan.waves[0].after[0].kind",

@@ -1,6 +1,7 @@
 """The way back: the last wave first, each service restored, waited for and checked as on the way forward."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,28 @@ def test_an_earlier_wave_waits_for_the_checks_of_the_later_one(rollout: Rollout)
     made = way_back(rollout, "auth-service", "shopping-service")
     services = [step.service.name if step.service else "" for step in made]
     assert services == ["shopping-service"] * 4 + ["auth-service"] * 4 + [""]
+    for earlier, later in pairwise(made):
+        assert list(later.depends_on.all()) == [earlier]
+
+
+def test_what_stands_beside_a_wave_is_taken_back_around_its_members(rollout: Rollout) -> None:
+    origin = rollout.steps.get(kind="set_image", service__name="auth-service")
+    about: dict[str, Any] = {"wave": origin.wave, "service": origin.service, "intent": {}}
+    where = {"workload": origin.params["workload"]}
+    rollout.steps.create(key="grow", kind="scale", position=0, params={**where, "replicas": 3}, **about)
+    params = {"services": ["auth"], "selector": {"color": "green"}}
+    rollout.steps.create(key="switch", kind="switch_service", position=90, params=params, **about)
+    made = way_back(rollout, "auth-service")
+    assert [step.kind for step in made] == [
+        "restore_services",
+        "restore_image",
+        "wait_rollout",
+        "health",
+        "http",
+        "restore_scale",
+        "verify_digests",
+    ]
+    assert {key: made[0].params[key] for key in params} == params
     for earlier, later in pairwise(made):
         assert list(later.depends_on.all()) == [earlier]
 

@@ -115,6 +115,7 @@ def furnish(kubeconfig: Path, registry: str, patch: pytest.MonkeyPatch) -> Unive
     manager = person("universe-manager", ("release_manager", "*"))
     person("universe-qa", ("qa", "*"))
     person("universe-lead", *(("team_lead", f"team:{team}") for team in TEAMS))
+    person("universe-senior", ("infra_senior", "cluster_group:main"))
     api = from_kubeconfig(kubeconfig)
     assert api is not None
     return Universe(Space(api, SYSTEM), manager, kubeconfig)

@@ -43,6 +43,7 @@ MOST_ALONE_SECONDS = 30.0
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 GROUPS = {
     "deployments": "/apis/apps/v1",
     "statefulsets": "/apis/apps/v1",
@@ -127,6 +128,22 @@ class Cluster:
         """
         query = _writing(dry_run=dry_run)
         return self.call("POST", collection_path(plural, namespace), query=query, body=body)
+
+    def change(self, plural: str, seen: Json, body: Json, *, dry_run: bool = False) -> Json:
+        """Merge fields into an object, on the condition that nothing else changed since it was `seen`.
+
+        Raises:
+            TemporaryError: with code "conflict" when the object changed since it was read.
+        """
+        found = seen["metadata"]
+        metadata = {**body.get("metadata", {}), "resourceVersion": found["resourceVersion"]}
+        return self.call(
+            "PATCH",
+            f"{collection_path(plural, found['namespace'])}/{found['name']}",
+            query=_writing(dry_run=dry_run),
+            body={**body, "metadata": metadata},
+            content_type=MERGE_PATCH,
+        )
 
     def workload(self, reference: Reference) -> Workload:
         """Read one workload.

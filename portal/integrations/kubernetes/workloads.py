@@ -131,7 +131,12 @@ def changed_fields(before: object, after: object, *, path: str = "") -> list[tup
 
 def last_manager(workload: Workload, field: str) -> str:
     """Return who last wrote a field of the spec, judged by the object's managed fields; empty if unknown."""
-    entries = workload.raw["metadata"].get("managedFields") or []
+    return last_manager_of(workload.raw, field)
+
+
+def last_manager_of(found: Json, field: str) -> str:
+    """Return the same for any object."""
+    entries = found["metadata"].get("managedFields") or []
     steps = ["f:spec", *(f"f:{part}" for part in field.split("[", maxsplit=1)[0].split("."))]
     owners = [
         each for each in entries if not each.get("subresource") and _depth(each.get("fieldsV1"), steps) > 1

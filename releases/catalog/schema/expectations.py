@@ -5,6 +5,10 @@ from django.utils.translation import gettext_noop as _
 EXPECTATIONS = (
     _("a CronJob of the namespace, from whose template the Job is made"),
     _("a Kubernetes name"),
+    _("a label's value"),
+    _("labels of the pods that get the traffic"),
+    _("names of Kubernetes Services"),
+    _("replicas, from 0 to 1,000"),
     _("a Kubernetes name: lower-case letters, digits and hyphens, at most 63"),
     _("a PromQL expression; $namespace, $service and $environment stand for what goes out"),
     _("a host, with a port where it is not the usual one"),

@@ -7,7 +7,7 @@ from portal.integrations.kubernetes.workloads import PLURALS
 from releases.rollouts.steps.kind import Outcome, Planned, StepKind, Work, done, failed
 
 AT_ONCE = 6
-BATCH = "batch"
+BATCH, AUTOSCALING = "batch", "autoscaling"
 READS = (
     Right(verb="list", resource="pods"),
     Right(verb="watch", resource="pods"),
@@ -23,6 +23,15 @@ OF_KINDS = {
         Right(verb="create", resource="jobs", group=BATCH),
         Right(verb="get", resource="jobs", group=BATCH),
         Right(verb="get", resource="cronjobs", group=BATCH),
+    ),
+    "scale": (
+        Right(verb="list", resource="horizontalpodautoscalers", group=AUTOSCALING),
+        Right(verb="patch", resource="horizontalpodautoscalers", group=AUTOSCALING),
+    ),
+    "switch_service": (
+        Right(verb="get", resource="services"),
+        Right(verb="patch", resource="services"),
+        Right(verb="list", resource="endpointslices", group="discovery.k8s.io"),
     ),
 }
 

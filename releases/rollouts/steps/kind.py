@@ -158,6 +158,19 @@ class Work:
         ]
         return found[-1] if found else None
 
+    def own_spec(self, *, direction: str = "forward") -> Json | None:
+        """Return the spec of this step's workload as this rollout last wrote it; None where it has not."""
+        written = [
+            each.acted["spec"]
+            for each in self.siblings
+            if each.direction == direction
+            and each.service_id == self.step.service_id
+            and each.params.get("workload") == self.step.params.get("workload")
+            and each.acted
+            and "spec" in each.acted
+        ]
+        return written[-1] if written else None
+
 
 class StepKind(ABC):
     """A kind of step that looks."""

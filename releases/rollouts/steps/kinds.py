@@ -10,7 +10,9 @@ from releases.rollouts.steps.pods_running import PodsRunning
 from releases.rollouts.steps.record_running import RecordRunning
 from releases.rollouts.steps.restore_image import RestoreImage
 from releases.rollouts.steps.run_job import RunJob
+from releases.rollouts.steps.scale import RestoreScale, Scale
 from releases.rollouts.steps.set_image import SetImage
+from releases.rollouts.steps.switch_service import RecordServices, RestoreServices, SwitchService
 from releases.rollouts.steps.verify_digests import VerifyDigests
 from releases.rollouts.steps.wait_rollout import WaitRollout
 
@@ -22,6 +24,9 @@ KINDS: dict[str, StepKind] = {
         ImageExists(),
         RecordRunning(),
         RunJob(),
+        Scale(),
+        RecordServices(),
+        SwitchService(),
         SetImage(),
         WaitRollout(),
         Health(),
@@ -30,5 +35,7 @@ KINDS: dict[str, StepKind] = {
         VerifyDigests(),
         Notice(),
         RestoreImage(),
+        RestoreScale(),
+        RestoreServices(),
     )
 }

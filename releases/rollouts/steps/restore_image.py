@@ -59,7 +59,7 @@ class RestoreImage(ActingKind):
         )
         if not acted and own:
             return None
-        spec = acted.get("spec") or before["spec"]
+        spec = work.own_spec() or before["spec"]
         drift = find_drift(
             seen,
             spec,

@@ -83,9 +83,7 @@ def expected_spec(work: Work) -> tuple[Json, str, bool] | None:
     record = work.sibling("record_running")
     if record is None or not record.before:
         return None
-    own = work.sibling("set_image", direction="forward")
-    acted = (own.acted if own is not None and own.pk != work.step.pk else None) or {}
-    spec = acted.get("spec") or record.before["spec"]
+    spec = work.own_spec() or record.before["spec"]
     return spec, record.before["uid"], record.before.get("autoscaler") is not None
 
 

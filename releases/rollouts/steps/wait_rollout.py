@@ -137,7 +137,7 @@ def _foreign(work: Work, seen: Workload) -> Outcome | None:
     scaled = expected[2] if expected else False
     drift = find_drift(
         seen,
-        acted["spec"],
+        work.own_spec(direction=work.step.direction) or acted["spec"],
         uid=acted.get("uid", ""),
         scaled_by_others=scaled,
         accepted=work.accepted_drifts,

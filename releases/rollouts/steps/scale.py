@@ -1,0 +1,199 @@
+"""Replicas of a workload, or the bounds of the autoscaler that owns them; and the way back."""
+
+from typing import Any
+
+from portal.errors import PermanentError
+from portal.integrations.kubernetes.errors import MISSING
+from portal.integrations.kubernetes.workloads import PLURALS, Workload
+from releases.rollouts.drift import Drift, deleted, find_drift
+from releases.rollouts.steps.kind import (
+    ActingKind,
+    Change,
+    Found,
+    Json,
+    Outcome,
+    Planned,
+    Work,
+    done,
+    failed,
+    hold,
+    wait,
+)
+from releases.rollouts.steps.record_running import autoscaler
+from releases.rollouts.steps.set_image import read_or_none
+
+AUTOSCALERS = "horizontalpodautoscalers"
+POLL_SECONDS = 2.0
+Bounds = tuple[int, int]
+
+
+class _Scaling(ActingKind):
+    """Writes a size where it is decided: a workload under an autoscaler never has its replicas written."""
+
+    def plan(self, work: Work) -> Planned:
+        """Let the server check the patch without keeping it."""
+        seen = work.cluster.workload(work.workload)
+        if seen.argo_application:
+            return Planned(error={"code": "argo_managed", "message": seen.argo_application})
+        change = _change(work, seen, self.wanted(work, _owner(work, seen)))
+        if isinstance(change, Found):
+            return Planned()
+        _write(work, change, dry_run=True)
+        return Planned(changes=change.changes)
+
+    def prepare(self, work: Work) -> Change | Found | Outcome:
+        """Refuse what Argo CD owns, hold on foreign changes, and compare with what is wanted."""
+        try:
+            seen = work.listed_workload(work.workload)
+        except PermanentError as error:
+            if error.code != MISSING:
+                raise
+            return hold("drift", **deleted(str(work.workload)).args)
+        owner = _owner(work, seen)
+        found = _change(work, seen, self.wanted(work, owner))
+        if isinstance(found, Found):
+            return found
+        if seen.argo_application:
+            return failed("argo_managed", seen.argo_application)
+        return _foreign(work, seen, owner) or found
+
+    def act(self, work: Work, change: Change) -> Json:
+        """Send one patch."""
+        return _write(work, change)
+
+    def observe(self, work: Work) -> Outcome:
+        """Wait until as many pods are ready, and no more are left, as is wanted."""
+        seen = read_or_none(work.cluster, work)
+        if seen is None:
+            return hold("drift", **deleted(str(work.workload)).args)
+        low, high = (work.step.acted or {})["bounds"]
+        status = seen.raw.get("status") or {}
+        ready, there = int(status.get("readyReplicas") or 0), int(status.get("replicas") or 0)
+        counts = {"ready": ready, "wanted": seen.replicas}
+        current = int(status.get("observedGeneration") or 0) >= seen.generation
+        # An autoscaler takes some seconds to hold to new bounds; at 0 it stands aside.
+        if current and low <= seen.replicas <= high and there == ready == seen.replicas:
+            return done("scaled", **counts)
+        return wait("waits_scaled", seconds=POLL_SECONDS, **counts)
+
+    def wanted(self, work: Work, owner: Json | None) -> Bounds:
+        """Return the least and the most replicas; both the same where no autoscaler owns them."""
+        raise NotImplementedError
+
+
+class Scale(_Scaling):
+    """Brings a workload to the replicas that the plan names; an autoscaler's bounds are raised or lowered."""
+
+    name = "scale"
+
+    def wanted(self, work: Work, owner: Json | None) -> Bounds:
+        """With an autoscaler the number is its least, and its most only where that would be less."""
+        replicas = int(work.step.params["replicas"])
+        if owner is None:
+            return replicas, replicas
+        return replicas, max(replicas, int(owner["max"]))
+
+
+class RestoreScale(_Scaling):
+    """Undoes a scale step from what was recorded before it."""
+
+    name = "restore_scale"
+
+    def wanted(self, work: Work, owner: Json | None) -> Bounds:
+        """The recorded bounds, or the recorded replicas where there was no autoscaler."""
+        record = work.sibling("record_running")
+        if record is None or not record.before:
+            raise PermanentError(code="nothing_recorded")
+        before = record.before
+        bounds = before.get("autoscaler") if owner else None
+        if bounds:
+            return int(bounds["min"] or 1), int(bounds["max"])
+        return int(before["replicas"]), int(before["replicas"])
+
+
+def _owner(work: Work, seen: Workload) -> Json | None:
+    """The autoscaler of a workload, read for the write; raises where it may not be read.
+
+    Taking one that can't be read for none would fight it.
+    """
+    work.collection(AUTOSCALERS)
+    return autoscaler(work, seen)
+
+
+def _change(work: Work, seen: Workload, wanted: Bounds) -> Change | Found:
+    low, high = wanted
+    owner = _owner(work, seen)
+    if owner is None:
+        target, body = seen.raw, {"spec": {"replicas": low}}
+        changes = [_field(str(seen.reference), "replicas", seen.replicas, low)]
+    else:
+        items = work.collection(AUTOSCALERS)
+        target = next(each for each in items if each["metadata"]["name"] == owner["name"])
+        name = f"horizontalpodautoscaler/{owner['name']}"
+        body = {"spec": {"minReplicas": low, "maxReplicas": high}}
+        changes = [
+            _field(name, "minReplicas", int(owner["min"] or 1), low),
+            _field(name, "maxReplicas", owner["max"], high),
+        ]
+    changes = [each for each in changes if each["before"] != each["after"]]
+    if not changes:
+        return Found(acted=_remembered(seen, wanted), observed={"code": "scaled"})
+    return Change(changes=changes, payload=(seen, owner, target, body, wanted))
+
+
+def _field(name: str, field: str, before: Any, after: Any) -> Json:
+    return {"object": name, "field": field, "before": str(before), "after": str(after)}
+
+
+def _write(work: Work, change: Change, *, dry_run: bool = False) -> Json:
+    seen, owner, target, body, wanted = change.payload
+    plural = AUTOSCALERS if owner else PLURALS[seen.reference.kind]
+    marked = {**body, "metadata": {"annotations": work.mark}}
+    written = work.cluster.change(plural, target, marked, dry_run=dry_run)
+    after = seen if owner else Workload({"kind": seen.reference.kind, **written})
+    return _remembered(after, wanted)
+
+
+def _remembered(workload: Workload, wanted: Bounds) -> Json:
+    return {
+        "spec": workload.spec,
+        "uid": workload.uid,
+        "generation": workload.generation,
+        "bounds": list(wanted),
+    }
+
+
+def _foreign(work: Work, seen: Workload, owner: Json | None) -> Outcome | None:
+    """Hold where somebody else scaled it, or gave it an autoscaler or other bounds, since it was recorded."""
+    record = work.sibling("record_running")
+    before = (record.before if record else None) or {}
+    undone = next((each for each in work.siblings if each.pk == work.step.undo_of_id), None)
+    if not before or (undone is not None and not undone.acted):
+        return None  # where the act was never recorded, what stands there may be ours
+    recorded = before.get("autoscaler")
+    if owner is not None or recorded is not None:
+        expected = _written(work) or (recorded and [recorded["min"], recorded["max"]])
+        return _other_bounds(work, str(seen.reference), expected, owner)
+    spec, uid = work.own_spec() or before["spec"], before["uid"]
+    accepted = work.accepted_drifts
+    drift = find_drift(seen, spec, uid=uid, scaled_by_others=False, accepted=accepted)
+    return hold("drift", **drift.args) if drift is not None and drift.field == "spec.replicas" else None
+
+
+def _written(work: Work) -> list[int] | None:
+    """The bounds that this rollout wrote last on the way forward."""
+    same = (work.step.service_id, work.step.params["workload"])
+    written: list[list[int]] = [
+        each.acted["bounds"]
+        for each in work.siblings
+        if each.kind == Scale.name and (each.service_id, each.params["workload"]) == same and each.acted
+    ]
+    return written[-1] if written else None
+
+
+def _other_bounds(work: Work, name: str, expected: object, owner: Json | None) -> Outcome | None:
+    found = [owner["min"], owner["max"]] if owner else None
+    if expected == found:
+        return None
+    drift = Drift(name, "autoscaler", "", expected, found)
+    return None if drift.args in work.accepted_drifts else hold("drift", **drift.args)

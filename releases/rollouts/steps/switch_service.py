@@ -1,0 +1,217 @@
+"""Leads the traffic of Kubernetes Services to other pods, by their selectors; and the way back.
+
+The switch is atomic at the API, not in the data plane: what follows is read from the EndpointSlices
+(protocols.md, A6).
+"""
+
+from portal.integrations.kubernetes.client import pods_with
+from portal.integrations.kubernetes.rollout_status import condition
+from portal.integrations.kubernetes.workloads import last_manager_of
+from releases.rollouts.drift import Drift, deleted
+from releases.rollouts.models import Step
+from releases.rollouts.steps.kind import (
+    ActingKind,
+    Change,
+    Found,
+    Json,
+    Outcome,
+    Planned,
+    StepKind,
+    Verdict,
+    Work,
+    done,
+    failed,
+    hold,
+    wait,
+)
+
+POLL_SECONDS = 1.0
+OWNED_BY = "kubernetes.io/service-name"
+
+
+class RecordServices(StepKind):
+    """Before anything changes: the selectors as they are, so that there is a way back to exactly them."""
+
+    name = "record_services"
+
+    def observe(self, work: Work) -> Outcome:
+        """Keep the selectors with the step."""
+        found = {
+            name: work.cluster.read("services", work.environment.namespace, name) for name in _names(work)
+        }
+        gone = sorted(name for name, seen in found.items() if seen is None)
+        if gone:
+            return failed("missing", ", ".join(f"service/{name}" for name in gone))
+        before = {name: _recorded(seen) for name, seen in found.items() if seen is not None}
+        return Outcome(verdict=Verdict.DONE, observed={"code": "recorded"}, before=before)
+
+
+class _Switching(ActingKind):
+    """Brings every selector to what is wanted of it, one conditional patch a Service."""
+
+    def wanted(self, work: Work) -> dict[str, Json]:
+        """Return the whole selector that each Service shall have."""
+        raise NotImplementedError
+
+    def plan(self, work: Work) -> Planned:
+        """Say what would change; nobody has recorded anything yet."""
+        namespace = work.environment.namespace
+        found = {name: work.cluster.read("services", namespace, name) for name in _names(work)}
+        gone = sorted(name for name, seen in found.items() if seen is None)
+        if gone:
+            return Planned(
+                error={"code": "missing", "message": ", ".join(f"service/{each}" for each in gone)}
+            )
+        added = work.step.params.get("selector") or {}
+        changes = [
+            change
+            for seen in found.values()
+            if seen is not None
+            for change in _differences(seen, {**_selector(seen), **added})
+        ]
+        return Planned(changes=changes)
+
+    def prepare(self, work: Work) -> Change | Found | Outcome:
+        """Hold where a selector is neither as it was recorded nor as it is wanted."""
+        wanted, patches, changes = self.wanted(work), [], []
+        for name, selector in wanted.items():
+            seen = work.cluster.read("services", work.environment.namespace, name)
+            if seen is None:
+                return hold("drift", **deleted(f"service/{name}").args)
+            differing = _differences(seen, selector)
+            drift = self.foreign(work, seen, selector) if differing else None
+            if drift is not None and drift.args not in work.accepted_drifts:
+                return hold("drift", **drift.args)
+            if differing:
+                patches.append((seen, _patch(seen, selector)))
+            changes += differing
+        if not patches:
+            return Found(acted={"selectors": wanted}, observed={"code": "switched"})
+        return self.hindrance(work, wanted) or Change(changes=changes, payload=(wanted, patches))
+
+    def hindrance(self, work: Work, wanted: dict[str, Json]) -> Outcome | None:  # noqa: ARG002
+        """What forbids the switch now."""
+        return None
+
+    def foreign(self, work: Work, seen: Json, wanted: Json) -> Drift | None:
+        """A selector that somebody else has changed."""
+        expected = self.expected(work, seen["metadata"]["name"])
+        found = _selector(seen)
+        if found in expected:
+            return None
+        name = f"service/{seen['metadata']['name']}"
+        manager = last_manager_of(seen, "selector")
+        return Drift(name, "spec.selector", manager, _text(expected[0] if expected else wanted), _text(found))
+
+    def expected(self, work: Work, name: str) -> list[Json]:
+        """The selectors that a Service may have before the write."""
+        record = _record(work)
+        before = (record.before if record else {}).get(name)
+        return [before["selector"]] if before else []
+
+    def act(self, work: Work, change: Change) -> Json:
+        """Send a patch for each Service."""
+        wanted, patches = change.payload
+        for seen, body in patches:
+            work.cluster.change("services", seen, {**body, "metadata": {"annotations": work.mark}})
+        return {"selectors": wanted}
+
+    def observe(self, work: Work) -> Outcome:
+        """Wait until every address of the Services is a pod that is meant, and one at least is ready."""
+        selectors: dict[str, Json] = (work.step.acted or {})["selectors"]
+        behind = [name for name, selector in selectors.items() if not _follows(work, name, selector)]
+        if behind:
+            return wait("waits_endpoints", seconds=POLL_SECONDS, args={"names": ", ".join(behind)})
+        return done("switched", count=len(selectors))
+
+
+class SwitchService(_Switching):
+    """Puts the plan's labels into the selectors of its Services."""
+
+    name = "switch_service"
+
+    def wanted(self, work: Work) -> dict[str, Json]:
+        """The recorded selectors with the plan's labels in them."""
+        record = _record(work)
+        before = record.before if record else {}
+        return {name: {**before[name]["selector"], **work.step.params["selector"]} for name in _names(work)}
+
+    def hindrance(self, work: Work, wanted: dict[str, Json]) -> Outcome | None:
+        """Traffic is never led to where no pod is ready."""
+        pods = work.collection("pods")
+        empty = [name for name, selector in wanted.items() if not any(map(_ready, pods_with(selector, pods)))]
+        return failed("no_ready_pods", args={"names": ", ".join(empty)}) if empty else None
+
+
+class RestoreServices(_Switching):
+    """Undoes a switch: the recorded selectors as a whole."""
+
+    name = "restore_services"
+
+    def wanted(self, work: Work) -> dict[str, Json]:
+        """What was recorded."""
+        record = _record(work)
+        return {name: each["selector"] for name, each in (record.before if record else {}).items()}
+
+    def expected(self, work: Work, name: str) -> list[Json]:
+        """What the switch wrote, whether or not its act was recorded."""
+        before = super().expected(work, name)
+        return [{**each, **work.step.params["selector"]} for each in before]
+
+
+def _names(work: Work) -> list[str]:
+    return list(work.step.params["services"])
+
+
+def _record(work: Work) -> Step | None:
+    """What was recorded of these Services, before the first switch of them."""
+    services = work.step.params["services"]
+    own = [each for each in work.siblings if each.kind == RecordServices.name]
+    return next((each for each in own if each.params["services"] == services and each.before), None)
+
+
+def _recorded(seen: Json) -> Json:
+    return {"uid": seen["metadata"]["uid"], "selector": _selector(seen)}
+
+
+def _selector(seen: Json) -> Json:
+    return seen["spec"].get("selector") or {}
+
+
+def _differences(seen: Json, wanted: Json) -> list[Json]:
+    found = _selector(seen)
+    return [
+        {
+            "object": f"service/{seen['metadata']['name']}",
+            "field": f"selector.{key}",
+            "before": found.get(key, ""),
+            "after": wanted.get(key, ""),
+        }
+        for key in sorted({*found, *wanted})
+        if found.get(key) != wanted.get(key)
+    ]
+
+
+def _patch(seen: Json, wanted: Json) -> Json:
+    """A merge patch: what is to go is named with nothing."""
+    gone = dict.fromkeys(set(_selector(seen)) - set(wanted))
+    return {"spec": {"selector": {**gone, **wanted}}}
+
+
+def _follows(work: Work, name: str, selector: Json) -> bool:
+    labels = {OWNED_BY: name}
+    slices = work.cluster.find("endpointslices", work.environment.namespace, labels=labels).items
+    ends = [end for each in slices for end in each.get("endpoints") or []]
+    meant = {pod["metadata"]["uid"] for pod in pods_with(selector, work.collection("pods"))}
+    uids = {str((end.get("targetRef") or {}).get("uid")) for end in ends}
+    ready = any((end.get("conditions") or {}).get("ready") for end in ends)
+    return ready and uids <= meant
+
+
+def _ready(pod: Json) -> bool:
+    ends = pod["metadata"].get("deletionTimestamp")
+    return not ends and condition(pod.get("status") or {}, "Ready").get("status") == "True"
+
+
+def _text(selector: Json) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
