@@ -27,6 +27,8 @@ MOST_SERVER_ERRORS = 4
 AWAY = frozenset({UNREACHABLE, UNAVAILABLE})
 # Kept from look to look, not shown: a change in them is no news.
 INNER_KEYS = frozenset({"sights", "baseline", "done_since", "tries", "lost_since", "good", "unclear"})
+# What single kinds of acts leave behind besides images.
+TOLD_OF_ACTS = ("job", "bounds", "selectors")
 
 
 def of_temporary(step: Step, error: TemporaryError, *, acting: bool, now: datetime) -> Outcome:
@@ -123,7 +125,8 @@ def hold_rollout(course: Course, step: Step, reason: Json, *, actor: Actor) -> b
 
 def record_act(step: Step, acted: Json, *, actor: Actor) -> None:
     """Put the act itself into the record: what was sent, what the cluster answered."""
-    after = {"images": acted.get("images"), "generation": acted.get("generation"), "key": step.key}
+    told = {name: acted[name] for name in TOLD_OF_ACTS if name in acted}
+    after = {"images": acted.get("images"), "generation": acted.get("generation"), "key": step.key, **told}
     record(
         "step.acted",
         actor=actor,

@@ -22,6 +22,7 @@ from releases.operations.create import duplicate_release
 from releases.operations.ends import announce_release, close_release, withdraw_release
 from releases.operations.submit import submit_release
 from releases.reading import composing, deciding, life, lists, record
+from releases.together import looks_like_one
 from releases.views.answers import REFUSALS, go, is_fragment, once, person, refuse, sent
 
 CHECK_FIELDS = {"evidence.text": "evidence", "evidence.link": "link", "evidence.file": "file"}
@@ -158,6 +159,7 @@ def _submit_context(release: Release) -> dict[str, Any]:
         "signoff": [row for row in needs if row.phase == "signoff"],
         "reasons": deciding.reasons_of(release),
         "points": composing.open_points(release),
+        "together": looks_like_one(release),
         "overlaps": queries.overlapping(release),
     }
 

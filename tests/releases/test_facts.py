@@ -195,7 +195,11 @@ def test_releases_of_one_team_within_a_day_look_like_one_and_the_record_keeps_it
     assert ApiClient(shop.cast.author).get(f"/releases/{alone.number}").json()["looks_like_one"] is None
     entry = AuditEntry.objects.filter(release=light.number, action="release.in_review").get()
     assert json.loads(entry.body)["after"]["looks_like_one"] == {"releases": [heavy.number], "grade": "D"}
+    draft = make_release(shop, items=SHOPPING)
     client = Client()
+    client.force_login(shop.cast.author)
+    panel = client.get(f"/releases/{draft.number}/submit/", headers={"Accept-Language": "en"})
+    assert "Together their facts would propose grade D." in panel.content.decode()
     client.force_login(shop.cast.pl)
     page = client.get(f"/releases/{light.number}/review/", headers={"Accept-Language": "en"}).content.decode()
     assert "Looks like a part of a release of grade D" in page

@@ -1,8 +1,11 @@
 """What a troubled pod leaves behind, in the form that a failed step keeps."""
 
+from collections.abc import Mapping
+
+from portal import clock
 from portal.integrations.kubernetes import diagnosis
-from portal.integrations.kubernetes.trouble import Trouble
-from releases.rollouts.steps.kind import Json, Outcome, Work, failed
+from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble
+from releases.rollouts.steps.kind import Json, Outcome, Verdict, Work, failed
 
 
 def events_of(work: Work) -> list[Json]:
@@ -20,6 +23,27 @@ def told(trouble: Trouble) -> Json:
         "exit_code": trouble.exit_code,
         "restarts": trouble.restarts,
     }
+
+
+def waiting(
+    work: Work,
+    pods: list[Json],
+    observed: Json,
+    *,
+    seconds: float,
+    baseline: Mapping[str, int] | None = None,
+) -> Outcome:
+    """Wait, and show what is wrong with the pods meanwhile: it is what the step fails with past its time.
+
+    Args:
+        observed: what is seen besides.
+        seconds: when to look again.
+        baseline: restarts that were there before.
+    """
+    sights = Sights(dict(work.step.observed.get("sights") or {}))
+    troubles = find_trouble(pods=pods, owner=None, sights=sights, now=clock.now(), baseline=baseline)
+    seen = {**observed, "sights": sights.seen, **({"trouble": told(troubles[0])} if troubles else {})}
+    return Outcome(verdict=Verdict.WAIT, observed=seen, wake_seconds=seconds)
 
 
 def failure(work: Work, trouble: Trouble, events: list[Json], *, name: str) -> Outcome:

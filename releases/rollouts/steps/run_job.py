@@ -1,10 +1,9 @@
 """Runs a Job of a service, such as a migration: once per attempt, under a name by which it is found."""
 
-from portal import clock
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.batch import COMPLETE, end_of, job_from, template_images
 from portal.integrations.kubernetes.errors import MISSING
-from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble
+from portal.integrations.kubernetes.trouble import Trouble
 from portal.integrations.kubernetes.workloads import STEP_ANNOTATION, containers
 from releases.rollouts.images import target_image
 from releases.rollouts.steps import evidence
@@ -135,12 +134,8 @@ def _remembered(job: Json) -> Json:
 
 def _running(work: Work, name: str, pods: list[Json]) -> Outcome:
     """Show what is wrong with the pods; the Job's own end decides, as it makes new pods by its own rules."""
-    sights = Sights(dict(work.step.observed.get("sights") or {}))
-    troubles = find_trouble(pods=pods, owner=None, sights=sights, now=clock.now())
-    observed: Json = {"code": "job_runs", "args": {"name": name}, "sights": sights.seen}
-    if troubles:
-        observed["trouble"] = evidence.told(troubles[0])
-    return Outcome(verdict=Verdict.WAIT, observed=observed, wake_seconds=POLL_SECONDS)
+    observed = {"code": "job_runs", "args": {"name": name}}
+    return evidence.waiting(work, pods, observed, seconds=POLL_SECONDS)
 
 
 def _failed(work: Work, job: Json, end: Json, pods: list[Json]) -> Outcome:

@@ -3,9 +3,11 @@
 from typing import Any
 
 from portal.errors import PermanentError
+from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.workloads import PLURALS, Workload
 from releases.rollouts.drift import Drift, deleted, find_drift
+from releases.rollouts.steps import evidence
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -17,7 +19,6 @@ from releases.rollouts.steps.kind import (
     done,
     failed,
     hold,
-    wait,
 )
 from releases.rollouts.steps.record_running import autoscaler
 from releases.rollouts.steps.set_image import read_or_none
@@ -74,7 +75,7 @@ class _Scaling(ActingKind):
         # An autoscaler takes some seconds to hold to new bounds; at 0 it stands aside.
         if current and low <= seen.replicas <= high and there == ready == seen.replicas:
             return done("scaled", **counts)
-        return wait("waits_scaled", seconds=POLL_SECONDS, **counts)
+        return _waiting(work, seen, counts)
 
     def wanted(self, work: Work, owner: Json | None) -> Bounds:
         """Return the least and the most replicas; both the same where no autoscaler owns them."""
@@ -109,6 +110,14 @@ class RestoreScale(_Scaling):
         if bounds:
             return int(bounds["min"] or 1), int(bounds["max"])
         return int(before["replicas"]), int(before["replicas"])
+
+
+def _waiting(work: Work, seen: Workload, counts: Json) -> Outcome:
+    record = work.sibling("record_running")
+    before = ((record.before if record else None) or {}).get("restarts") or {}
+    pods = pods_with(seen.selector, work.collection("pods"))
+    observed = {"code": "waits_scaled", **counts}
+    return evidence.waiting(work, pods, observed, seconds=POLL_SECONDS, baseline=before)
 
 
 def _owner(work: Work, seen: Workload) -> Json | None:

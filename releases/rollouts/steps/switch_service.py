@@ -4,6 +4,7 @@ The switch is atomic at the API, not in the data plane: what follows is read fro
 (protocols.md, A6).
 """
 
+from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.rollout_status import condition
 from portal.integrations.kubernetes.workloads import last_manager_of
@@ -79,7 +80,7 @@ class _Switching(ActingKind):
             if seen is None:
                 return hold("drift", **deleted(f"service/{name}").args)
             differing = _differences(seen, selector)
-            drift = self.foreign(work, seen, selector) if differing else None
+            drift = self.foreign(work, seen) if differing else None
             if drift is not None and drift.args not in work.accepted_drifts:
                 return hold("drift", **drift.args)
             if differing:
@@ -93,7 +94,7 @@ class _Switching(ActingKind):
         """What forbids the switch now."""
         return None
 
-    def foreign(self, work: Work, seen: Json, wanted: Json) -> Drift | None:
+    def foreign(self, work: Work, seen: Json) -> Drift | None:
         """A selector that somebody else has changed."""
         expected = self.expected(work, seen["metadata"]["name"])
         found = _selector(seen)
@@ -101,13 +102,11 @@ class _Switching(ActingKind):
             return None
         name = f"service/{seen['metadata']['name']}"
         manager = last_manager_of(seen, "selector")
-        return Drift(name, "spec.selector", manager, _text(expected[0] if expected else wanted), _text(found))
+        return Drift(name, "spec.selector", manager, _text(expected[0]), _text(found))
 
     def expected(self, work: Work, name: str) -> list[Json]:
-        """The selectors that a Service may have before the write."""
-        record = _record(work)
-        before = (record.before if record else {}).get(name)
-        return [before["selector"]] if before else []
+        """The selectors that a Service may have before the write: as recorded, or as written since."""
+        return [_base(work, name)]
 
     def act(self, work: Work, change: Change) -> Json:
         """Send a patch for each Service."""
@@ -131,10 +130,8 @@ class SwitchService(_Switching):
     name = "switch_service"
 
     def wanted(self, work: Work) -> dict[str, Json]:
-        """The recorded selectors with the plan's labels in them."""
-        record = _record(work)
-        before = record.before if record else {}
-        return {name: {**before[name]["selector"], **work.step.params["selector"]} for name in _names(work)}
+        """The selectors with the plan's labels in them."""
+        return {name: {**_base(work, name), **work.step.params["selector"]} for name in _names(work)}
 
     def hindrance(self, work: Work, wanted: dict[str, Json]) -> Outcome | None:
         """Traffic is never led to where no pod is ready."""
@@ -150,24 +147,42 @@ class RestoreServices(_Switching):
 
     def wanted(self, work: Work) -> dict[str, Json]:
         """What was recorded."""
-        record = _record(work)
-        return {name: each["selector"] for name, each in (record.before if record else {}).items()}
+        return {name: _recorded_of(work, name) for name in _names(work)}
 
     def expected(self, work: Work, name: str) -> list[Json]:
-        """What the switch wrote, whether or not its act was recorded."""
-        before = super().expected(work, name)
-        return [{**each, **work.step.params["selector"]} for each in before]
+        """What the switch wrote, whether or not its act was recorded, and what it had not come to."""
+        base = _base(work, name)
+        return [base, {**base, **work.step.params["selector"]}]
 
 
 def _names(work: Work) -> list[str]:
     return list(work.step.params["services"])
 
 
-def _record(work: Work) -> Step | None:
-    """What was recorded of these Services, before the first switch of them."""
+def _same(work: Work, kind: str) -> list[Step]:
+    """The steps of a kind for the same Services."""
     services = work.step.params["services"]
-    own = [each for each in work.siblings if each.kind == RecordServices.name]
-    return next((each for each in own if each.params["services"] == services and each.before), None)
+    return [each for each in work.siblings if each.kind == kind and each.params["services"] == services]
+
+
+def _recorded_of(work: Work, name: str) -> Json:
+    """The selector that was recorded at the start.
+
+    Raises:
+        PermanentError: none was.
+    """
+    found = [each.before for each in _same(work, RecordServices.name) if each.before]
+    before: Json = found[0] if found else {}
+    if name not in before:
+        raise PermanentError(code="nothing_recorded")
+    selector: Json = before[name]["selector"]
+    return selector
+
+
+def _base(work: Work, name: str) -> Json:
+    """The selector as this rollout last wrote it, else as recorded."""
+    written = [each.acted["selectors"][name] for each in _same(work, SwitchService.name) if each.acted]
+    return written[-1] if written else _recorded_of(work, name)
 
 
 def _recorded(seen: Json) -> Json:

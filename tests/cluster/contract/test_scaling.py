@@ -72,6 +72,19 @@ def test_an_autoscaler_enforces_its_bounds(space: Space, start: int, end: int) -
     assert seen["status"]["replicas"] == end
 
 
+def test_raised_bounds_raise_the_replicas_and_an_old_version_is_a_conflict(space: Space) -> None:
+    plural = "horizontalpodautoscalers"
+    space.create(deployment("web"))
+    seen = space.create(autoscaler("web", minimum=1, maximum=2))
+    bounds = {"spec": {"minReplicas": 3, "maxReplicas": 3}}
+    space.patch(plural, "web", bounds, kind="merge")
+    space.wait("deployments", "web", lambda found: found["spec"]["replicas"] == 3)
+    stale = {"metadata": {"resourceVersion": seen["metadata"]["resourceVersion"]}, **bounds}
+    with pytest.raises(Refused) as refused:
+        space.patch(plural, "web", stale, kind="merge")
+    assert refused.value.code == 409
+
+
 def test_an_autoscaler_without_metrics_says_so(space: Space) -> None:
     space.create(deployment("web", replicas=2))
     space.create(autoscaler("web", minimum=1, maximum=3))

@@ -1,6 +1,8 @@
 """Services and their EndpointSlices: which pods get the traffic, and how it is switched."""
 
-from tests.cluster.api import Json
+import pytest
+
+from tests.cluster.api import Json, Refused
 from tests.cluster.objects import Space, deployment, failing, service, wait_for
 
 
@@ -53,6 +55,25 @@ def test_the_switch_of_a_selector_moves_all_endpoints(space: Space) -> None:
     colors = _pods(space, "blue"), _pods(space, "green")
     events = space.api.watch(space.path("endpointslices"), seconds=1, resourceVersion=version)
     assert all(_uids(event["object"]) in colors for event in events)
+
+
+def test_a_selector_merges_label_by_label_and_loses_what_is_named_with_nothing(space: Space) -> None:
+    space.create(service("web", selector={"app": "web", "color": "blue"}))
+    patch = {"spec": {"selector": {"color": "green", "canary": None}}}
+    space.patch("services", "web", patch, kind="merge")
+    assert space.get("services", "web")["spec"]["selector"] == {"app": "web", "color": "green"}
+    space.patch("services", "web", {"spec": {"selector": {"color": None}}}, kind="merge")
+    assert space.get("services", "web")["spec"]["selector"] == {"app": "web"}
+
+
+def test_a_switch_that_rests_on_an_old_version_is_a_conflict(space: Space) -> None:
+    version = space.create(service("web", selector={"app": "web"}))["metadata"]["resourceVersion"]
+    space.patch("services", "web", {"metadata": {"labels": {"changed": "meanwhile"}}})
+    body = {"metadata": {"resourceVersion": version}, "spec": {"selector": {"app": "other"}}}
+    with pytest.raises(Refused) as refused:
+        space.patch("services", "web", body, kind="merge")
+    assert (refused.value.code, refused.value.reason) == (409, "Conflict")
+    assert space.get("services", "web")["spec"]["selector"] == {"app": "web"}
 
 
 def _slices(space: Space) -> list[Json]:

@@ -57,6 +57,26 @@ def test_the_services_switch_together_and_back(lay_floor: Lay) -> None:
     assert order[:2] == ["restore_services", "restore_image"]
 
 
+def test_two_switches_in_a_row_rest_on_each_other(lay_floor: Lay) -> None:
+    floor = two_colours(lay_floor)
+    [switch] = floor.plan.spec["waves"][0]["after"]
+    floor.space.patch("deployments", "green", _labelled({"stage": "full"}))
+    floor.space.settle("green")
+    floor.plan.spec["waves"][0]["after"] = [switch, {**switch, "id": "all", "selector": {"stage": "full"}}]
+    floor.plan.save(update_fields=["spec"])
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "succeeded", why(rollout)
+    assert selectors(floor) == [{"app": "green", "stage": "full"}] * 2
+    floor.order(rollout, "rollback")
+    drive(rollout, "rolled_back", "rollback_failed", "paused")
+    assert rollout.state == "rolled_back", why(rollout)
+    assert selectors(floor) == [{"app": "blue"}] * 2
+
+
+def _labelled(labels: Json) -> Json:
+    return {"spec": {"template": {"metadata": {"labels": labels}}}}
+
+
 def test_traffic_is_not_led_to_where_no_pod_is_ready(lay_floor: Lay) -> None:
     floor = two_colours(lay_floor, replicas=0)
     rollout = drive(floor.start(), *ENDS)
