@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from portal import clock
 from portal.integrations.kubernetes.rollout_status import Progress, judge
-from portal.integrations.kubernetes.workloads import Workload
+from portal.integrations.kubernetes.workloads import Workload, container_statuses
 from portal.live.publish import touch
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Item
@@ -152,7 +152,7 @@ def _digests(workload: Workload, names: Iterable[str], pods: list[Json]) -> set[
         for pod in pods
         if not pod["metadata"].get("deletionTimestamp")
         and workload.selector.items() <= (pod["metadata"].get("labels") or {}).items()
-        for status in (pod.get("status") or {}).get("containerStatuses") or []
+        for status in container_statuses(pod)
         if status["name"] in wanted
     } - {""}
     return found or {digest_of(workload.images.get(name, "")) for name in wanted} - {""}

@@ -6,7 +6,7 @@ from typing import Any
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.errors import MISSING
-from portal.integrations.kubernetes.workloads import Reference, Workload
+from portal.integrations.kubernetes.workloads import Reference, Workload, container_statuses, containers
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Step
 from releases.rollouts.states import Direction, StepState
@@ -20,7 +20,7 @@ def read_back(work: Work) -> Json:
     approval. Where a node reports nothing, the pinned reference in the pod stands in, and that is said.
     """
     checks = _after_rollback(work) if work.step.direction == Direction.BACK else _approved(work)
-    services = [_compare(work, reference, containers, expected) for reference, containers, expected in checks]
+    services = [_compare(work, reference, expected, service) for reference, expected, service in checks]
     return {"exact": all(each["ok"] for each in services), "services": services}
 
 
@@ -90,11 +90,8 @@ def _running(work: Work, workload: Workload) -> tuple[dict[str, set[str]], bool]
     for pod in pods:
         if pod["metadata"].get("deletionTimestamp") or (pod.get("status") or {}).get("phase") == "Succeeded":
             continue
-        asked = {each["name"]: each.get("image", "") for each in pod["spec"]["containers"]}
-        told = {
-            each["name"]: digest_of(each.get("imageID") or "")
-            for each in (pod.get("status") or {}).get("containerStatuses") or []
-        }
+        asked = {each["name"]: each.get("image", "") for each in containers(pod)}
+        told = {each["name"]: digest_of(each.get("imageID") or "") for each in container_statuses(pod)}
         for name, image in asked.items():
             reported = reported and bool(told.get(name))
             found.setdefault(name, set()).add(told.get(name) or digest_of(image) or image)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from portal.integrations.kubernetes.rollout_status import condition
-from portal.integrations.kubernetes.workloads import Json
+from portal.integrations.kubernetes.workloads import Json, container_statuses
 
 AT_ONCE = 0.0
 NEVER = float("inf")
@@ -108,7 +108,7 @@ def restart_counts(pods: Sequence[Json]) -> dict[str, int]:
     return {
         f"{pod['metadata']['name']}/{status['name']}": int(status.get("restartCount") or 0)
         for pod in pods
-        for status in _statuses(pod)
+        for status in container_statuses(pod)
     }
 
 
@@ -171,7 +171,7 @@ def _pod_signs(pod: Json, events: Sequence[Json], baseline: Mapping[str, int]) -
     scheduled = condition(status, "PodScheduled")
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return [Sign("Unschedulable", str(scheduled.get("message", "")), pod=name)]
-    signs = [sign for each in _statuses(pod) for sign in _container_signs(name, each, baseline)]
+    signs = [sign for each in container_statuses(pod) for sign in _container_signs(name, each, baseline)]
     return signs or _event_signs(pod, events)
 
 
@@ -235,12 +235,8 @@ def _owner_signs(owner: Json | None) -> list[Sign]:
     return [Sign("FailedCreate", str(failure.get("message", "")))]
 
 
-def _statuses(pod: Json) -> list[Json]:
-    status = pod.get("status") or {}
-    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-
-
 def _statuses_started(pod: Json) -> bool:
     return any(
-        status.get("started") or (status.get("state") or {}).get("running") for status in _statuses(pod)
+        status.get("started") or (status.get("state") or {}).get("running")
+        for status in container_statuses(pod)
     )

@@ -115,6 +115,12 @@ def containers(template: Json) -> list[Json]:
     return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
 
 
+def container_statuses(pod: Json) -> list[Json]:
+    """Return what the node says of a pod's containers, init containers first."""
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
 def changed_fields(before: object, after: object, *, path: str = "") -> list[tuple[str, object, object]]:
     """Return the fields that differ as (path, before, after); lists of named things are compared by name."""
     if isinstance(before, dict) and isinstance(after, dict):

@@ -3,7 +3,7 @@
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.trouble import restart_counts
-from portal.integrations.kubernetes.workloads import Workload
+from portal.integrations.kubernetes.workloads import Workload, container_statuses
 from releases.rollouts.images import digest_of
 from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work
 
@@ -50,7 +50,7 @@ def running_digests(pods: list[Json]) -> dict[str, list[str]]:
     for pod in pods:
         if pod["metadata"].get("deletionTimestamp"):
             continue
-        for status in (pod.get("status") or {}).get("containerStatuses") or []:
+        for status in container_statuses(pod):
             digest = digest_of(status.get("imageID") or "")
             if digest:
                 found.setdefault(status["name"], set()).add(digest)
