@@ -4,6 +4,7 @@ from django.http import HttpResponse
 from django.utils.http import content_disposition_header
 
 from releases.models import Answer
+from releases.operations.evidence import charset_of
 
 
 def attachment(answer: Answer) -> HttpResponse:
@@ -11,7 +12,10 @@ def attachment(answer: Answer) -> HttpResponse:
     file = answer.file
     assert file is not None
     assert answer.evidence is not None
-    handed = HttpResponse(bytes(file.content), content_type=file.media_type)
+    content = bytes(file.content)
+    charset = charset_of(content) if file.media_type == "text/plain" else ""
+    kind = f"{file.media_type}; charset={charset}" if charset else file.media_type
+    handed = HttpResponse(content, content_type=kind)
     name = str(answer.evidence["file"]["name"])
     handed["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=name) or ""
     handed["Content-Security-Policy"] = "sandbox; default-src 'none'; frame-ancestors 'none'"

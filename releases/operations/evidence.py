@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import codecs
 import hashlib
 import re
 import unicodedata
@@ -32,7 +33,9 @@ BEGINNINGS = (
     ("application/pdf", b"%PDF-"),
 )
 # What no text holds; logs come with colours, so that escape may stand.
-CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+HANGUL = re.compile("[가-힣]")
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,22 @@ def media_type_of(content: bytes) -> str:
             return media_type
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
-    return "text/plain" if _is_plain_text(content) else ""
+    return "text/plain" if charset_of(content) else ""
+
+
+def charset_of(content: bytes) -> str:
+    """The encoding in which the bytes are plain text, as browsers call it; "" where they are none.
+
+    Spreadsheets on Korean Windows write CP949, editors there UTF-16 with its mark. Bytes that are UTF-8 are
+    nothing else; others are CP949 only with Hangul in them, as much else decodes by chance.
+    """
+    if content.startswith(UTF_16_MARKS):
+        return "utf-16" if _is_plain(_decode(content, "utf-16")) else ""
+    text = _decode(content, "utf-8-sig")
+    if text is not None:
+        return "utf-8" if _is_plain(text) else ""
+    text = _decode(content, "cp949")
+    return "euc-kr" if _is_plain(text) and HANGUL.search(text or "") else ""
 
 
 def _decoded(value: object, faults: Faults) -> GivenFile | None:
@@ -107,18 +125,21 @@ def _check_type(name: str, content: bytes, faults: Faults) -> None:
     """Refuse what is not on the list, and a name that says something else than the bytes."""
     media_type = media_type_of(content)
     if not media_type:
-        faults.add("evidence.file", _("PNG, JPEG, GIF, WebP, PDF and plain text in UTF-8 are taken."))
+        faults.add(
+            "evidence.file", _("PNG, JPEG, GIF, WebP, PDF and plain text (UTF-8, UTF-16, CP949) are taken.")
+        )
     elif PurePosixPath(name).suffix.lower().removeprefix(".") not in ENDINGS[media_type]:
         endings = ", ".join(f".{ending}" for ending in ENDINGS[media_type])
         text = _("By its content the file is {type}; its name should end with one of {endings}.")
         faults.add("evidence.file", text.format(type=media_type, endings=endings))
 
 
-def _is_plain_text(content: bytes) -> bool:
-    if CONTROLS.search(content):
-        return False
+def _decode(content: bytes, encoding: str) -> str | None:
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode(encoding)
     except UnicodeDecodeError:
-        return False
-    return not text.lstrip().startswith("<")
+        return None
+
+
+def _is_plain(text: str | None) -> bool:
+    return text is not None and not CONTROLS.search(text) and not text.lstrip().startswith("<")

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portal.audit.models import AuditEntry
 from portal.people.models import User
@@ -15,7 +17,7 @@ from releases import operations
 from releases.catalog import rights
 from releases.catalog.models import Environment
 from releases.models import Answer, EvidenceFile, Release
-from releases.operations.evidence import LARGEST_BYTES, media_type_of
+from releases.operations.evidence import LARGEST_BYTES, charset_of, media_type_of
 from tests.factories import Shop, make_checklist, make_release, roll_out, verify
 from tests.people import acting
 from tests.portal.api import ApiClient
@@ -71,6 +73,12 @@ def test_the_same_bytes_are_kept_once(shop: Shop) -> None:
         ("proof.png", HTML),
         ("proof.txt", HTML),
         ("proof.txt", b"\xef\xbb\xbf \n" + HTML),
+        ("proof.txt", "<script>한글</script>".encode("cp949")),
+        ("proof.txt", "<script>한글</script>".encode("utf-16")),
+        ("proof.csv", "주문\x00,12".encode("utf-16")),
+        ("proof.csv", "주문,12".encode("utf-16-le")),
+        ("proof.txt", "Größe, naïve".encode("latin-1")),
+        ("proof.txt", "주문".encode("cp949")[:-1]),
         ("proof.txt", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
         ("proof.log", b"MZ\x90\x00\x03"),
         ("proof.html", b"plain words"),
@@ -107,6 +115,34 @@ def test_what_a_browser_could_run_or_no_reader_could_tell_is_refused(
 )
 def test_types_are_known_by_their_first_bytes(content: bytes, media_type: str) -> None:
     assert media_type_of(content) == media_type
+
+
+@pytest.mark.parametrize(
+    ("encoding", "charset"),
+    [("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("utf-16", "utf-16"), ("cp949", "euc-kr")],
+)
+def test_a_korean_file_is_kept_byte_for_byte_and_handed_out_with_its_encoding(
+    shop: Shop, encoding: str, charset: str
+) -> None:
+    release, url = asked(shop)
+    content = "주문,결과\r\n똠방각하,통과\r\n".encode(encoding)
+    assert give(shop.cast.qa, url, "시험 결과.csv", content).status_code == 302
+    kept = EvidenceFile.objects.get()
+    assert kept.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    handed = browse(shop.cast.author).get(f"/releases/{release.number}/evidence/{kept.digest}/")
+    assert (handed.content, handed["Content-Type"]) == (content, f"text/plain; charset={charset}")
+
+
+KOREAN = st.text(st.sampled_from("가각힣똠뷁주문결과 ,\r\n\tabc019漢※"), max_size=60)
+
+
+@given(text=KOREAN.filter(lambda text: "주" in text))
+def test_text_is_read_back_by_the_encoding_that_was_found(text: str) -> None:
+    for encoding in ("utf-8", "utf-16", "cp949"):
+        content = text.encode(encoding)
+        charset = charset_of(content)
+        assert charset
+        assert content.decode("cp949" if charset == "euc-kr" else charset) == text
 
 
 def test_only_who_may_see_the_release_gets_its_files_and_from_that_release_alone(shop: Shop) -> None:
