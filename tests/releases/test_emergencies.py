@@ -19,6 +19,7 @@ from releases.jobs import recheck_pending
 from releases.models import Release
 from releases.rollouts import release_side
 from releases.rollouts.models import Rollout
+from releases.rollouts.operations import give_order
 from releases.start import missing_checks, require_startable, still_approved
 from releases.states import ENDS
 from tests.factories import ENGINE, Shop, decide, make_checklist, make_release, roll_out, verify
@@ -112,6 +113,33 @@ def test_who_started_it_does_not_review_it(shop: Shop) -> None:
         decide(release, shop.cast.team_lead)
     assert error.value.code == "self_approval"
     decide(release, other)
+    release.refresh_from_db()
+    assert release.state == "closed"
+
+
+def test_who_only_gave_it_orders_does_review_it(shop: Shop) -> None:
+    release = started(shop)
+    rollout = Rollout.objects.get()
+    for kind in ("pause", "rollback"):
+        give_order(rollout.pk, kind, actor=acting(shop.cast.team_lead))
+    verify(release)
+    decide(release, shop.cast.team_lead)
+    release.refresh_from_db()
+    assert release.state == "closed"
+
+
+def test_who_wrote_in_it_does_not_review_it_and_the_next_role_up_does(shop: Shop) -> None:
+    release = make_release(shop, grade="E", incident=INCIDENT)
+    changed = {"changes": [{"area": "API", "text": "hotfix", "link": None}]}
+    lead = acting(shop.cast.team_lead)
+    operations.edit_release(release.number, changed, actor=lead, if_match=release.content_digest)
+    operations.submit_release(release.number, actor=acting(shop.cast.author))
+    roll_out(release, shop)
+    verify(Release.objects.get(pk=release.pk))
+    with pytest.raises(NotAllowed) as error:
+        decide(release, shop.cast.team_lead)
+    assert error.value.code == "self_approval"
+    decide(release, shop.cast.director)
     release.refresh_from_db()
     assert release.state == "closed"
 
