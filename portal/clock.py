@@ -31,7 +31,8 @@ def now() -> datetime:
 def counting_on(at: datetime) -> Iterator[None]:
     """Count on from the database's time just read instead of asking again, for the seconds of a block.
 
-    The counter is one that nobody can set: a host whose clock is wrong or jumps counts as well as any.
+    The counter is one that nobody can set: a host whose clock is wrong or jumps counts as well as any. The
+    demo counts from an earlier time, so that what it shows happened on that day.
     """
     token = _read.set((at, time.monotonic()))
     try:

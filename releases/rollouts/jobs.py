@@ -3,6 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
@@ -80,3 +81,12 @@ def _give_back(number: int, at: datetime, reason: str) -> None:
         miss_schedule(number, at=at, actor=Actor.portal("schedule"), reason=reason)
     except Conflict as error:
         logger.info("release %s moved meanwhile: %s", number, error)
+
+
+@sweep(every_seconds=3)
+def make_demo_releases() -> None:
+    """Give the demo its releases, once what runs on the practice cluster was seen; elsewhere nothing."""
+    if settings.DEMO == "full":
+        from releases.rollouts import demo  # noqa: PLC0415  only the demo needs it; as above
+
+        demo.load_releases()

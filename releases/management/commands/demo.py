@@ -1,6 +1,8 @@
 """Loads the demo: people, and the five reference systems from deploy/examples."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,10 +16,13 @@ from portal import clock
 from portal.actors import Actor
 from portal.delegations.demo import load_delegation
 from portal.people import demo
+from portal.people.models import User
 from releases.catalog import files
 
 # The environment that is frozen, how long from now, and for how long.
 FROZEN, AHEAD, LENGTH = "kop-production", timedelta(days=30), timedelta(days=2, hours=15)
+# How long ago the demo's people came; its oldest release is younger (releases.rollouts.demo).
+SETTLED = timedelta(days=21)
 EXAMPLES = settings.BASE_DIR / "deploy" / "examples"
 
 
@@ -46,16 +51,24 @@ class Command(BaseCommand):
 
 def _load() -> list[str]:
     """Load what DEMO names; return what was done, a line each."""
-    made = demo.load_people()
-    done = [f"{made} people made, {len(demo.PEOPLE)} there"]
+    with _before_its_releases():
+        made = demo.load_people()
+        done = [f"{made} people made, {len(demo.PEOPLE)} there"]
+        if settings.DEMO == "full":
+            # A policy changed since is the people's own: a restart proposes nothing.
+            files.load_folder(EXAMPLES, actor=Actor.portal("demo", door="cli"), keep_policy=True)
+            done.append("example systems loaded")
     if load_delegation():
         done.append("a delegation given")
-    if settings.DEMO == "full":
-        # A policy changed since is the people's own: a restart proposes nothing.
-        files.load_folder(EXAMPLES, actor=Actor.portal("demo", door="cli"), keep_policy=True)
-        done.append("example systems loaded")
-        done += _freeze_ahead()
-    return done
+    return [*done, *(_freeze_ahead() if settings.DEMO == "full" else [])]
+
+
+@contextmanager
+def _before_its_releases() -> Iterator[None]:
+    """Let an empty portal have got its people and its catalog before what its releases went through."""
+    past = timedelta(0) if User.objects.exists() else SETTLED
+    with clock.counting_on(clock.now() - past):
+        yield
 
 
 def _freeze_ahead() -> list[str]:
