@@ -18,6 +18,7 @@ from releases import queries
 from releases.models import CheckPhase, Release
 from releases.operations.ends import WITHDRAWABLE
 from releases.queries import RequirementView
+from releases.reading.deadlines import Deadline, deadlines_of
 from releases.start import missing_checks, missing_for_start
 from releases.states import ENDS, ReleaseState
 
@@ -102,6 +103,11 @@ def awaited(requirements: Sequence[RequirementView], phase: str) -> str:
         for row in requirements
         if row.phase == phase and not row.met
     )
+
+
+def deadline_of(release: Release) -> Deadline | None:
+    """Until when its review is awaited; None where nobody's is."""
+    return deadlines_of([release]).get(release.number)
 
 
 def may_withdraw(release: Release, user: User) -> bool:

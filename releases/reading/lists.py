@@ -12,6 +12,7 @@ from portal.people.models import User
 from releases import queries
 from releases.catalog.models import Environment
 from releases.models import Release
+from releases.reading.deadlines import Deadline, deadlines_of
 from releases.states import ENDS, ReleaseState
 
 S = ReleaseState
@@ -79,6 +80,7 @@ class ReleasePage:
     rows: list[Release]
     next_before: int | None
     seen: dict[str, int]
+    deadlines: dict[int, Deadline]
 
 
 def release_page(user: User, filters: Filters) -> ReleasePage:
@@ -89,7 +91,10 @@ def release_page(user: User, filters: Filters) -> ReleasePage:
     top = _mine_and_moving(user) if filters.is_plain else []
     rows = list(found.exclude(number__in=[release.number for release in top])[: PAGE_SIZE + 1])
     more = rows[PAGE_SIZE - 1].number if len(rows) > PAGE_SIZE else None
-    return ReleasePage(top=top, rows=rows[:PAGE_SIZE], next_before=more, seen=_seen([*top, *rows]))
+    shown = [*top, *rows[:PAGE_SIZE]]
+    return ReleasePage(
+        top=top, rows=rows[:PAGE_SIZE], next_before=more, seen=_seen(shown), deadlines=deadlines_of(shown)
+    )
 
 
 def unseen(user: User, filters: Filters, shown: Collection[int]) -> int:

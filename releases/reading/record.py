@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Q
 
@@ -21,7 +22,12 @@ AS_PLANNED = frozenset({"step.waiting", "step.ready", "step.running", "step.acte
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One act of the record; `who` is None where the portal acted by itself."""
+    """One act of the record.
+
+    Attributes:
+        who: None where the portal acted by itself.
+        giver: for whom it was decided, by delegation.
+    """
 
     number: int | None
     at: datetime
@@ -32,14 +38,17 @@ class Entry:
     reason: str
     state: str
     door: str
+    giver: User | None = None
 
 
 def record_of(release: Release, *, limit: int = SHOWN) -> list[Entry]:
     """The newest acts on the release and on what belongs to it, without the steps that went as planned."""
     told = AuditEntry.objects.filter(release=release.number).exclude(action__in=AS_PLANNED)
     rows = list(told.order_by("-id")[:limit])
-    people = {user.username: user for user in User.objects.filter(username__in={row.actor for row in rows})}
-    return [_entry(row, people) for row in rows]
+    bodies = [(row, body_of(row)) for row in rows]
+    names = {name for row, body in bodies for name in (row.actor, _giver(body))}
+    people = {user.username: user for user in User.objects.filter(username__in=names)}
+    return [_entry(row, body, people) for row, body in bodies]
 
 
 def notices_of(release: Release) -> list[Message]:
@@ -48,8 +57,11 @@ def notices_of(release: Release) -> list[Message]:
     return list(Message.objects.filter(mine).defer("body").order_by("-id")[:SHOWN])
 
 
-def _entry(row: AuditEntry, people: Mapping[str, User]) -> Entry:
-    body = body_of(row)
+def _giver(body: Mapping[str, Any]) -> str:
+    return str(body["actor"].get("on_behalf_of") or "")
+
+
+def _entry(row: AuditEntry, body: Mapping[str, Any], people: Mapping[str, User]) -> Entry:
     verb = row.action.partition(".")[2]
     return Entry(
         number=row.number,
@@ -61,4 +73,5 @@ def _entry(row: AuditEntry, people: Mapping[str, User]) -> Entry:
         reason=str(body.get("reason") or ""),
         state=verb if verb in STATES else "",
         door=str(body["actor"].get("door") or ""),
+        giver=people.get(_giver(body)),
     )

@@ -13,7 +13,7 @@ MOST_NAMES = 3
 
 
 @register.filter
-def at(values: Mapping[str, Any], key: str) -> Any:
+def at(values: Mapping[Any, Any], key: str | int) -> Any:
     """The value under a key that is itself a variable; None where there is none."""
     return values.get(key)
 

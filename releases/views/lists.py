@@ -12,6 +12,7 @@ from portal.errors import NotFound
 from portal.people.models import User
 from releases.catalog.models import Service
 from releases.reading import lists
+from releases.reading.deadlines import deadlines_of
 
 
 @require_safe
@@ -58,7 +59,8 @@ def release_row(request: HttpRequest, number: int) -> HttpResponse:
     if release is None:
         raise NotFound
     seen = {release.topic: lists.newest_event(release.topic)}
-    return render(request, "releases/_row.html", {"release": release, "seen": seen})
+    context = {"release": release, "seen": seen, "deadlines": deadlines_of([release])}
+    return render(request, "releases/_row.html", context)
 
 
 def _topics(user: User) -> dict[str, int]:

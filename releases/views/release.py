@@ -182,6 +182,7 @@ def _detail_context(request: HttpRequest, release: Release) -> dict[str, Any]:
         "rollouts": _rollouts(release),
         "notices": record.notices_of(release),
         "entries": record.record_of(release),
+        "deadline": life.deadline_of(release),
         "proof_url": life.address("rollouts:proof", release.number),
         "lost": lost,
         "difference": deciding.difference_to(release, lost.content_digest) if lost else None,

@@ -121,6 +121,7 @@ def _review_context(request: HttpRequest, release: Release) -> dict[str, Any]:
         "lost": lost,
         "difference": deciding.difference_to(release, lost.content_digest) if lost else None,
         "overlaps": queries.overlapping(release),
+        "deadline": life.deadline_of(release),
         "last_event": lists.newest_event(release.topic),
         "start_url": life.address("rollouts:start", release.number),
         "plan_url": life.address("rollouts:plan", release.number) if release.state in EDITABLE else "",

@@ -119,6 +119,12 @@ def when(moment: datetime | None, *, exact: bool = False) -> Context:
     }
 
 
+@register.filter
+def is_past(moment: datetime | None) -> bool:
+    """Whether a moment is over by the clock of the page, which says beside it how long ago."""
+    return moment is not None and moment <= timezone.now()
+
+
 @register.simple_tag
 def duration(seconds: float | None) -> str:
     """Say a span of seconds in at most two units; None is a dash."""
