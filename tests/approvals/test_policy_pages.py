@@ -79,6 +79,15 @@ def test_a_change_goes_from_the_form_over_its_difference_to_the_signatures(shop:
     assert "version 2" in text_of(author.get("/policy/"))
 
 
+def test_the_form_asks_of_grade_e_alone_whether_an_overdue_review_holds(shop: Shop, second: User) -> None:
+    author = browser(shop.cast.administrator)
+    page = author.get("/policy/propose/")
+    assert [name for name in page.context["form"].fields if "overdue_holds" in name] == ["E.overdue_holds"]
+    sent = {**fields_of(page), "E.overdue_holds": "on", "note": "Reviews are given."}
+    shown = text_of(author.post("/policy/propose/", sent))
+    assert "An overdue review holds the next release of its services: no → yes" in shown
+
+
 def test_the_text_is_the_second_way_and_says_what_is_wrong(shop: Shop, second: User) -> None:
     author = browser(shop.cast.administrator)
     text = author.get("/policy/propose/text/").context["form"].initial["text"]

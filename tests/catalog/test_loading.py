@@ -168,14 +168,15 @@ def test_a_policy_whose_table_differs_is_proposed_and_not_yet_in_force(tmp_path:
     path.write_text(text.replace("기본 배포 등급", "다른 제목"))
     load_folder(path, actor=LOADER)
     assert [each.version for each in PolicyVersion.objects.all()] == [1]
-    path.write_text(text.replace("deadlineHours: 24", "deadlineHours: 12"))
+    path.write_text(text.replace("deadlineHours: 24", "deadlineHours: 12\n      overdueHolds: true"))
     person("one", ("director", "*"))
     person("two", ("director", "*"))
     done = load_folder(path, actor=LOADER)
     assert (names(done.proposed), names(done.changed)) == (["Policy grades"], [])
     assert "! Policy grades: proposed, in force once it is signed (page /policy/)" in [*done.lines()]
     assert [each.version for each in PolicyVersion.objects.all()] == [1]
-    assert PolicyProposal.objects.get().table["E"]["deadlineHours"] == 12
+    proposed = PolicyProposal.objects.get().table["E"]
+    assert (proposed["deadlineHours"], proposed["overdueHolds"]) == (12, True)
     assert "deadlineHours: 24" in export()["policy.yaml"]
     again = load_folder(path, actor=LOADER)
     assert (names(again.waiting), again.is_empty) == (["Policy grades"], True)
