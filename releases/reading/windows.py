@@ -26,11 +26,13 @@ class Effect:
 
     Attributes:
         openings: the next spans in which it would be open; one without an end lasts.
+        is_open_now: whether the first of them has begun.
         outside: releases scheduled for a time that would then be closed.
         is_always_open: whether no window would be left, so that only freezes close it.
     """
 
     openings: tuple[tuple[datetime, datetime | None], ...]
+    is_open_now: bool
     outside: tuple[Release, ...]
     is_always_open: bool
 
@@ -50,8 +52,10 @@ def effect_of(
         kept.append(Kept(rule=window))
     now = clock.now()
     rules = rules_of(environment, kept, _freezes(environment, now))
+    spans = tuple(next_openings(rules, now, most=TOLD_OPENINGS))
     return Effect(
-        openings=tuple(next_openings(rules, now, most=TOLD_OPENINGS)),
+        openings=spans,
+        is_open_now=bool(spans) and spans[0][0] == now,
         outside=tuple(_outside(user, environment, kept, now)),
         is_always_open=not kept,
     )

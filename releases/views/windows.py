@@ -77,18 +77,21 @@ def _hours(
     here: str,
     instead_of: OpenHours | None = None,
 ) -> HttpResponse:
-    """Show what the hours that were typed would do; they are saved when just these were looked at before."""
+    """Show what the hours that were typed would do; they are saved once just these were looked at."""
     template = _template(request, "window")
     context = {**_context(request, environment, instead_of), "form": form, "here": here}
     if request.method != "POST":
         return render(request, template, context)
     window = form.window()
-    if window is None or form.errors:
+    if window is None:
         return refuse(request, template, context, Invalid())
     effect: Effect = effect_of(person(request), environment, window=window, instead_of=instead_of)
     context |= {"effect": effect, "seal": form.seal(), "text": sentence_of(window)}
     if request.POST.get("seen") != form.seal():
+        form.errors.pop("reason", None)  # it is asked for beside what was shown
         return render(request, template, context)
+    if form.errors:
+        return refuse(request, template, context, Invalid())
     try:
         act({"window": window, "reason": form.cleaned_data["reason"]})
     except REFUSALS as error:
