@@ -7,7 +7,8 @@ from itertools import combinations
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet, Value
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -70,12 +71,18 @@ class Clash:
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
-    """A day on the viewer's clock, with what is on it."""
+    """A day on the viewer's clock, with what is on it.
+
+    Attributes:
+        is_past: whether it is over, so that only what happened is shown of it, not what windows say today.
+        freezes: those that held or will, be they lifted since.
+    """
 
     date: date
     start: datetime
     end: datetime
     is_today: bool
+    is_past: bool
     is_other_month: bool
     entries: tuple[Entry, ...]
     freezes: tuple[Freeze, ...]
@@ -113,7 +120,7 @@ class Cell:
     @property
     def is_quiet(self) -> bool:
         """Whether a phone leaves it out."""
-        return self.is_open and not self.entries
+        return (self.is_open or self.day.is_past) and not self.entries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,34 +177,37 @@ def view_of(user: User, first: date, last: date, *, month: int | None = None) ->
     """
     zone = ZoneInfo(timezone.get_current_timezone_name())
     start, end = _midnight(first, zone), _midnight(last + DAY, zone)
+    now = clock.now()
     entries = _entries(user, start, end)
     freezes = _freezes(user, start, end)
     days = tuple(
-        _day(first + number * DAY, zone, entries, freezes, month=month)
+        _day(first + number * DAY, zone, entries, freezes, now=now, month=month)
         for number in range((last - first).days + 1)
     )
-    return View(days=days, entries=tuple(entries), freezes=tuple(freezes), clashes=tuple(clashes(entries)))
+    found = tuple(clashes(entries, now=now))
+    return View(days=days, entries=tuple(entries), freezes=tuple(freezes), clashes=found)
 
 
 def lanes_of(user: User, view: View) -> list[Lane]:
     """The week of production, and of every other environment with windows, a freeze, or a release."""
     used = {entry.release.environment_id for entry in view.entries}
     frozen = {freeze.scope for freeze in view.freezes}
+    standing = [freeze for freeze in view.freezes if freeze.lifted_at is None]
     environments = list(access.visible(user, Environment))
     windows = release_openings.windows_by(environments)
     found = []
     for environment in environments:
         own = release_openings.scope_of(environment.name)
-        rules = rules_of(environment, windows[environment.name], view.freezes)
+        rules = rules_of(environment, windows[environment.name], standing)
         is_production = environment.stage == Stage.PRODUCTION
         if is_production or rules or environment.pk in used or own in frozen:
             found.append(Lane(environment=environment, cells=tuple(_cells(environment, rules, view.days))))
     return found
 
 
-def clashes(entries: Sequence[Entry]) -> list[Clash]:
+def clashes(entries: Sequence[Entry], *, now: datetime) -> list[Clash]:
     """What stands against releases that start by themselves: times that are closed, services they share."""
-    firm = [entry for entry in entries if entry.is_firm and entry.at >= clock.now()]
+    firm = [entry for entry in entries if entry.is_firm and entry.at >= now]
     found = [
         Clash(text=f"{entry.release}: {missing['text']}", releases=(entry.release,))
         for entry in firm
@@ -263,25 +273,38 @@ def _ahead(user: User, start: datetime, end: datetime) -> list[Entry]:
 
 
 def _freezes(user: User, start: datetime, end: datetime) -> list[Freeze]:
-    found = Freeze.objects.filter(Q(ends_at=None) | Q(ends_at__gt=start), lifted_at=None, starts_at__lt=end)
-    return calendar.seen_by(user, list(found))
+    """Those that hold in the span or held, until they were lifted."""
+    found = Freeze.objects.filter(Q(ends_at=None) | Q(ends_at__gt=start), starts_at__lt=end)
+    held = Q(lifted_at=None) | Q(lifted_at__gt=Greatest(F("starts_at"), Value(start)))
+    return calendar.seen_by(user, list(found.filter(held)))
 
 
 def _day(
-    day: date, zone: ZoneInfo, entries: Iterable[Entry], freezes: Iterable[Freeze], *, month: int | None
+    day: date,
+    zone: ZoneInfo,
+    entries: Iterable[Entry],
+    freezes: Iterable[Freeze],
+    *,
+    now: datetime,
+    month: int | None,
 ) -> Day:
     start, end = _midnight(day, zone), _midnight(day + DAY, zone)
-    # A stop is seen up to now: when it ends nobody knows.
-    now = clock.now()
     return Day(
         date=day,
         start=start,
         end=end,
         is_today=start <= now < end,
+        is_past=end <= now,
         is_other_month=month is not None and day.month != month,
         entries=tuple(entry for entry in entries if start <= entry.at < end),
-        freezes=tuple(each for each in freezes if each.starts_at < end and start < (each.ends_at or now)),
+        freezes=tuple(each for each in freezes if each.starts_at < end and start < _over(each, now=now)),
     )
+
+
+def _over(freeze: Freeze, *, now: datetime) -> datetime:
+    """When it is or was over; a stop is seen up to now, as nobody knows when it ends."""
+    ends = freeze.ends_at or now
+    return min(ends, freeze.lifted_at) if freeze.lifted_at else ends
 
 
 def rules_of(environment: Environment, kept: Iterable[Kept], freezes: Iterable[Freeze]) -> list[Rule]:
@@ -295,7 +318,7 @@ def rules_of(environment: Environment, kept: Iterable[Kept], freezes: Iterable[F
 def _cells(environment: Environment, rules: Sequence[Rule], days: Iterable[Day]) -> list[Cell]:
     cells = []
     for day in days:
-        spans = openings(rules, day.start, day.end)
+        spans = [] if day.is_past else openings(rules, day.start, day.end)
         cells.append(
             Cell(
                 day=day,

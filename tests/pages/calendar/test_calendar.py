@@ -99,6 +99,26 @@ def test_what_went_out_stands_on_its_day_with_its_outcome_and_length(shop: Shop,
     assert str(gone) not in later
 
 
+def test_of_the_past_only_what_happened_is_shown(shop: Shop) -> None:
+    shop.environment.spec = {
+        "windows": [{"days": ["mon"], "from": "10:00", "to": "17:00", "timeZone": "UTC"}]
+    }
+    shop.environment.save()
+    held = freeze(clock.now(), scope=f"environment:{shop.environment.name}")
+    calendar.lift_freeze(held.pk, actor=BY_THE_PORTAL, reason="Done early")
+    began = clock.now() - 40 * DAY
+    Freeze.objects.filter(pk=held.pk).update(
+        starts_at=began, ends_at=began + 9 * DAY, lifted_at=began + timedelta(hours=1)
+    )
+    shown = page(shop.cast.outsider, f"/calendar/?view=week&date={began:%Y-%m-%d}")
+    assert "calendar-span" not in shown
+    assert "hatched" not in shown
+    assert 0 < shown.count("calendar-freeze") <= 2  # an hour, which may lie over midnight
+    assert "calendar-span" in page(
+        shop.cast.outsider, f"/calendar/?view=week&date={clock.now() + 8 * DAY:%Y-%m-%d}"
+    )
+
+
 def test_a_full_day_of_a_month_leads_to_its_week(shop: Shop) -> None:
     began = (clock.now() - 40 * DAY).replace(hour=1)
     release = make_release(shop, at="announced")
