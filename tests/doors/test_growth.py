@@ -21,6 +21,8 @@ LISTS = (
     "/inbox/part/",
     "/board/",
     "/board/part/",
+    "/calendar/",
+    "/calendar/?view=week",
     "/catalog/",
     "/releases/",
     "/reports/",
@@ -30,6 +32,7 @@ LISTS = (
     "/api/v1/releases",
     "/api/v1/rhythm",
     "/api/v1/services",
+    "/api/v1/windows",
 )
 RECORDS = ("/audit/", "/api/v1/audit", "/api/v1/people")
 OF_A_RELEASE = (
