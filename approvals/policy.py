@@ -102,7 +102,7 @@ class _Draft:
     word: str
     climbed: tuple[Climb, ...] = field(default=())
 
-    @cached_property
+    @property
     def scope(self) -> str:
         return self.part.scope(self.word)
 
@@ -203,11 +203,12 @@ def judged(rows: list[RequiredRow], people: People) -> list[RequiredRow]:
         matching.Row(key=key, role=row.role, count=row.count, accepted=frozenset(row.accepted))
         for key, row in enumerate(rows)
     ]
-    asked = frozenset(capacity for row in rows for capacity in row.accepted)
+    held: dict[int, set[Capacity]] = {}
+    for capacity in dict.fromkeys(capacity for row in rows for capacity in row.accepted):
+        for person in people.counting([capacity]):
+            held.setdefault(person, set()).add(capacity)
     votes = [
-        matching.Vote(person=person, capacities=fitting)
-        for person, held in sorted(people.capacities.items())
-        if (fitting := held & asked)
+        matching.Vote(person=person, capacities=frozenset(found)) for person, found in sorted(held.items())
     ]
     open_rows = {row.key for row in matching.unmet(wanted, matching.match(wanted, votes))}
     return [replace(row, fulfillable=False) if key in open_rows else row for key, row in enumerate(rows)]

@@ -154,7 +154,13 @@ def standings(request_ids: Iterable[int]) -> dict[int, Standing]:
         "requirements", "barred", Prefetch("decisions", queryset=yes, to_attr="approvals")
     )
     decisions = [decision for request in requests for decision in _approvals(request)]
-    held = grants()
+    asked = {
+        capacity
+        for request in requests
+        for row in request.requirements.all()
+        for capacity in accepted_by(row)
+    }
+    held = [grant for grant in grants() if grant.capacity in asked]
     present = _Present(
         users={
             **{decision.person_id: decision.person for decision in decisions},
