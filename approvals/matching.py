@@ -102,8 +102,11 @@ def _by_capacity(rows: Iterable[Row]) -> _Known:
 
 
 def _entitled(known: _Known, vote: Vote) -> list[Row]:
-    found = {place: row for capacity in vote.capacities for place, row in known.get(capacity, ())}
-    return [found[place] for place in sorted(found)] if len(found) > 1 else list(found.values())
+    found = [each for capacity in vote.capacities if capacity in known for each in known[capacity]]
+    if len(found) < 2:
+        return [row for _place, row in found]
+    by_place = dict(found)
+    return [by_place[place] for place in sorted(by_place)]
 
 
 def _choices(known: _Known, votes: Iterable[Vote]) -> list[_Choice]:
@@ -112,12 +115,11 @@ def _choices(known: _Known, votes: Iterable[Vote]) -> list[_Choice]:
     answer = []
     for vote in votes:
         before = taken.setdefault(vote.name, set())
-        fitting = [row for row in _entitled(known, vote) if row.key not in vote.closed]
         choice: _Choice = {}
-        for row in fitting:
-            if row.key not in before:
+        for row in _entitled(known, vote):
+            if row.key not in vote.closed and row.key not in before:
                 choice.setdefault(row.role, []).append(row)
-        before.update(row.key for row in fitting)
+                before.add(row.key)
         answer.append(choice)
     return answer
 
@@ -131,7 +133,8 @@ def _best_roles(rows: Sequence[Row], choices: Sequence[_Choice]) -> list[str]:
     for choice in choices:
         if len(choice) == 1:
             (served,) = choice.values()
-            free |= {row.key: max(0, free[row.key] - 1) for row in served}
+            for row in served:
+                free[row.key] = max(0, free[row.key] - 1)
     roles = [next(iter(choice), "") for choice in choices]
     for group in _groups(choices):
         for index, role in zip(group, _try_out([choices[each] for each in group], free), strict=True):
