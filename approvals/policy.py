@@ -3,7 +3,7 @@
 Pure: tables and people come in, rows go out. The shape of a table is in approvals.policy_table.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -56,6 +56,10 @@ class People:
         """Everybody who holds one of the capacities."""
         return frozenset(person for capacity in accepted for person in self.holders.get(capacity, ()))
 
+    def holds(self, person: int | None, capacities: Iterable[Capacity]) -> bool:
+        """Whether a person holds one of the capacities."""
+        return any(person in self.holders.get(capacity, ()) for capacity in capacities)
+
     def counting(self, accepted: Iterable[Capacity]) -> frozenset[int]:
         """The holders who are not barred."""
         return self.holding(accepted) - self.barred
@@ -95,9 +99,12 @@ class RequiredRow:
 
 @dataclass(frozen=True, kw_only=True)
 class _Draft:
+    """A row on its way: asked for by one part or by several that are the same to it, of which one stands."""
+
     rule: RowRule
     phase: str
     part: Part
+    because: tuple[str, ...]
     role: str
     word: str
     climbed: tuple[Climb, ...] = field(default=())
@@ -129,11 +136,7 @@ def requirements(
     }
     rows: list[RequiredRow] = []
     for phase, rules in phases.items():
-        drafts = [
-            _climb(_Draft(rule=rule, phase=phase, part=part, role=rule.role, word=rule.scope), people)
-            for rule in rules
-            for part in _concerned(rule, parts)
-        ]
+        drafts = [_climb(draft, people) for rule in rules for draft in _drafts(rule, phase, parts)]
         rows += judged(_merge(drafts), people)
     return rows
 
@@ -141,6 +144,16 @@ def requirements(
 def missing(rows: Iterable[RequiredRow]) -> list[RequiredRow]:
     """The rows that nobody could meet."""
     return [row for row in rows if not row.fulfillable]
+
+
+def _drafts(rule: RowRule, phase: str, parts: Sequence[Part]) -> Iterator[_Draft]:
+    """One for each scope that the rule means: of it alone depends who may serve."""
+    scopes: dict[str, list[Part]] = {}
+    for part in _concerned(rule, parts):
+        scopes.setdefault(part.scope(rule.scope), []).append(part)
+    for found in scopes.values():
+        because = tuple(part.service for part in found)
+        yield _Draft(rule=rule, phase=phase, part=found[0], because=because, role=rule.role, word=rule.scope)
 
 
 def _concerned(rule: RowRule, parts: Sequence[Part]) -> list[Part]:
@@ -171,8 +184,8 @@ def _climb(draft: _Draft, people: People) -> _Draft:
 def _reason_to_climb(draft: _Draft, people: People) -> str:
     holders = people.holding(draft.accepted)
     if draft.rule.author_climbs and not draft.climbed:
-        own = people.holding((draft.role, scope) for scope in _covering(draft.part, draft.word))
-        if people.author in own:
+        own = ((draft.role, scope) for scope in _covering(draft.part, draft.word))
+        if people.holds(people.author, own):
             return "author"
     if not holders:
         return "vacant"
@@ -191,7 +204,7 @@ def _merge(drafts: Iterable[_Draft]) -> list[RequiredRow]:
             scope=draft.scope,
             count=max(draft.rule.count, known.count if known else 1),
             accepted=draft.accepted,
-            because=tuple(dict.fromkeys([*(known.because if known else ()), draft.part.service])),
+            because=tuple(dict.fromkeys([*(known.because if known else ()), *draft.because])),
             climbed=tuple(dict.fromkeys([*(known.climbed if known else ()), *draft.climbed])),
         )
     return list(rows.values())
@@ -205,8 +218,9 @@ def judged(rows: list[RequiredRow], people: People) -> list[RequiredRow]:
     ]
     held: dict[int, set[Capacity]] = {}
     for capacity in dict.fromkeys(capacity for row in rows for capacity in row.accepted):
-        for person in people.counting([capacity]):
-            held.setdefault(person, set()).add(capacity)
+        for person in people.holders.get(capacity, ()):
+            if person not in people.barred:
+                held.setdefault(person, set()).add(capacity)
     votes = [
         matching.Vote(person=person, capacities=frozenset(found)) for person, found in sorted(held.items())
     ]
