@@ -2,6 +2,7 @@
 
 import os
 
+import hypothesis
 import pytest
 
 SOAKING = bool(os.environ.get("PORTAL_SOAK"))
@@ -12,3 +13,7 @@ soak = pytest.mark.soak
 def examples(usual: int, *, soaking: int) -> int:
     """How many examples a property is tried on."""
     return soaking if SOAKING else usual
+
+
+# For rules that touch no database.
+many = hypothesis.settings(deadline=None, max_examples=examples(100, soaking=5_000))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.grades import Fact, ItemFacts, Proposal, is_lowered, propose
+from tests.soak import many
 
 
 def proposal(*items: Mapping[str, object]) -> Proposal:
@@ -87,6 +88,8 @@ any_item: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
 any_items = st.lists(any_item, min_size=1, max_size=3)
 
 
+@pytest.mark.repeated
+@many
 @given(items=any_items, place=st.integers(0, 2), fact=st.sampled_from(FLAGS), is_known=st.booleans())
 def test_a_further_fact_never_lowers_the_grade(
     items: list[dict[str, object]], place: int, fact: str, is_known: bool
@@ -99,6 +102,8 @@ def test_a_further_fact_never_lowers_the_grade(
     assert proposal(*others, more).grade >= proposal(*others, one).grade
 
 
+@pytest.mark.repeated
+@many
 @given(item=any_item, claim=st.sampled_from(CLAIMS), key=st.sampled_from(("banner", "limit")))
 def test_a_further_claim_or_changed_key_lowers_only_what_nothing_was_said_about(
     item: dict[str, object], claim: str, key: str
@@ -110,6 +115,8 @@ def test_a_further_claim_or_changed_key_lowers_only_what_nothing_was_said_about(
     assert keyed.grade >= before or nothing_said or (item["configuration_only"] and not item["changed_keys"])
 
 
+@pytest.mark.repeated
+@many
 @given(items=any_items)
 def test_the_highest_item_wins_and_every_reason_names_its_own(items: list[dict[str, object]]) -> None:
     found = proposal(*items)

@@ -4,10 +4,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.matching import Matched, Row, Vote, could_fill, match, unmet
+from tests.soak import many
 
 ROLES = ("pl", "team_lead", "infra_senior")
 SCOPES = ("one", "two")
@@ -54,12 +56,16 @@ def filled(matched: Matched) -> int:
     return sum(len(people) for people in matched.values())
 
 
+@pytest.mark.repeated
+@many
 @given(rows_of(), votes_of())
 def test_no_other_choice_of_roles_fills_more_places(rows: list[Row], votes: list[Vote]) -> None:
     best = max(filled_places(rows, votes, roles) for roles in itertools.product(ROLES, repeat=len(votes)))
     assert filled(match(rows, votes)) == best
 
 
+@pytest.mark.repeated
+@many
 @given(rows_of(), votes_of())
 def test_everybody_is_entitled_to_the_rows_they_fill_and_to_one_role(
     rows: list[Row], votes: list[Vote]
@@ -73,6 +79,8 @@ def test_everybody_is_entitled_to_the_rows_they_fill_and_to_one_role(
         assert all(could_fill(row, held[person]) for person in matched[row.key])
 
 
+@pytest.mark.repeated
+@many
 @given(rows_of(), votes_of(), st.lists(st.none() | st.integers(0, 4), min_size=5, max_size=5))
 def test_a_mandate_counts_once_in_a_row_whoever_decides_by_it(
     rows: list[Row], votes: list[Vote], givers: list[int | None]
@@ -87,6 +95,8 @@ def test_a_mandate_counts_once_in_a_row_whoever_decides_by_it(
     assert filled(match(rows, sorted(first, key=lambda vote: vote.person))) <= filled(matched)
 
 
+@pytest.mark.repeated
+@many
 @given(rows_of(), votes_of(4), st.frozensets(st.sampled_from(CAPACITIES), max_size=4))
 def test_one_more_approval_never_undoes_what_was_met(
     rows: list[Row], votes: list[Vote], held: frozenset[tuple[str, str]]
@@ -97,6 +107,8 @@ def test_one_more_approval_never_undoes_what_was_met(
     assert unmet(rows, before) or not unmet(rows, after)
 
 
+@pytest.mark.repeated
+@many
 @given(rows_of(), votes_of(4))
 def test_a_person_counts_once_however_often_they_are_named(rows: list[Row], votes: list[Vote]) -> None:
     assert filled(match(rows, [*votes, *votes])) == filled(match(rows, votes))

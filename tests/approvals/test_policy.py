@@ -11,6 +11,7 @@ from approvals.matching import Capacity
 from approvals.policy import Part, People, RequiredRow
 from portal.errors import Invalid
 from tests.factories import policy_table as example
+from tests.soak import many
 
 GRADES = policy_table.read(example())
 SHOP = Part(service="shop", team="commerce")
@@ -142,6 +143,8 @@ KINDS = [
 ]
 
 
+@pytest.mark.repeated
+@many
 @given(
     st.dictionaries(st.sampled_from(KINDS), st.frozensets(st.integers(1, 4), max_size=3)),
     st.frozensets(st.integers(1, 4)),

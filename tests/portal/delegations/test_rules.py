@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.delegations.rules import Clash, Term, clash
+from tests.soak import many
 
 DAY_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 ROLES = (("pl", "service:a"), ("team_lead", "team:b"))
@@ -35,6 +37,8 @@ def given_in_order(wanted: list[Term]) -> list[Term]:
     return standing
 
 
+@pytest.mark.repeated
+@many
 @given(st.lists(terms(), max_size=12))
 def test_at_no_moment_is_there_a_loop_or_a_second_hop(wanted: list[Term]) -> None:
     standing = given_in_order(wanted)
@@ -49,11 +53,15 @@ def test_at_no_moment_is_there_a_loop_or_a_second_hop(wanted: list[Term]) -> Non
             assert len({(term.giver, term.taker) for term in of_role}) == len(of_role)
 
 
+@pytest.mark.repeated
+@many
 @given(terms(), terms())
 def test_two_exclude_each_other_in_either_order(one: Term, other: Term) -> None:
     assert (clash(one, [other]) is None) == (clash(other, [one]) is None)
 
 
+@pytest.mark.repeated
+@many
 @given(terms())
 def test_one_that_begins_when_another_ends_may_follow_it(one: Term) -> None:
     back = Term(
