@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TypeVar
 
 from django.db import connection, transaction
@@ -42,8 +43,18 @@ def repeat(name: str, make: Callable[[], Made]) -> Made:
         return pickle.loads(kept.made)  # type: ignore[no-any-return]  # pickled here
 
 
+def count_rows() -> dict[str, int]:
+    """How many rows each table holds now."""
+    return _counts(_tables())
+
+
+@cache
+def _tables() -> list[str]:
+    return connection.introspection.table_names()
+
+
 def _keep(name: str, make: Callable[[], Made]) -> Made:
-    tables = connection.introspection.table_names()
+    tables = _tables()
     before = _counts(tables)
     made = make()
     after = _counts(tables)

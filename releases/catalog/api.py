@@ -32,7 +32,7 @@ class ServiceShape(Schema):
     environments: list[str]
 
 
-class VersionShape(Schema):
+class ServiceVersionShape(Schema):
     """A version the registry offers, and the exact image behind it now."""
 
     version: str
@@ -74,7 +74,7 @@ def list_services(request: HttpRequest, query: Query[ServiceQuery]) -> dict[str,
     return paging.answer(part, _service)
 
 
-@router.get("/services/{name}/versions", response=Paged[VersionShape])
+@router.get("/services/{name}/versions", response=Paged[ServiceVersionShape])
 def list_versions(request: HttpRequest, name: str) -> dict[str, Any]:
     """List what the service's registry offers, newest first."""
     service = access.get_or_404(_reader(request), Service, name=name)

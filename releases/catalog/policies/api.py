@@ -26,7 +26,7 @@ router = Router(tags=["policy"])
 router.add_decorator(hidden_first(_require_there), mode="view")
 
 
-class VersionShape(Schema):
+class PolicyVersionShape(Schema):
     """A version of the policy."""
 
     version: int
@@ -36,7 +36,7 @@ class VersionShape(Schema):
     proposal: int | None = Field(description="the change by which it came into force")
 
 
-class PolicyShape(VersionShape):
+class PolicyShape(PolicyVersionShape):
     """A version with its table, as the file of a Policy has it."""
 
     table: dict[str, Any]
@@ -92,7 +92,7 @@ class SignedShape(Schema):
     state: str = Field(description="the proposal's state now")
 
 
-class ProposalShape(ProposalRow):
+class PolicyProposalShape(ProposalRow):
     """A proposed change in full."""
 
     table: dict[str, Any]
@@ -142,7 +142,7 @@ def read_policy(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001  the li
     }
 
 
-@router.get("/policy/versions", response=Paged[VersionShape])
+@router.get("/policy/versions", response=Paged[PolicyVersionShape])
 def list_versions(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:  # noqa: ARG001  the library's
     """List the versions, the newest first."""
     return paging.answer(paging.page(queries.versions(), query=query, key="version"), _version)
@@ -154,7 +154,7 @@ def list_proposals(request: HttpRequest, query: Query[PageQuery]) -> dict[str, A
     return paging.answer(paging.page(queries.proposals(), query=query, key="id"), _row)
 
 
-@router.post("/policy/proposals", response={201: ProposalShape})
+@router.post("/policy/proposals", response={201: PolicyProposalShape})
 def propose(request: HttpRequest, body: NewProposal) -> Status[Any]:
     """Propose a change; nothing is in force before it is signed."""
     actor = actor_of(request)
@@ -163,13 +163,13 @@ def propose(request: HttpRequest, body: NewProposal) -> Status[Any]:
     return Status(201, _detail(actor, made.pk))
 
 
-@router.get("/policy/proposals/{int:number}", response=ProposalShape)
+@router.get("/policy/proposals/{int:number}", response=PolicyProposalShape)
 def read_proposal(request: HttpRequest, number: int) -> dict[str, Any]:
     """One proposed change in full."""
     return _detail(actor_of(request), number)
 
 
-@router.post("/policy/proposals/{int:number}/withdraw", response=ProposalShape)
+@router.post("/policy/proposals/{int:number}/withdraw", response=PolicyProposalShape)
 def withdraw(request: HttpRequest, number: int, body: WithdrawInput | None = None) -> dict[str, Any]:
     """End one's own proposal."""
     actor = actor_of(request)
