@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime, time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -26,6 +26,7 @@ from releases.catalog.models import Environment
 from releases.openings import Kept
 from releases.reading.windows import Effect, effect_of
 
+Placed = TypeVar("Placed", Freeze, OpenHours)
 Day = Annotated[
     date,
     BeforeValidator(as_written),
@@ -164,11 +165,18 @@ class FreezesQuery(PageQuery):
 
 
 def _require_there(request: HttpRequest, values: Mapping[str, Any]) -> None:
-    for name, model in (("freeze_id", Freeze), ("window_id", OpenHours)):
-        if name in values:
-            row = model.objects.filter(pk=values[name]).first()
-            if row is None or not places.is_seen(_user(request), row.scope):
-                raise NotFound
+    if "freeze_id" in values:
+        _seen(request, Freeze, values["freeze_id"])
+    if "window_id" in values:
+        _seen(request, OpenHours, values["window_id"])
+
+
+def _seen(request: HttpRequest, model: type[Placed], pk: int) -> Placed:
+    """The row, or NotFound where there is none or the person may not know of its place."""
+    row = model.objects.filter(pk=pk).first()
+    if row is None or not places.is_seen(_user(request), row.scope):
+        raise NotFound
+    return row
 
 
 router = Router(tags=["calendar"], by_alias=True)
@@ -203,7 +211,7 @@ def add_freeze(request: HttpRequest, body: NewFreeze) -> Status[Any]:
 @router.patch("/freezes/{int:freeze_id}", response=FreezeShape)
 def change_freeze(request: HttpRequest, freeze_id: int, body: FreezeChange) -> dict[str, Any]:
     """Give a freeze other times or another name, with the reason; it keeps what is left out."""
-    freeze = Freeze.objects.get(pk=freeze_id)
+    freeze = _seen(request, Freeze, freeze_id)
     said: dict[str, Any] = {
         "name": freeze.name if body.name is None else body.name,
         "starts": body.starts or freeze.starts_at,
@@ -243,7 +251,7 @@ def add_window(request: HttpRequest, body: NewWindow) -> Status[Any]:
 @router.put("/windows/{int:window_id}", response=EffectShape)
 def change_window(request: HttpRequest, window_id: int, body: WindowInput) -> dict[str, Any]:
     """Put other hours in the place of a window; it has an id of its own then."""
-    old = OpenHours.objects.get(pk=window_id)
+    old = _seen(request, OpenHours, window_id)
     effect = effect_of(_user(request), _environment(request, old.scope), window=_rule(body), instead_of=old)
     if body.dry_run:
         return _effect(effect, None)
@@ -256,7 +264,7 @@ def change_window(request: HttpRequest, window_id: int, body: WindowInput) -> di
 @router.delete("/windows/{int:window_id}", response=EffectShape)
 def end_window(request: HttpRequest, window_id: int, body: EndInput) -> dict[str, Any]:
     """End a window; where it was the last, the environment is open at all times."""
-    old = OpenHours.objects.get(pk=window_id)
+    old = _seen(request, OpenHours, window_id)
     effect = effect_of(_user(request), _environment(request, old.scope), window=None, instead_of=old)
     if not body.dry_run:
         operations.end_window(window_id, actor=actor_of(request), reason=body.reason)

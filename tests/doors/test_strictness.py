@@ -100,6 +100,25 @@ def test_what_is_not_there_is_not_found_whatever_was_sent(shop: Shop, method: st
     assert refused(answer) == (404, "not_found", set())
 
 
+HOURS = {"days": ["mon"], "from": "09:00", "to": "18:00", "zone": "Asia/Seoul", "reason": "a"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/freezes/999", {"reason": "a"}),
+        ("DELETE", "/freezes/999", {"reason": "a"}),
+        ("PUT", "/windows/999", HOURS),
+        ("DELETE", "/windows/999", {"reason": "a"}),
+    ],
+)
+def test_what_is_not_there_is_not_found_by_what_would_fit(
+    shop: Shop, method: str, path: str, body: dict[str, object]
+) -> None:
+    answer = ApiClient(shop.cast.administrator).send(method, path, body)
+    assert refused(answer) == (404, "not_found", set())
+
+
 @pytest.mark.parametrize("words", ["a\u0007b", "\u001b[31m", "x" * 5000])
 def test_words_beside_an_act_hold_nothing_that_a_terminal_would_obey(shop: Shop, words: str) -> None:
     release = make_release(shop, at="in_review")
