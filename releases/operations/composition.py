@@ -170,7 +170,7 @@ def _title_of(drafts: list[ComposedItem]) -> str:
 
 def _environment(value: object, user: User, faults: Faults) -> Environment | None:
     name = faults.text("environment", value, most=120, required=True)
-    found = access.visible(user, Environment).filter(name=name).first() if "\x00" not in name else None
+    found = access.visible(user, Environment).filter(name=name).first()
     if name and found is None:
         faults.add("environment", _("There is no such environment."))
     return found
@@ -206,7 +206,7 @@ def _items(value: object, environment: Environment | None, user: User, faults: F
 def _service(
     field: str, name: str, environment: Environment | None, *, user: User, faults: Faults
 ) -> Service | None:
-    if not name or "\x00" in name:
+    if not name:
         return None
     found = access.visible(user, Service).filter(name=name).first()
     if found is None:
@@ -298,7 +298,7 @@ def _plan(value: object, environment: Environment, faults: Faults) -> Plan | Non
     name = faults.text("plan", value, most=120)
     if not name:
         return plans.first()
-    found = plans.filter(name=name).first() if "\x00" not in name else None
+    found = plans.filter(name=name).first()
     if found is None:
         faults.add("plan", _("There is no such plan in this environment."))
     return found

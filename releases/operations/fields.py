@@ -54,7 +54,9 @@ class Faults:
             self.add(name, _("At most {most} characters.").format(most=most))
         elif required and not value:
             self.add(name, _("This is needed."))
-        return value
+        else:
+            return value
+        return ""
 
     def link(self, name: str, value: object, *, required: bool = False) -> str | None:
         """Return an http or https address, or None."""

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from portal.errors import Invalid
 from portal.people.models import User
 from portal.people.operations import change_person
 from releases.models import Release
@@ -95,3 +96,11 @@ def test_another_builder_is_another_content(shop: Shop) -> None:
     assert (kept["state"], kept["content_digest"]) == ("approved", release.content_digest)
     changed = api.send("PATCH", path, {"items": [{**item, "built_by": "pl"}]}, **seen).json()
     assert changed["state"] == "draft"
+
+
+@pytest.mark.parametrize("odd", ["\x00", "\ud800", "x" * 300])
+def test_a_builder_that_no_row_can_hold_is_refused_beside_the_field(shop: Shop, odd: str) -> None:
+    items = [{"service": "shopping-service", "version": "2.8.0", "built_by": odd}]
+    with pytest.raises(Invalid) as refusal:
+        make_release(shop, items=items)
+    assert [fault["field"] for fault in refusal.value.missing] == ["items.0.built_by"]
