@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from django.utils.translation import gettext_lazy as _
 
-from portal import access
+from portal import access, clock
 from portal.actors import Actor
 from portal.errors import Conflict, NotAllowed
 from releases.catalog.models import Service
@@ -23,6 +23,13 @@ def require_state(release: Release, states: Collection[str]) -> None:
         raise Conflict(_("Expired. Duplicate it and submit again."), code="expired")
     sentence = _("The release is {state}; this is not possible from there.")
     raise Conflict(sentence.format(state=release.get_state_display()))
+
+
+def require_in_time(release: Release) -> None:
+    """Raise Conflict when the time of a release is over, though no sweep has ended it yet."""
+    request = release.approval_request
+    if request is not None and request.expires_at is not None and request.expires_at <= clock.now():
+        raise Conflict(_("Expired. Duplicate it and submit again."), code="expired")
 
 
 def require_scope(actor: Actor, scope: str) -> None:

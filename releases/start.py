@@ -15,7 +15,7 @@ from portal.actors import Actor
 from portal.errors import Conflict, Missing
 from portal.ui import times
 from releases import content, openings, queries, wording
-from releases.guards import require_deploy, require_state
+from releases.guards import require_deploy, require_in_time, require_state
 from releases.models import CheckPhase, CheckResult, Release
 from releases.states import ReleaseState
 
@@ -37,9 +37,7 @@ def require_startable(release: Release, *, actor: Actor, queued_behind: str = ""
         NotAllowed: no deploy right on the environment.
     """
     require_state(release, STARTABLE)
-    request = release.approval_request
-    if request is not None and request.expires_at is not None and request.expires_at <= clock.now():
-        raise Conflict(_("Expired. Duplicate it and submit again."), code="expired")
+    require_in_time(release)
     require_deploy(actor, release)
     refuse(missing_for_start(release, queued_behind=queued_behind))
     if release.state == S.IN_REVIEW:

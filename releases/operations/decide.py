@@ -11,6 +11,7 @@ from portal.actors import Actor
 from portal.errors import Conflict, NotFound
 from portal.live.publish import publish
 from releases import notices
+from releases.guards import require_in_time
 from releases.models import Release
 from releases.operations.ends import close_reviewed
 from releases.operations.locking import act, require_state
@@ -143,6 +144,8 @@ def _require_decidable(release: Release, verdict: str) -> None:
     allowed = IN_REVIEW if verdict == Verdict.APPROVE else PENDING
     if _phase(release, verdict) == Phase.OWED:
         allowed = OWING
+    if release.state in PENDING:
+        require_in_time(release)
     require_state(release, allowed)
 
 

@@ -76,6 +76,7 @@ STARTERS = ("author", "editor", "lead")
 FACTS = ("new_api", "infrastructure", "traffic_path", "database_change")
 INCIDENT = {"link": "https://incidents.example/7", "reason": "payments fail"}
 MOVES = {f"release.{state}" for state in ReleaseState.values}
+STALE = f"sha256:{'0' * 64}"
 people = st.sampled_from(PEOPLE)
 grants = st.tuples(people, st.sampled_from(CAPACITIES))
 # Who gives what they hold, by number, to whom; mostly to somebody with no rights of their own.
@@ -315,8 +316,8 @@ class Companies(RuleBasedStateMachine):
         if goes_on:
             return
         name = self._pick(pick)
-        if name not in self.company.closed and self.model.state == "in_review":
-            self._same("expired", lambda: self._verdict(name, "approve", self.row.content_digest))
+        if name not in self.company.closed and self.model.state in rules.OPEN_STATES:
+            self._same("expired", lambda: self._verdict(name, "approve", STALE))
         if "author" not in self.company.closed:
             self._same("expired", lambda: start_rollout(self.number, actor=self._actor("author")))
         recheck_pending()
@@ -362,7 +363,7 @@ class Companies(RuleBasedStateMachine):
             self.approved |= set() if said else {name}
         else:
             said = self.model.refuse(name, verdict, self.company, giver=giver, stale=stale)
-        seen = f"sha256:{'0' * 64}" if stale else self.row.content_digest
+        seen = STALE if stale else self.row.content_digest
         self._same(said, lambda: self._verdict(name, verdict, seen, giver=giver))
 
     def _verdict(self, name: str, verdict: str, seen: str, *, giver: str = "") -> None:
