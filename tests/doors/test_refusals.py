@@ -4,8 +4,8 @@ Refused, nothing written except one line in the record, and the reason on the sc
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
 
@@ -44,7 +44,7 @@ class Attack:
     api: str
     code: str
     verdict: str = ""
-    sent: dict[str, str] | None = None
+    sent: Mapping[str, str] = field(default_factory=dict)
 
 
 def in_review(shop: Shop) -> Release:
@@ -106,45 +106,41 @@ def running(shop: Shop) -> Release:
     return release
 
 
-DECIDE = {"page": "/releases/{number}/decide/approve/", "api": "/releases/{number}/decisions"}
-START = {"page": "/releases/{number}/start/", "api": "/releases/{number}/start"}
+def deciding(who: str, release: Callable[[Shop], Release], code: str, **sent: str) -> Attack:
+    """They approve."""
+    place = "/releases/{number}/decide/approve/", "/releases/{number}/decisions"
+    return Attack(who, release, *place, code, verdict="approve", sent=sent)
+
+
+def starting(who: str, release: Callable[[Shop], Release], code: str) -> Attack:
+    """They press start."""
+    return Attack(who, release, "/releases/{number}/start/", "/releases/{number}/start", code)
+
+
 STALE = {"content_digest": f"sha256:{'0' * 64}"}
 ATTACKS = {
-    "the author approves": Attack("author", in_review, code="self_approval", verdict="approve", **DECIDE),
-    "the last editor approves": Attack("pl", edited_by_pl, code="self_approval", verdict="approve", **DECIDE),
-    "a delegate of the author approves": Attack(
-        "outsider",
-        given_by_the_author,
-        code="self_approval",
-        verdict="approve",
-        sent={"for": "lead"},
-        **DECIDE,
+    "the author approves": deciding("author", in_review, "self_approval"),
+    "the last editor approves": deciding("pl", edited_by_pl, "self_approval"),
+    "a delegate of the author approves": deciding(
+        "outsider", given_by_the_author, "self_approval", **{"for": "lead"}
     ),
-    "who holds no role approves": Attack(
-        "outsider", in_review, code="not_entitled", verdict="approve", **DECIDE
+    "who holds no role approves": deciding("outsider", in_review, "not_entitled"),
+    "an administrator approves": deciding("administrator", in_review, "not_entitled"),
+    "somebody approves in a name that gave nothing": deciding(
+        "outsider", in_review, "not_entitled", **{"for": "pl"}
     ),
-    "an administrator approves": Attack(
-        "administrator", in_review, code="not_entitled", verdict="approve", **DECIDE
-    ),
-    "somebody approves in a name that gave nothing": Attack(
-        "outsider", in_review, code="not_entitled", verdict="approve", sent={"for": "pl"}, **DECIDE
-    ),
-    "one person approves twice": Attack(
-        "team_lead", half_approved, code="already_decided", verdict="approve", **DECIDE
-    ),
-    "what was edited meanwhile is approved": Attack(
-        "pl", in_review, code="stale_digest", verdict="approve", sent=STALE, **DECIDE
-    ),
-    "what has started is approved": Attack("pl", running, code="wrong_state", verdict="approve", **DECIDE),
-    "an expired one is approved": Attack("pl", expired, code="expired", verdict="approve", **DECIDE),
-    "a start without the approvals": Attack("author", in_review, code="not_approved", **START),
-    "a start with a part of the approvals": Attack("author", half_approved, code="not_approved", **START),
-    "a start of a superseded one": Attack("author", superseded, code="superseded", **START),
-    "a start of an expired one": Attack("author", expired, code="expired", **START),
-    "a start of a withdrawn one": Attack("author", withdrawn, code="wrong_state", **START),
-    "a second start": Attack("author", running, code="wrong_state", **START),
-    "a start by who may only stop": Attack("qa", approved, code="not_entitled", **START),
-    "an administrator starts": Attack("administrator", approved, code="not_entitled", **START),
+    "one person approves twice": deciding("team_lead", half_approved, "already_decided"),
+    "what was edited meanwhile is approved": deciding("pl", in_review, "stale_digest", **STALE),
+    "what has started is approved": deciding("pl", running, "wrong_state"),
+    "an expired one is approved": deciding("pl", expired, "expired"),
+    "a start without the approvals": starting("author", in_review, "not_approved"),
+    "a start with a part of the approvals": starting("author", half_approved, "not_approved"),
+    "a start of a superseded one": starting("author", superseded, "superseded"),
+    "a start of an expired one": starting("author", expired, "expired"),
+    "a start of a withdrawn one": starting("author", withdrawn, "wrong_state"),
+    "a second start": starting("author", running, "wrong_state"),
+    "a start by who may only stop": starting("qa", approved, "not_entitled"),
+    "an administrator starts": starting("administrator", approved, "not_entitled"),
 }
 
 
@@ -154,7 +150,7 @@ def test_both_doors_refuse_it_alike_and_write_one_line(shop: Shop, name: str) ->
     release = attack.release(shop)
     release.refresh_from_db()
     user: User = getattr(shop.cast, attack.who)
-    sent: dict[str, Any] = {"content_digest": release.content_digest, **(attack.sent or {})}
+    sent: dict[str, Any] = {"content_digest": release.content_digest, **attack.sent}
     api = ApiClient(user)
     browser = Client(headers=ENGLISH)
     browser.force_login(user)
