@@ -61,6 +61,7 @@ def account(person: User, *, reader: User) -> dict[str, Any]:
     return {
         "person": person,
         "administers": is_administrator(reader),
+        "may_edit": is_administrator(reader) and reader != person,
         "grants": grants.filter(revoked_at=None).order_by("scope", "role"),
         "earlier": grants.exclude(revoked_at=None).order_by("-revoked_at")[:EARLIER],
         "given": delegations.standing_of(delegations.not_over(given.filter(giver=person))),

@@ -7,15 +7,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from portal.administration import operations, queries
 from portal.administration.acts import ACTS, Act
+from portal.administration.forms import RoleForm
 from portal.api.paging import PageQuery, page
-from portal.errors import Conflict, Invalid, NotAllowed, NotFound
+from portal.errors import Conflict, Invalid, NotAllowed, NotFound, PortalError
+from portal.people import operations as people_operations
 from portal.people.doors import browser_actor
 from portal.people.models import User
 from portal.people.operations import require_administrator
+from portal.people.queries import capacities
+from portal.ui.looks import role_name, scope_name
 
 SHOWN = 50
 LONGEST_REASON = 500
@@ -41,7 +45,8 @@ def people(request: HttpRequest) -> HttpResponse:
 def person(request: HttpRequest, username: str) -> HttpResponse:
     """Show what one person holds and how they come in."""
     reader = _require_reader(request)
-    return render(request, "administration/person.html", queries.account(_person(username), reader=reader))
+    context = {**queries.account(_person(username), reader=reader), "role_form": RoleForm()}
+    return render(request, "administration/person.html", context)
 
 
 @never_cache
@@ -55,6 +60,53 @@ def act(request: HttpRequest, username: str, name: str) -> HttpResponse:
     subject = _person(username)
     told = queries.consequences(subject) if name == "close" else []
     return _ask_or_do(request, wanted, {"person": subject, "consequences": told})
+
+
+@require_POST
+def grant_role(request: HttpRequest, username: str) -> HttpResponse:
+    """Give a person a role."""
+    actor = browser_actor(request)
+    require_administrator(actor)
+    subject, form = _person(username), RoleForm(request.POST)
+    problem: PortalError | None = None
+    if form.is_valid():
+        try:
+            people_operations.grant_role(username, **form.cleaned_data, actor=actor)
+        except Invalid as error:
+            form.blame(error.missing)
+        except (Conflict, NotAllowed) as error:
+            problem = error
+        else:
+            messages.success(request, _("The role is given."))
+            return redirect("administration:person", username)
+    assert actor.user is not None
+    context = {**queries.account(subject, reader=actor.user), "role_form": form, "problem": problem}
+    status = problem.status if problem else Invalid.status
+    return render(request, "administration/person.html", context, status=status)
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def end_role(request: HttpRequest, username: str) -> HttpResponse:
+    """Ask whether a role that a person holds shall end, and end it."""
+    require_administrator(browser_actor(request))
+    subject = _person(username)
+    role, scope = request.GET.get("role", ""), request.GET.get("scope", "").replace("\x00", "")
+    if [role, scope] not in capacities(subject):
+        raise NotFound
+    text = _(
+        "{role} ({scope}) ends now, and the delegations of it with it. Approvals given by it count no more "
+        "where the rollout has not started."
+    )
+    wanted = Act(
+        title=_("End the role"),
+        text=text.format(role=role_name(role), scope=scope_name(scope)),
+        done=_("The role has ended."),
+        do=lambda _name, actor, reason: people_operations.revoke_role(
+            username, role=role, scope=scope, actor=actor, reason=reason
+        ),
+    )
+    return _ask_or_do(request, wanted, {"person": subject})
 
 
 @never_cache

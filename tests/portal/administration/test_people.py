@@ -52,8 +52,8 @@ def test_only_administrators_act(cast: Cast, who: str) -> None:
     _client, token = ApiClient(cast.pl), AccessToken.objects.get()
     client = browse(getattr(cast, who))
     before = AuditEntry.objects.count()
-    for path in (*ACTS, f"tokens/{token.prefix}/revoke"):
-        assert client.get(f"{PEOPLE}pl/{path}/").status_code == 403, path
+    for path in (*ACTS, f"tokens/{token.prefix}/revoke", "roles", "roles/end"):
+        assert client.get(f"{PEOPLE}pl/{path}/").status_code in {403, 405}, path
         assert client.post(f"{PEOPLE}pl/{path}/", {"reason": "x"}).status_code == 403, path
     cast.pl.refresh_from_db()
     assert cast.pl.is_active
@@ -144,3 +144,18 @@ def test_closing_says_before_what_it_would_cost(shop: Shop) -> None:
     assert last() == ("person.activated", "administrator", "pl")
     assert "holds no role" in text_of(client, f"{PEOPLE}pl/")
     assert client.post(f"{PEOPLE}administrator/close/").status_code == 403
+
+
+def test_roles_are_given_and_ended(cast: Cast) -> None:
+    client, roles = browse(cast.administrator), f"{PEOPLE}outsider/roles/"
+    assert client.post(roles, {"role": "qa", "scope": "*"}).status_code == 302
+    assert last() == ("role.granted", "administrator", "outsider")
+    wrong = client.post(roles, {"role": "pl", "scope": "team:nowhere"})
+    assert (wrong.status_code, "There is nothing of this name" in wrong.content.decode()) == (422, True)
+    end = f"{roles}end/?role=qa&scope=%2A"
+    assert end.replace("&", "&amp;") in text_of(client, f"{PEOPLE}outsider/")
+    assert "count no more" in text_of(client, end)
+    assert client.post(end, {"reason": "Moved"}).status_code == 302
+    assert last() == ("role.revoked", "administrator", "outsider")
+    assert client.get(end).status_code == 404
+    assert client.post(f"{PEOPLE}administrator/roles/", {"role": "qa", "scope": "*"}).status_code == 403
