@@ -15,6 +15,7 @@ class AuditConfig(AppConfig):
     label = "audit"
 
     def ready(self) -> None:
-        """Register the daily verification and the hourly checkpoint; name the act of this app."""
+        """Register the daily verification and the hourly checkpoint; name the acts of this app."""
         importlib.import_module("portal.audit.jobs")
+        importlib.import_module("portal.record_live").register()
         register({"record.key": _("Key of the record introduced")})

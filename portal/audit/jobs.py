@@ -9,11 +9,9 @@ EVERY = timedelta(hours=24)
 
 
 @jobs.job
-def verify() -> None:
-    """Verify the chain unless another worker has just done so."""
-    last = queries.last_check()
-    if last is None or last.at <= clock.now() - EVERY:
-        operations.verify_chain()
+def verify_piece(verification_id: int) -> None:
+    """Take the next piece of a verification."""
+    operations.verify_piece(verification_id)
 
 
 @jobs.job
@@ -31,7 +29,13 @@ def sign_hourly() -> None:
 
 @jobs.sweep(every_seconds=600)
 def verify_daily() -> None:
-    """Ask for a verification when the last one is a day old."""
+    """Begin a verification when the last one is a day old."""
     last = queries.last_check()
     if last is None or last.at <= clock.now() - EVERY:
-        jobs.enqueue("portal.audit.jobs.verify")
+        operations.start_verification("")
+
+
+@jobs.sweep(every_seconds=5)
+def go_on_verifying() -> None:
+    """Find a verification whose next piece got lost."""
+    operations.go_on_verifying()

@@ -2,6 +2,9 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
+
+from portal.audit.verifier import Fault
 
 
 class AuditEntry(models.Model):
@@ -62,7 +65,9 @@ class Checkpoint(models.Model):
 class ChainCheck(models.Model):
     """One verification of the whole chain; `broken_at` is the number of the first bad entry, if any.
 
-    `checkpoints` is how many held, `signed` the highest entry that one of them covers.
+    `checkpoints` is how many held, `signed` the highest entry that one of them covers, `removed` the last
+    entry of the beginning that was removed by rule. `code` and `values` say what is wrong in the reader's
+    language; `text` is what checks of earlier versions of the portal said.
     """
 
     at = models.DateTimeField(db_index=True)
@@ -73,9 +78,66 @@ class ChainCheck(models.Model):
     broken_at = models.BigIntegerField(null=True)
     fault = models.CharField(max_length=20, blank=True)
     text = models.CharField(max_length=500, blank=True)
+    code = models.CharField(max_length=20, blank=True)
+    values = models.JSONField(default=dict)
+    removed = models.BigIntegerField(default=0)
 
     class Meta:
         ordering = ["-at"]
 
     def __str__(self) -> str:
         return f"{self.entries} {self.fault or 'whole'}"
+
+    @property
+    def said(self) -> str:
+        """What is wrong, in words."""
+        if not self.code:
+            return self.text
+        return Fault(self.broken_at or 0, self.code, self.values).sentence(gettext)
+
+
+class Verification(models.Model):
+    """A verification on its way, piece by piece; `so_far` is all that whoever takes the next piece must know.
+
+    It belongs to the portal: `asked_by` is who pressed first, "" where nobody did. At most one is running.
+    `entries` is how many were walked of `total`, `seconds` what that took without the waiting between pieces,
+    `told` the number of the event by which browsers know of its present state.
+    """
+
+    running = models.BooleanField(default=True)
+    asked_by = models.CharField(max_length=150, blank=True)
+    begun_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    total = models.BigIntegerField()
+    entries = models.BigIntegerField(default=0)
+    pieces = models.BigIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+    told = models.BigIntegerField(default=0)
+    so_far = models.JSONField(null=True)
+    check_made = models.OneToOneField(ChainCheck, models.PROTECT, null=True, related_name="verification")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["running"], condition=Q(running=True), name="audit_one_verification"
+            ),
+        ]
+        ordering = ["-begun_at"]
+
+    def __str__(self) -> str:
+        return f"{self.entries}/{self.total}"
+
+    @property
+    def rate(self) -> int:
+        """Entries a second while it works."""
+        return round(self.entries / self.seconds) if self.seconds else 0
+
+    @property
+    def left(self) -> int:
+        """How many entries are not looked at yet."""
+        return max(self.total - self.entries, 0)
+
+    @property
+    def percent(self) -> int:
+        """How far it is; not whole before its end."""
+        return min(100 * self.entries // self.total, 99) if self.total else 0

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.db.models import QuerySet
 
-from portal.audit.models import AuditEntry, ChainCheck, Checkpoint
+from portal.audit.models import AuditEntry, ChainCheck, Checkpoint, Verification
 from portal.audit.verifier import digest_of
 
 WHOLE: Final[dict[str, Any]] = {
@@ -23,6 +23,10 @@ WHOLE: Final[dict[str, Any]] = {
     "service": "",
     "subject": {"key": "", "kind": ""},
 }
+
+
+# The stream of what is done to the record as a whole.
+TOPIC = "record"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,22 +112,48 @@ def sealed(entry: AuditEntry) -> str:
 
 def body_of(entry: AuditEntry) -> dict[str, Any]:
     """What an entry's text says; whoever wrote past the portal must not blind those who look for it."""
-    read = whole_body(entry)
+    return read_body(entry.body)
+
+
+def read_body(text: str) -> dict[str, Any]:
+    """What the text of an entry says."""
+    read = _read(text)
     return {name: _like(read.get(name), example) for name, example in WHOLE.items()}
 
 
 def whole_body(entry: AuditEntry) -> dict[str, Any]:
     """An entry's text as it is; what is no object is put into one."""
+    return _read(entry.body)
+
+
+def _read(text: str) -> dict[str, Any]:
     try:
-        read = json.loads(entry.body)
+        read = json.loads(text)
     except ValueError:
-        read = entry.body
+        read = text
     return read if isinstance(read, dict) else {"unreadable": read}
 
 
 def head() -> AuditEntry | None:
     """The newest entry of the chain."""
     return entries().first()
+
+
+def count_to_verify() -> int:
+    """How many entries a verification begun now will find, as far as can be told cheaply."""
+    newest = head()
+    first = entries().order_by("number").values_list("number", flat=True).first()
+    return (newest.number or 0) - (first or 0) + 1 if newest else 0
+
+
+def running() -> Verification | None:
+    """The verification under way."""
+    return Verification.objects.filter(running=True).first()
+
+
+def last_verification() -> Verification | None:
+    """The newest verification by the workers, under way or over."""
+    return Verification.objects.first()
 
 
 def last_check() -> ChainCheck | None:

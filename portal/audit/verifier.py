@@ -30,9 +30,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 BEGINNING = "0" * 64
 KEY_ACTION = "record.key"
+REMOVED_ACTION = "record.removed"
 PROOF = "release-proof/2"
 WHOLE, BROKEN, UNREADABLE = 0, 1, 2
-DIGEST_BYTES = 32
 # A row that was given another number is looked for so far behind the end.
 REACH = 10_000
 PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
@@ -52,6 +52,9 @@ SENTENCES = {
     "reordered": gettext_noop("Entry {number} stands in the place of another."),
     "inserted": gettext_noop("Entry {number} was inserted."),
     "forked": gettext_noop("Two entries follow the same one; the second is entry {number}."),
+    "no beginning": gettext_noop(
+        "Entries 1 to {last} were removed, and the checkpoint that must stand for them is missing."
+    ),
     "loose": gettext_noop("An entry stands outside the chain, after entry {last}."),
     "rewritten": gettext_noop(
         "From entry {number} on the record is not the one that was signed at entry {last} ({at}): it was "
@@ -70,6 +73,7 @@ SENTENCES = {
 # What a fault is called; the sentence may say more.
 KINDS = {
     "columns": "changed",
+    "no beginning": "removed",
     "loose": "inserted",
     "rewritten": "forked",
     "unknown key": "bad signature",
@@ -122,15 +126,22 @@ class Found(Exception):
 class Result:
     """What a check found: entries and checkpoints that hold, the last good digest, how far it is signed.
 
-    `unsigned` is how many of the entries no checkpoint covers.
+    `unsigned` is how many of the entries no checkpoint covers. `removed` are the entries at the beginning
+    that were removed by rule and for which a checkpoint stands.
     """
 
     entries: int = 0
+    removed: int = 0
     head: str = BEGINNING
     checkpoints: int = 0
     signed: int = 0
     unsigned: int = 0
     fault: Fault | None = None
+
+    @property
+    def last(self) -> int:
+        """The number of the last entry that holds."""
+        return self.removed + self.entries
 
 
 # --- The canonical form (RFC 8785) --------------------------------------------------------------------------
@@ -225,6 +236,36 @@ class Tree:
         return [*self._path(middle, end, place), ["left", self._over(start, middle).hex()]]
 
 
+class Root:
+    """The root of a hash tree over digests that come one by one; it keeps as many hashes as the tree is high.
+
+    Args:
+        parts: what `as_json` gave.
+    """
+
+    def __init__(self, parts: Iterable[tuple[int, str]] = ()) -> None:
+        self._parts = [(leaves, bytes.fromhex(hashed)) for leaves, hashed in parts]
+
+    def add(self, digest: str) -> None:
+        """Put one digest behind the others."""
+        parts, leaves, hashed = self._parts, 1, _leaf(digest)
+        while parts and parts[-1][0] == leaves:
+            hashed = _node(parts.pop()[1], hashed)
+            leaves *= 2
+        parts.append((leaves, hashed))
+
+    def value(self) -> str:
+        """The root over all that was added."""
+        _leaves, found = self._parts[-1]
+        for _leaves, before in reversed(self._parts[:-1]):
+            found = _node(before, found)
+        return found.hex()
+
+    def as_json(self) -> list[tuple[int, str]]:
+        """What it is made from again."""
+        return [(leaves, hashed.hex()) for leaves, hashed in self._parts]
+
+
 def root_by(digest: str, path: Iterable[Sequence[str]]) -> str:
     """The root that a digest and its path lead to."""
     found = _leaf(digest)
@@ -287,8 +328,35 @@ class Lookup(Protocol):
         """The highest number."""
 
 
+@dataclass(frozen=True)
+class Removal:
+    """The beginning that was removed by rule, as its entry says: up to which entry, and the keys in it."""
+
+    last: int
+    keys: tuple[str, ...]
+
+
+def last_of(so_far: Mapping[str, Any]) -> int:
+    """The number of the last entry that a walk had come to."""
+    return int(so_far["removed"]) + int(so_far["entries"])
+
+
+def removal_in(entry: Mapping[str, Any]) -> Removal | None:
+    """What the entry of a removal says; None where it is no such entry."""
+    if entry.get("action") != REMOVED_ACTION:
+        return None
+    after = entry["after"]
+    return Removal(
+        int(after["last"]), tuple(key for key in after["public_keys"] if PUBLIC_KEY.fullmatch(key))
+    )
+
+
 class Chain:
-    """Walks along the entries from the first to the last; `result` tells how far it came."""
+    """Walks along the entries from the first to the last; `result` tells how far it came.
+
+    It needs as much memory for a million entries as for a few. `as_json` is all that it knows after any
+    entry: whoever has that goes on from there.
+    """
 
     def __init__(
         self,
@@ -297,6 +365,8 @@ class Chain:
         *,
         keys: Iterable[str] = (),
         learns: bool = True,
+        removal: Removal | None = None,
+        so_far: Mapping[str, Any] | None = None,
     ) -> None:
         """Prepare a walk.
 
@@ -305,15 +375,50 @@ class Chain:
             checkpoints: of whatever origin; the same one may come twice.
             keys: public keys in hex that are known from elsewhere.
             learns: whether a key counts as well that the chain itself introduces.
+            removal: the beginning that is not there; the checkpoint at its end must be.
+            so_far: what another walk had come to, from `as_json`.
         """
         self.result = Result()
         self._lookup = lookup
-        self._keys = {key_id(public): public for public in keys}
+        known = [*keys, *(removal.keys if removal and learns else ())]
+        self._keys = {key_id(public): public for public in known}
         self._learns = learns
-        self._digests = bytearray()
+        self._roots: dict[int, Root] = {}
         self._due: dict[int, list[Mapping[str, Any]]] = {}
+        self._wanted: dict[int, int] = {}
+        self._removal = removal
+        self._next_root = 1
+        if so_far is not None:
+            self._go_on_from(so_far)
         for checkpoint in checkpoints:
-            self._due.setdefault(int(checkpoint["number"]), []).append(checkpoint)
+            self._expect(checkpoint)
+
+    def as_json(self) -> dict[str, Any]:
+        """All that must be known to go on from here."""
+        result = self.result
+        return {
+            "entries": result.entries,
+            "removed": result.removed,
+            "head": result.head,
+            "checkpoints": result.checkpoints,
+            "signed": result.signed,
+            "keys": sorted(self._keys.values()),
+            "roots": {str(first): root.as_json() for first, root in self._roots.items()},
+            "next_root": self._next_root,
+        }
+
+    def _go_on_from(self, so_far: Mapping[str, Any]) -> None:
+        names = ("entries", "removed", "head", "checkpoints", "signed")
+        self.result = Result(**{name: so_far[name] for name in names})
+        self._keys |= {key_id(public): public for public in so_far["keys"]}
+        self._roots = {int(first): Root(parts) for first, parts in so_far["roots"].items()}
+        self._next_root = so_far["next_root"]
+
+    def _expect(self, checkpoint: Mapping[str, Any]) -> None:
+        first, number = int(checkpoint["first"]), int(checkpoint["number"])
+        if number > self.result.last:
+            self._due.setdefault(number, []).append(checkpoint)
+            self._wanted[first] = max(self._wanted.get(first, 0), number)
 
     def walk(self, rows: Iterable[Row], agrees: Callable[[Row], bool] | None = None) -> Result:
         """Check every entry, and every checkpoint where it stands.
@@ -321,17 +426,46 @@ class Chain:
         Args:
             agrees: whether what an entry is found by says the same as its text.
         """
+        self.go(rows, agrees)
+        return self.end()
+
+    def go(self, rows: Iterable[Row], agrees: Callable[[Row], bool] | None = None) -> Result:
+        """Check the next entries; there may be more."""
         try:
+            if self.result.last == 0 and self._removal is not None:
+                self._begin_after(self._removal.last)
             for row in rows:
                 self._step(row, agrees)
-            self._end()
         except Found as found:
             self.result.fault = found.fault
-        self.result.unsigned = self.result.entries - self.result.signed
         return self.result
 
+    def end(self) -> Result:
+        """Say that there are no more entries: nothing may have been signed that is not there."""
+        if self.result.fault is None:
+            try:
+                self._miss_nothing()
+            except Found as found:
+                self.result.fault = found.fault
+        self.result.unsigned = self.result.last - max(self.result.signed, self.result.removed)
+        return self.result
+
+    def _begin_after(self, last: int) -> None:
+        """Take the checkpoint for the entries that were removed up to it."""
+        if last not in self._due:
+            raise Found("no beginning", 1, last=last)
+        for number in sorted(number for number in self._due if number <= last):
+            for checkpoint in self._due.pop(number):
+                self._require_signature(checkpoint)
+                if number == last and self.result.head not in {BEGINNING, checkpoint["head"]}:
+                    raise Found("rewritten", last, last=last, at=checkpoint["at"])
+                self.result.head = checkpoint["head"] if number == last else BEGINNING
+                self.result.checkpoints += 1
+        self.result.removed = self.result.signed = last
+        self._next_root = last + 1
+
     def _step(self, row: Row, agrees: Callable[[Row], bool] | None) -> None:
-        number, previous = self.result.entries + 1, self.result.head
+        number, previous = self.result.last + 1, self.result.head
         if row.number != number or row.previous != previous or not _agrees_with_itself(row):
             raise self._named(row, number, previous)
         if agrees is not None and not agrees(row):
@@ -339,10 +473,21 @@ class Chain:
         if self._learns and KEY_ACTION in row.text:
             with contextlib.suppress(ValueError, KeyError, TypeError):  # no entry of the portal's
                 self._learn(json.loads(row.text))
-        self.result.entries, self.result.head = number, row.digest
-        self._digests += bytes.fromhex(row.digest)
-        for checkpoint in self._due.pop(number, ()):
+        self.result.entries, self.result.head = self.result.entries + 1, row.digest
+        if number == self._next_root or number in self._wanted:
+            self._roots[number] = Root()
+        for root in self._roots.values():
+            root.add(row.digest)
+        if number in self._due:
+            self._check_all(self._due.pop(number), number)
+
+    def _check_all(self, checkpoints: Iterable[Mapping[str, Any]], number: int) -> None:
+        for checkpoint in checkpoints:
             self._check(checkpoint)
+        self._next_root = number + 1
+        self._roots = {
+            first: root for first, root in self._roots.items() if self._wanted.get(first, 0) > number
+        }
 
     def _named(self, row: Row, number: int, previous: str) -> Found:
         """Find out what was done to the first entry that does not fit."""
@@ -384,26 +529,23 @@ class Chain:
     def _check(self, checkpoint: Mapping[str, Any]) -> None:
         self._require_signature(checkpoint)
         first, number = int(checkpoint["first"]), int(checkpoint["number"])
-        if checkpoint["head"] != self.result.head or checkpoint["root"] != self._root(first, number):
+        root = self._roots.get(first)
+        # Where the walk did not pass the first of its entries, the head alone says whether it fits.
+        fits = root is None or checkpoint["root"] == root.value()
+        if checkpoint["head"] != self.result.head or not fits:
             good = self.result.signed
             raise Found("rewritten", good + 1, last=number, at=checkpoint["at"])
         self.result.checkpoints += 1
         self.result.signed = number
 
-    def _root(self, first: int, number: int) -> str:
-        places = range((first - 1) * DIGEST_BYTES, number * DIGEST_BYTES, DIGEST_BYTES)
-        digests = [self._digests[at : at + DIGEST_BYTES].hex() for at in places if at >= 0]
-        return Tree(digests).root() if digests else ""
-
     def _require_signature(self, checkpoint: Mapping[str, Any]) -> None:
         _require_signature(checkpoint, self._keys)
 
-    def _end(self) -> None:
-        """Nothing may have been signed that is not there."""
+    def _miss_nothing(self) -> None:
         for number in sorted(self._due):
             for checkpoint in self._due[number]:
                 self._require_signature(checkpoint)
-                raise Found("cut off", self.result.entries + 1, last=number, at=checkpoint["at"])
+                raise Found("cut off", self.result.last + 1, last=number, at=checkpoint["at"])
 
 
 def _agrees_with_itself(row: Row) -> bool:
@@ -628,6 +770,18 @@ class Files:
             return []
         return list(checkpoints_in(self._lines("checkpoints.jsonl")))
 
+    def removal(self) -> Removal | None:
+        """What was removed by rule before the first entry of the file; None where nothing is missing."""
+        first = next((row.number for row in self.rows()), 1)
+        if first == 1:
+            return None
+        for line in self._lines("entries.jsonl"):
+            if REMOVED_ACTION in line:
+                found = removal_in(_read_entry(line)[0]["entry"])
+                if found is not None and found.last == first - 1:
+                    return found
+        return None
+
     def _lines(self, name: str) -> Iterator[str]:
         with contextlib.ExitStack() as stack:
             if self.path.is_dir():
@@ -717,8 +871,14 @@ def _verified(options: argparse.Namespace) -> Result:
     files = Files(options.path)
     if options.part:
         return check_part(files.rows())
-    checkpoints = [*files.checkpoints(), *_received(options)]
-    return Chain(Index(files), checkpoints, keys=options.key or (), learns=not options.key).walk(files.rows())
+    chain = Chain(
+        Index(files),
+        [*files.checkpoints(), *_received(options)],
+        keys=options.key or (),
+        learns=not options.key,
+        removal=files.removal(),
+    )
+    return chain.walk(files.rows())
 
 
 def _verified_proof(options: argparse.Namespace) -> Result:
@@ -739,6 +899,8 @@ def _said(result: Result) -> Iterator[str]:
     if result.fault is not None:
         yield f"BROKEN at entry {result.fault.number}: {result.fault.kind}"
         yield result.fault.sentence()
+    if result.removed:
+        yield f"verified from the checkpoint at entry {result.removed}: those before were removed by rule"
     yield f"{result.entries} entries hold, the last with digest {result.head}"
     yield f"{result.checkpoints} checkpoints hold, signed up to entry {result.signed}"
     if result.unsigned:

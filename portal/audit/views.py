@@ -57,10 +57,17 @@ def entry_detail(request: HttpRequest, number: int) -> HttpResponse:
 
 @require_POST
 def verify(request: HttpRequest) -> HttpResponse:
-    """Verify the whole chain now."""
+    """Let the whole chain be verified; the page says how far it is."""
     require_reader(request.user)
-    operations.verify_chain()
+    operations.start_verification(request.user.get_username())
     return redirect("audit:list")
+
+
+@require_safe
+def chain(request: HttpRequest) -> HttpResponse:
+    """How the chain stands, alone: fetched again while it is verified."""
+    require_reader(request.user)
+    return render(request, "audit/_chain.html", _chain())
 
 
 @require_safe
@@ -82,12 +89,16 @@ def sign(request: HttpRequest) -> HttpResponse:
 
 
 def _chain() -> dict[str, Any]:
+    newest = queries.last_verification()  # before the rest: what happens meanwhile is drawn again
     return {
         "head": queries.head(),
         "check": queries.last_check(),
         "checkpoints": queries.checkpoints()[:SHOWN_CHECKPOINTS],
         "unsigned": queries.unsigned(),
         "signs": signer() is not None,
+        "running": newest if newest and newest.running else None,
+        "topic": queries.TOPIC,
+        "drawn_after": newest.told if newest else 0,
     }
 
 

@@ -12,7 +12,8 @@ from portal.errors import NotAllowed
 from portal.people.models import Role, User
 from portal.people.queries import roles_of
 
-# Signing in and out, how the pages look for oneself, and checking the record: nothing of what is audited.
+# Signing in and out, how the pages look for oneself, and checking the record: nothing of what is audited. To
+# verify is to read; that it is under way stands in a row of the portal's own (docs/record.md, "Verifying").
 OWN_PAGES = frozenset(
     {
         "audit:verify",

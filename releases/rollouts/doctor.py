@@ -153,7 +153,7 @@ def _record() -> Iterator[Finding]:
         text = _("entry {number}, never verified; run manage.py audit verify").format(number=number)
         yield Finding(REMARK, "audit", text)
     elif check.fault:
-        yield Finding(FAULT, "audit", _("The record is broken: {text}").format(text=check.text))
+        yield Finding(FAULT, "audit", _("The record is broken: {text}").format(text=check.said))
     else:
         when = timezone.localtime(check.at).strftime("%Y-%m-%d %H:%M")
         digest = (head.digest or "")[:12] if head else ""

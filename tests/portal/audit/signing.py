@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.db import connection, transaction
 
+from portal.audit import operations, queries
 from portal.audit.record import record
 from tests.people import BY_THE_PORTAL
 
@@ -41,3 +42,9 @@ def without_guards() -> Iterator[None]:
             for table, truncating in GUARDED.items():
                 cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
                 cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {truncating}")
+
+
+def let_workers_verify() -> None:
+    """Take the pieces of the verification under way, as the workers do."""
+    while (row := queries.running()) is not None:
+        operations.verify_piece(row.pk)

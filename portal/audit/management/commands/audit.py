@@ -1,10 +1,11 @@
 """Verifies, exports and signs the record from the command line."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive
 
@@ -13,6 +14,28 @@ from portal.audit.queries import Search
 from portal.errors import PortalError
 
 FILTERS = ("person", "service", "release", "action", "subject")
+
+
+class Progress:
+    """One line on a terminal that is written anew: how far, how fast, how long still."""
+
+    def __init__(self, out: OutputWrapper) -> None:
+        self._out = out
+        self._total = queries.count_to_verify()
+        self._begun = time.monotonic()
+
+    def __call__(self, result: verifier.Result) -> None:
+        """Say how far it is."""
+        rate = result.entries / max(time.monotonic() - self._begun, 0.001)
+        left = max(self._total - result.entries, 0)
+        share = 100 * result.entries // max(self._total, 1)
+        text = f"{share} %, {rate:,.0f} entries/s, {left:,} left, {left / max(rate, 1):,.0f} s"
+        self._out.write(f"\r{text:<70}", ending="")
+        self._out.flush()
+
+    def end(self) -> None:
+        """Leave the line to what follows."""
+        self._out.write(f"\r{'':<70}\r", ending="")
 
 
 class Command(BaseCommand):
@@ -56,10 +79,17 @@ class Command(BaseCommand):
             raise CommandError(str(error.detail or error.title)) from error
 
     def _verify(self, options: dict[str, Any]) -> None:
-        result = operations.verify_chain(_received(options["checkpoints"]))
+        on_terminal = Progress(self.stderr) if self.stderr.isatty() else None
+        result = operations.verify_chain(_received(options["checkpoints"]), progress=on_terminal)
+        if on_terminal is not None:
+            on_terminal.end()
         if result.fault is not None:
             fault = result.fault
             raise CommandError(f"entry {fault.number} {fault.kind}: {fault.sentence()}")
+        if result.removed:
+            self.stdout.write(
+                f"verified from the checkpoint at entry {result.removed}; those before were removed"
+            )
         signed = f"{result.checkpoints} checkpoints, signed up to entry {result.signed}"
         self.stdout.write(f"{result.entries} entries, whole; head {result.head}; {signed}")
 
