@@ -52,6 +52,8 @@ SECRET_KEY = env.secret("SECRET_KEY", "supervisor" if ROLE_WITHOUT_DATABASE else
 # Signs the head of the record; the log stands beside the database, best where its owner cannot write.
 AUDIT_KEY = env.text("AUDIT_KEY", "")
 AUDIT_CHECKPOINT_LOG = env.text("AUDIT_CHECKPOINT_LOG", "")
+# How many years entries are kept at least; 0 keeps everything. Nothing is removed by itself.
+AUDIT_KEEP_YEARS = env.integer("AUDIT_KEEP_YEARS", 0)
 if AUDIT_KEY:
     env.signing_key("AUDIT_KEY", AUDIT_KEY)
 DEMO = env.choice("DEMO", "off", ("full", "people", "off"))

@@ -17,7 +17,7 @@ class ReleasesConfig(AppConfig):
         """Name the acts this app records, count for the header, join the sweep, be watched."""
         # The models are loaded only now; importing jobs registers its sweep.
         from portal.administration import queries as administration  # noqa: PLC0415
-        from releases import inbox, jobs, live  # noqa: F401, PLC0415
+        from releases import inbox, jobs, live, retention  # noqa: F401, PLC0415
         from releases.reading import leaving  # noqa: PLC0415
 
         kinds.register(
@@ -33,6 +33,7 @@ class ReleasesConfig(AppConfig):
         frame.COUNTERS.append(inbox.counts)
         administration.CONSEQUENCES.append(leaving.consequences)
         live.register()
+        retention.register()
         register(
             {
                 "release.created": _("Release composed"),

@@ -18,4 +18,9 @@ class AuditConfig(AppConfig):
         """Register the daily verification and the hourly checkpoint; name the acts of this app."""
         importlib.import_module("portal.audit.jobs")
         importlib.import_module("portal.record_live").register()
-        register({"record.key": _("Key of the record introduced")})
+        register(
+            {
+                "record.key": _("Key of the record introduced"),
+                "record.removed": _("Beginning of the record removed"),
+            }
+        )

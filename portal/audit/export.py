@@ -96,9 +96,12 @@ def _checkpoints() -> Iterator[bytes]:
 
 
 def public_keys() -> dict[str, str]:
-    """The public keys that the chain introduces, in hex by their short names."""
+    """The public keys that the chain introduces, those of a removed beginning too, in hex by their names."""
     found = entries(Search(action=verifier.KEY_ACTION)).order_by("number")
-    return {entry.subject: str(body_of(entry)["after"].get("public_key", "")) for entry in found}
+    keys = {entry.subject: str(body_of(entry)["after"].get("public_key", "")) for entry in found}
+    removed = entries(Search(action=verifier.REMOVED_ACTION)).first()
+    removal = verifier.removal_in(body_of(removed)) if removed else None
+    return {verifier.key_id(public): public for public in (removal.keys if removal else ())} | keys
 
 
 def _csv(search: Search | None) -> Iterator[bytes]:

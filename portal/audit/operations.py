@@ -138,6 +138,11 @@ def _keep(result: Result) -> ChainCheck:
     )
 
 
+def lock_signing() -> None:
+    """Let nobody sign until this transaction ends."""
+    _lock(SIGNING)
+
+
 def _lock(key: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])

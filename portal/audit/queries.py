@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.db.models import QuerySet
 
 from portal.audit.models import AuditEntry, ChainCheck, Checkpoint, Verification
-from portal.audit.verifier import digest_of
+from portal.audit.verifier import REMOVED_ACTION, digest_of
 
 WHOLE: Final[dict[str, Any]] = {
     "action": "",
@@ -154,6 +154,11 @@ def running() -> Verification | None:
 def last_verification() -> Verification | None:
     """The newest verification by the workers, under way or over."""
     return Verification.objects.first()
+
+
+def last_removal() -> AuditEntry | None:
+    """The entry that says up to where the beginning of the record was removed."""
+    return entries(Search(action=REMOVED_ACTION)).first()
 
 
 def last_check() -> ChainCheck | None:

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from portal.audit import download as downloads
-from portal.audit import operations, queries, wording
+from portal.audit import operations, queries, retention, wording
 from portal.audit.actions import ACTIONS
 from portal.audit.forms import SearchForm
 from portal.audit.keys import signer
@@ -37,6 +37,7 @@ def entry_list(request: HttpRequest) -> HttpResponse:
     rows = list(found[: ROWS + 1])
     following = rows[ROWS - 1].number if len(rows) > ROWS else None
     context = {"form": form, "rows": _rows(rows[:ROWS]), **_chain()}
+    context["kept"] = _kept()
     context["next_query"] = _query(request, before=following) if following else ""
     context["export_query"] = _query(request, before=None)
     context["csv_query"] = "&".join(part for part in (context["export_query"], "format=csv") if part)
@@ -99,6 +100,17 @@ def _chain() -> dict[str, Any]:
         "running": newest if newest and newest.running else None,
         "topic": queries.TOPIC,
         "drawn_after": newest.told if newest else 0,
+    }
+
+
+def _kept() -> dict[str, Any]:
+    """For how long entries are kept, what may go now, and what is gone."""
+    years, removal = retention.years_kept(), queries.last_removal()
+    return {
+        "years": years,
+        "old": retention.plan(years) if years > 0 else None,
+        "removal": removal,
+        "gone": queries.body_of(removal)["after"].get("last") if removal else None,
     }
 
 

@@ -165,6 +165,7 @@ class ProofShape(Schema):
     rollouts: list[dict[str, Any]]
     announced: dict[str, Any]
     unsigned: int
+    removed_up_to: int | None
     entries: list[ProvenEntryShape]
     checkpoints: list[dict[str, Any]]
     keys: list[str]

@@ -50,6 +50,7 @@ def proof_of(release: Release, entries: Entries, *, whole: bool) -> Json:
         "rollouts": rollouts,
         "announced": _announced(release, entries),
         "unsigned": entries.unsigned(),
+        "removed_up_to": entries.removed_up_to(),
         **entries.as_json(whole=whole),
     }
 

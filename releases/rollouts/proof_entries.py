@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from portal.audit import checkpoints
 from portal.audit.export import public_keys
 from portal.audit.models import AuditEntry, Checkpoint
-from portal.audit.queries import body_of, whole_body
+from portal.audit.queries import body_of, last_removal, whole_body
 from releases.models import Release
 
 Json = dict[str, Any]
@@ -53,6 +53,13 @@ class Entries:
             if row.subject_kind == "release" and self.bodies[row.number]["before"].get("state") == "draft":
                 return row
         return None
+
+    def removed_up_to(self) -> int | None:
+        """The last entry that was removed by rule, where some of this release's went with it."""
+        removal = last_removal()
+        if removal is None or self.of_action("release.created") is not None:
+            return None
+        return int(body_of(removal)["after"]["last"])
 
     def unsigned(self) -> int:
         """How many of them no checkpoint covers yet."""

@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive
 
-from portal.audit import checkpoints, export, grants, operations, queries, verifier
+from portal.actors import Actor
+from portal.audit import checkpoints, export, grants, operations, queries, retention, verifier
 from portal.audit.queries import Search
 from portal.errors import PortalError
 
@@ -39,9 +40,9 @@ class Progress:
 
 
 class Command(BaseCommand):
-    """`manage.py audit verify|export|checkpoint|grants`."""
+    """`manage.py audit verify|export|checkpoint|retain|grants`."""
 
-    help = "Verify, export or sign the record; print the grants of the application's database role."
+    help = "Verify, export, sign or shorten the record; print the grants of the application's database role."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take what to do."""
@@ -52,6 +53,13 @@ class Command(BaseCommand):
         )
         self._add_export(acts.add_parser("export", help="write entries as JSON Lines, CSV or a bundle"))
         acts.add_parser("checkpoint", help="sign the newest entry now and send that out")
+        retain = acts.add_parser(
+            "retain", help="say which signed entries are older than they are kept; with --remove, remove them"
+        )
+        retain.add_argument("--years", type=int, help="how many years are kept; without it, AUDIT_KEEP_YEARS")
+        retain.add_argument(
+            "--remove", action="store_true", help="remove them for good, as the owner of the record's table"
+        )
         grant = acts.add_parser(
             "grants", help="print SQL that lets a role add to the record and change nothing in it"
         )
@@ -72,6 +80,7 @@ class Command(BaseCommand):
             "export": self._export,
             "checkpoint": self._sign,
             "grants": self._grants,
+            "retain": self._retain,
         }
         try:
             acts[act](options)
@@ -116,6 +125,24 @@ class Command(BaseCommand):
         if checkpoint is None:
             raise CommandError("the record is empty: there is nothing to sign")
         self.stdout.write(checkpoints.line(checkpoint))
+
+    def _retain(self, options: dict[str, Any]) -> None:
+        years = retention.years_kept() if options["years"] is None else options["years"]
+        if options["remove"]:
+            found = retention.remove(years, actor=Actor.portal("manage.py audit retain", door="cli"))
+            self.stdout.write(f"entries {found.first} to {found.last} removed; their checkpoints stay")
+            return
+        found = retention.plan(years)
+        if found.held_by is not None:
+            self.stdout.write(
+                f"release {found.held_by} is open or recent: nothing from its first entry on goes"
+            )
+        if found.last is None:
+            self.stdout.write("nothing to remove")
+            return
+        self.stdout.write(f"{found.entries} entries would go: {found.first} to {found.last}")
+        self.stdout.write(f"all signed before {found.before:%F}")
+        self.stdout.write("export them first; then the same with --remove, which can't be undone")
 
     def _grants(self, options: dict[str, Any]) -> None:
         self.stdout.write(grants.for_role(options["role"]))
