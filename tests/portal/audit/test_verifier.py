@@ -233,6 +233,19 @@ def test_every_entry_leads_to_the_root_of_its_checkpoint() -> None:
 
 
 @FEW
+@given(st.integers(1, 300), st.integers(0, 300))
+def test_a_root_grown_by_and_by_is_that_of_the_whole_tree(count: int, stop: int) -> None:
+    digests = [f"{number:064x}" for number in range(count)]
+    root = verifier.Root()
+    for digest in digests[:stop]:
+        root.add(digest)
+    again = verifier.Root(json.loads(json.dumps(root.as_json())))
+    for digest in digests[stop:]:
+        again.add(digest)
+    assert again.value() == verifier.Tree(digests).root()
+
+
+@FEW
 @given(st.recursive(PLAIN | NUMBERS, nested, max_leaves=8))
 def test_the_canonical_form_is_that_of_rfc_8785(value: Any) -> None:
     assert verifier.canonical(value).encode() == rfc8785.dumps(value)

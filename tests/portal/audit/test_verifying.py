@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.test import Client
-from hypothesis import given
-from hypothesis import strategies as st
 
 from portal import clock
-from portal.audit import jobs, operations, verifier
+from portal.audit import jobs, operations
 from portal.audit.chain import Walk
 from portal.audit.models import AuditEntry, ChainCheck, Checkpoint, Verification
 from portal.live.topics import streams_of
@@ -180,15 +178,3 @@ def test_the_command_says_on_a_terminal_how_far_it_is(monkeypatch: pytest.Monkey
     assert "6 left" in terminal.getvalue()
     call_command("audit", "verify", stdout=StringIO(), stderr=file)
     assert file.getvalue() == ""
-
-
-@given(st.lists(st.binary(min_size=32, max_size=32).map(bytes.hex), min_size=1, max_size=70), st.data())
-def test_a_root_by_and_by_is_that_of_the_whole_tree(digests: list[str], data: st.DataObject) -> None:
-    stop = data.draw(st.integers(0, len(digests)))
-    root = verifier.Root()
-    for digest in digests[:stop]:
-        root.add(digest)
-    again = verifier.Root(json.loads(json.dumps(root.as_json())))
-    for digest in digests[stop:]:
-        again.add(digest)
-    assert again.value() == verifier.Tree(digests).root()
