@@ -31,7 +31,8 @@ def sign_hourly() -> None:
 def verify_daily() -> None:
     """Begin a verification when the last one is a day old."""
     last = queries.last_check()
-    if last is None or last.at <= clock.now() - EVERY:
+    is_due = last is None or last.at <= clock.now() - EVERY
+    if is_due and queries.head() is not None:
         operations.start_verification("")
 
 
