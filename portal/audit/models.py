@@ -6,6 +6,8 @@ from django.utils.translation import gettext
 
 from portal.audit.verifier import Fault
 
+LINKED = Q(number__isnull=False)
+
 
 class AuditEntry(models.Model):
     """An act: who, through which door, on what, before and after, why.
@@ -16,22 +18,30 @@ class AuditEntry(models.Model):
     and no row can be changed or deleted afterwards (migration 0002).
     """
 
-    number = models.BigIntegerField(null=True, unique=True, editable=False)
+    number = models.BigIntegerField(null=True, editable=False)
     at = models.DateTimeField(db_index=True)
-    actor = models.CharField(max_length=150, db_index=True)
-    action = models.CharField(max_length=60, db_index=True)
+    actor = models.CharField(max_length=150)
+    action = models.CharField(max_length=60)
     subject_kind = models.CharField(max_length=40)
     subject = models.CharField(max_length=200)
-    release = models.BigIntegerField(null=True, db_index=True)
+    release = models.BigIntegerField(null=True)
     service = models.CharField(max_length=120, blank=True)
     body = models.TextField()
     previous = models.CharField(max_length=64, null=True, editable=False)
-    digest = models.CharField(max_length=64, null=True, unique=True, editable=False)
+    digest = models.CharField(max_length=64, null=True, editable=False)
 
     class Meta:
+        # Linking an entry writes it once more; an index of linked entries alone is written once, not twice. A
+        # search by one of these asks for a number too. By time and by release an act finds its own entries.
+        constraints = [models.UniqueConstraint(fields=["number"], condition=LINKED, name="audit_number")]
         indexes = [
-            models.Index(fields=["subject_kind", "subject"], name="audit_subject"),
-            models.Index(fields=["service", "-number"], condition=~Q(service=""), name="audit_service"),
+            models.Index(fields=["actor"], condition=LINKED, name="audit_actor"),
+            models.Index(fields=["action"], condition=LINKED, name="audit_action"),
+            models.Index(fields=["subject_kind", "subject"], condition=LINKED, name="audit_of_subject"),
+            models.Index(
+                fields=["service", "-number"], condition=LINKED & ~Q(service=""), name="audit_of_service"
+            ),
+            models.Index(fields=["release"], condition=Q(release__isnull=False), name="audit_release"),
         ]
         ordering = ["-number"]
 

@@ -14,7 +14,7 @@ from portal.actors import Actor
 from portal.audit import checkpoints, queries, witnesses
 from portal.audit.chain import Walk
 from portal.audit.keys import Signer, signer
-from portal.audit.models import AuditEntry, ChainCheck, Checkpoint, Verification
+from portal.audit.models import ChainCheck, Checkpoint, Verification
 from portal.audit.record import record
 from portal.audit.verifier import KEY_ACTION, Result, Tree, statement
 from portal.errors import Conflict
@@ -193,7 +193,7 @@ def _sign_next(key: Signer) -> Checkpoint | None:
 
 def _introduce(key: Signer) -> None:
     """Record the public key before it signs for the first time; a change of keys stands in the chain."""
-    if AuditEntry.objects.filter(action=KEY_ACTION, subject=key.key).exists():
+    if queries.entries(queries.Search(action=KEY_ACTION, subject=key.key)).exists():
         return
     with transaction.atomic():
         actor = Actor.portal("checkpoint")

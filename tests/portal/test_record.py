@@ -7,6 +7,7 @@ import pytest
 import rfc8785
 from django.db import InternalError, ProgrammingError, connection, transaction
 
+from portal import clock
 from portal.actors import Actor
 from portal.audit.models import AuditEntry
 from portal.audit.record import NoTransaction, UnknownAction, record
@@ -55,6 +56,40 @@ def test_the_database_refuses_to_change_an_entry(statement: str) -> None:
     write()
     with pytest.raises((InternalError, ProgrammingError), match="append-only"), connection.cursor() as cursor:
         cursor.execute(statement)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("column", ["number", "previous", "digest"])
+def test_the_database_takes_no_entry_that_brings_its_own_link(column: str) -> None:
+    write()
+    with pytest.raises((InternalError, ProgrammingError), match="numbers the record"), transaction.atomic():
+        AuditEntry.objects.create(at=clock.now(), body="{}", **{column: 2})
+    assert AuditEntry.objects.get().number == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("change", ["number = 2", "previous = ''", "digest = ''", "body = '{}'"])
+def test_not_even_the_transaction_that_wrote_an_entry_links_or_changes_it(change: str) -> None:
+    write()
+    with pytest.raises((InternalError, ProgrammingError), match="append-only"), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE audit_auditentry SET {change}")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_s_own_tables_cannot_stand_in_for_the_record() -> None:
+    write("first")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE audit_auditentry (id bigint, number bigint, digest text)")
+        cursor.execute("INSERT INTO audit_auditentry VALUES (0, 41, 'forged')")
+        try:
+            cursor.execute(
+                "INSERT INTO public.audit_auditentry"
+                " (at, actor, action, subject_kind, subject, service, body)"
+                " VALUES (now(), '', '', '', '', '', '{}')"
+            )
+        finally:
+            cursor.execute("DROP TABLE pg_temp.audit_auditentry")
+    assert list(AuditEntry.objects.order_by("number").values_list("number", flat=True)) == [1, 2]
 
 
 @pytest.mark.django_db(transaction=True)
