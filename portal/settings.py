@@ -25,11 +25,11 @@ LINE_TO_DATABASE = {
 }
 
 
-def database(url: str) -> dict[str, object]:
-    """Turn a postgresql:// address into Django's form."""
-    parts = env.url_parts("DATABASE_URL", url, like=DATABASE_LIKE)
+def database(name: str, url: str) -> dict[str, object]:
+    """Turn the postgresql:// address that a variable holds into Django's form."""
+    parts = env.url_parts(name, url, like=DATABASE_LIKE)
     if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
-        raise ImproperlyConfigured(f"DATABASE_URL should look like {DATABASE_LIKE}.")
+        raise ImproperlyConfigured(f"{name} should look like {DATABASE_LIKE}.")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.strip("/")),
@@ -46,6 +46,8 @@ def database(url: str) -> dict[str, object]:
 # The supervisor starts the database itself and never connects to it.
 _unset = "postgresql://unset@127.0.0.1:1/unset" if ROLE_WITHOUT_DATABASE else None
 DATABASE_URL = env.text("DATABASE_URL", _unset)
+# Who owns the tables migrates them, and gives the account of DATABASE_URL its rights (portal.audit.grants).
+DATABASE_OWNER_URL = env.text("DATABASE_OWNER_URL", "")
 _unset_redis = "redis://127.0.0.1:1/0" if ROLE_WITHOUT_DATABASE else None
 REDIS_URL = env.address("REDIS_URL", _unset_redis, like="redis://:password@host:6379/0")
 SECRET_KEY = env.secret("SECRET_KEY", "supervisor" if ROLE_WITHOUT_DATABASE else None)
@@ -65,7 +67,11 @@ ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 SECURE = PUBLIC_URL.startswith("https://")
 DEBUG = False
 
-DATABASES = {"default": database(DATABASE_URL)}
+DATABASES = {"default": database("DATABASE_URL", DATABASE_URL)}
+APPLICATION_ROLE = ""
+if DATABASE_OWNER_URL and sys.argv[1:2] == ["migrate"]:
+    APPLICATION_ROLE = str(DATABASES["default"]["USER"])
+    DATABASES = {"default": database("DATABASE_OWNER_URL", DATABASE_OWNER_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [

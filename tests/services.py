@@ -24,6 +24,7 @@ STOP_SECONDS = 5
 # What a developer's shell may hold and a test run must not see.
 FOREIGN = (
     "DATABASE_URL",
+    "DATABASE_OWNER_URL",
     "REDIS_URL",
     "KUBECONFIG",
     "DEMO",
@@ -79,7 +80,7 @@ class TestServices:
         server.prepare()
         self._start("PostgreSQL", server.command(), server.is_ready)
         server.open_for_portal()
-        return server.url
+        return server.owner_url
 
     def _start_valkey(self, folder: Path) -> str:
         server = Valkey(folder / "valkey", free_port(), durable=False)

@@ -12,8 +12,11 @@ from portal import env
 TIMEOUT_SECONDS = 5
 
 
-def check_database(url: str) -> None:
-    """Refuse a DATABASE_URL where no PostgreSQL lets us in.
+def check_database(url: str, *, name: str = "DATABASE_URL") -> None:
+    """Refuse an address where no PostgreSQL lets us in.
+
+    Args:
+        name: the variable that holds it.
 
     Raises:
         ImproperlyConfigured: It does not; the text says why, without the password.
@@ -22,7 +25,7 @@ def check_database(url: str) -> None:
         psycopg.connect(url, connect_timeout=TIMEOUT_SECONDS).close()
     except psycopg.Error as error:
         raise ImproperlyConfigured(
-            f"DATABASE_URL should be postgresql://user:password@host:5432/name of a running server: {error}"
+            f"{name} should be postgresql://user:password@host:5432/name of a running server: {error}"
         ) from error
 
 

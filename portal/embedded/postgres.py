@@ -13,7 +13,8 @@ from portal.embedded import accounts
 from portal.embedded.child import Command, StartError, is_alive
 from portal.embedded.ports import HOST
 
-ROLE = "portal"
+OWNER = "portal"
+APPLICATION = "portal_app"  # adds to the record and changes nothing in it (portal.audit.grants)
 SUPERUSER = "postgres"
 SETTINGS = {
     "listen_addresses": HOST,
@@ -42,8 +43,13 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """Return where the portal's own database is, password included."""
-        return f"postgresql://{ROLE}:{self._secret(ROLE)}@{HOST}:{self.port}/{ROLE}"
+        """Return where the running portal finds its database, password included."""
+        return self._url(APPLICATION)
+
+    @property
+    def owner_url(self) -> str:
+        """Return the same for who migrates it, and so owns its tables."""
+        return self._url(OWNER)
 
     def prepare(self) -> None:
         """Make the data folder at the first start; make it ours again after a crash.
@@ -75,17 +81,25 @@ class Postgres:
         return True
 
     def open_for_portal(self) -> None:
-        """Make the portal's role and database when they are missing; the role owns its database, no more."""
+        """Make what is missing: the database, the role that owns it and no more, and the one that uses it.
+
+        A folder of a version with one role gets the other here, and its rights when the owner migrates.
+        """
         with self._connect() as connection:
-            role = sql.Identifier(ROLE)
-            password = sql.Literal(self._secret(ROLE))
-            known = "SELECT 1 FROM pg_roles WHERE rolname = %s"
-            if connection.execute(known, [ROLE]).fetchone() is None:
-                statement = sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(role, password)
-                connection.execute(statement)
+            self._make_role(connection, OWNER, "LOGIN CREATEDB")
+            self._make_role(connection, APPLICATION, "LOGIN")
             known = "SELECT 1 FROM pg_database WHERE datname = %s"
-            if connection.execute(known, [ROLE]).fetchone() is None:
-                connection.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(role))
+            if connection.execute(known, [OWNER]).fetchone() is None:
+                connection.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(OWNER)))
+
+    def _make_role(self, connection: psycopg.Connection[tuple[object, ...]], role: str, rights: str) -> None:
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
+            statement = sql.SQL("CREATE ROLE {} {} PASSWORD {}")
+            password = sql.Literal(self._secret(role))
+            connection.execute(statement.format(sql.Identifier(role), sql.SQL(rights), password))
+
+    def _url(self, role: str) -> str:
+        return f"postgresql://{role}:{self._secret(role)}@{HOST}:{self.port}/{OWNER}"
 
     @property
     def _data(self) -> Path:

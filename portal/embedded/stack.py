@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -52,6 +53,7 @@ class Stack:
 
     data: Path
     environment: dict[str, str]
+    owner_url: str
     demo: str
     port: int
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -68,15 +70,17 @@ class Stack:
         demo = env.choice("DEMO", "off" if kubeconfig() else "full", ("full", "people", "off"))
         port = env.port("PORT", DEFAULT_PORT)
         check_settings()
+        owner_url = env.text("DATABASE_OWNER_URL", "")
         for value, check in (
             (env.text("DATABASE_URL", ""), check_database),
+            (owner_url, partial(check_database, name="DATABASE_OWNER_URL")),
             (env.text("REDIS_URL", ""), check_redis),
             (kubeconfig(), check_kubeconfig),
         ):
             if value:
                 check(value)
         accounts.make_folder(data)
-        return cls(data=data, environment={}, demo=demo, port=port)
+        return cls(data=data, environment={}, owner_url=owner_url, demo=demo, port=port)
 
     def run(self, supervisor: Supervisor, *, started_at: float) -> int:
         """Start in order, tell people where, keep running."""
@@ -96,7 +100,8 @@ class Stack:
     def _start(self, supervisor: Supervisor) -> None:
         self._choose_ports()
         supervisor.start(self._servers())
-        command = manage("migrate", "--noinput", "--skip-checks", "-v", "0", env=self.environment)
+        as_owner = {**self.environment, "DATABASE_OWNER_URL": self.owner_url}
+        command = manage("migrate", "--noinput", "--skip-checks", "-v", "0", env=as_owner)
         supervisor.run_once("migrate", command)
         supervisor.on_change = lambda: self._write_report(supervisor)
         roles = role_parts(self.data, env=self.environment)
@@ -116,6 +121,7 @@ class Stack:
             "SECRET_KEY": env.text("SECRET_KEY", accounts.kept_secret(self.data / "secret_key")),
             "AUDIT_CHECKPOINT_LOG": env.text("AUDIT_CHECKPOINT_LOG", str(self.data / "checkpoints.jsonl")),
             "DEMO": self.demo,
+            "DATABASE_OWNER_URL": "",  # who migrates is told; no running role is
             "PYTHONUNBUFFERED": "1",
         }
         if not env.text("AUDIT_KEY", ""):
@@ -133,6 +139,7 @@ class Stack:
         server = Postgres(self.data / "postgres", self.ports["postgres"])
         parts.append(postgres_part(server))
         accounts.make_folder(server.folder)
+        self.owner_url = server.owner_url
         return server.url
 
     def _valkey(self, parts: list[Part]) -> str:
@@ -168,6 +175,7 @@ class Stack:
             "url": self.environment["PUBLIC_URL"],
             "kubeconfig": self.environment["KUBECONFIG"],
             "database_url": self.environment["DATABASE_URL"],
+            "database_owner_url": self.owner_url or self.environment["DATABASE_URL"],
             "redis_url": self.environment["REDIS_URL"],
             "pids": pids,
             "people": self.people,

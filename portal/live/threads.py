@@ -1,4 +1,4 @@
-"""Threads with database connections of their own, for an event loop that must not wait."""
+"""Threads with database connections of their own, which only read, for an event loop that must not wait."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import ParamSpec, TypeVar
 
 from django.db import Error as DatabaseFault
-from django.db import connections
+from django.db import connection, connections
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -27,6 +27,7 @@ class DatabaseThreads:
 
         def work() -> Result:
             try:
+                _connect_for_reading()
                 return function(*args, **kwargs)
             except DatabaseFault:
                 connections.close_all()
@@ -39,6 +40,13 @@ class DatabaseThreads:
         together = threading.Barrier(self.count)  # so that each thread takes exactly one of these
         wait([self.pool.submit(_close, together) for _number in range(self.count)])
         self.pool.shutdown()
+
+
+def _connect_for_reading() -> None:
+    """Let the database itself refuse what a socket's question would write, whoever asks (attacks.md, 1d)."""
+    if connection.connection is None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = on")
 
 
 def _close(together: threading.Barrier) -> None:

@@ -20,6 +20,7 @@ from rq import Worker
 from approvals.models import PolicyVersion
 from portal import clock
 from portal.audit import queries as record
+from portal.audit.grants import could_rewrite
 from portal.audit.keys import signer
 from portal.errors import PortalError
 from portal.integrations.kubernetes.client import Cluster, connect
@@ -159,6 +160,13 @@ def _record() -> Iterator[Finding]:
         digest = (head.digest or "")[:12] if head else ""
         text = _("entry {number} {digest}, verified {when}").format(number=number, digest=digest, when=when)
         yield Finding(GOOD, "audit", text)
+    if could_rewrite():
+        text = _(
+            "This account could rewrite the record: connect as one that does not own it (docs/record.md)."
+        )
+        yield Finding(REMARK, "append-only", text)
+    else:
+        yield Finding(GOOD, "append-only", _("this account can add to the record and change nothing in it"))
     if signer() is None:
         text = _("No key signs the record: an end that was cut off would not be found.")
         yield Finding(REMARK, "AUDIT_KEY", text)

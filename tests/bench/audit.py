@@ -59,7 +59,7 @@ def _measure() -> list[Row]:
         cursor.execute("CREATE TABLE bench_plain (LIKE audit_auditentry INCLUDING ALL)")
     append(WARM)
     one = AuditEntry.objects.get(number=WARM)
-    values = [
+    values: list[Any] = [
         one.at,
         one.actor,
         one.action,

@@ -11,7 +11,9 @@ import psycopg
 import pytest
 
 from portal.embedded.child import is_alive
-from tests.embedded.processes import wait_for
+from portal.embedded.ports import free_port
+from portal.embedded.postgres import Postgres
+from tests.embedded.processes import running, wait_for
 from tests.embedded.whole import Portal, Report
 
 pytestmark = pytest.mark.xdist_group("whole")
@@ -54,18 +56,21 @@ def test_everything_starts_heals_stops_and_goes_on_where_it_ended(whole_portal: 
     os.kill(first["pids"]["worker"][0], signal.SIGKILL)
     assert wait_for(lambda: len(set(portal.report()["pids"]["worker"]) - set(first["pids"]["worker"])) == 1)
 
-    with psycopg.connect(first["database_url"]) as connection:
+    no_running_role_could_rewrite_the_record(portal.report())
+    with psycopg.connect(first["database_owner_url"]) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
     living = numbers(portal.report())
     assert portal.stop() == 0
     assert not any(is_alive(pid) for pid in living)
 
+    the_folder_is_as_a_version_with_one_role_left_it(portal.data / "postgres")
     second = portal.start()
-    for same in ("url", "kubeconfig", "database_url", "redis_url"):
+    no_running_role_could_rewrite_the_record(second)
+    for same in ("url", "kubeconfig", "database_url", "database_owner_url", "redis_url"):
         assert second[same] == first[same]
     assert [entry["token"] for entry in second["people"]] == [entry["token"] for entry in first["people"]]
     the_report_is_private_and_its_links_and_tokens_work(first, portal.data / "demo.json")
-    with psycopg.connect(second["database_url"]) as connection:
+    with psycopg.connect(second["database_owner_url"]) as connection:
         assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
 
 
@@ -75,6 +80,42 @@ def every_part_lives_in_the_memory_of_a_small_machine(report: Report) -> None:
     assert all(is_alive(pid) for pid in numbers(report))
     assert memory_bytes([report["pids"]["supervisor"]]) < 1024**3
     assert answer(f"{report['url']}/readyz")[0] == 200
+
+
+def no_running_role_could_rewrite_the_record(report: Report) -> None:
+    for role in ("web", "worker", "watcher", "sweeper"):
+        for pid in report["pids"][role]:
+            held = dict(line.partition("=")[::2] for line in environment_of(pid))
+            assert (held["DATABASE_URL"], held["DATABASE_OWNER_URL"]) == (report["database_url"], "")
+    with psycopg.connect(report["database_url"], autocommit=True) as connection:
+        assert connection.execute("SELECT number FROM audit_auditentry WHERE number = 1").fetchone() == (1,)
+        for statement in (
+            "UPDATE audit_auditentry SET body = ''",
+            "DELETE FROM audit_checkpoint",
+            "TRUNCATE audit_auditentry",
+            "ALTER TABLE audit_auditentry DISABLE TRIGGER USER",
+        ):
+            with pytest.raises(
+                psycopg.errors.InsufficientPrivilege, match=r"permission denied|must be owner"
+            ):
+                connection.execute(statement)
+
+
+def environment_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/environ").read_text().split("\0")
+
+
+def the_folder_is_as_a_version_with_one_role_left_it(folder: Path) -> None:
+    server = Postgres(folder, free_port())
+    password = (folder / "postgres.password").read_text()
+    with running(server):
+        for database, statement in (
+            ("portal", "DROP OWNED BY portal_app"),
+            ("postgres", "DROP ROLE portal_app"),
+        ):
+            place = f"postgresql://postgres:{password}@127.0.0.1:{server.port}/{database}"
+            with psycopg.connect(place) as connection:
+                connection.execute(statement)
 
 
 def the_report_is_private_and_its_links_and_tokens_work(report: Report, file: Path) -> None:

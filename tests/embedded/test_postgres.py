@@ -22,15 +22,24 @@ def server(tmp_path: Path) -> Postgres:
     return Postgres(tmp_path / "postgres", free_port(), durable=False)
 
 
-def test_the_portals_role_owns_its_database_and_is_no_superuser(server: Postgres) -> None:
+RIGHTS = "SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user"
+
+
+def test_one_role_owns_the_database_another_uses_it_and_none_is_a_superuser(server: Postgres) -> None:
     with running(server):
         server.open_for_portal()
         server.open_for_portal()  # a second start must not trip over the first
-        with psycopg.connect(server.url) as connection:
+        with psycopg.connect(server.owner_url) as connection:
             connection.execute("CREATE TABLE note (text text)")
-            row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+            owner = connection.execute(RIGHTS).fetchone()
             version = connection.execute("SHOW server_version_num").fetchone()
-    assert row == (False,)
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            application = connection.execute(RIGHTS).fetchone()
+            for statement in ("CREATE TABLE own (text text)", "SELECT text FROM note", "DROP TABLE note"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement)
+    assert owner == (False, True, False)
+    assert application == (False, False, False)
     assert version is not None
     assert version[0].startswith("18")
 
@@ -38,7 +47,7 @@ def test_the_portals_role_owns_its_database_and_is_no_superuser(server: Postgres
 def test_data_and_password_stay_over_a_stop_and_a_start(server: Postgres) -> None:
     with running(server):
         server.open_for_portal()
-        address = server.url
+        address = server.owner_url
         with psycopg.connect(address) as connection:
             connection.execute("CREATE TABLE note AS SELECT 'kept' AS text")
     with running(server), psycopg.connect(address) as connection:
@@ -49,11 +58,11 @@ def test_data_stays_over_kill_9_of_the_server(tmp_path: Path) -> None:
     server = Postgres(tmp_path / "postgres", free_port())
     with running(server) as process:
         server.open_for_portal()
-        with psycopg.connect(server.url) as connection:
+        with psycopg.connect(server.owner_url) as connection:
             connection.execute("CREATE TABLE note AS SELECT 'committed' AS text")
         process.kill()
         process.wait()
-    with running(server), psycopg.connect(server.url) as connection:
+    with running(server), psycopg.connect(server.owner_url) as connection:
         assert connection.execute("SELECT text FROM note").fetchone() == ("committed",)
 
 
@@ -76,9 +85,9 @@ def test_a_wrong_password_is_refused(server: Postgres) -> None:
 
 def test_passwords_are_readable_by_their_owner_only(server: Postgres) -> None:
     server.prepare()
-    _ = server.url
+    _ = server.url, server.owner_url
     files = sorted(server.folder.glob("*.password"))
-    assert [file.name for file in files] == ["portal.password", "postgres.password"]
+    assert [file.name for file in files] == ["portal.password", "portal_app.password", "postgres.password"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE((server.folder / "data").stat().st_mode) == 0o700
 

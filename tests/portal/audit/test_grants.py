@@ -3,14 +3,17 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import call_command
 from django.db import ProgrammingError, connection
 from psycopg import sql
 
 from portal.audit import grants, operations
 from portal.audit.models import AuditEntry
+from tests.doors.test_doctor import doctor, said
 from tests.portal.audit.signing import new_key, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,14 +46,19 @@ def role(transactional_db: None) -> Iterator[str]:
             superuser.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
-def test_the_role_adds_entries_and_checkpoints_and_changes_none(role: str, settings: object) -> None:
-    settings.AUDIT_KEY = new_key()  # type: ignore[attr-defined]
+def test_after_the_owner_migrated_the_role_adds_entries_and_checkpoints_and_changes_none(
+    role: str, settings: Any
+) -> None:
+    settings.AUDIT_KEY = new_key()
+    settings.APPLICATION_ROLE = role
+    call_command("migrate", verbosity=0)
+    assert said(doctor()[1], "append-only")[0][0] == "remark"
     with connection.cursor() as cursor:
-        cursor.execute(grants.for_role(role))
         cursor.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
         write(1, 2)
         operations.sign_head()
         assert operations.verify_chain().checkpoints == 1
+        assert said(doctor()[1], "append-only")[0][0] == "good"
         for table in grants.APPEND_ONLY:
             for act in ("UPDATE {} SET number = 9", "DELETE FROM {}", "TRUNCATE {}"):
                 with pytest.raises(ProgrammingError, match="permission denied"):

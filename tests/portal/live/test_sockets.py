@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from typing import Any
 from unittest.mock import Mock
 
@@ -11,10 +12,10 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 
 from portal import clock
-from portal.live import hub, publish, sockets
+from portal.live import hub, publish, sockets, topics
 from portal.live.batches import Batch
 from portal.live.bell import ring
-from portal.live.models import Event
+from portal.live.models import Event, Topic
 from portal.live.shapes import event_shape
 from portal.live.texts import register
 from portal.people.models import User
@@ -446,3 +447,30 @@ def test_nothing_overtakes_a_frame_that_a_slow_browser_has_not_taken_yet(minji: 
 
     async_to_sync(follow)()
     assert sent == [1, 2]
+
+
+def test_what_a_socket_asks_writes_for_nobody(minji: User) -> None:
+    """Not even where a check of a topic would, by some fault of ours; others' connections write on."""
+
+    def writing(users: Collection[User], key: str) -> Collection[User]:
+        Topic.objects.create(name="forged")
+        return users
+
+    topics.register("writing", writing)
+    key = session_of(minji)
+
+    async def follow() -> dict[str, Any]:
+        async with browser(key) as socket:
+            await socket.subscribe("writing.1")
+            closed = await socket.output()
+        async with browser(key) as socket:
+            await awrite("practice.1")
+            await socket.subscribe("practice.1")
+            assert await socket.events(1) == [1]
+        return closed
+
+    try:
+        assert async_to_sync(follow)() == {"type": "websocket.close", "code": 1013}
+    finally:
+        del topics.KINDS["writing"]
+    assert not Topic.objects.filter(name="forged").exists()
