@@ -16,11 +16,12 @@ from portal.api.matching import expected_digest
 from portal.api.schemas import Paged
 from portal.api.strict import hidden_first
 from portal.people.models import User
-from releases import operations, queries
+from releases import gates, operations, queries
 from releases.api_inputs import (
     AnswerInput,
     CheckInput,
     DecisionInput,
+    IgnoreInput,
     NewRelease,
     Reason,
     ReleaseChange,
@@ -30,11 +31,13 @@ from releases.api_inputs import (
 from releases.api_shapes import (
     CheckShape,
     DecisionShape,
+    GateShape,
     ReleaseRow,
     ReleaseShape,
     WaitingShape,
     check_shape,
     decision_shape,
+    gate_shape,
     proposal_waiting_shape,
     release_row,
     release_shape,
@@ -195,6 +198,22 @@ def answer_check(request: HttpRequest, number: int, check_id: int, body: CheckIn
     """Answer one item."""
     check = operations.answer_check(number, check_id, actor=actor_of(request), **body.model_dump())
     return check_shape(check)
+
+
+@router.get("/releases/{int:number}/gates", response=Paged[GateShape])
+def read_gates(request: HttpRequest, number: int) -> dict[str, Any]:
+    """What is measured while the sign-off is awaited."""
+    release = queries.detail(_user(actor_of(request)), number)
+    return paging.whole(gate_shape(view) for view in gates.gates_of(release))
+
+
+@router.post("/releases/{int:number}/gates/{int:gate_id}/ignore", response=GateShape)
+def ignore_breach(request: HttpRequest, number: int, gate_id: int, body: IgnoreInput) -> dict[str, Any]:
+    """Let one breach pass, as somebody who could sign the result off."""
+    actor = actor_of(request)
+    operations.ignore_breach(number, gate_id, actor=actor, **body.model_dump())
+    release = queries.detail(_user(actor), number)
+    return next(gate_shape(view) for view in gates.gates_of(release) if view.gate.pk == gate_id)
 
 
 @router.get("/releases/{int:number}/evidence/{digest}")

@@ -117,6 +117,13 @@ class AnswerInput(Body):
     answer: str
 
 
+class IgnoreInput(Body):
+    """Why one breach is let pass."""
+
+    breach: int = Field(ge=1, le=2**31 - 1, description="the gate's `breach` as it was seen")
+    reason: str = Field(max_length=4_000)
+
+
 class CheckInput(Body):
     """The answer to an item of the checklist."""
 

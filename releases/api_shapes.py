@@ -7,7 +7,7 @@ from ninja import Field, Schema
 
 from approvals.models import Decision, PolicyProposal
 from portal.people.models import User
-from releases import queries
+from releases import gates, observations, queries
 from releases.announcement import announcement_of
 from releases.inbox import Waiting
 from releases.models import Check, Item, Release
@@ -159,6 +159,25 @@ class CheckShape(Schema):
     at: datetime | None
 
 
+class GateShape(Schema):
+    """What is measured again and again while the sign-off is awaited."""
+
+    id: int
+    name: str
+    kind: str
+    service: str | None
+    result: str | None = Field(description="passed, breached, errored or inconclusive")
+    text: str
+    since: datetime | None
+    measured_at: datetime | None
+    history: list[dict[str, str]] = Field(description="the latest results, oldest first")
+    breach: int = Field(description="how many breaches there were; names the one to ignore")
+    breached_at: datetime | None = Field(description="while a breach stands")
+    ignored_by: str | None
+    ignored_at: datetime | None
+    ignored_reason: str | None
+
+
 class WaitingShape(Schema):
     """Something that waits for the person who asks."""
 
@@ -237,9 +256,30 @@ def check_shape(check: Check) -> dict[str, Any]:
         "kind": check.kind,
         "required": check.required,
         "result": check.result or None,
-        "evidence": check.evidence,
+        "evidence": observations.worded(check.evidence),
         "by": _name(check.answered_by),
         "at": check.answered_at,
+    }
+
+
+def gate_shape(view: gates.GateView) -> dict[str, Any]:
+    """A gate with its latest results."""
+    gate = view.gate
+    return {
+        "id": gate.pk,
+        "name": view.name,
+        "kind": gate.kind,
+        "service": gate.service.name if gate.service else None,
+        "result": gate.result or None,
+        "text": view.text,
+        "since": gate.since,
+        "measured_at": gate.measured_at,
+        "history": gate.history,
+        "breach": gate.breaches,
+        "breached_at": gate.breached_at,
+        "ignored_by": _name(gate.ignored_by),
+        "ignored_at": gate.ignored_at,
+        "ignored_reason": gate.ignored_reason or None,
     }
 
 

@@ -69,4 +69,5 @@ TEXTS: dict[str, texts.Words] = {
     "objection.answered": _("{by} answered an objection"),
     "signoff.given": _decided(_("{by} decided on the result")),
     "checklist.ticked": _("{by} answered a check"),
+    "checklist.measured": _("The portal measured a check: {text}"),
 }

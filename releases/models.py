@@ -160,7 +160,10 @@ class CheckResult(models.TextChoices):
 
 
 class Check(models.Model):
-    """One item of the release's checklist, copied from its template at submission."""
+    """One item of the release's checklist, copied from its template at submission.
+
+    `kind` is person, or machine where its `gate` answers it: nobody else does then.
+    """
 
     release = models.ForeignKey(Release, models.CASCADE, related_name="checks")
     phase = models.CharField(max_length=6, choices=CheckPhase.choices)
@@ -222,3 +225,66 @@ class Answer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.text}: {self.result}"
+
+
+class GateResult(models.TextChoices):
+    """What a measurement came to: breached is measured bad, errored not measurable, inconclusive neither."""
+
+    PASSED = "passed", _("passed")
+    BREACHED = "breached", _("breached")
+    ERRORED = "errored", _("could not measure")
+    INCONCLUSIVE = "inconclusive", _("inconclusive")
+
+
+class Gate(models.Model):
+    """What the portal measures again and again while a person is awaited.
+
+    It repeats a check of the plan after the waves, whose breach turns the sign-off off; or, with an `item`,
+    it answers this item of the checklist. `kind` and `params` are those of the step that would measure the
+    same. `observed` is {"code", "args"?, …}, worded by releases.observations; `history` the latest results,
+    oldest first: [{"at", "result"}]. `due_at` is when to measure next; the sweep moves it on when it has it
+    measured, and what was seen counts only while it stands so. `breached_at` is set from the first bad
+    measurement until a good one, `ignored_at` when somebody let exactly this breach pass; `breaches` tells
+    one from the next.
+    """
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="gates")
+    item = models.OneToOneField(Check, models.CASCADE, null=True, related_name="gate")
+    key = models.CharField(max_length=120)
+    position = models.PositiveSmallIntegerField(default=0)
+    kind = models.CharField(max_length=40)
+    params = models.JSONField(default=dict)
+    service = models.ForeignKey(Service, models.PROTECT, null=True, related_name="+")
+    result = models.CharField(max_length=12, choices=GateResult.choices, blank=True)
+    observed = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    history = models.JSONField(default=list)
+    since = models.DateTimeField(null=True, blank=True)
+    measured_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField()
+    breaches = models.PositiveIntegerField(default=0)
+    breached_at = models.DateTimeField(null=True, blank=True)
+    ignored_at = models.DateTimeField(null=True, blank=True)
+    ignored_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    ignored_reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["release", "key"], name="releases_gate_once"),
+            models.CheckConstraint(
+                condition=Q(result__in=["", *GateResult.values]), name="releases_gate_result"
+            ),
+            models.CheckConstraint(
+                condition=Q(ignored_at=None) | Q(breached_at__isnull=False),
+                name="releases_only_a_breach_is_ignored",
+            ),
+        ]
+        indexes = [models.Index(fields=["due_at"], name="releases_gates_due")]
+        ordering = ["position", "id"]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def is_breached(self) -> bool:
+        """Whether a breach stands that nobody has let pass."""
+        return self.breached_at is not None and self.ignored_at is None

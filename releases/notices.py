@@ -25,7 +25,8 @@ from portal.ui import times
 from releases import wording
 from releases.announcement import announcement_of
 from releases.catalog.models import Service
-from releases.models import Release
+from releases.gates import breach_sentence
+from releases.models import Gate, Release
 
 LEADS = (Role.PL, Role.TEAM_LEAD, Role.DIRECTOR)
 
@@ -96,6 +97,20 @@ def tell_objection(release: Release, objection: Decision) -> None:
 def tell_signoff_due(release: Release) -> None:
     """Ask for the sign-off of the result."""
     _ask(release, Phase.SIGNOFF, _("Please sign off the result: {release}"))
+
+
+def tell_breach(release: Release, gate: Gate) -> None:
+    """Tell those who can sign off that what they would sign is measured bad, once for each breach."""
+    people = _deciders(release, Phase.SIGNOFF)
+    notices = []
+    for user in people:
+        with _language_of(user), timezone.override(zone_of(user)):
+            body = breach_sentence(gate)
+        title = _("The result cannot be signed off now: {release}")
+        what = f"breach.{gate.pk}.{gate.breaches}"
+        notices.append(_about(user, release, what, "decision", title, body=body))
+    _tell(release, notices)
+    _touch(people)
 
 
 def tell_review_owed(release: Release) -> None:

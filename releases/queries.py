@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from approvals import grades, policy
 from approvals import queries as approval_queries
@@ -15,7 +16,7 @@ from approvals.states import Phase, RequestState, Verdict
 from portal import access, clock
 from portal.errors import Conflict, NotFound
 from portal.people.models import RoleAssignment, User
-from releases import proposal, wording
+from releases import observations, proposal, wording
 from releases.catalog.models import Service
 from releases.completeness import missing_in_draft
 from releases.models import Answer, Check, CheckPhase, CheckResult, Item, Release
@@ -286,6 +287,14 @@ def answer_with_file(user: User, number: int, digest: str) -> Answer:
     if answer is None:
         raise NotFound
     return answer
+
+
+def open_text(check: Check) -> str:
+    """An open item in words; one that the portal measures with what it saw."""
+    if check.kind == "person":
+        return check.text
+    seen = observations.said(check.evidence["measured"]) if check.evidence else _("Not measured yet.")
+    return f"{check.text}: {seen}"
 
 
 def open_checks(release: Release) -> list[Check]:

@@ -23,7 +23,12 @@ logger = logging.getLogger(__name__)
 S = ReleaseState
 # In review is no wrong state for a start: the rows that are open say more.
 STARTABLE = frozenset({S.IN_REVIEW, S.APPROVED, S.SCHEDULED, S.SUBMITTED})
-SINGLE_CODES = {"requirement": "not_approved", "checklist": "checklist_open", "freeze": "frozen"}
+SINGLE_CODES = {
+    "requirement": "not_approved",
+    "checklist": "checklist_open",
+    "freeze": "frozen",
+    "gate": "gate_breached",
+}
 
 
 def require_startable(release: Release, *, actor: Actor, queued_behind: str = "") -> None:
@@ -134,10 +139,13 @@ def _what_changed(release: Release) -> str:
 
 
 def missing_checks(release: Release, phase: str) -> list[Missing]:
-    """Required checks of a phase that are not answered well."""
+    """Required checks of a phase that are not answered well; of one that the portal measures, what it saw."""
     answered = [CheckResult.DONE, CheckResult.NOT_APPLICABLE]
     checks = release.checks.filter(phase=phase, required=True).exclude(result__in=answered)
-    return [{"code": "checklist", "id": check.pk, "role": check.role, "text": check.text} for check in checks]
+    return [
+        {"code": "checklist", "id": check.pk, "role": check.role, "text": queries.open_text(check)}
+        for check in checks
+    ]
 
 
 def missing_reviews(release: Release) -> list[Missing]:

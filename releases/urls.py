@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from releases.views import compose, lists, release, review, schedule
+from releases.views import compose, gates, lists, release, review, schedule
 
 app_name = "releases"
 urlpatterns = [
@@ -22,6 +22,7 @@ urlpatterns = [
     path("<int:number>/announce/", release.announce, name="announce"),
     path("<int:number>/close/", release.close, name="close"),
     path("<int:number>/checklist/<int:check_id>/", release.check, name="check"),
+    path("<int:number>/gates/<int:gate_id>/ignore/", gates.ignore, name="ignore"),
     path("<int:number>/evidence/<str:digest>/", release.evidence, name="evidence"),
     path("<int:number>/review/", review.review, name="review"),
     path("<int:number>/decide/<slug:verdict>/", review.decide, name="decide"),

@@ -87,6 +87,7 @@ STATES: Final[dict[str, Look]] = {
     "superseded": Look(pgettext_lazy("state", "Superseded"), MUTE, "dash"),
     "stopped": Look(pgettext_lazy("state", "Stopped"), MUTE, "square"),
     "failed": Look(pgettext_lazy("state", "Failed"), BAD, "octagon-cross"),
+    "breached": Look(pgettext_lazy("state", "Breached"), BAD, "octagon-cross"),
     "rollback_failed": Look(pgettext_lazy("state", "Rollback failed"), BAD, "octagon-cross"),
     "errored": Look(pgettext_lazy("state", "Could not measure"), WAIT, "diamond-question"),
     "inconclusive": Look(pgettext_lazy("state", "Inconclusive"), WAIT, "diamond-equals"),

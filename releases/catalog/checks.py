@@ -18,6 +18,9 @@ from releases.catalog.documents import Document, Problem
 
 Known = Mapping[tuple[str, str], Mapping[str, Any]]
 
+# What is measured of the start is known before it, what of the result after it.
+ONLY_IN = {"access_check": "before", "image_exists": "before", "verify_digests": "after"}
+
 
 @dataclass(frozen=True)
 class World:
@@ -110,6 +113,30 @@ def _service(document: Document, world: World) -> Iterator[Problem]:
 def _checklist(document: Document, world: World) -> Iterator[Problem]:
     yield from _references(document, world, "Environment", "environments")
     yield from _references(document, world, "Service", "services")
+    for index, item in enumerate(document.spec["items"]):
+        if "check" in item:
+            yield from _measured_item(document, world, item, index)
+
+
+def _measured_item(
+    document: Document, world: World, item: Mapping[str, Any], index: int
+) -> Iterator[Problem]:
+    """An item that the portal answers: nobody's role, in a phase in which there is something to measure."""
+    kind, where = item["check"]["kind"], ("spec", "items", index)
+    if "role" in item or "kind" in item:
+        text = _("The portal answers an item with `check`; it has no role and no kind.")
+        yield document.problem(text, *where)
+    phase = ONLY_IN.get(kind, item["phase"])
+    if item["phase"] != phase:
+        text = _("%(kind)s is measured in the phase %(phase)s only.") % {"kind": kind, "phase": phase}
+        yield document.problem(text, *where, "check", "kind")
+    if kind == "health":
+        name = item["check"]["service"]
+        yield from _reference(document, world, "Service", name, "items", index, "check", "service")
+        known = (world.spec("Service", name) or {}).get("health", {}).get("kind", "none")
+        if known == "none" and world.spec("Service", name) is not None:
+            text = _("%(service)s does not say how its health is asked.") % {"service": name}
+            yield document.problem(text, *where, "check", "service")
 
 
 def _policy(document: Document, world: World) -> Iterator[Problem]:

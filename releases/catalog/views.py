@@ -16,7 +16,15 @@ from portal.ui.looks import FACTS
 from releases.catalog import queries
 from releases.catalog.models import Checklist, Environment, Service, Stage, StoredDocument
 from releases.catalog.schema import KINDS, published
-from releases.catalog.wording import AUDIENCES, PHASES, STRATEGIES, health_text, review_rows, step_rows
+from releases.catalog.wording import (
+    AUDIENCES,
+    PHASES,
+    STRATEGIES,
+    check_rows,
+    health_text,
+    review_rows,
+    step_rows,
+)
 
 
 def _reader(request: HttpRequest) -> User:
@@ -134,7 +142,7 @@ def checklist_page(request: HttpRequest, name: str) -> HttpResponse:
         raise NotFound
     items = checklist.spec["items"]
     phases = [
-        {"name": label, "checks": [each for each in items if each["phase"] == phase]}
+        {"name": label, "checks": check_rows([each for each in items if each["phase"] == phase])}
         for phase, label in PHASES.items()
     ]
     context = {

@@ -65,6 +65,14 @@ def step_rows(steps: list[Mapping[str, Any]]) -> list[dict[str, str]]:
     ]
 
 
+def check_rows(items: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A checklist's items; one that the portal answers says what it measures."""
+    return [
+        {**item, "measured": step_rows([item["check"]])[0]} if "check" in item else dict(item)
+        for item in items
+    ]
+
+
 def _note(step: Mapping[str, Any]) -> str:
     parts = []
     if step["kind"] == "http":

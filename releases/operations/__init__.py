@@ -5,6 +5,7 @@ from releases.operations.create import create_release, duplicate_release
 from releases.operations.decide import answer_objection, decide_release, recheck, take_back_decision
 from releases.operations.edit import edit_release
 from releases.operations.ends import announce_release, close_release, expire_release, withdraw_release
+from releases.operations.gates import claim_due, ignore_breach, open_gates, write_measurement
 from releases.operations.progress import finish_verification, follow
 from releases.operations.schedule import miss_schedule, schedule_release, unschedule_release
 from releases.operations.signoff import sign_off_result
@@ -14,6 +15,7 @@ __all__ = [
     "announce_release",
     "answer_check",
     "answer_objection",
+    "claim_due",
     "close_release",
     "create_release",
     "decide_release",
@@ -22,7 +24,9 @@ __all__ = [
     "expire_release",
     "finish_verification",
     "follow",
+    "ignore_breach",
     "miss_schedule",
+    "open_gates",
     "recheck",
     "schedule_release",
     "sign_off_result",
@@ -30,4 +34,5 @@ __all__ = [
     "take_back_decision",
     "unschedule_release",
     "withdraw_release",
+    "write_measurement",
 ]

@@ -13,7 +13,16 @@ from portal.errors import Conflict, Invalid, Missing, NotAllowed, NotFound, fiel
 from portal.live.publish import publish
 from portal.people.models import RoleAssignment, User
 from portal.ui.looks import role_entry
-from releases.models import Answer, Check, CheckPhase, CheckResult, EvidenceFile, Release
+from releases.models import (
+    Answer,
+    Check,
+    CheckPhase,
+    CheckResult,
+    EvidenceFile,
+    Gate,
+    GateResult,
+    Release,
+)
 from releases.operations.evidence import GivenFile, media_type_of, read_file
 from releases.operations.fields import Faults
 from releases.operations.locking import act, may_compose, require_state
@@ -21,6 +30,7 @@ from releases.queries import ANSWERED, scopes_of
 from releases.states import PENDING, ReleaseState
 
 S = ReleaseState
+MEASURED: dict[str, str] = {GateResult.PASSED: CheckResult.DONE, GateResult.BREACHED: CheckResult.FAILED}
 RUNNING = frozenset({S.ROLLING_OUT, S.PAUSED, S.VERIFYING})
 WHEN = {
     CheckPhase.BEFORE: PENDING | {S.SUBMITTED},
@@ -69,6 +79,37 @@ def answer_check(number: int, check_id: int, *, actor: Actor, result: str, evide
         )
         publish(release.topic, "checklist.ticked", {"by": actor.name, "check": check.pk, "result": result})
         return check
+
+
+def answer_by_portal(gate: Gate, release: Release, *, actor: Actor) -> None:
+    """Let a measurement answer its item, with what was seen as the evidence.
+
+    What could not be measured leaves the item open: it was neither found well nor bad.
+
+    Args:
+        gate: with its item and its newest result; the release is locked.
+    """
+    check = gate.item
+    assert check is not None
+    before = {"result": check.result, "evidence": check.evidence}
+    check.result = MEASURED.get(gate.result, "")
+    service = gate.service.name if gate.service else ""
+    check.evidence = {"measured": {**gate.observed, "kind": gate.kind, "service": service}}
+    check.answered_by, check.answered_at = None, gate.measured_at
+    check.save(update_fields=["result", "evidence", "answered_by", "answered_at"])
+    if check.result:
+        _keep(check, None)
+    record(
+        "checklist.measured",
+        actor=actor,
+        subject=("check", str(check.pk)),
+        before=before,
+        after={"text": check.text, "result": check.result, "evidence": check.evidence},
+        content_digest=release.content_digest,
+        release=release.number,
+    )
+    told = {"check": check.pk, "result": check.result, "text": check.text}
+    publish(release.topic, "checklist.measured", told)
 
 
 def is_due(check: Check, release: Release, *, signed: bool) -> bool:

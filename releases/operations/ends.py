@@ -11,6 +11,7 @@ from portal.errors import Conflict, Missing
 from portal.words import check_words
 from releases import notices, wording
 from releases.announcement import announcement_of
+from releases.gates import missing_gates
 from releases.models import CheckPhase, Release
 from releases.operations.locking import act, may_compose, require_deploy, require_scope, require_state
 from releases.operations.moving import move_release
@@ -41,6 +42,8 @@ def withdraw_release(number: int, *, actor: Actor, reason: str = "") -> Release:
 def announce_release(number: int, *, actor: Actor) -> Release:
     """Post the announcement once the result is signed off and the checks during the rollout are answered.
 
+    What broke after the sign-off holds it as it would have held that.
+
     Raises:
         NotFound, NotAllowed.
         Conflict: wrong_state, or what is missing.
@@ -48,7 +51,8 @@ def announce_release(number: int, *, actor: Actor) -> Release:
     with act(number, actor=actor) as release:
         require_state(release, {S.AWAITING_SIGNOFF})
         require_deploy(actor, release)
-        refuse([*_missing_rows(release, Phase.SIGNOFF), *missing_checks(release, CheckPhase.DURING)])
+        checks = missing_checks(release, CheckPhase.DURING)
+        refuse([*_missing_rows(release, Phase.SIGNOFF), *checks, *missing_gates(release)])
         announce(release, actor=actor)
         return release
 

@@ -6,9 +6,11 @@ from approvals.states import Phase, Verdict
 from portal.actors import Actor
 from portal.live.publish import publish
 from releases import notices
+from releases.gates import missing_gates
 from releases.operations.locking import act, require_state
 from releases.operations.moving import move_release
 from releases.queries import starters
+from releases.start import refuse
 from releases.states import ReleaseState
 
 
@@ -17,14 +19,17 @@ def sign_off_result(
 ) -> Decision:
     """Record one sign-off; a rejection fails the release, from where it can be rolled back.
 
-    Neither somebody barred nor who started the rollout counts.
+    Neither somebody barred nor who started the rollout counts. A breach of what is measured meanwhile turns
+    the approval off until it is green again, or somebody says why it is ignored (product.md, "A release's
+    life").
 
     Args:
         verdict: approve or reject; the latter needs a reason.
         on_behalf_of: for whom, by delegation; as `approvals.operations.record_decision` has it.
 
     Raises:
-        NotFound, Invalid, Conflict, NotAllowed: with the codes and in the order of rules.md, "Codes".
+        NotFound, Invalid, Conflict, NotAllowed: with the codes and in the order of rules.md, "Codes"; last
+            `gate_breached` with every breach that stands.
     """
     with act(number, actor=actor, refused="decision.refused") as release:
         operations.check_verdict(verdict, reason, phase=Phase.SIGNOFF)
@@ -41,6 +46,9 @@ def sign_off_result(
             also_barred=starters(release),
             filed_under=number,
         )
+        if verdict == Verdict.APPROVE:
+            # Last, so that who may not sign off hears that; what was written goes with the refusal.
+            refuse(missing_gates(release))
         giver = outcome.decision.on_behalf_of
         data = {
             "by": actor.name,

@@ -19,6 +19,7 @@ from releases.completeness import require_complete
 from releases.models import Check, CheckPhase, Item, Release
 from releases.operations.apply import grade_and_seal, templates_for
 from releases.operations.composition import ComposedItem, pinned
+from releases.operations.gates import measure_items
 from releases.operations.locking import act, require_compose, require_state
 from releases.operations.moving import move_release
 from releases.operations.supersede import supersede_older, warn_of_overlap
@@ -209,15 +210,17 @@ def _copy_checks(release: Release) -> None:
     """Replace the checklist by the templates' present items; old ticks were about another round."""
     release.checks.all().delete()
     items = [item for template in templates_for(release) for item in template.spec.get("items", [])]
-    Check.objects.bulk_create(
+    checks = Check.objects.bulk_create(
         Check(
             release=release,
             phase=item.get("phase", CheckPhase.BEFORE),
             position=position,
             text=item["text"],
             role=item.get("role", ""),
-            kind=item.get("kind", "person"),
+            kind="machine" if "check" in item else "person",
             required=item.get("required", True),
         )
         for position, item in enumerate(items)
     )
+    measured = [(check, item["check"]) for check, item in zip(checks, items, strict=True) if "check" in item]
+    measure_items(release, measured)

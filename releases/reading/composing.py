@@ -144,6 +144,7 @@ def checks_to_come(release: Release) -> list[dict[str, object]]:
             "text": item["text"],
             "role": item.get("role", ""),
             "required": item.get("required", True),
+            "measured": "check" in item,
         }
         for template in templates_for(release)
         for item in template.spec.get("items", [])

@@ -15,6 +15,7 @@ from portal.people.models import User
 from portal.ui import times
 from portal.ui.looks import state_look
 from releases import queries
+from releases.gates import missing_gates
 from releases.models import CheckPhase, Release
 from releases.operations.ends import WITHDRAWABLE
 from releases.queries import RequirementView
@@ -248,7 +249,7 @@ def _sign_off(release: Release, user: User, requirements: Sequence[RequirementVi
     if queries.stance(release, user, phase="signoff").code == "" and who:
         url = rollout_address(release, "rollouts:signoff")
         return NextAct(label=_("Sign off"), url=url, panel=True)
-    missing = missing_checks(release, CheckPhase.DURING)
+    missing = [*missing_checks(release, CheckPhase.DURING), *missing_gates(release)]
     if who:
         return NextAct(text=_("Awaited: {who}").format(who=who), missing=missing)
     if not access.allowed(user, "deploy", release.environment):

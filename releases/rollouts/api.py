@@ -162,6 +162,7 @@ class ProofShape(Schema):
     requirements: list[dict[str, Any]]
     decisions: list[dict[str, Any]]
     checks: list[dict[str, Any]]
+    ignored_breaches: list[dict[str, Any]]
     rollouts: list[dict[str, Any]]
     announced: dict[str, Any]
     unsigned: int

@@ -19,6 +19,9 @@ class RolloutsConfig(AppConfig):
         importlib.import_module("releases.rollouts.jobs")
         importlib.import_module("releases.rollouts.readings")
         importlib.import_module("releases.rollouts.topics")
+        texts = importlib.import_module("releases.rollouts.texts")
+        observations = importlib.import_module("releases.observations")
+        observations.register(name=texts.gate_name, say=texts.measured)
         register(
             {
                 "rollout.queued": _("Rollout queued"),

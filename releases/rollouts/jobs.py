@@ -1,4 +1,4 @@
-"""Nudges of the engine, the sweep that finds what nobody nudged, and the one that starts what is due."""
+"""Nudges of the engine, measurements, and the sweeps that find what nobody nudged and what is due."""
 
 import logging
 from datetime import datetime, timedelta
@@ -12,7 +12,8 @@ from portal.actors import Actor
 from portal.errors import Conflict, NotFound, PortalError
 from portal.jobs import Failure, enqueue, job, on_failure, sweep
 from releases.models import Release
-from releases.operations import miss_schedule
+from releases.operations import claim_due, miss_schedule
+from releases.operations.gates import MEASURE
 from releases.rollouts.models import Rollout
 from releases.rollouts.states import ACTIVE, RolloutState
 from releases.states import ReleaseState
@@ -37,6 +38,29 @@ def advance(rollout_id: int) -> None:
     from releases.rollouts import engine  # noqa: PLC0415  the sweeper needs no Kubernetes client
 
     engine.advance(rollout_id)
+
+
+def not_measured(gate_id: int, *, failure: Failure) -> None:
+    """Say that a measurement broke off by a fault of our own."""
+    from releases.rollouts import measuring  # noqa: PLC0415  as below
+
+    measuring.broke_off(gate_id, failure)
+
+
+@on_failure(not_measured)
+@job
+def measure(gate_id: int) -> None:
+    """Measure one gate once."""
+    from releases.rollouts import measuring  # noqa: PLC0415  as above
+
+    measuring.measure(gate_id)
+
+
+@sweep(every_seconds=1)
+def measure_due() -> None:
+    """Have measured what is due while people are awaited; one that got lost is due again after its claim."""
+    for pk in claim_due():
+        enqueue(MEASURE, pk)
 
 
 @sweep(every_seconds=1)

@@ -47,6 +47,7 @@ def proof_of(release: Release, entries: Entries, *, whole: bool) -> Json:
         "requirements": _requirements(release),
         "decisions": decisions,
         "checks": [_check(each, entries) for each in release_queries.checks_of(release)],
+        "ignored_breaches": _ignored(entries),
         "rollouts": rollouts,
         "announced": _announced(release, entries),
         "unsigned": entries.unsigned(),
@@ -205,6 +206,27 @@ def _check(check: Check, entries: Entries) -> Json:
         "at": check.answered_at,
         "entry": entries.find("check", check.pk),
     }
+
+
+def _ignored(entries: Entries) -> list[Json]:
+    """Every breach that somebody let pass, from the record: the gate forgets it once it is green again."""
+    found = []
+    for row in entries.rows:
+        if row.action == "gate.ignored":
+            body = entries.bodies[row.number]
+            found.append(
+                {
+                    "gate": texts.gate_name(body["after"]),
+                    "breach": body["after"]["breach"],
+                    "seen": texts.measured(body["after"]["observed"]),
+                    "since": body["before"]["since"],
+                    "by": row.actor,
+                    "at": row.at,
+                    "reason": body["reason"],
+                    "entry": row.number,
+                }
+            )
+    return found
 
 
 def _rollout(rollout: Rollout, entries: Entries) -> Json:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from portal import clock
 from portal.actors import Actor
-from releases.rollouts import release_side, rollback, running
+from releases.rollouts import measuring, release_side, rollback, running
 from releases.rollouts.course import Course
 from releases.rollouts.events import move_rollout, move_step
 from releases.rollouts.leases import halted
@@ -84,6 +84,7 @@ def _settle_forward(rollout: Rollout, states: set[str], *, actor: Actor) -> bool
         _verify(rollout, actor=actor)
         running.expect_release(rollout)
         release_side.succeeded(rollout.release, actor=actor)
+        measuring.begin(rollout)
         rollout.ended_at = clock.now()
         move_rollout(rollout, RolloutState.SUCCEEDED, actor=actor, fields=["ended_at"])
         return True

@@ -71,6 +71,7 @@ OBSERVED: dict[str, Text] = {
     "no_answer": _("No answer yet: {message}"),
     "metric_so_far": _("{value}, good {count} of {wanted} times"),
     "metric_good": _("{value}, good {count} of {wanted} times"),
+    "metric_now": _("{value}"),
     "metric_bad": _("Measured bad"),
     "metric_no_data": _("Nothing was measured; is there traffic?"),
     "metric_little_traffic": _("Too little traffic to say: less than {limit}"),
@@ -87,6 +88,19 @@ OBSERVED: dict[str, Text] = {
     "too_many_requests": _("The cluster asks to wait: {message}"),
     "conflict": _("The object has just changed; it is read again"),
     "stumbled": _("The portal itself broke off here ({count} of {most}); the next try follows"),
+}
+# What is not measured once more until it is well, but again and again.
+MEASURED: dict[str, Text] = {
+    "unhealthy": _("Not healthy: {status}"),
+    "no_answer": _("No answer: {message}"),
+    "measurement_broke_off": _("The portal itself failed at measuring; its log tells more under {incident}"),
+}
+GATE_RESULTS: dict[str, Text] = {
+    "gate.passed": _("{name} passed: {seen}"),
+    "gate.breached": _("{name} is breached: {seen}"),
+    "gate.errored": _("{name} could not be measured: {seen}"),
+    "gate.inconclusive": _("{name} gave no clear result: {seen}"),
+    "gate.ignored": _("{by} lets the breach of {name} pass: {reason}"),
 }
 FAILURES: dict[str, Text] = {
     "ErrImagePull": _("The image cannot be pulled"),
@@ -200,6 +214,20 @@ def observed(seen: Json) -> str:
     return f"{text}; {failure(trouble)}" if trouble else text
 
 
+def gate_name(facts: Json) -> str:
+    """Return what is measured: the title in the plan or of the kind, and the service concerned."""
+    title = str(facts.get("title") or KINDS.get(str(facts.get("kind")), facts.get("key", "")))
+    return f"{facts['service']}: {title}" if facts.get("service") else title
+
+
+def measured(seen: Json) -> str:
+    """Return what a measurement saw that is made again and again."""
+    if seen.get("failure"):
+        return failure(seen["failure"])
+    text = MEASURED.get(str(seen.get("code") or ""))
+    return _filled(text, seen.get("args") or {}) if text else observed(seen)
+
+
 def failure(found: Json) -> str:
     """Return what is wrong, followed by the cluster's own words."""
     message = str(found.get("message") or "")
@@ -242,7 +270,7 @@ def registered() -> dict[str, Callable[[Json], str]]:
     """Return a function from data to text for every kind of event that the engine writes."""
     rollout = {*(f"rollout.{state}" for state in RolloutState.values), *EVENTS}
     steps = {f"step.{name}" for name in (*StepState.values, "started", "acted", "observed")}
-    return {kind: partial(event_text, kind) for kind in rollout | steps}
+    return {kind: partial(event_text, kind) for kind in {*rollout, *steps, *GATE_RESULTS}}
 
 
 def short_image(image: object) -> str:
@@ -267,6 +295,8 @@ def event_text(kind: str, data: Json) -> str:
     """Return what an event of this kind with these data says."""
     if kind.startswith("step."):
         return _step_event(kind, data)
+    if kind in GATE_RESULTS:
+        return _gate_event(kind, data)
     if kind in EVENTS:
         asked = data.get("kind", "")
         order = str(OrderKind(asked).label) if asked in OrderKind.values else ""
@@ -293,6 +323,11 @@ def _step_event(kind: str, data: Json) -> str:
     stored = str(data.get("state") or state)
     label = str(StepState(stored).label) if stored in StepState.values else stored
     return f"{name}: {label}; {wrong}" if wrong else f"{name}: {label}"
+
+
+def _gate_event(kind: str, data: Json) -> str:
+    seen = measured(data.get("observed") or {})
+    return _filled(GATE_RESULTS[kind], {**data, "name": gate_name(data), "seen": seen})
 
 
 def _filled(text: Text, args: Json) -> str:

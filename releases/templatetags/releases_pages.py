@@ -7,6 +7,7 @@ from django import template
 from django.utils.translation import gettext as _
 
 from portal.ui.diffs import diff_rows
+from releases import observations
 
 register = template.Library()
 MOST_NAMES = 3
@@ -16,6 +17,12 @@ MOST_NAMES = 3
 def at(values: Mapping[Any, Any], key: str | int) -> Any:
     """The value under a key that is itself a variable; None where there is none."""
     return values.get(key)
+
+
+@register.filter
+def worded(evidence: Mapping[str, Any]) -> str:
+    """What the portal measured, in a sentence."""
+    return str(observations.worded(evidence)["text"])
 
 
 @register.filter

@@ -1,6 +1,7 @@
 """The tour of the README in real browsers, on the whole portal: released, stopped, rolled back, audited."""
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -108,7 +109,7 @@ def answer_checks(portal: RealPortal, number: int, phase: str) -> None:
     """Tick what QA and the release manager may tick in a phase."""
     listed = portal.ask(MANAGER, "GET", f"/releases/{number}/checklist")["items"]
     for check in listed:
-        if check["phase"] != phase or check["result"]:
+        if check["phase"] != phase or check["result"] or check["kind"] != "person":
             continue
         username = QA if check["role"] == "qa" else MANAGER
         page = portal.enter(username).go(f"/releases/{number}/")
@@ -164,10 +165,22 @@ def start_by_api(portal: RealPortal, versions: dict[str, str]) -> tuple[int, int
     portal.ask(PLATFORM_LEAD, "POST", f"/releases/{number}/decisions", decision)
     done = {"result": "done", "evidence": {"text": "확인함"}}
     for check in portal.ask(MANAGER, "GET", f"/releases/{number}/checklist")["items"]:
-        if check["phase"] == "before" and not check["result"]:
+        if check["phase"] == "before" and check["kind"] == "person" and not check["result"]:
             username = QA if check["role"] == "qa" else MANAGER
             portal.ask(username, "POST", f"/releases/{number}/checklist/{check['id']}", done)
+    until_measured(portal, number)
     return number, portal.ask(MANAGER, "POST", f"/releases/{number}/start")["id"]
+
+
+def until_measured(portal: RealPortal, number: int) -> None:
+    """Wait for what the portal itself answers before a start."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while time.monotonic() < deadline:
+        listed = portal.ask(MANAGER, "GET", f"/releases/{number}/checklist")["items"]
+        if all(check["result"] == "done" for check in listed if check["phase"] == "before"):
+            return
+        time.sleep(0.5)
+    raise AssertionError(listed)
 
 
 def stop_half_way(page: Page) -> None:

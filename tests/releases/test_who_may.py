@@ -12,7 +12,7 @@ from portal.audit.models import AuditEntry
 from portal.errors import NotAllowed
 from portal.people.models import User
 from releases import operations
-from releases.models import Release
+from releases.models import Gate, Release
 from tests.factories import Shop, decide, make_checklist, make_release
 from tests.people import Cast, acting
 
@@ -34,6 +34,7 @@ MAY: dict[str, set[str]] = {
     "check_of_qa": {"qa"},
     "check_of_anyone": COMPOSERS,
     "sign_off": {"pl", "team_lead"},
+    "ignore_breach": {"pl", "team_lead"},
     "announce": COMPOSERS,
     "close": COMPOSERS,
     "schedule": COMPOSERS,
@@ -85,6 +86,7 @@ class World:
                 reviewed, for_anyone.pk, actor=actor, result="done"
             ),
             "sign_off": lambda: self._sign_off(user),
+            "ignore_breach": lambda: self._ignore_breach(user),
             "announce": lambda: self._announce(user),
             "close": lambda: operations.close_release(self.announced.number, actor=actor),
             "schedule": lambda: operations.schedule_release(
@@ -99,6 +101,14 @@ class World:
 
     def _sign_off(self, user: User) -> Decision:
         return operations.sign_off_result(self.waiting.number, actor=acting(user), verdict="approve")
+
+    def _ignore_breach(self, user: User) -> Gate:
+        now = clock.now()
+        gate = Gate.objects.create(
+            release=self.waiting, key="g", kind="http", breached_at=now, breaches=1, due_at=now
+        )
+        number = self.waiting.number
+        return operations.ignore_breach(number, gate.pk, actor=acting(user), reason="x", breach=1)
 
     def _announce(self, user: User) -> Release:
         self._sign_off(self.shop.cast.team_lead)

@@ -40,6 +40,7 @@ class AccessCheck(StepKind):
     """Asks the cluster once per right."""
 
     name = "access_check"
+    measures = True
 
     def plan(self, work: Work) -> Planned:
         """Name what is missing before anybody starts."""

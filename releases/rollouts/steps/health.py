@@ -30,6 +30,7 @@ class Health(StepKind):
     """Asks a service for its own view of its health, through its Kubernetes Service or its address."""
 
     name = "health"
+    measures = True
 
     def plan(self, work: Work) -> Planned:
         """Resolve the address, so that a missing Service is named before the start."""
@@ -51,6 +52,7 @@ class HttpCheck(StepKind):
     """Asks one address and expects one code."""
 
     name = "http"
+    measures = True
 
     def plan(self, work: Work) -> Planned:
         """Resolve the address."""

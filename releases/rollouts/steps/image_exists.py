@@ -18,6 +18,7 @@ class ImageExists(StepKind):
     """Asks the registry for each item's digest; a tag that moved since is of no concern."""
 
     name = "image_exists"
+    measures = True
 
     def plan(self, work: Work) -> Planned:
         """Name what is missing before anybody starts."""

@@ -177,6 +177,8 @@ class StepKind(ABC):
 
     name: ClassVar[str]
     acts: ClassVar[bool] = False
+    # Whether one look says how things stand, so that it is measured on while people decide.
+    measures: ClassVar[bool] = False
 
     def plan(self, work: Work) -> Planned:  # noqa: ARG002  part of the contract
         """Say what the step would change, by a dry run where it writes."""
@@ -185,6 +187,10 @@ class StepKind(ABC):
     @abstractmethod
     def observe(self, work: Work) -> Outcome:
         """Look at what became of it."""
+
+    def measure(self, work: Work) -> Outcome:
+        """Look once, whatever was seen before, where the kind measures."""
+        return self.observe(work)
 
 
 class ActingKind(StepKind):

@@ -121,11 +121,23 @@ class Metric(StepKind):
     """Asks Prometheus every so often, until enough was good or something was bad."""
 
     name = metrics.KIND
+    measures = True
 
     def plan(self, work: Work) -> Planned:
         """Ask once, so that an unknown connection or a query that is none is named before the start."""
         _measure(work)
         return Planned()
+
+    def measure(self, work: Work) -> Outcome:
+        """Measure once: a good step has counted its measurements already."""
+        measured = _measure(work)
+        args = {**(measured.args or {}), **_known(value=measured.value)}
+        if measured.result == Result.BAD:
+            return failed(f"metric_{measured.reason}", args=args)
+        if measured.result == Result.UNCLEAR:
+            observed = {"code": f"metric_{measured.reason}", "args": args}
+            return Outcome(verdict=Verdict.INCONCLUSIVE, observed=observed)
+        return done("metric_now", args=args)
 
     def observe(self, work: Work) -> Outcome:
         """Measure when it is time to, and count."""

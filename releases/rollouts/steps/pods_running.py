@@ -10,6 +10,7 @@ class PodsRunning(StepKind):
     """Looks at all pods of the namespace; finished Jobs' pods count as fine."""
 
     name = "pods_running"
+    measures = True
 
     def plan(self, work: Work) -> Planned:
         """Name the pods that do not run now."""

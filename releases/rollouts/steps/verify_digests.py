@@ -9,6 +9,7 @@ class VerifyDigests(StepKind):
     """Compares the nodes' digests with the approved content, or with the record after a rollback."""
 
     name = "verify_digests"
+    measures = True
 
     def observe(self, work: Work) -> Outcome:
         """Compare; pods that are about to end get a moment."""

@@ -81,6 +81,8 @@ def _with_people(proof: Json) -> Json:
     proof["release"]["kept_out"] = [people.get(name, name) for name in proof["release"]["barred"]]
     for each in proof["checks"]:
         each["who"] = people.get(each["by"])
+    for each in proof["ignored_breaches"]:
+        each["who"] = people.get(each["by"])
     for each in proof["requirements"]:
         each["people"] = [people.get(name, name) for name in each["could"]]
         each["stand_ins"] = [

@@ -13,6 +13,7 @@ from portal.errors import PortalError
 from portal.live.models import Event
 from portal.people.doors import browser_actor
 from portal.people.models import User
+from releases import gates
 from releases import queries as release_queries
 from releases.operations import sign_off_result
 from releases.reading.lists import newest_event
@@ -94,6 +95,9 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "runbook": (release.plan.spec if release.plan else {}).get("runbook", ""),
         "signoff_rows": [row for row in requirements if row.phase == Phase.SIGNOFF],
         "stance": stance,
+        "gates": gates.gates_of(release) if awaits_signoff else [],
+        "breaches": gates.missing_gates(release) if awaits_signoff else [],
+        "may_ignore": stance is not None and stance.code in {"", "already_decided"},
         "checks": [check for check in release.checks.all() if check.phase != "before"],
     }
 

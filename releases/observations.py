@@ -1,0 +1,42 @@
+"""What the portal measured, in words. The layer that measures knows them, and registers them at the start."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from releases.models import Gate
+
+Words = Callable[[Mapping[str, Any]], str]
+_WORDS: dict[str, Words] = {}
+
+
+def register(*, name: Words, say: Words) -> None:
+    """Take the words of the layer above, in the reader's language.
+
+    Args:
+        name: what is measured, from {"kind", "title", "service", "key"}.
+        say: what was seen, from {"code", "args"?, …}.
+    """
+    _WORDS.update(name=name, say=say)
+
+
+def said(seen: Mapping[str, Any]) -> str:
+    """What was seen, in one sentence; "" where nothing was yet."""
+    return _WORDS["say"](seen)
+
+
+def facts_of(gate: Gate) -> dict[str, str]:
+    """By what a gate is known, whatever becomes of its row."""
+    title, service = str(gate.params.get("title") or ""), gate.service.name if gate.service else ""
+    return {"key": gate.key, "kind": gate.kind, "title": title, "service": service}
+
+
+def name_of(gate: Gate) -> str:
+    """What is measured: the title in the plan or of the kind, and the service concerned."""
+    return _WORDS["name"](facts_of(gate))
+
+
+def worded(evidence: Any) -> Any:
+    """Evidence as doors show it: what the portal measured gets its `text`, all else stays as it was given."""
+    if not isinstance(evidence, Mapping) or "measured" not in evidence:
+        return evidence
+    return {**evidence, "text": said(evidence["measured"])}

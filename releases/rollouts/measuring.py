@@ -1,0 +1,112 @@
+"""Measures on what a release rests on while people decide, with the kinds of step that measure.
+
+A good or bad measurement changes a gate; a cluster out of reach is neither (product.md, "Failed, errored and
+inconclusive are three things").
+"""
+
+from portal.actors import Actor
+from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes.errors import MISSING
+from portal.jobs import Failure
+from releases import operations
+from releases.gates import Seen
+from releases.models import Gate, GateResult
+from releases.rollouts.models import Rollout, Step
+from releases.rollouts.states import Direction, StepState
+from releases.rollouts.steps.kind import Json, Outcome, Verdict, Work
+from releases.rollouts.steps.kinds import KINDS
+from releases.states import ReleaseState
+
+GATES = Actor.portal("gates")
+RESULTS = {
+    Verdict.DONE: GateResult.PASSED,
+    Verdict.FAILED: GateResult.BREACHED,
+    # A step would go on looking until its time is over; here each look is a measurement.
+    Verdict.WAIT: GateResult.BREACHED,
+    Verdict.ERRORED: GateResult.ERRORED,
+    Verdict.INCONCLUSIVE: GateResult.INCONCLUSIVE,
+    Verdict.HOLD: GateResult.INCONCLUSIVE,
+}
+
+
+def begin(rollout: Rollout) -> None:
+    """Keep measuring the checks after the waves of a rollout whose locked release waits for its sign-off."""
+    if rollout.release.state != ReleaseState.AWAITING_SIGNOFF:
+        return
+    kinds = [name for name, kind in KINDS.items() if kind.measures]
+    after = rollout.steps.filter(direction=Direction.FORWARD, params__section="after", kind__in=kinds)
+    steps = after.select_related("service").order_by("position", "id")
+    operations.open_gates(rollout.release, [_gate_of(step) for step in steps])
+
+
+def measure(gate_id: int) -> None:
+    """Measure once what the sweep has claimed, and write down what was seen."""
+    gate = _found(gate_id)
+    if gate is not None:
+        operations.write_measurement(gate_id, look(gate), claim=gate.due_at, actor=GATES)
+
+
+def broke_off(gate_id: int, failure: Failure) -> None:
+    """A fault of our own is no measurement either; the page says so instead of showing an old result."""
+    gate = _found(gate_id)
+    if gate is not None:
+        seen = Seen(
+            result=GateResult.ERRORED,
+            observed={"code": "measurement_broke_off", "args": {"incident": failure.incident}},
+        )
+        operations.write_measurement(gate_id, seen, claim=gate.due_at, actor=GATES)
+
+
+def look(gate: Gate) -> Seen:
+    """Look once, and judge."""
+    try:
+        return _judged(KINDS[gate.kind].measure(_work(gate)))
+    except TemporaryError as error:
+        observed: Json = {"code": error.code, "args": {"message": str(error.detail)}}
+        return Seen(result=GateResult.ERRORED, observed=observed)
+    except PermanentError as error:
+        # What is not there is measured; what refuses to be asked is not.
+        result = GateResult.BREACHED if error.code == MISSING else GateResult.ERRORED
+        return Seen(result=result, observed={"failure": {"code": error.code, "message": str(error.detail)}})
+
+
+def _found(gate_id: int) -> Gate | None:
+    around = ("service", "release__environment__cluster", "release__plan")
+    return Gate.objects.select_related(*around).filter(pk=gate_id).first()
+
+
+def _judged(outcome: Outcome) -> Seen:
+    result = RESULTS[outcome.verdict]
+    if outcome.observed.get("unmeasured"):
+        result = GateResult.ERRORED
+    elif outcome.observed.get("code") == "no_health_known":
+        result = GateResult.INCONCLUSIVE
+    return Seen(result=result, observed={"failure": outcome.failure} if outcome.failure else outcome.observed)
+
+
+def _gate_of(step: Step) -> Gate:
+    """A gate that begins with what the step itself has seen; one that was skipped begins with nothing."""
+    gate = Gate(
+        key=step.key, position=step.position, kind=step.kind, params=step.params, service=step.service
+    )
+    if step.state == StepState.SUCCEEDED:
+        seen = _judged(Outcome(verdict=Verdict.DONE, observed=step.observed))
+        gate.result, gate.observed = seen.result, seen.observed
+        gate.since = gate.measured_at = step.ended_at
+    return gate
+
+
+def _work(gate: Gate) -> Work:
+    """What a step of this kind would look at, at the end of the newest rollout."""
+    release = gate.release
+    rollout = release.rollouts.order_by("-pk").first()
+    step = Step(rollout=rollout, key=gate.key, kind=gate.kind, service=gate.service, params=gate.params)
+    siblings = rollout.steps.select_related("service").order_by("position", "id") if rollout else ()
+    return Work(
+        step=step,
+        release=release,
+        environment=release.environment,
+        items=release.items.select_related("service"),
+        rollout=rollout,
+        siblings=list(siblings),
+    )
