@@ -83,8 +83,8 @@ OTHER_SYSTEMS = [
     _pl("sohee", "채소희", "plate", "plate-web", "plate-llm"),
 ]
 WHOLE_COMPANY = [
-    _holder("jonghyun", "원종현", Role.INFRA_SENIOR, "cluster_group:production"),
-    _holder("miran", "천미란", Role.INFRA_SENIOR, "cluster_group:production"),
+    _holder("jonghyun", "원종현", Role.INFRA_SENIOR, "cluster_group:main"),
+    _holder("miran", "천미란", Role.INFRA_SENIOR, "cluster_group:main"),
     _holder("hyunsook", "방현숙", Role.DIRECTOR),
     _holder("chulsoo", "공철수", Role.DIRECTOR),
     _holder("nayoung", "현나영", Role.QA),

@@ -16,7 +16,7 @@ from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, GOES_ON, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE
 from releases.rollouts.queries import HIDDEN_KINDS
-from releases.rollouts.rollback import touched
+from releases.rollouts.rollback import in_order_of_return, touched
 from releases.rollouts.states import ACTIVE, DONE, TROUBLED, Direction, OrderKind, RolloutState, StepState
 
 Json = dict[str, Any]
@@ -36,7 +36,9 @@ WORST_FIRST = (
 # How a measurement of a metric is drawn.
 TONES = {"good": "good", "bad": "bad", "unclear": "wait"}
 # What only repeats the step's title in the past tense.
-SAID_BY_TITLE = frozenset({"done", "recorded", "image_set", "image_restored", "job_done", "switched"})
+SAID_BY_TITLE = frozenset(
+    {"done", "recorded", "image_set", "image_restored", "job_done", "switched", "switched_back"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,10 +194,11 @@ def way_back(rollout: Rollout) -> list[Json]:
     items = {item.service_id: item for item in rollout.release.items.all()}
     steps = list(rollout.steps.select_related("service").order_by("position", "id"))
     rows = []
-    for step in sorted(touched(steps), key=lambda each: (-each.wave, each.position)):
+    for step in in_order_of_return(touched(steps)):
         item = items.get(step.service_id or 0)
         now, then = (item.version, str(item.running.get("version") or "")) if item else ("", "")
-        for change in (step.intent or {}).get("changes", []):
+        changes = (step.intent or {}).get("changes", [])
+        for change in [each for each in changes if each.get("before") != each.get("after")]:
             name = step.service.name if step.service else step.key
             rows.append({"service": name, **_returning(step, change, now, then)})
     return rows

@@ -1,6 +1,6 @@
 """The way back as steps: from what was recorded and done, in reverse order, verified at the end."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from portal import clock
 from portal.actors import Actor
@@ -18,6 +18,23 @@ TARGETS = ("workload", "services", "selector")
 def touched(steps: Sequence[Step]) -> list[Step]:
     """Return the steps that changed, or may have changed, the cluster."""
     return [each for each in steps if each.kind in UNDONE_BY and each.intent is not None]
+
+
+def in_order_of_return(changed: Iterable[Step]) -> list[Step]:
+    """Return the changing steps in the order in which they are taken back: the last wave first."""
+    steps = list(changed)
+    waves = sorted({each.wave for each in steps}, reverse=True)
+    sides = [_sides([each for each in steps if each.wave == wave]) for wave in waves]
+    return [each for wave in sides for side in wave for each in side]
+
+
+def _sides(changed: Sequence[Step]) -> tuple[list[Step], list[Step], list[Step]]:
+    """Split a wave into what came after its members, them, and what came before, each as it is taken back."""
+    members = [each for each in changed if each.kind == "set_image"]
+    first = min((each.position for each in members), default=0)
+    beside = sorted(set(changed) - set(members), key=lambda each: -each.position)
+    late = [each for each in beside if each.position > first]
+    return late, members, [each for each in beside if each.position < first]
 
 
 def add_way_back(rollout: Rollout, steps: Sequence[Step]) -> list[Step]:
@@ -47,10 +64,8 @@ class _WayBack:
 
     def _wave(self, changed: Sequence[Step], after: list[Step]) -> list[Step]:
         """Take a wave back: what came after its members first, what came before them last."""
-        members = [each for each in changed if each.kind == "set_image"]
-        first = min((each.position for each in members), default=0)
-        beside = sorted(set(changed) - set(members), key=lambda each: -each.position)
-        for origin in [each for each in beside if each.position > first]:
+        late, members, early = _sides(changed)
+        for origin in late:
             after = [self._restore(origin, after)]
         services = dict.fromkeys(each.service_id for each in members)
         after = [
@@ -58,7 +73,7 @@ class _WayBack:
             for service in services
             for end in self._service([each for each in members if each.service_id == service], after)
         ] or after
-        for origin in [each for each in beside if each.position < first]:
+        for origin in early:
             after = [self._restore(origin, after)]
         return after
 

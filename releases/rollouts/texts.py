@@ -54,6 +54,7 @@ OBSERVED: dict[str, Text] = {
     "scaled": _("{ready}/{wanted} ready"),
     "waits_scaled": _("{ready}/{wanted} ready"),
     "switched": _("The traffic goes to the new pods"),
+    "switched_back": _("The traffic goes where it went before"),
     "waits_endpoints": _("The addresses do not follow yet: {names}"),
     "image_set": _("Image set"),
     "image_restored": _("Image restored"),

@@ -4,6 +4,8 @@ The switch is atomic at the API, not in the data plane: what follows is read fro
 (protocols.md, A6).
 """
 
+from typing import ClassVar
+
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.rollout_status import condition
@@ -48,7 +50,9 @@ class RecordServices(StepKind):
 
 
 class _Switching(ActingKind):
-    """Brings every selector to what is wanted of it, one conditional patch a Service."""
+    """Brings every selector to what is wanted of it, one conditional patch a Service; `reached` says so."""
+
+    reached: ClassVar[str]
 
     def wanted(self, work: Work) -> dict[str, Json]:
         """Return the whole selector that each Service shall have."""
@@ -87,7 +91,7 @@ class _Switching(ActingKind):
                 patches.append((seen, _patch(seen, selector)))
             changes += differing
         if not patches:
-            return Found(acted={"selectors": wanted}, observed={"code": "switched"})
+            return Found(acted={"selectors": wanted}, observed={"code": self.reached})
         return self.hindrance(work, wanted) or Change(changes=changes, payload=(wanted, patches))
 
     def hindrance(self, work: Work, wanted: dict[str, Json]) -> Outcome | None:  # noqa: ARG002
@@ -121,13 +125,14 @@ class _Switching(ActingKind):
         behind = [name for name, selector in selectors.items() if not _follows(work, name, selector)]
         if behind:
             return wait("waits_endpoints", seconds=POLL_SECONDS, args={"names": ", ".join(behind)})
-        return done("switched", count=len(selectors))
+        return done(self.reached, count=len(selectors))
 
 
 class SwitchService(_Switching):
     """Puts the plan's labels into the selectors of its Services."""
 
     name = "switch_service"
+    reached = "switched"
 
     def wanted(self, work: Work) -> dict[str, Json]:
         """The selectors with the plan's labels in them."""
@@ -144,6 +149,7 @@ class RestoreServices(_Switching):
     """Undoes a switch: the recorded selectors as a whole."""
 
     name = "restore_services"
+    reached = "switched_back"
 
     def wanted(self, work: Work) -> dict[str, Json]:
         """What was recorded."""

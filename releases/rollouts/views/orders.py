@@ -97,6 +97,7 @@ def _panel(
     problem: PortalError | None = None,
     reason: str = "",
 ) -> HttpResponse:
+    way_back = overview.way_back(rollout) if kind == OrderKind.ROLLBACK else []
     context: dict[str, Any] = {
         "rollout": rollout,
         "kind": kind,
@@ -105,7 +106,8 @@ def _panel(
         "reason": reason,
         "title": _titles()[kind],
         "reasons": STOP_REASONS,
-        "way_back": overview.way_back(rollout) if kind == OrderKind.ROLLBACK else [],
+        "way_back": way_back,
+        "returning": len({row["service"] for row in way_back}),
         "stays": overview.what_stays(rollout) if kind == OrderKind.ROLLBACK else (),
     }
     template = f"rollouts/panels/{'_' if is_fragment(request) else ''}order.html"

@@ -175,6 +175,21 @@ def test_a_rollback_says_that_a_migration_stays(shop: Shop, rollout: Rollout) ->
     assert b"does not undo" not in client.get(f"/rollouts/{rollout.pk}/rollback/").content
 
 
+def test_a_rollback_lists_what_returns_in_its_order_and_counts_services(shop: Shop, rollout: Rollout) -> None:
+    image = {"object": "auth-service", "field": "image[app]", "before": "r/a:4.0", "after": "r/a:4.1.0"}
+    same = {"object": "auth-service", "field": "image[side]", "before": "r/side:1", "after": "r/side:1"}
+    changed = rollout.steps.get(kind="set_image", service=shop.auth)
+    rollout.steps.filter(pk=changed.pk).update(intent={"changes": [image, same]})
+    colour = {"object": "service/auth", "field": "selector.color", "before": "blue", "after": "green"}
+    about = {"wave": changed.wave, "service": shop.auth, "intent": {"changes": [colour]}}
+    rollout.steps.create(key="switch", kind="switch_service", position=90, **about)
+    Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.STOPPED)
+    panel = english(shop).get(f"/rollouts/{rollout.pk}/rollback/").content.decode()
+    assert "1 service returns" in panel
+    assert panel.index("service/auth selector.color") < panel.index("a:4.1.0")
+    assert "side" not in panel
+
+
 def test_unknown_orders_and_rollouts_look_alike(shop: Shop, rollout: Rollout) -> None:
     client = english(shop)
     assert client.get(f"/rollouts/{rollout.pk}/explode/").status_code == 404
