@@ -95,11 +95,13 @@ def refuse(request: HttpRequest, template: str, context: dict[str, Any], error: 
 def once(request: HttpRequest, act: Callable[[], str]) -> str:
     """Do an act once for the key in the form, and return the address that the act led to.
 
+    A key that no form of ours has, with characters that no row can hold, is as good as none.
+
     Raises:
         Conflict: the first press under this key is still at work.
     """
     key = request.POST.get("once", "")[:LONGEST_KEY]
-    if not key:
+    if not key.isprintable() or not key:
         return act()
     user = person(request)
     kept = _claim(user, f"page:{key}")

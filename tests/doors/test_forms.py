@@ -158,3 +158,16 @@ def test_a_form_pressed_twice_makes_one_release(shop: Shop) -> None:
     first, second = client.post("/releases/new/", form), client.post("/releases/new/", form)
     assert (first.status_code, first.headers["Location"]) == (302, second.headers["Location"])
     assert Release.objects.count() == 1
+
+
+def test_a_forms_key_that_no_row_can_hold_is_as_good_as_none(shop: Shop) -> None:
+    client = Client()
+    client.force_login(shop.cast.author)
+    release = make_release(shop)
+    for key in ("%00", "%ED%A0%80"):
+        body = f"once={key}"
+        answer = client.post(
+            f"/releases/{release.number}/duplicate/", body, content_type="application/x-www-form-urlencoded"
+        )
+        assert answer.status_code == 302
+    assert Release.objects.count() == 3
