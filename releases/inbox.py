@@ -207,7 +207,8 @@ def _asked_in(reader: _Reader, held: frozenset[Capacity], giver: User | None) ->
             number=number,
             request=request,
             phase=_phase_of(state),
-            deadline_at=deadline_at,
+            # It is the review's: for a sign-off there is none.
+            deadline_at=None if _phase_of(state) == Phase.SIGNOFF else deadline_at,
             giver=giver,
         )
         for number, state, request, deadline_at, _has_decisions in rows

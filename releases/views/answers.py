@@ -109,7 +109,7 @@ def once(request: HttpRequest, act: Callable[[], str]) -> str:
         return kept.body
     try:
         kept.body = act()
-    except REFUSALS:
+    except PortalError:
         kept.delete()
         raise
     kept.status = 302

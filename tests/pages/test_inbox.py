@@ -60,3 +60,9 @@ def test_what_others_decided_on_waits_only_for_whom_something_is_left(shop: Shop
     assert sections(shop.cast.team_lead) == []
     (section,) = sections(shop.identity_lead, most=0)
     assert (section.kind, section.total, section.rows) == ("decision", 1, ())
+
+
+def test_the_deadline_of_the_review_is_not_that_of_the_sign_off(shop: Shop) -> None:
+    make_release(shop, at="awaiting_signoff")
+    (waiting,) = sections(shop.cast.pl)[0].rows
+    assert (waiting.phase, waiting.deadline_at) == ("signoff", None)

@@ -272,6 +272,18 @@ def test_a_duplicate_is_a_draft_with_the_same_content(shop: Shop, browse: Browse
     assert (copy.state, copy.duplicate_of) == ("draft", release)
 
 
+def test_a_press_that_was_refused_is_refused_again_and_not_said_to_be_at_work(
+    shop: Shop, browse: Browse
+) -> None:
+    client = browse(shop.cast.author)
+    body = {"items": ["shopping-service"], "environment": "elsewhere", "once": "one-key"}
+    assert [client.post("/releases/99/duplicate/", {"once": "k"}).status_code for _try in range(2)] == [
+        404,
+        404,
+    ]
+    assert [client.post("/releases/new/", body).status_code for _try in range(2)] == [422, 422]
+
+
 @pytest.mark.parametrize("at", ["draft", "in_review"])
 def test_the_author_ends_a_release_before_its_start(shop: Shop, browse: Browse, at: str) -> None:
     release = make_release(shop, at=at)
