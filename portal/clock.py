@@ -16,15 +16,23 @@ _read: ContextVar[tuple[datetime, float] | None] = ContextVar("time_read", defau
 
 def now() -> datetime:
     """Return the database's wall-clock time, with zone."""
-    read = _read.get()
-    if read is not None:
-        at, since = read
-        return at + timedelta(seconds=time.monotonic() - since)
+    at = counted()
+    if at is not None:
+        return at
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         (value,) = cursor.fetchone()
     assert isinstance(value, datetime)
     return value
+
+
+def counted() -> datetime | None:
+    """Return the time as a block counts it on, None outside of one."""
+    read = _read.get()
+    if read is None:
+        return None
+    at, since = read
+    return at + timedelta(seconds=time.monotonic() - since)
 
 
 @contextmanager

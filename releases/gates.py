@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from portal import clock
 from portal.errors import Missing
 from portal.ui import times
 from releases.models import CheckPhase, CheckResult, Gate, GateResult, Release
@@ -117,4 +117,4 @@ def _missing(gate: Gate) -> Missing:
 
 
 def _moment(at: datetime) -> str:
-    return times.absolute(at, now=timezone.now())
+    return times.absolute(at, now=clock.now())

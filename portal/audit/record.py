@@ -4,16 +4,18 @@ from typing import Any
 
 from django.db import connection
 
+from portal import clock
 from portal.actors import Actor
 from portal.audit.actions import ACTIONS
 from portal.audit.canonical import canonical
 
-# One statement, because nothing is written as often. The time is the database's own, put between the two
-# halves of the text in the form of datetime.isoformat.
+# One statement, because nothing is written as often. The time is the database's, or counted on from it in a
+# block that does so; it is put between the two halves of the text in the form of datetime.isoformat.
 APPEND = """
 INSERT INTO audit_auditentry (at, actor, action, subject_kind, subject, release, service, body)
-VALUES (statement_timestamp(), %s, %s, %s, %s, %s, %s,
-        %s || to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || %s)
+SELECT present.at, %s, %s, %s, %s, %s, %s,
+       %s || to_char(present.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || %s
+FROM (SELECT coalesce(%s::timestamptz, statement_timestamp()) AS at) AS present
 """
 
 
@@ -67,7 +69,7 @@ def record(
     }
     text = (f'{canonical(first)[:-1]},"at":"', f'",{canonical(second)[1:]}')
     with connection.cursor() as cursor:
-        cursor.execute(APPEND, [actor.name, action, *subject, release, service, *text])
+        cursor.execute(APPEND, [actor.name, action, *subject, release, service, *text, clock.counted()])
 
 
 def _described(actor: Actor, on_behalf_of: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ SUBJECTS: Final[Names] = {
     "freeze": pgettext_lazy("subject", "Freeze"),
     "delegation": pgettext_lazy("subject", "Delegation"),
     "order": pgettext_lazy("subject", "Order"),
+    "gate": pgettext_lazy("subject", "Gate"),
     "key": pgettext_lazy("subject", "Key"),
     "person": pgettext_lazy("subject", "Person"),
     "pin": pgettext_lazy("subject", "Pin"),

@@ -19,7 +19,7 @@ from portal.live.publish import publish
 from releases import gates, notices, queries
 from releases.catalog.models import Service
 from releases.guards import require_deploy, require_scope
-from releases.models import Check, Gate, GateResult, Release
+from releases.models import Check, CheckPhase, Gate, GateResult, Release
 from releases.observations import facts_of
 from releases.operations.checks import answer_by_portal
 from releases.operations.locking import act, require_state
@@ -48,10 +48,13 @@ def open_gates(release: Release, measurements: Iterable[Gate]) -> None:
 
 
 def measure_items(release: Release, items: Sequence[tuple[Check, Mapping[str, Any]]]) -> None:
-    """Have items of a submitted checklist measured now and again, each by its document in the catalog."""
+    """Have items of a submitted checklist measured again and again, each by its document in the catalog.
+
+    Those of a later phase are due as soon as it comes.
+    """
     asked = {document["service"] for _check, document in items if document["kind"] == "health"}
     services = Service.objects.in_bulk(asked, field_name="name") if asked else {}
-    claim = clock.now() + CLAIM
+    now = clock.now()
     made = Gate.objects.bulk_create(
         Gate(
             release=release,
@@ -61,12 +64,13 @@ def measure_items(release: Release, items: Sequence[tuple[Check, Mapping[str, An
             kind=document["kind"],
             params={name: value for name, value in document.items() if name != "kind"},
             service=services.get(document["service"]) if document["kind"] == "health" else None,
-            due_at=claim,
+            due_at=now + CLAIM if check.phase == CheckPhase.BEFORE else now,
         )
         for check, document in items
     )
     for gate in made:
-        enqueue(MEASURE, gate.pk)
+        if gate.due_at > now:
+            enqueue(MEASURE, gate.pk)
 
 
 def claim_due() -> list[int]:

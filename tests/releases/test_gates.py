@@ -304,6 +304,9 @@ def test_an_item_after_the_rollout_is_measured_until_it_is_done_and_the_release_
         {"phase": "after", "text": "The shop answers", "check": {"kind": "http", "url": "http://s/"}}
     )
     release, author = make_release(shop, at="announced"), acting(shop.cast.author)
+    assert operations.claim_due() == [gate.pk for gate in gates.measured_now()], (
+        "it is due as soon as its phase comes"
+    )
     (gate,) = gates.measured_now()
     assert gate.params == {"url": "http://s/"}
     measured(release, "breached", key=gate.key)

@@ -25,6 +25,7 @@ def test_ten_services_are_composed_submitted_and_approved_by_every_team(registry
     teams = sorted({service.team.key for service in services})
     for team in teams:
         person(f"lead-{team}", ("team_lead", f"team:{team}"))
+    person("senior", ("infra_senior", "cluster_group:main"))  # its gateway is the traffic path
     release = operations.create_release(
         {
             "environment": "portal-universe-production",
@@ -38,7 +39,7 @@ def test_ten_services_are_composed_submitted_and_approved_by_every_team(registry
     operations.submit_release(release.number, actor=acting(author))
     release = Release.objects.get(pk=release.pk)
     rows = [row for row in queries.requirements_of(release) if row.phase == "review"]
-    assert sorted(row.scope for row in rows) == teams
+    assert sorted(row.scope for row in rows) == sorted(["main", *teams])
     assert {check.phase for check in queries.checks_of(release)} >= {"before", "after"}
     assert announcement_of(release).startswith("[portal-universe] 배포합니다.")
     approve_all(release)

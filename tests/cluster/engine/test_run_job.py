@@ -7,7 +7,7 @@ from releases.rollouts import engine, plans
 from releases.rollouts.models import Rollout, Step
 from tests.cluster.api import Json
 from tests.cluster.engine.conftest import Lay
-from tests.cluster.objects import cron_job, failing
+from tests.cluster.objects import cron_job, failing, wait_for
 from tests.rollouts.floor import Floor, drive, kinds, states, until
 from tests.rollouts.processes import processes
 
@@ -88,6 +88,7 @@ def test_a_retry_is_a_new_job_and_a_rollback_undoes_none(lay_floor: Lay) -> None
 def test_no_second_attempt_begins_beside_one_that_still_runs(lay_floor: Lay) -> None:
     floor = floor_with_job(lay_floor, pod_annotations=failing("CreateContainerConfigError"))
     rollout = _onward(floor.start())
+    wait_for(lambda: _onward(rollout).steps.get(kind="run_job").observed.get("trouble"), what="the trouble")
     rollout.steps.filter(kind="run_job").update(deadline_at=clock.now())
     drive(rollout, *ENDS)
     step = rollout.steps.get(kind="run_job")

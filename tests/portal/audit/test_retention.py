@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test import Client
+from django.utils import translation
 from psycopg import sql
 
 from portal import clock
@@ -56,7 +57,8 @@ def grow_older(by: timedelta) -> None:
 
 def retain(*options: str) -> str:
     said = StringIO()
-    call_command("audit", "retain", *options, stdout=said)
+    with translation.override("en"):
+        call_command("audit", "retain", *options, stdout=said)
     return said.getvalue()
 
 
