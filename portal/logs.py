@@ -30,7 +30,11 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
                     structlog.stdlib.add_log_level,
                     structlog.stdlib.ExtraAdder(),
                 ],
-                "processors": [own.remove_processors_meta, *(_json() if form == "json" else [as_line])],
+                "processors": [
+                    own.remove_processors_meta,
+                    _plain,
+                    *(_json() if form == "json" else [as_line]),
+                ],
             }
         },
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "chosen"}},
@@ -42,6 +46,12 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
             "django.request": {"level": "ERROR"},
         },
     }
+
+
+def _plain(_logger: WrappedLogger, _method: str, entry: EventDict) -> EventDict:
+    """Leave out the server's second copy of its words, in colours."""
+    entry.pop("color_message", None)
+    return entry
 
 
 def _json() -> list[structlog.typing.Processor]:

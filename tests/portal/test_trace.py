@@ -77,12 +77,13 @@ def test_json_is_one_object_a_line_with_what_is_bound(db: None) -> None:
 def test_nobody_writes_a_second_line_or_moves_the_cursor() -> None:
     with written("line") as kept, trace.following("cd" * 16):
         logging.getLogger("tests.trace").warning(
-            "tag %s", "x\nERROR portal forged \x1b[2J", extra={"b": "y\r"}
+            "tag %s", "x\nERROR portal forged \x1b[2J", extra={"b": "y\r", "color_message": "tag"}
         )
     lines = kept.getvalue().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("WARNING tests.trace tag x\\u000aERROR portal forged \\u001b[2J ")
     assert lines[0].endswith(" b=y\\u000d")
+    assert "color" not in lines[0]
 
 
 @pytest.mark.django_db(transaction=True)
