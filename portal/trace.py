@@ -26,6 +26,11 @@ def following(trace: str = "", **facts: object) -> AbstractContextManager[object
     return bound_contextvars(trace=trace or secrets.token_hex(16), **facts)
 
 
+def name_person(username: str) -> None:
+    """Let what is logged from here on name who asked."""
+    bind_contextvars(person=username)
+
+
 def turn_to(trace: str) -> None:
     """Go on under another trace: somebody asked for something else meanwhile."""
     if trace:

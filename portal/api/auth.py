@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
+from portal import trace
 from portal.actors import Actor
 from portal.api.problems import Refused, Unauthenticated
 from portal.errors import NotAllowed
@@ -40,6 +41,7 @@ def _by_token(request: HttpRequest, header: str) -> Actor:
         raise Unauthenticated(_("This token is unknown, expired or revoked."))
     user, token, scopes = found
     request.user = user
+    trace.name_person(user.username)
     if user.language and "Accept-Language" not in request.headers:
         translation.activate(user.language)
     return Actor(user=user, door="api", token=token.prefix, scopes=scopes, address=address_of(request))

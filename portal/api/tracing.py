@@ -23,7 +23,7 @@ class TraceMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer under a trace of its own, and name it in the answer."""
         since = time.monotonic()
-        with trace.following():
+        with trace.following(person=""):  # who it is shows later, and is forgotten with the trace
             answer = self.get_response(request)
             answer[HEADER] = trace.current()
             level = logging.DEBUG if request.method in READS else logging.INFO
@@ -40,6 +40,5 @@ def _write(level: int, request: HttpRequest, answer: HttpResponse, since: float)
         **numbers,
         "status": HTTPStatus(answer.status_code).value,
         "milliseconds": round((time.monotonic() - since) * 1000),
-        "person": getattr(getattr(request, "_cached_user", None), "username", ""),
     }
     logger.log(level, "%s /%s", request.method, match.route if match else "?", extra=facts)

@@ -3,6 +3,7 @@
 from allauth.account.internal.flows.login import get_authentication_records
 from django.http import HttpRequest
 
+from portal import trace
 from portal.actors import Actor
 from portal.people.models import User
 
@@ -10,6 +11,7 @@ from portal.people.models import User
 def browser_actor(request: HttpRequest) -> Actor:
     """The signed-in person of a page, to be handed to operations."""
     assert isinstance(request.user, User)
+    trace.name_person(request.user.username)
     return Actor(
         user=request.user,
         door="browser",

@@ -58,7 +58,7 @@ FEW = settings(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=examples(2, soaking=100),  # for each route and kind of input
+    max_examples=examples(3, soaking=100),  # for each route and kind of input
     suppress_health_check=list(HealthCheck),
 )
 # What the document's schemas never make: words of the portal's own, and what no row can hold.
@@ -93,6 +93,7 @@ class Door:
             "name": ["shopping-service"],
         }
         self.rows = count_rows()
+        self.asked: set[str] = set()
 
     def address(self, chance: st.DataObject, case: Case) -> None:
         """Let the address be one that is there, every other time."""
@@ -105,6 +106,7 @@ class Door:
         secret = self.secrets[chance.draw(st.sampled_from(PEOPLE))]
         seen = chance.draw(st.sampled_from(['"sha256:0"', "", '"', "*"]))
         self.address(chance, case)
+        self.asked.add(case.operation.label)
         answer = case.call(headers={"Authorization": f"Bearer {secret}", "If-Match": seen}, **more)
         case.validate_response(answer, checks=PROMISES)
         self.require_whole(answer.status_code)
@@ -149,6 +151,7 @@ def routes() -> list[Operation]:
     schema.app = get_wsgi_application()
     found = list(schema.get_all_operations())
     assert all(isinstance(each, Ok) for each in found)
+    assert len(found) == sum(len(methods) for methods in document["paths"].values()), "a route was left out"
     return [each.ok() for each in found if isinstance(each, Ok)]
 
 
@@ -163,6 +166,7 @@ def test_every_route_answers_as_the_document_says(door: Door, mode: GenerationMo
             door.send(data, case)
 
         hold()
+    assert door.asked == {operation.label for operation in routes()}
 
 
 @pytest.mark.repeated
@@ -180,6 +184,7 @@ def test_what_is_no_json_and_what_no_row_can_hold_is_refused_everywhere(door: Do
                 door.send(data, case, data=data.draw(st.sampled_from(BROKEN)))
 
         hold()
+    assert door.asked == {operation.label for operation in routes()}
 
 
 def test_no_two_shapes_share_a_name() -> None:

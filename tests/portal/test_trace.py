@@ -9,11 +9,13 @@ from contextlib import contextmanager
 
 import pytest
 from django.test import Client
+from structlog.contextvars import get_contextvars
 
 from portal import jobs, logs, trace
 from portal.people import queries
 from portal.people.links import sign_in_path
 from tests.people import Cast
+from tests.portal.api import ApiClient
 
 
 @contextmanager
@@ -84,6 +86,20 @@ def test_nobody_writes_a_second_line_or_moves_the_cursor() -> None:
     assert lines[0].startswith("WARNING tests.trace tag x\\u000aERROR portal forged \\u001b[2J ")
     assert lines[0].endswith(" b=y\\u000d")
     assert "color" not in lines[0]
+
+
+def test_the_log_names_who_asked_and_forgets_them(cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
+    seen: set[object] = set()
+
+    def note(_line: logging.LogRecord) -> bool:
+        seen.add(get_contextvars().get("person"))
+        return True
+
+    caplog.handler.addFilter(note)
+    with caplog.at_level(logging.DEBUG):
+        ApiClient(cast.author).get("/me")
+    assert "author" in seen
+    assert "person" not in get_contextvars()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,11 +1,9 @@
 """The way back: the recorded pod template as a whole, only over what this rollout wrote."""
 
-from portal.errors import PermanentError
-from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
-from releases.rollouts.drift import deleted, find_drift
+from releases.rollouts.drift import find_drift
 from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work, done, failed, hold
-from releases.rollouts.steps.set_image import image_changes, remembered
+from releases.rollouts.steps.set_image import image_changes, listed_or_held, remembered
 
 
 class RestoreImage(ActingKind):
@@ -18,12 +16,9 @@ class RestoreImage(ActingKind):
         record = work.sibling("record_running")
         if record is None or not record.before:
             return failed("nothing_recorded")
-        try:
-            seen = work.listed_workload(work.workload)
-        except PermanentError as error:
-            if error.code != MISSING:
-                raise
-            return hold("drift", **deleted(str(work.workload)).args)
+        seen = listed_or_held(work)
+        if isinstance(seen, Outcome):
+            return seen
         before = record.before
         template, images = before["spec"]["template"], before["images"]
         if seen.template == template:

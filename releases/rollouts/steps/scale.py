@@ -1,10 +1,10 @@
 """Replicas of a workload, or the bounds of the autoscaler that owns them; and the way back."""
 
+from abc import abstractmethod
 from typing import Any
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import pods_with
-from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.workloads import PLURALS, Workload
 from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.steps import evidence
@@ -21,7 +21,7 @@ from releases.rollouts.steps.kind import (
     hold,
 )
 from releases.rollouts.steps.record_running import autoscaler
-from releases.rollouts.steps.set_image import read_or_none
+from releases.rollouts.steps.set_image import listed_or_held, read_or_none
 
 AUTOSCALERS = "horizontalpodautoscalers"
 POLL_SECONDS = 2.0
@@ -44,12 +44,9 @@ class _Scaling(ActingKind):
 
     def prepare(self, work: Work) -> Change | Found | Outcome:
         """Refuse what Argo CD owns, hold on foreign changes, and compare with what is wanted."""
-        try:
-            seen = work.listed_workload(work.workload)
-        except PermanentError as error:
-            if error.code != MISSING:
-                raise
-            return hold("drift", **deleted(str(work.workload)).args)
+        seen = listed_or_held(work)
+        if isinstance(seen, Outcome):
+            return seen
         owner = _owner(work, seen)
         found = _change(work, seen, self.wanted(work, owner))
         if isinstance(found, Found):
@@ -77,9 +74,9 @@ class _Scaling(ActingKind):
             return done("scaled", **counts)
         return _waiting(work, seen, counts)
 
+    @abstractmethod
     def wanted(self, work: Work, owner: Json | None) -> Bounds:
         """Return the least and the most replicas; both the same where no autoscaler owns them."""
-        raise NotImplementedError
 
 
 class Scale(_Scaling):

@@ -40,12 +40,9 @@ class SetImage(ActingKind):
 
         The members of a wave are read together: what changes after that makes the write a conflict.
         """
-        try:
-            seen = work.listed_workload(work.workload)
-        except PermanentError as error:
-            if error.code != MISSING:
-                raise
-            return hold("drift", **deleted(str(work.workload)).args)
+        seen = listed_or_held(work)
+        if isinstance(seen, Outcome):
+            return seen
         images = wanted_images(work, seen)
         if _same(seen, images) and seen.annotations.get(STEP_ANNOTATION) == work.mark[STEP_ANNOTATION]:
             return Found(acted=remembered(seen, images), observed={"code": "image_set", "images": images})
@@ -139,6 +136,16 @@ def read_or_none(cluster: Cluster, work: Work) -> Workload | None:
         if error.code == MISSING:
             return None
         raise
+
+
+def listed_or_held(work: Work) -> Workload | Outcome:
+    """Return the workload, read together with others of its kind, or a hold where somebody has deleted it."""
+    try:
+        return work.listed_workload(work.workload)
+    except PermanentError as error:
+        if error.code != MISSING:
+            raise
+        return hold("drift", **deleted(str(work.workload)).args)
 
 
 def _same(seen: Workload, images: dict[str, str]) -> bool:

@@ -4,6 +4,7 @@ The switch is atomic at the API, not in the data plane: what follows is read fro
 (protocols.md, A6).
 """
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from portal.errors import PermanentError
@@ -54,9 +55,9 @@ class _Switching(ActingKind):
 
     reached: ClassVar[str]
 
+    @abstractmethod
     def wanted(self, work: Work) -> dict[str, Json]:
         """Return the whole selector that each Service shall have."""
-        raise NotImplementedError
 
     def plan(self, work: Work) -> Planned:
         """Say what would change; nobody has recorded anything yet."""

@@ -53,10 +53,11 @@ def test_deleting_a_job_leaves_its_pods_as_orphans(space: Space) -> None:
     space.delete("jobs", "migrate")
     wait_for(lambda: not space.find("jobs"), what="the job to go")
     [pod] = _pods(space)
-    wait_for(
-        lambda: not space.get("pods", pod["metadata"]["name"])["metadata"].get("ownerReferences"),
+    [orphan] = wait_for(
+        lambda: [each for each in _pods(space) if not each["metadata"].get("ownerReferences")],
         what="the pod to be an orphan",
     )
+    assert orphan["metadata"]["uid"] == pod["metadata"]["uid"]
 
 
 def test_deleting_a_job_in_the_background_takes_its_pods(space: Space) -> None:
@@ -65,6 +66,7 @@ def test_deleting_a_job_in_the_background_takes_its_pods(space: Space) -> None:
     space.delete("jobs", "migrate", propagationPolicy="Background")
     wait_for(lambda: not space.find("jobs"), what="the job to go")
     wait_for(lambda: not _pods(space), what="the job's pod to go")
+    assert _pods(space) == [], "none is made anew"
 
 
 def test_a_name_is_given_to_one_job_only_even_when_the_same_is_asked_again(space: Space) -> None:
