@@ -10,6 +10,7 @@ from releases import calendar_api
 from releases.catalog import api as catalog_api
 from releases.catalog.policies import api as policies_api
 from releases.rollouts import api as rollouts_api
+from releases.rollouts import service_api
 from releases.rollouts.rhythm import api as rhythm_api
 
 api = make_api()
@@ -18,6 +19,7 @@ api.add_router("", catalog_api.router)
 api.add_router("", policies_api.router)
 api.add_router("", releases_api.router)
 api.add_router("", rollouts_api.router)
+api.add_router("", service_api.router)
 api.add_router("", rhythm_api.router)
 api.add_router("", calendar_api.router)
 

@@ -39,6 +39,7 @@ USEFUL = [
     *_rights(AUTOSCALING, ("horizontalpodautoscalers",), (*READ, "patch")),
     *_rights(BATCH, ("jobs",), ("create", *READ, "delete")),
     *_rights(BATCH, ("cronjobs",), ("get",)),
+    *_rights("metrics.k8s.io", ("pods",), ("list",)),
 ]
 # An account that may do this gives whoever holds its token more than a release needs.
 TOO_MUCH = [

@@ -91,6 +91,7 @@ class Door:
             "check_id": list(reviewed.checks.values_list("pk", flat=True)),
             "username": ["author", "pl"],
             "name": ["shopping-service"],
+            "env": [shop.environment.name],
         }
         self.rows = count_rows()
         self.asked: set[str] = set()

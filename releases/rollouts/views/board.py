@@ -1,4 +1,4 @@
-"""The board and the page of one service in one environment (screens.md 2.2, 2.3)."""
+"""The board (screens.md 2.2), and the lifting of a pin."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -14,14 +14,11 @@ from portal.errors import NotFound
 from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases.catalog.models import Environment, Service, Stage
-from releases.models import Release
 from releases.queries import missed_reviews
-from releases.reading.lists import newest_event, newest_events
+from releases.reading.lists import newest_events
 from releases.rollouts import operations, queries
 from releases.rollouts.board import FILTERS, STAGES, arrange, is_stale
 from releases.rollouts.models import Pin
-
-HISTORY = 20
 
 
 @require_safe
@@ -34,27 +31,6 @@ def page(request: HttpRequest) -> HttpResponse:
 def part(request: HttpRequest) -> HttpResponse:
     """The counts and rows alone."""
     return render(request, "board/_rows.html", _context(request))
-
-
-@require_safe
-def service(request: HttpRequest, name: str, env: str) -> HttpResponse:
-    """Show one service in one environment."""
-    assert isinstance(request.user, User)
-    environment = access.get_or_404(request.user, Environment, name=env)
-    found = access.get_or_404(request.user, Service, name=name, environments=environment)
-    history = Release.objects.filter(environment=environment, items__service=found).select_related("author")
-    context = {
-        "service": found,
-        "environment": environment,
-        "cell": queries.cell_of(found, environment),
-        "history": history.order_by("-number")[:HISTORY],
-        "pin": Pin.objects.filter(service=found, environment=environment, lifted_at=None).first(),
-        "may_lift": access.allowed(request.user, "operate", environment),
-        "may_compose": access.allowed(request.user, "compose", found),
-        "topic": f"board.{environment.name}",
-        "newest": newest_event(f"board.{environment.name}"),
-    }
-    return render(request, "board/service.html", context)
 
 
 @require_POST

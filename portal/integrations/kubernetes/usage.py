@@ -1,0 +1,76 @@
+"""CPU and memory in use, where the cluster has a metrics server; and Kubernetes' way of writing amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from kubernetes.utils import parse_quantity
+
+from portal.errors import PermanentError
+from portal.integrations.kubernetes.client import Cluster
+from portal.integrations.kubernetes.workloads import Json
+
+MEBIBYTE = 2**20
+PATH = "/apis/metrics.k8s.io/v1beta1"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What something uses, or may use: thousandths of a core, and bytes."""
+
+    cpu_millicores: int
+    memory_bytes: int
+
+    @property
+    def cpu(self) -> str:
+        """CPU as people read it."""
+        return f"{self.cpu_millicores}m"
+
+    @property
+    def memory(self) -> str:
+        """Memory as people read it."""
+        return f"{round(self.memory_bytes / MEBIBYTE)}Mi"
+
+
+def usage_of_pods(cluster: Cluster, namespace: str) -> dict[str, Usage] | None:
+    """Return the usage of a namespace's pods by name; None where the cluster measures nothing, or won't say.
+
+    Raises:
+        TemporaryError: the cluster, or its metrics server, does not answer now.
+    """
+    try:
+        found = cluster.get(f"{PATH}/namespaces/{namespace}/pods")
+    except PermanentError:
+        return None
+    return {str(each["metadata"]["name"]): _summed(each) for each in found.get("items") or []}
+
+
+def millicores(amount: object) -> int:
+    """Return an amount of CPU such as "250m" or "1.5" in thousandths of a core, rounded to the nearest."""
+    return round(quantity(amount) * 1000)
+
+
+def quantity(amount: object) -> Decimal:
+    """Return an amount such as "250m", "1.5" or "512Mi" as a number.
+
+    Raises:
+        ValueError: it is not written as Kubernetes writes amounts.
+    """
+    number: Decimal = parse_quantity(str(amount))
+    if not number.is_finite():
+        raise ValueError(amount)
+    return number
+
+
+def _summed(pod: Json) -> Usage:
+    used = [each.get("usage") or {} for each in pod.get("containers") or []]
+    return Usage(
+        sum(millicores(_named(each, "cpu")) for each in used),
+        sum(int(quantity(_named(each, "memory"))) for each in used),
+    )
+
+
+def _named(amounts: Mapping[str, object], name: str) -> object:
+    return amounts.get(name) or "0"

@@ -1,0 +1,200 @@
+"""Routes of one service in one environment."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Field, Router, Schema
+
+from portal.api.auth import actor_of
+from portal.api.strict import hidden_first
+from portal.people.models import User
+from releases.models import Release
+from releases.rollouts.looking import PodSeen, WorkloadSeen
+from releases.rollouts.service_page import Last, Portrait, portrait_of, visible_service
+
+
+def _require_there(request: HttpRequest, values: Mapping[str, Any]) -> None:
+    if {"name", "env"} <= values.keys():
+        visible_service(_user(request), values["name"], values["env"])
+
+
+router = Router(tags=["services"])
+router.add_decorator(hidden_first(_require_there), mode="view")
+
+
+class BoundsShape(Schema):
+    """The bounds of the autoscaler that owns a workload's replicas."""
+
+    min: int
+    max: int
+
+
+class ContainerShape(Schema):
+    """What a container asks for, and what it may use."""
+
+    name: str
+    requests: dict[str, str]
+    limits: dict[str, str]
+
+
+class WorkloadShape(Schema):
+    """A workload of the service; `exists` is false where the cluster has none of that name."""
+
+    kind: str
+    name: str
+    exists: bool
+    ready: int
+    wanted: int
+    autoscaler: BoundsShape | None
+    containers: list[ContainerShape]
+
+
+class PodShape(Schema):
+    """A pod; usage is null where the cluster measures none."""
+
+    name: str
+    workload: str
+    state: str = Field(description="the cluster's word, as kubectl shows it")
+    health: str
+    ready: int
+    wanted: int
+    restarts: int
+    created_at: datetime | None
+    containers: list[str]
+    cpu_millicores: int | None
+    memory_bytes: int | None
+
+
+class LastShape(Schema):
+    """What a check or a Job came to last time; null where it was never made."""
+
+    name: str
+    state: str | None
+    text: str
+    rollout: int | None
+    at: datetime | None
+
+
+class PastShape(Schema):
+    """A release or an operation of the service here."""
+
+    number: int
+    title: str
+    state: str
+    grade: str
+    author: str
+    changed_at: datetime
+
+
+class ServiceHereShape(Schema):
+    """A service in an environment: what the watcher saw last, and one look into the cluster."""
+
+    service: str
+    environment: str
+    version: str
+    images: dict[str, str]
+    digests: list[str]
+    health: str
+    text: str
+    ready: int
+    wanted: int
+    since: datetime | None
+    release: int | None
+    seen_at: datetime | None
+    pinned: bool
+    drift: dict[str, Any] | None
+    pending: list[int]
+    rollout: int | None
+    cluster_error: str | None = Field(description="why the cluster was not seen now; null when it was")
+    metrics: bool = Field(description="whether the cluster says what pods use")
+    workloads: list[WorkloadShape]
+    pods: list[PodShape]
+    checks: list[LastShape]
+    jobs: list[LastShape]
+    history: list[PastShape]
+
+
+@router.get("/services/{name}/{env}", response=ServiceHereShape)
+def read_service_here(request: HttpRequest, name: str, env: str) -> dict[str, Any]:
+    """What runs of a service in an environment, its pods, and what went out."""
+    return _shape(portrait_of(*visible_service(_user(request), name, env)))
+
+
+def _user(request: HttpRequest) -> User:
+    user = actor_of(request).user
+    assert user is not None
+    return user
+
+
+def _shape(portrait: Portrait) -> dict[str, Any]:
+    cell, seen = portrait.cell, portrait.seen
+    same = (
+        "version",
+        "images",
+        "digests",
+        "health",
+        "text",
+        "ready",
+        "wanted",
+        "since",
+        "release",
+        "seen_at",
+    )
+    return {
+        "service": portrait.service.name,
+        "environment": portrait.environment.name,
+        **{name: getattr(cell, name) for name in (*same, "pinned", "drift")},
+        "pending": [release.number for release in cell.pending],
+        "rollout": cell.rollout.pk if cell.rollout else None,
+        "cluster_error": seen.error or None,
+        "metrics": seen.measured,
+        "workloads": [_workload(each) for each in seen.workloads],
+        "pods": [_pod(each) for each in seen.pods],
+        "checks": [_last(each) for each in portrait.checks],
+        "jobs": [_last(each) for each in portrait.jobs],
+        "history": [_past(each) for each in portrait.history],
+    }
+
+
+def _workload(workload: WorkloadSeen) -> dict[str, Any]:
+    bounds = workload.bounds
+    return {
+        "kind": workload.kind,
+        "name": workload.name,
+        "exists": workload.there,
+        "ready": workload.ready,
+        "wanted": workload.wanted,
+        "autoscaler": {"min": bounds[0], "max": bounds[1]} if bounds else None,
+        "containers": [
+            {"name": each.name, "requests": each.requests, "limits": each.limits}
+            for each in workload.containers
+        ],
+    }
+
+
+def _pod(pod: PodSeen) -> dict[str, Any]:
+    same = ("name", "workload", "state", "health", "ready", "wanted", "restarts", "containers")
+    return {
+        **{name: getattr(pod, name) for name in same},
+        "created_at": pod.created,
+        "cpu_millicores": pod.usage.cpu_millicores if pod.usage else None,
+        "memory_bytes": pod.usage.memory_bytes if pod.usage else None,
+    }
+
+
+def _last(last: Last) -> dict[str, Any]:
+    step = last.step
+    return {
+        "name": last.name,
+        "state": step.state if step else None,
+        "text": last.text,
+        "rollout": step.rollout_id if step else None,
+        "at": last.at,
+    }
+
+
+def _past(release: Release) -> dict[str, Any]:
+    same = ("number", "title", "state", "grade", "changed_at")
+    return {**{name: getattr(release, name) for name in same}, "author": release.author.username}
