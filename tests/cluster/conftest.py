@@ -14,6 +14,7 @@ import pytest
 import urllib3
 
 from tests.cluster.api import Api, from_kubeconfig
+from tests.cluster.argo_rollouts import controller
 from tests.cluster.controlplane.processes import ProcessGroup, free_ports
 from tests.cluster.controlplane.start import ControlPlane
 from tests.cluster.objects import Space, namespace
@@ -70,6 +71,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         limited = from_kubeconfig(path, context="limited") or stack.enter_context(portal_account(admin))
         stack.callback(limited.close)
         yield Cluster("practice" if kind == "practice" else "real", path, admin, limited)
+
+
+@pytest.fixture(scope="session")
+def argo_rollouts(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster with Rollouts: the practice one has them, beside a real one their controller is started."""
+    with contextlib.ExitStack() as stack:
+        if cluster.kind == "real":
+            stack.enter_context(controller.running(cluster.admin, cluster.kubeconfig_path))
+        yield cluster
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -164,6 +164,23 @@ def stateful_set(
     template = _template(name, image=image, annotations=pod_annotations)
     wanted = {"replicas": replicas, "serviceName": name, "selector": _selector(name), "template": template}
     return _object("apps/v1", "StatefulSet", name, spec={**wanted, **spec})
+
+
+def argo_rollout(
+    name: str,
+    *,
+    steps: Sequence[Json] = (),
+    image: str = IMAGE,
+    replicas: int = 1,
+    pod_annotations: Mapping[str, str] | None = None,
+    pod_spec: Mapping[str, Any] | None = None,
+    **spec: Any,
+) -> Json:
+    """Return a Rollout of Argo Rollouts with a canary strategy and one container `web`."""
+    template = _template(name, image=image, annotations=pod_annotations, spec=pod_spec)
+    strategy = {"canary": {"steps": list(steps), "maxSurge": 1, "maxUnavailable": 0}}
+    wanted = {"replicas": replicas, "selector": _selector(name), "template": template, "strategy": strategy}
+    return _object("argoproj.io/v1alpha1", "Rollout", name, spec={**wanted, **spec})
 
 
 def job(

@@ -7,7 +7,11 @@ VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One served resource. `model` names its schema, `subresources` what hangs below an object."""
+    """One served resource. `model` names its schema, `subresources` what hangs below an object.
+
+    A `custom` one is there by a definition: it knows no strategic merge patch, and its status is a half of
+    its own only where `subresources` say so.
+    """
 
     group: str
     version: str
@@ -19,6 +23,7 @@ class Kind:
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
     verbs: tuple[str, ...] = VERBS
+    custom: bool = False
 
     @property
     def api_version(self) -> str:
@@ -34,6 +39,7 @@ ALL = ("all",)
 STATUS = ("status",)
 SCALED = ("scale", "status")
 RBAC = "rbac.authorization.k8s.io"
+ARGO = "argoproj.io"
 
 KINDS: tuple[Kind, ...] = (
     Kind("", "v1", "configmaps", "ConfigMap", "V1ConfigMap", short=("cm",)),
@@ -134,6 +140,25 @@ KINDS: tuple[Kind, ...] = (
         "batch", "v1", "cronjobs", "CronJob", "V1CronJob", short=("cj",), categories=ALL, subresources=STATUS
     ),
     Kind("batch", "v1", "jobs", "Job", "V1Job", categories=ALL, subresources=STATUS),
+    Kind(
+        ARGO,
+        "v1alpha1",
+        "applications",
+        "Application",
+        "ArgoApplication",
+        short=("app", "apps"),
+        custom=True,
+    ),
+    Kind(
+        ARGO,
+        "v1alpha1",
+        "rollouts",
+        "Rollout",
+        "ArgoRollout",
+        short=("ro",),
+        subresources=SCALED,
+        custom=True,
+    ),
     Kind("coordination.k8s.io", "v1", "leases", "Lease", "V1Lease"),
     Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", "V1EndpointSlice"),
     Kind("networking.k8s.io", "v1", "ingresses", "Ingress", "V1Ingress", short=("ing",), subresources=STATUS),
@@ -193,6 +218,7 @@ CRONJOBS = named("cronjobs.batch")
 AUTOSCALERS = named("horizontalpodautoscalers.autoscaling")
 BUDGETS = named("poddisruptionbudgets.policy")
 SLICES = named("endpointslices.discovery.k8s.io")
+ROLLOUTS = named(f"rollouts.{ARGO}")
 ROLES = named(f"roles.{RBAC}")
 CLUSTERROLES = named(f"clusterroles.{RBAC}")
 ROLEBINDINGS = named(f"rolebindings.{RBAC}")

@@ -34,6 +34,8 @@ COUNTED = {
     "PodDisruptionBudget",
     "Ingress",
     "NetworkPolicy",
+    "Rollout",
+    "Application",
 }
 KEPT_METADATA = (
     "uid",
@@ -326,14 +328,18 @@ def _keep_metadata(old: Object, new: Object) -> None:
 
 
 def _keep_other_half(kind: Kind, old: Object, new: Object, *, subresource: str) -> None:
-    """A write to the status changes nothing else but annotations, and the other way round."""
+    """A write to the status changes nothing else but annotations, and the other way round.
+
+    Of a custom resource not even those.
+    """
     if subresource == "status":
         status, metadata = new.get("status", {}), new["metadata"]
         for name in list(new):
             del new[name]
         new.update(old)
         new["status"] = status
-        new["metadata"] = {**old["metadata"], "annotations": metadata.get("annotations") or {}}
+        given = old["metadata"] if kind.custom else metadata
+        new["metadata"] = {**old["metadata"], "annotations": given.get("annotations") or {}}
         if not new["metadata"]["annotations"]:
             del new["metadata"]["annotations"]
     elif "status" in kind.subresources:
@@ -344,6 +350,8 @@ def _count_generation(kind: Kind, old: Object, new: Object, *, subresource: str)
     if kind.kind not in COUNTED or subresource == "status":
         return
     changed = new.get("spec") != old.get("spec")
+    if kind.custom and "status" not in kind.subresources:
+        changed = {**new, "metadata": None} != {**old, "metadata": None}
     if kind is kinds.DEPLOYMENTS:
         changed = changed or annotations(new) != annotations(old)
     if changed:

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from portal.embedded.cluster import custom
 from portal.embedded.cluster.errors import bad_request
 
 Shape = dict[str, Any]
@@ -25,7 +26,7 @@ QUANTITIES = {"requests", "limits", "hard", "used", "capacity", "allocatable", "
 def models() -> dict[str, Fields]:
     text = Path(__file__).with_name("schema.json").read_text(encoding="utf-8")
     found: dict[str, Fields] = json.loads(text)
-    return found
+    return {**found, **custom.MODELS}
 
 
 def fields_of(model: str | None) -> Fields:

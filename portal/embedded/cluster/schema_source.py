@@ -96,7 +96,7 @@ def describe(model: str) -> tuple[dict[str, Any], set[str]]:
 def collect() -> dict[str, Any]:
     """Every model reachable from the served kinds."""
     found: dict[str, Any] = {}
-    waiting = {kind.model for kind in KINDS} | set(EXTRA_MODELS)
+    waiting = {kind.model for kind in KINDS if not kind.custom} | set(EXTRA_MODELS)
     while waiting:
         model = waiting.pop()
         found[model], leads = describe(model)

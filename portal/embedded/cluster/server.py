@@ -29,6 +29,7 @@ from portal.embedded.cluster.controllers.job import Jobs
 from portal.embedded.cluster.controllers.loop import Controller, Loop
 from portal.embedded.cluster.controllers.namespaces import Namespaces, ensure_usual
 from portal.embedded.cluster.controllers.replicaset import ReplicaSets
+from portal.embedded.cluster.controllers.rollout import Rollouts
 from portal.embedded.cluster.controllers.statefulset import StatefulSets
 from portal.embedded.cluster.disk import Disk
 from portal.embedded.cluster.events import Events
@@ -114,6 +115,7 @@ def controllers(cluster: Cluster, events: Events) -> tuple[Controller, ...]:
         Jobs(store, objects, events),
         CronJobs(store, objects, events),
         EndpointSlices(store),
+        Rollouts(store, objects, events),
         Autoscalers(store, events),
         Quotas(store),
         Budgets(store),

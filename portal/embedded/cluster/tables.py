@@ -198,6 +198,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
         *SELECTED,
     ),
+    "Rollout": (
+        ("Desired", "integer", 0, _at("spec.replicas", 0)),
+        ("Current", "integer", 0, _at("status.replicas", 0)),
+        ("Up-to-date", "integer", 0, _at("status.updatedReplicas", 0)),
+        ("Available", "integer", 0, _at("status.availableReplicas", 0)),
+        AGE,
+    ),
     "ReplicaSet": (
         ("Desired", "integer", 0, _at("spec.replicas", 0)),
         ("Current", "integer", 0, _at("status.replicas", 0)),

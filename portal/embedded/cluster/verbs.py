@@ -29,6 +29,7 @@ MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
+CUSTOM_PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 WATCH_SECONDS = 1800
 
 
@@ -101,6 +102,8 @@ class Verbs:
         kind, options = _kind(target), _options(request)
         namespace, name = _address(target)
         type_, change = await _read_patch(request)
+        if kind.custom and type_ == STRATEGIC_PATCH:
+            raise unsupported_media_type(CUSTOM_PATCH_TYPES)
         if type_ == APPLY_PATCH:
             options.manager = request.query_params.get("fieldManager", "")
             item, is_new = self._objects.apply(kind, namespace, name, config=change, options=options)

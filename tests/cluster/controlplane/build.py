@@ -60,7 +60,7 @@ def ensure() -> Tools:
     """
     cache = cache_folder()
     stages = cache / "stages"
-    with _lock(cache):
+    with lock(cache):
         if not all((stages / (name.replace("/", "-") + ".yaml")).exists() for name in STAGES):
             _fetch_stages(stages)
         for folder in _candidates(cache):
@@ -76,7 +76,7 @@ def _candidates(cache: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _lock(cache: Path) -> Iterator[None]:
+def lock(cache: Path) -> Iterator[None]:
     """Let one process build while the others wait for its result."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as handle:
@@ -139,6 +139,15 @@ def _fetch_stages(folder: Path) -> None:
 
 
 def _go(*arguments: str, **environment: str) -> str:
+    return run_go(MODULE_FOLDER, *arguments, **environment)
+
+
+def run_go(folder: Path, *arguments: str, **environment: str) -> str:
+    """Run the go command in a module's folder and return what it wrote.
+
+    Raises:
+        BuildError: Go is missing, or the command failed.
+    """
     go = shutil.which("go")
     if go is None:
         raise BuildError(
@@ -146,7 +155,7 @@ def _go(*arguments: str, **environment: str) -> str:
         )
     variables = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", **environment}
     result = subprocess.run(
-        [go, *arguments], cwd=MODULE_FOLDER, env=variables, text=True, capture_output=True, check=False
+        [go, *arguments], cwd=folder, env=variables, text=True, capture_output=True, check=False
     )
     if result.returncode:
         raise BuildError(f"`go {arguments[0]}` failed: {result.stderr[-2000:]}")

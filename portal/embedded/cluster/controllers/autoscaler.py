@@ -12,6 +12,7 @@ TARGETS = {
     "Deployment": kinds.DEPLOYMENTS,
     "StatefulSet": kinds.STATEFULSETS,
     "ReplicaSet": kinds.REPLICASETS,
+    "Rollout": kinds.ROLLOUTS,
 }
 # A real one looks every 15 s; this waits just long enough to be seen acting after others.
 DELAY_SECONDS = 0.5

@@ -1,0 +1,1 @@
+"""The real controller of Argo Rollouts, for the tests that need it."""
