@@ -54,8 +54,14 @@ def _scale(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
     return ((str(fact), f"{name} × {replicas} ({bounds['min']}–{bounds['max']})"),)
 
 
+def _nothing(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # noqa: ARG001  one shape for all
+    """It only looks."""
+    return ()
+
+
 KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Touched]] = {
     "run_job": _job,
     "scale": _scale,
     "switch_service": _switch,
+    "watch": _nothing,
 }

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from approvals import policy_table
 from approvals.calendar import zones
 from portal.errors import Invalid
-from releases.catalog import metrics
+from releases.catalog import metrics, watches
 from releases.catalog.documents import Document, Problem
 
 Known = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -219,6 +219,8 @@ def _plan_around(document: Document, world: World) -> Iterator[Problem]:
                 service = world.spec("Service", step["service"])
                 if service is not None:
                     yield from _around_service(document, step, service, where)
+                if step["kind"] == watches.KIND:
+                    yield from _named(document, world, step, *where[1:])
 
 
 def _around_service(
@@ -239,10 +241,7 @@ def _plan_steps(document: Document, world: World) -> Iterator[Problem]:
     for part in ("before", "each", "after"):
         seen: set[str] = set()
         for index, step in enumerate(document.spec.get(part, [])):
-            if step["kind"] == "health" and "service" in step:
-                yield from _reference(document, world, "Service", step["service"], part, index, "service")
-            if step["kind"] == metrics.KIND:
-                yield from _metric(document, world, step, part, index)
+            yield from _named(document, world, step, part, index)
             if step["kind"] == "notice":
                 yield from _recipients(document, world, step["to"], part, index, "to")
             if (name := step.get("id")) in seen:
@@ -251,17 +250,29 @@ def _plan_steps(document: Document, world: World) -> Iterator[Problem]:
             seen |= {name} if name else set()
 
 
-def _metric(
-    document: Document, world: World, step: Mapping[str, Any], part: str, index: int
-) -> Iterator[Problem]:
+def _named(document: Document, world: World, step: Mapping[str, Any], *path: str | int) -> Iterator[Problem]:
+    """What a step that looks names, and what the gates of a watch name."""
+    if step["kind"] in {"health", watches.KIND} and "service" in step:
+        yield from _reference(document, world, "Service", step["service"], *path, "service")
+    if step["kind"] == metrics.KIND:
+        yield from _metric(document, world, step, *path)
+    if step["kind"] == watches.KIND:
+        for index, gate in enumerate(step.get("gates", [])):
+            yield from _named(document, world, gate, *path, "gates", index)
+            if (gate["kind"], path[0]) == ("health", "after") and not {"service"} & {*gate, *step}:
+                text = _("Say whose health it is.")
+                yield document.problem(text, "spec", *path, "gates", index)
+
+
+def _metric(document: Document, world: World, step: Mapping[str, Any], *path: str | int) -> Iterator[Problem]:
     connection = world.spec("Connection", step["connection"])
     if connection is None or connection.get("kind") != "prometheus":
         text = _("There is no Connection named %(name)s of kind prometheus.")
-        yield document.problem(text % {"name": step["connection"]}, "spec", part, index, "connection")
+        yield document.problem(text % {"name": step["connection"]}, "spec", *path, "connection")
     needed = metrics.watched_seconds(step)
     if step.get("timeoutSeconds", needed + 1) <= needed:
         text = _("The measurements alone take %(seconds)d seconds.")
-        yield document.problem(text % {"seconds": needed}, "spec", part, index, "timeoutSeconds")
+        yield document.problem(text % {"seconds": needed}, "spec", *path, "timeoutSeconds")
 
 
 def _recipients(

@@ -7,6 +7,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from releases.catalog import watches
+
 STEPS: dict[str, str | Promise] = {
     "access_check": gettext_lazy("Check access rights"),
     "pods_running": gettext_lazy("Check that all pods run"),
@@ -19,6 +21,7 @@ STEPS: dict[str, str | Promise] = {
     "health": gettext_lazy("Check health"),
     "http": gettext_lazy("Check HTTP"),
     "prometheus": gettext_lazy("Check a metric"),
+    "watch": gettext_lazy("Watch"),
     "verify_digests": gettext_lazy("Verify what runs"),
     "notice": gettext_lazy("Send the notice"),
 }
@@ -92,11 +95,19 @@ def _note(step: Mapping[str, Any]) -> str:
         parts.append(", ".join(shared if each == "shared" else each for each in step["to"]))
     if step["kind"] == "prometheus":
         parts.append(_metric(step))
+    if step["kind"] == "watch":
+        parts += _watched(step)
     if "timeoutSeconds" in step:
         parts.append(_("at most %(seconds)d s") % {"seconds": step["timeoutSeconds"]})
     if step.get("settleSeconds"):
         parts.append(_("then %(seconds)d s to settle") % {"seconds": step["settleSeconds"]})
     return " · ".join(parts)
+
+
+def _watched(step: Mapping[str, Any]) -> list[str]:
+    """How long it is watched, and each gate as a step of its kind."""
+    gates = [f"{row['title']} {row['note']}".strip() for row in step_rows(step.get("gates", []))]
+    return [_("for %(seconds)d s") % {"seconds": watches.watched_seconds(step)}, *gates]
 
 
 def _metric(step: Mapping[str, Any]) -> str:

@@ -93,6 +93,16 @@ class RolloutShape(Schema):
     ended_at: datetime | None
 
 
+class WatchedGateShape(Schema):
+    """A gate of a watch: what was seen last, and what was measured so far as [time, value, result]."""
+
+    name: str
+    state: str
+    text: str
+    limit: str
+    points: list[tuple[datetime, float | None, str]]
+
+
 class StepShape(Schema):
     """A step of a rollout; `observed`, `plan` and `failure.text` are in the reader's language."""
 
@@ -109,6 +119,7 @@ class StepShape(Schema):
     plan: str
     changes: list[dict[str, Any]]
     observed: str
+    gates: list[WatchedGateShape]
     failure: dict[str, Any] | None
     history: list[dict[str, Any]]
     reason: str

@@ -12,7 +12,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Invalid, Missing, field_error
-from releases.catalog import metrics
+from releases.catalog import metrics, watches
 
 Json = dict[str, Any]
 
@@ -27,6 +27,7 @@ TIMEOUTS = {
     "health": 120,
     "http": 60,
     "prometheus": 60,
+    "watch": 60,
     "verify_digests": 60,
     "notice": 60,
     "restore_image": 60,
@@ -38,12 +39,12 @@ TIMEOUTS = {
     "restore_services": 60,
 }
 BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "health", "prometheus", "notice"})
-EACH = frozenset({"set_image", "wait_rollout", "health", "http", "prometheus"})
+EACH = frozenset({"set_image", "wait_rollout", "health", "http", "prometheus", "watch"})
 # Before or after the members of a wave, each of one service.
-AROUND = frozenset({"run_job", "scale", "switch_service"})
+AROUND = frozenset({"run_job", "scale", "switch_service", "watch"})
 # What changes the cluster, and what takes it back; a Job is not undone.
 UNDONE_BY = {"set_image": "restore_image", "scale": "restore_scale", "switch_service": "restore_services"}
-AFTER = frozenset({"http", "health", "prometheus", "pods_running", "verify_digests", "notice"})
+AFTER = frozenset({"http", "health", "prometheus", "pods_running", "watch", "verify_digests", "notice"})
 PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout"})
 OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
 DEFAULT_EACH: tuple[Json, ...] = ({"kind": "set_image"}, {"kind": "wait_rollout"})
@@ -233,7 +234,7 @@ class _Builder:
             others = [each for each in documents if each["kind"] != "notice"]
             documents = [*others, {"kind": "verify_digests"}, *notices]
         for each in documents:
-            service = str(each.get("service") or "") if each["kind"] == "health" else ""
+            service = str(each.get("service") or "") if each["kind"] in {"health", "watch"} else ""
             last = [self._add(f"after.{_name(each)}", each, after=last, service=service)]
 
     def _add(
@@ -277,9 +278,11 @@ def _name(document: Mapping[str, Any]) -> str:
 def _longest(document: Mapping[str, Any]) -> int:
     """What a step may take where the plan does not say (seconds)."""
     kind = str(document["kind"])
-    if kind != metrics.KIND:
-        return TIMEOUTS[kind]
-    return TIMEOUTS[kind] + metrics.watched_seconds(document, unclear=metrics.UNCLEAR_AT_MOST)
+    if kind == watches.KIND:
+        return TIMEOUTS[kind] + watches.measured_seconds(document)
+    if kind == metrics.KIND:
+        return TIMEOUTS[kind] + metrics.watched_seconds(document, unclear=metrics.UNCLEAR_AT_MOST)
+    return TIMEOUTS[kind]
 
 
 def _require_sound(spec: Mapping[str, Any], members: Sequence[Member]) -> None:

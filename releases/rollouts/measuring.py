@@ -5,28 +5,18 @@ inconclusive are three things").
 """
 
 from portal.actors import Actor
-from portal.errors import PermanentError, TemporaryError
-from portal.integrations.kubernetes.errors import MISSING
 from portal.jobs import Failure
 from releases import operations
 from releases.gates import Seen
 from releases.models import Gate, GateResult
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import Direction, StepState
-from releases.rollouts.steps.kind import Json, Outcome, Verdict, Work
+from releases.rollouts.steps.kind import Outcome, Verdict, Work
 from releases.rollouts.steps.kinds import KINDS
+from releases.rollouts.steps.measurement import judged, look
 from releases.states import ReleaseState
 
 GATES = Actor.portal("gates")
-RESULTS = {
-    Verdict.DONE: GateResult.PASSED,
-    Verdict.FAILED: GateResult.BREACHED,
-    # A step would go on looking until its time is over; here each look is a measurement.
-    Verdict.WAIT: GateResult.BREACHED,
-    Verdict.ERRORED: GateResult.ERRORED,
-    Verdict.INCONCLUSIVE: GateResult.INCONCLUSIVE,
-    Verdict.HOLD: GateResult.INCONCLUSIVE,
-}
 
 
 def begin(rollout: Rollout) -> None:
@@ -43,7 +33,8 @@ def measure(gate_id: int) -> None:
     """Measure once what the sweep has claimed, and write down what was seen."""
     gate = _found(gate_id)
     if gate is not None:
-        operations.write_measurement(gate_id, look(gate), claim=gate.due_at, actor=GATES)
+        seen = look(KINDS[gate.kind], _work(gate))
+        operations.write_measurement(gate_id, seen, claim=gate.due_at, actor=GATES)
 
 
 def broke_off(gate_id: int, failure: Failure) -> None:
@@ -57,31 +48,9 @@ def broke_off(gate_id: int, failure: Failure) -> None:
         operations.write_measurement(gate_id, seen, claim=gate.due_at, actor=GATES)
 
 
-def look(gate: Gate) -> Seen:
-    """Look once, and judge."""
-    try:
-        return _judged(KINDS[gate.kind].measure(_work(gate)))
-    except TemporaryError as error:
-        observed: Json = {"code": error.code, "args": {"message": str(error.detail)}}
-        return Seen(result=GateResult.ERRORED, observed=observed)
-    except PermanentError as error:
-        # What is not there is measured; what refuses to be asked is not.
-        result = GateResult.BREACHED if error.code == MISSING else GateResult.ERRORED
-        return Seen(result=result, observed={"failure": {"code": error.code, "message": str(error.detail)}})
-
-
 def _found(gate_id: int) -> Gate | None:
     around = ("service", "release__environment__cluster", "release__plan")
     return Gate.objects.select_related(*around).filter(pk=gate_id).first()
-
-
-def _judged(outcome: Outcome) -> Seen:
-    result = RESULTS[outcome.verdict]
-    if outcome.observed.get("unmeasured"):
-        result = GateResult.ERRORED
-    elif outcome.observed.get("code") == "no_health_known":
-        result = GateResult.INCONCLUSIVE
-    return Seen(result=result, observed={"failure": outcome.failure} if outcome.failure else outcome.observed)
 
 
 def _gate_of(step: Step) -> Gate:
@@ -90,7 +59,7 @@ def _gate_of(step: Step) -> Gate:
         key=step.key, position=step.position, kind=step.kind, params=step.params, service=step.service
     )
     if step.state == StepState.SUCCEEDED:
-        seen = _judged(Outcome(verdict=Verdict.DONE, observed=step.observed))
+        seen = judged(Outcome(verdict=Verdict.DONE, observed=step.observed))
         gate.result, gate.observed = seen.result, seen.observed
         gate.since = gate.measured_at = step.ended_at
     return gate

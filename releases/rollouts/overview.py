@@ -9,9 +9,9 @@ from django.utils.translation import gettext
 
 from portal import access
 from portal.people.models import User
-from portal.ui.charts import Spark, lay_spark
+from portal.ui.charts import Spark
 from releases import openings
-from releases.rollouts import queries, release_side, texts
+from releases.rollouts import queries, release_side, texts, watched
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, GOES_ON, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE
@@ -33,8 +33,6 @@ WORST_FIRST = (
     StepState.UNDONE,
     StepState.SUCCEEDED,
 )
-# How a measurement of a metric is drawn.
-TONES = {"good": "good", "bad": "bad", "unclear": "wait"}
 # What only repeats the step's title in the past tense.
 SAID_BY_TITLE = frozenset(
     {"done", "recorded", "image_set", "image_restored", "job_done", "switched", "switched_back"}
@@ -62,6 +60,8 @@ class StepView:
     cause: str = ""
     choices: frozenset[str] = frozenset()
     spark: Spark | None = None
+    gates: tuple[watched.WatchedGate, ...] = ()
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,16 +251,15 @@ def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
         cause=texts.cause(step.failure) if step.failure else texts.step_text(step),
         choices=frozenset(str(choice) for choice in choices & may),
         spark=_spark(step),
+        gates=watched.gates_of(step),
+        ends_at=watched.ends_at(step),
     )
 
 
 def _spark(step: Step) -> Spark | None:
     """What was measured so far, where a step measures more than once."""
     points = step.observed.get("points") or []
-    if not points:
-        return None
-    limits = [step.params[key] for key in ("min", "max") if key in step.params]
-    return lay_spark([(value, TONES[result]) for _at, value, result in points], limits)
+    return watched.spark_of(points, step.params)
 
 
 def _said_by_title(step: Step) -> bool:

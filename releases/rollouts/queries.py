@@ -12,7 +12,7 @@ from portal.live.models import Event, Topic
 from portal.people.models import User
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Release
-from releases.rollouts import texts
+from releases.rollouts import texts, watched
 from releases.rollouts.graph import UNDONE_BY
 from releases.rollouts.models import Order, Pin, Rollout, Step
 from releases.rollouts.states import ACTIVE, DONE, Direction, RolloutState
@@ -267,6 +267,7 @@ def step_shape(step: Step) -> Json:
         "plan": texts.planned(step),
         "changes": (step.planned or {}).get("changes") or [],
         "observed": texts.observed(step.observed),
+        "gates": watched.shape(step),
         "failure": {**failure, "text": texts.failure(failure)} if failure else None,
         "history": step.history,
         "reason": step.reason,

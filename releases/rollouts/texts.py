@@ -34,6 +34,7 @@ KINDS: dict[str, Text] = {
     "health": _("Check health"),
     "http": _("Check HTTP"),
     "prometheus": _("Check a metric"),
+    "watch": _("Watch"),
     "verify_digests": _("Verify what runs"),
     "notice": _("Send the notice"),
     "restore_image": _("Restore the image"),
@@ -78,6 +79,13 @@ OBSERVED: dict[str, Text] = {
     "metric_little_traffic": _("Too little traffic to say: less than {limit}"),
     "metric_nothing_to_compare": _("There is nothing to compare it with"),
     "metric_compared_with_none": _("What it is compared with is nought"),
+    "watching": _("{good} of {count} gates are green"),
+    "holding": _("Holds"),
+    "watched": _("Watched for {seconds} s, every gate is green"),
+    "held": _("Held for {seconds} s"),
+    "watch_goes_on": _("The time is over; measured again: {gate}: {seen}"),
+    "watch_unclear": _("The time is over, and it gave no clear result: {gate}: {seen}"),
+    "watch_bad": _("Measured bad"),
     "no_health_known": _("No health check is known; readiness stands in"),
     "exactly_these": _("Exactly what was approved, nothing else"),
     "exactly_before": _("Exactly what ran before, nothing else"),
@@ -142,6 +150,8 @@ FAILURES: dict[str, Text] = {
     "digests_differ": _("Something else runs than was approved"),
     "metric_beyond": _("Measured {value}, where {limit} is the limit"),
     "metric_beyond_other": _("Measured {value}, too far from {other}, with which it is compared"),
+    "gate_breached": _("{gate}: {seen}"),
+    "watch_unmeasured": _("The time is over, and it could not be measured: {gate}: {seen}"),
     "bad_query": _("Prometheus cannot be asked this"),
     "timeout": _("Not done within the time"),
     "forbidden": _("The cluster refuses: no right"),
@@ -210,7 +220,7 @@ def observed(seen: Json) -> str:
     code = str(seen.get("code") or "")
     if not code:
         return ""
-    text = _filled(OBSERVED.get(code, code), {**seen, **(seen.get("args") or {})})
+    text = _filled(OBSERVED.get(code, code), {**seen, **(seen.get("args") or {}), **_gate_of(seen)})
     trouble = seen.get("trouble")
     return f"{text}; {failure(trouble)}" if trouble else text
 
@@ -238,7 +248,13 @@ def failure(found: Json) -> str:
 def cause(found: Json) -> str:
     """Return what is wrong, in the portal's words alone."""
     code = str(found.get("code") or "")
-    return _filled(FAILURES.get(code, code), found.get("args") or {})
+    return _filled(FAILURES.get(code, code), {**(found.get("args") or {}), **_gate_of(found)})
+
+
+def _gate_of(found: Json) -> Json:
+    """The gate of a watch that is told of, and what was seen of it."""
+    gate = found.get("gate")
+    return {"gate": gate_name(gate), "seen": measured(found.get("seen") or {})} if gate else {}
 
 
 def pause(reason: Json) -> str:

@@ -71,6 +71,23 @@ MISTAKES = [
         "{kind: prometheus, connection: none, query: up}",
         "45: spec.each.1: expected what is good: max, min or compare.",
     ),
+    ("{kind: wait_rollout}", "{kind: watch}", "45: spec.each.1: expected either seconds or minutes."),
+    (
+        "{kind: wait_rollout}",
+        "{kind: watch, minutes: 5, gates: [{kind: scale}]}",
+        "45: spec.each.1.gates.0.kind: expected one of pods_running, health, http, prometheus",
+    ),
+    (
+        "{kind: wait_rollout}",
+        "{kind: watch, minutes: 5, gates: [{kind: prometheus, connection: none, query: up, max: 1}]}",
+        "45: There is no Connection named none of kind prometheus.",
+    ),
+    (IN_ORDER, BESIDE.format("watch", "gates: []"), "44: spec.waves.1.after.0: expected either seconds"),
+    (
+        "{kind: wait_rollout}]",
+        "{kind: wait_rollout}]\n  after: [{kind: watch, minutes: 10, gates: [{kind: health}]}]",
+        "46: Say whose health it is.",
+    ),
     (
         IN_ORDER,
         BESIDE.format("scale", "replicas: 2, workload: x"),

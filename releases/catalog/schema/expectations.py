@@ -26,6 +26,8 @@ EXPECTATIONS = (
     _("either url, or service, port and path together"),
     _("env:NAME or file:/absolute/path; a secret is never written here"),
     _("env:NAME, or an http or https address without a user name or password"),
+    _("either seconds or minutes"),
+    _("from 0 to 100"),
     _("from 1 to 100"),
     _("grade E only: while its review is overdue, no other release of its services starts"),
     _("hosts or networks, or both"),

@@ -15,6 +15,7 @@ from releases.rollouts.steps.set_image import SetImage
 from releases.rollouts.steps.switch_service import RecordServices, RestoreServices, SwitchService
 from releases.rollouts.steps.verify_digests import VerifyDigests
 from releases.rollouts.steps.wait_rollout import WaitRollout
+from releases.rollouts.steps.watch import Watch
 
 KINDS: dict[str, StepKind] = {
     kind.name: kind
@@ -39,3 +40,5 @@ KINDS: dict[str, StepKind] = {
         RestoreServices(),
     )
 }
+# It measures with the others.
+KINDS[Watch.name] = Watch(KINDS)

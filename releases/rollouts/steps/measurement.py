@@ -1,0 +1,43 @@
+"""One look of a kind that measures, judged: a good or bad one counts, a place out of reach is neither.
+
+(product.md, "Failed, errored and inconclusive are three things".)
+"""
+
+from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes.errors import MISSING
+from releases.gates import Seen
+from releases.models import GateResult
+from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work
+
+RESULTS = {
+    Verdict.DONE: GateResult.PASSED,
+    Verdict.FAILED: GateResult.BREACHED,
+    # A step would go on looking until its time is over; here each look is a measurement.
+    Verdict.WAIT: GateResult.BREACHED,
+    Verdict.ERRORED: GateResult.ERRORED,
+    Verdict.INCONCLUSIVE: GateResult.INCONCLUSIVE,
+    Verdict.HOLD: GateResult.INCONCLUSIVE,
+}
+
+
+def look(kind: StepKind, work: Work) -> Seen:
+    """Look once, and judge."""
+    try:
+        return judged(kind.measure(work))
+    except TemporaryError as error:
+        observed: Json = {"code": error.code, "args": {"message": str(error.detail)}}
+        return Seen(result=GateResult.ERRORED, observed=observed)
+    except PermanentError as error:
+        # What is not there is measured; what refuses to be asked is not.
+        result = GateResult.BREACHED if error.code == MISSING else GateResult.ERRORED
+        return Seen(result=result, observed={"failure": {"code": error.code, "message": str(error.detail)}})
+
+
+def judged(outcome: Outcome) -> Seen:
+    """What an outcome says as a measurement."""
+    result = RESULTS[outcome.verdict]
+    if outcome.observed.get("unmeasured"):
+        result = GateResult.ERRORED
+    elif outcome.observed.get("code") == "no_health_known":
+        result = GateResult.INCONCLUSIVE
+    return Seen(result=result, observed={"failure": outcome.failure} if outcome.failure else outcome.observed)
