@@ -19,8 +19,8 @@ def facts_of_plan(plan: Mapping[str, Any], service: str, spec: Mapping[str, Any]
     """
     steps = [
         step
-        for wave in plan.get("waves") or []
-        for place in ("before", "after")
+        for wave in [*(plan.get("waves") or []), *(plan.get("switch") or [])]
+        for place in ("before", "after", "steps")
         for step in wave.get(place) or []
         if step["service"] == service
     ]

@@ -316,6 +316,12 @@ def pending_in(environment_ids: Iterable[int]) -> QuerySet[Release]:
     return found.prefetch_related("items__service").order_by("number")
 
 
+def switches_first(release: Release) -> bool:
+    """Whether its rollout goes on with the sign-off: the announcement follows by itself then."""
+    # A rollout that waits for the sign-off is called as its release is.
+    return release.rollouts.filter(state=ReleaseState.AWAITING_SIGNOFF).exists()
+
+
 def may_edit(release: Release, user: User) -> bool:
     """Whether the person may change the content now."""
     return release.state in EDITABLE and may_compose(release, user)

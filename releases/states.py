@@ -47,15 +47,24 @@ MOVES: dict[str, frozenset[str]] = {
     # To itself: for another time.
     S.SCHEDULED: _BEFORE_START | {S.IN_REVIEW, S.APPROVED, S.SCHEDULED, S.ROLLING_OUT},
     S.ROLLING_OUT: frozenset({S.PAUSED, S.VERIFYING, S.FAILED, S.ROLLING_BACK}),
-    S.PAUSED: frozenset({S.ROLLING_OUT, S.VERIFYING, S.FAILED, S.ROLLING_BACK}),
+    S.PAUSED: frozenset({S.ROLLING_OUT, S.VERIFYING, S.SWITCHING, S.FAILED, S.ROLLING_BACK}),
     S.VERIFYING: frozenset(
-        {S.PAUSED, S.AWAITING_SIGNOFF, S.ANNOUNCED, S.REVIEW_OWED, S.FAILED, S.ROLLING_BACK, S.ROLLING_OUT}
+        {
+            S.PAUSED,
+            S.AWAITING_SIGNOFF,
+            S.SWITCHING,
+            S.ANNOUNCED,
+            S.REVIEW_OWED,
+            S.FAILED,
+            S.ROLLING_BACK,
+            S.ROLLING_OUT,
+        }
     ),
     S.AWAITING_SIGNOFF: frozenset({S.SWITCHING, S.ANNOUNCED, S.ROLLING_BACK, S.FAILED}),
-    S.SWITCHING: frozenset({S.ANNOUNCED, S.ROLLING_BACK, S.FAILED}),
+    S.SWITCHING: frozenset({S.PAUSED, S.ANNOUNCED, S.REVIEW_OWED, S.ROLLING_BACK, S.FAILED}),
     S.ANNOUNCED: frozenset({S.CLOSED, S.ROLLING_BACK, S.REVIEW_OWED}),
     S.REVIEW_OWED: frozenset({S.CLOSED, S.ROLLING_BACK}),
-    S.FAILED: frozenset({S.ROLLING_OUT, S.VERIFYING, S.ROLLING_BACK, S.REVIEW_OWED, S.CLOSED}),
+    S.FAILED: frozenset({S.ROLLING_OUT, S.VERIFYING, S.SWITCHING, S.ROLLING_BACK, S.REVIEW_OWED, S.CLOSED}),
     S.ROLLING_BACK: frozenset({S.ROLLED_BACK, S.FAILED, S.PAUSED}),
     S.CLOSED: frozenset({S.ROLLING_BACK}),
     # An end, unless what went out before anybody approved it was not reviewed yet.

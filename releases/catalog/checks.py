@@ -208,19 +208,25 @@ def _against_dependencies(
 def _plan_around(document: Document, world: World) -> Iterator[Problem]:
     """A step before or after a wave is of a service that the plan rolls out, and of a Job it has."""
     placed = {name for wave in document.spec["waves"] for name in wave["services"]}
-    for number, wave in enumerate(document.spec["waves"]):
-        for place in ("before", "after"):
-            for index, step in enumerate(wave.get(place, [])):
-                where = ("spec", "waves", number, place, index)
-                if step["service"] not in placed:
-                    text = _("%(service)s stands in no wave of this plan.") % {"service": step["service"]}
-                    yield document.problem(text, *where, "service")
-                    continue
-                service = world.spec("Service", step["service"])
-                if service is not None:
-                    yield from _around_service(document, step, service, where)
-                if step["kind"] == watches.KIND:
-                    yield from _named(document, world, step, *where[1:])
+    for where, step in _steps_around(document):
+        if step["service"] not in placed:
+            text = _("%(service)s stands in no wave of this plan.") % {"service": step["service"]}
+            yield document.problem(text, *where, "service")
+            continue
+        service = world.spec("Service", step["service"])
+        if service is not None:
+            yield from _around_service(document, step, service, where)
+        if step["kind"] == watches.KIND:
+            yield from _named(document, world, step, *where[1:])
+
+
+def _steps_around(document: Document) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
+    """The steps beside waves and after the sign-off, each with its path."""
+    for part, places in (("waves", ("before", "after")), ("switch", ("steps",))):
+        for number, wave in enumerate(document.spec.get(part, [])):
+            for place in places:
+                for index, step in enumerate(wave.get(place, [])):
+                    yield ("spec", part, number, place, index), step
 
 
 def _around_service(

@@ -111,7 +111,7 @@ def environment_page(request: HttpRequest, name: str) -> HttpResponse:
 
 @require_safe
 def plan_page(request: HttpRequest, name: str) -> HttpResponse:
-    """Show one plan: what happens before, in each wave, and after."""
+    """Show one plan: what happens before, in each wave, after, and once the result is signed off."""
     reader = _reader(request)
     plan = queries.plans_for(reader).filter(name=name).first()
     if plan is None:
@@ -128,6 +128,7 @@ def plan_page(request: HttpRequest, name: str) -> HttpResponse:
         "each": step_rows(plan.spec["each"]),
         "after": step_rows(plan.spec.get("after", [])),
         "waves": waves,
+        "switch": [{**stage, "steps": step_rows(stage["steps"])} for stage in plan.spec.get("switch", [])],
         "document": _document("Plan", name),
     }
     return render(request, "catalog/plan.html", context)

@@ -4,17 +4,24 @@ from releases.operations.checks import answer_check
 from releases.operations.create import create_release, duplicate_release
 from releases.operations.decide import answer_objection, decide_release, recheck, take_back_decision
 from releases.operations.edit import edit_release
-from releases.operations.ends import announce_release, close_release, expire_release, withdraw_release
+from releases.operations.ends import (
+    announce_release,
+    close_release,
+    expire_release,
+    missing_signoffs,
+    withdraw_release,
+)
 from releases.operations.gates import claim_due, ignore_breach, open_gates, write_measurement
-from releases.operations.progress import finish_verification, follow
+from releases.operations.progress import begin_switch, finish_before_switch, finish_verification, follow
 from releases.operations.schedule import miss_schedule, schedule_release, unschedule_release
-from releases.operations.signoff import sign_off_result
+from releases.operations.signoff import rejection_of, sign_off_result
 from releases.operations.submit import submit_release
 
 __all__ = [
     "announce_release",
     "answer_check",
     "answer_objection",
+    "begin_switch",
     "claim_due",
     "close_release",
     "create_release",
@@ -22,12 +29,15 @@ __all__ = [
     "duplicate_release",
     "edit_release",
     "expire_release",
+    "finish_before_switch",
     "finish_verification",
     "follow",
     "ignore_breach",
     "miss_schedule",
+    "missing_signoffs",
     "open_gates",
     "recheck",
+    "rejection_of",
     "schedule_release",
     "sign_off_result",
     "submit_release",

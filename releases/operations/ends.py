@@ -9,7 +9,7 @@ from portal import access, clock
 from portal.actors import Actor
 from portal.errors import Conflict, Missing
 from portal.words import check_words
-from releases import notices, wording
+from releases import notices, queries, wording
 from releases.announcement import announcement_of
 from releases.gates import missing_gates
 from releases.models import CheckPhase, Release
@@ -51,10 +51,22 @@ def announce_release(number: int, *, actor: Actor) -> Release:
     with act(number, actor=actor) as release:
         require_state(release, {S.AWAITING_SIGNOFF})
         require_deploy(actor, release)
-        checks = missing_checks(release, CheckPhase.DURING)
-        refuse([*_missing_rows(release, Phase.SIGNOFF), *checks, *missing_gates(release)])
+        if queries.switches_first(release):
+            raise Conflict(_("The traffic switches first; the release is announced by itself after that."))
+        refuse(missing_after_result(release))
         announce(release, actor=actor)
         return release
+
+
+def missing_after_result(release: Release) -> list[Missing]:
+    """What a verified result still needs: its sign-off, the checks of the rollout, gates that are well."""
+    checks = missing_checks(release, CheckPhase.DURING)
+    return [*missing_signoffs(release), *checks, *missing_gates(release)]
+
+
+def missing_signoffs(release: Release) -> list[Missing]:
+    """The rows of the sign-off that nobody fills who still may."""
+    return _missing_rows(release, Phase.SIGNOFF)
 
 
 def announce(release: Release, *, actor: Actor, reason: str = "") -> None:

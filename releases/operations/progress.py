@@ -2,10 +2,11 @@
 
 from django.utils.translation import gettext as _
 
+from approvals.states import Phase
 from portal.actors import Actor
 from releases import notices
 from releases.models import CheckPhase, Release
-from releases.operations.ends import announce, owe_review, owes_review
+from releases.operations.ends import announce, missing_after_result, owe_review, owes_review
 from releases.operations.moving import move_release
 from releases.start import missing_checks
 from releases.states import ReleaseState
@@ -36,20 +37,52 @@ def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> R
 def finish_verification(release: Release, *, actor: Actor, reason: str = "") -> Release:
     """What comes after a verified rollout: the owed review, the result's sign-off, or the announcement.
 
-    Open checks hold the announcement where nobody signs off, too.
+    Open checks hold the announcement where nobody signs off, too. What has switched was signed off before.
     """
     locked = _lock(release)
-    phases = set()
-    if locked.approval_request is not None:
-        phases = set(locked.approval_request.requirements.values_list("phase", flat=True))
-    if "owed" in phases:
+    if Phase.OWED in _phases(locked):
         owe_review(locked, actor=actor, reason=reason)
-    elif "signoff" in phases or missing_checks(locked, CheckPhase.DURING):
-        move_release(locked, ReleaseState.AWAITING_SIGNOFF, actor=actor, reason=reason)
-        notices.tell_signoff_due(locked)
+    elif locked.state != ReleaseState.SWITCHING and _is_awaited(locked):
+        await_signoff(locked, actor=actor, reason=reason)
     else:
         announce(locked, actor=actor, reason=reason)
     return locked
+
+
+def finish_before_switch(release: Release, *, actor: Actor) -> Release:
+    """What comes after the verification where a part of the rollout is left: the sign-off, else that part.
+
+    An emergency goes on at once: it is reviewed after the fact.
+    """
+    locked = _lock(release)
+    if Phase.OWED not in _phases(locked) and _is_awaited(locked):
+        await_signoff(locked, actor=actor)
+    else:
+        move_release(locked, ReleaseState.SWITCHING, actor=actor)
+    return locked
+
+
+def begin_switch(release: Release, *, actor: Actor) -> Release:
+    """Move a release to its switch once the sign-off counts and nothing else is missing; else leave it."""
+    locked = _lock(release)
+    if locked.state == ReleaseState.AWAITING_SIGNOFF and not missing_after_result(locked):
+        move_release(locked, ReleaseState.SWITCHING, actor=actor)
+    return locked
+
+
+def await_signoff(release: Release, *, actor: Actor, reason: str = "") -> None:
+    """Let a locked release wait for the sign-off of its result, and tell those who may give it."""
+    move_release(release, ReleaseState.AWAITING_SIGNOFF, actor=actor, reason=reason)
+    notices.tell_signoff_due(release)
+
+
+def _phases(release: Release) -> set[str]:
+    request = release.approval_request
+    return set(request.requirements.values_list("phase", flat=True)) if request is not None else set()
+
+
+def _is_awaited(release: Release) -> bool:
+    return Phase.SIGNOFF in _phases(release) or bool(missing_checks(release, CheckPhase.DURING))
 
 
 def _lock(release: Release) -> Release:

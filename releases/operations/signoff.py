@@ -4,9 +4,11 @@ from approvals import operations
 from approvals.models import Decision
 from approvals.states import Phase, Verdict
 from portal.actors import Actor
+from portal.jobs import enqueue
 from portal.live.publish import publish
 from releases import notices
 from releases.gates import missing_gates
+from releases.models import Release
 from releases.operations.locking import act, require_state
 from releases.operations.moving import move_release
 from releases.queries import starters
@@ -18,6 +20,9 @@ def sign_off_result(
     number: int, *, actor: Actor, verdict: str, reason: str = "", on_behalf_of: str | None = None
 ) -> Decision:
     """Record one sign-off; a rejection fails the release, from where it can be rolled back.
+
+    Where a part of the rollout waits for it, the engine goes on with the last approval, and back with a
+    rejection.
 
     Neither somebody barred nor who started the rollout counts. A breach of what is measured meanwhile turns
     the approval off until it is green again, or somebody says why it is ignored (product.md, "A release's
@@ -60,4 +65,17 @@ def sign_off_result(
         if verdict == Verdict.REJECT:
             move_release(release, ReleaseState.FAILED, actor=actor, reason=reason)
         notices.touch_deciders(release)
+        _nudge(release)
         return outcome.decision
+
+
+def rejection_of(release: Release) -> Decision | None:
+    """The verdict by which the result was rejected, the newest."""
+    refused = Decision.objects.filter(request=release.approval_request_id, phase=Phase.SIGNOFF)
+    return refused.filter(verdict=Verdict.REJECT, revoked_at=None).select_related("person").last()
+
+
+def _nudge(release: Release) -> None:
+    """Wake the rollout that goes on, or back, with this verdict."""
+    for rollout in release.rollouts.filter(state=ReleaseState.AWAITING_SIGNOFF):
+        enqueue("releases.rollouts.jobs.advance", rollout.pk)

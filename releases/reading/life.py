@@ -252,6 +252,9 @@ def _sign_off(release: Release, user: User, requirements: Sequence[RequirementVi
     missing = [*missing_checks(release, CheckPhase.DURING), *missing_gates(release)]
     if who:
         return NextAct(text=_("Awaited: {who}").format(who=who), missing=missing)
+    if queries.switches_first(release):
+        text = _("The result is signed off. The traffic switches by itself once nothing is missing.")
+        return NextAct(text=text, missing=missing)
     if not access.allowed(user, "deploy", release.environment):
         return NextAct(text=_("The result is signed off. The announcement is next."))
     url = reverse("releases:announce", args=[release.number])

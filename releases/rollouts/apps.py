@@ -28,6 +28,8 @@ class RolloutsConfig(AppConfig):
                 "rollout.running": _("Rollout running"),
                 "rollout.paused": _("Rollout paused"),
                 "rollout.verifying": _("Rollout verifying"),
+                "rollout.awaiting_signoff": _("Rollout awaiting the sign-off"),
+                "rollout.switching": _("Rollout switching"),
                 "rollout.stopping": _("Rollout stopping"),
                 "rollout.stopped": _("Rollout stopped"),
                 "rollout.failed": _("Rollout failed"),

@@ -69,9 +69,20 @@ class Course:
         """What may begin, or runs."""
         return [each for each in self.present if each.state in UNFINISHED]
 
+    @property
+    def is_switching(self) -> bool:
+        """Whether it has come past the sign-off: only there a step of that part is ever more than waiting."""
+        untouched = {StepState.WAITING, StepState.SKIPPED}
+        return any(each.is_after_signoff and each.state not in untouched for each in self.steps)
+
     def free(self) -> list[Step]:
-        """Waiting steps whose predecessors are all done."""
-        waiting = [each for each in self.present if each.state == StepState.WAITING]
+        """Waiting steps whose predecessors are all done; those after the sign-off only once it is given."""
+        switching = self.rollout.state == RolloutState.SWITCHING
+        waiting = [
+            each
+            for each in self.present
+            if each.state == StepState.WAITING and (switching or not each.is_after_signoff)
+        ]
         if not waiting:
             return []
         done = {each.pk for each in self.steps if each.state in DONE}

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from portal import clock, jobs, trace
 from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
-from releases.rollouts import gates, leases, orders, outcomes, settling, stop_points, stumbles
+from releases.rollouts import gates, leases, orders, outcomes, settling, signing, stop_points, stumbles
 from releases.rollouts.course import Course
 from releases.rollouts.events import tell_step
 from releases.rollouts.leases import Lease, LeaseLost, OrdersWait
@@ -115,6 +115,8 @@ class Pass:
         state = self.lease.rollout.state
         if state == RolloutState.QUEUED:
             return self._begin()
+        if state == RolloutState.AWAITING_SIGNOFF:
+            return signing.heed(self.course, actor=ENGINE)
         if state not in {*MOVING, RolloutState.PAUSED}:
             return False
         self.listed, self.approved = {}, set()

@@ -32,7 +32,7 @@ def unapproved(step: Step) -> Json | None:
         return None
     around = ("approval_request", "plan", "environment__cluster")
     release = Release.objects.select_related(*around).defer("content").get(pk=step.rollout.release_id)
-    missing = release_side.missing_for(release)
+    missing = release_side.missing_for(release, after_signoff=step.is_after_signoff)
     return {"reason": "approval", "args": {"missing": missing}} if missing else None
 
 

@@ -1,6 +1,7 @@
 """From a plan and a release to the graph of steps. Pure: it reads no database and no cluster.
 
-Waves run one after the other, the members of a wave beside each other, the steps of a member in order.
+Waves run one after the other, the members of a wave beside each other, the steps of a member in order. What
+stands under `switch` comes last of all, and begins only when the result is signed off.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Invalid, Missing, field_error
 from releases.catalog import metrics, watches
+from releases.rollouts.states import SWITCH
 
 Json = dict[str, Any]
 
@@ -102,7 +104,7 @@ def build_graph(spec: Mapping[str, Any], members: Sequence[Member]) -> list[Node
     """Return the steps of a rollout, each after those it depends on.
 
     Args:
-        spec: a plan's spec: {"before", "waves", "each", "after"}.
+        spec: a plan's spec: {"before", "waves", "each", "after", "switch"}.
         members: the services of the release.
 
     Raises:
@@ -129,7 +131,8 @@ class _Builder:
             for number, wave in enumerate(waves, start=1)
             for name in wave.names
         }
-        for number, wave in enumerate(waves, start=1):
+        switches = [stage for stage in map(self._stage, self.spec.get(SWITCH) or []) if stage.before]
+        for number, wave in enumerate([*waves, *switches], start=1):
             for each in (*wave.before, *wave.after):
                 recorded[each["service"]] += self._record_services(each, number, wave.title, after=before)
         last: list[str] = before
@@ -141,7 +144,9 @@ class _Builder:
                 for end in self._member(name, number, wave.title, after=[*last, *recorded[name]])
             ]
             last = self._around(wave.after, number, wave.title, recorded, after=ends or last)
-        self._after(last)
+        last = self._after(last)
+        for number, stage in enumerate(switches, start=len(waves) + 1):
+            last = self._around(stage.before, number, stage.title, recorded, after=last, section=SWITCH)
         return self.nodes
 
     def _wave(self, document: Mapping[str, Any]) -> Wave:
@@ -152,6 +157,11 @@ class _Builder:
         names = [name for name in document.get("services") or [] if name in self.members]
         return Wave(title=str(document.get("title") or ""), names=names, before=before, after=after)
 
+    def _stage(self, document: Mapping[str, Any]) -> Wave:
+        """A wave of the part after the sign-off: steps alone."""
+        steps = [each for each in document["steps"] if each["service"] in self.members]
+        return Wave(title=str(document.get("title") or ""), names=(), before=steps, after=())
+
     def _around(
         self,
         documents: Iterable[Mapping[str, Any]],
@@ -160,8 +170,9 @@ class _Builder:
         recorded: Mapping[str, list[str]],
         *,
         after: list[str],
+        section: str = "wave",
     ) -> list[str]:
-        """The steps before or after a wave's members, one after the other."""
+        """The steps before or after a wave's members, or after the sign-off, one after the other."""
         for each in documents:
             service = str(each["service"])
             document, workload = self._resolved(each)
@@ -173,6 +184,7 @@ class _Builder:
                 wave=wave,
                 title=title,
                 workload=workload,
+                section=section,
             )
             after = [key]
         return after
@@ -226,7 +238,7 @@ class _Builder:
             for workload in workloads
         ]
 
-    def _after(self, last: Sequence[str]) -> None:
+    def _after(self, last: list[str]) -> list[str]:
         documents = list(self.spec.get("after") or [])
         if not any(each["kind"] == "verify_digests" for each in documents):
             # What truly runs is always read back; notices come after it.
@@ -236,6 +248,7 @@ class _Builder:
         for each in documents:
             service = str(each.get("service") or "") if each["kind"] in {"health", "watch"} else ""
             last = [self._add(f"after.{_name(each)}", each, after=last, service=service)]
+        return last
 
     def _add(
         self,
@@ -247,6 +260,7 @@ class _Builder:
         wave: int = 0,
         title: str = "",
         workload: Json | None = None,
+        section: str = "wave",
     ) -> str:
         params = {name: value for name, value in document.items() if name not in OWN_KEYS}
         params |= {"title": document["title"]} if document.get("title") else {}
@@ -258,7 +272,7 @@ class _Builder:
             service=service,
             wave=wave,
             wave_title=title,
-            params=params | {"section": key.split(".", maxsplit=1)[0] if not wave else "wave"},
+            params=params | {"section": section if wave else key.split(".", maxsplit=1)[0]},
             timeout_seconds=int(document.get("timeoutSeconds") or _longest(document)),
             depends_on=tuple(dict.fromkeys(after)),
         )
@@ -305,17 +319,23 @@ def _require_sound(spec: Mapping[str, Any], members: Sequence[Member]) -> None:
 def _wrong_around(spec: Mapping[str, Any], members: Sequence[Member]) -> list[Missing]:
     known = {member.name: member for member in members}
     wrong: list[Missing] = []
-    for number, wave in enumerate(spec.get("waves") or []):
-        for place in ("before", "after"):
-            for index, each in enumerate(wave.get(place) or []):
-                where = f"plan.waves[{number}].{place}[{index}]"
-                member = known.get(str(each.get("service")))
-                if each.get("kind") not in AROUND:
-                    text = _("“{kind}” is no step that can stand here.").format(kind=each.get("kind"))
-                    wrong.append(field_error(f"{where}.kind", text))
-                elif member is not None and (found := _wrong_name(each, member)):
-                    wrong.append(field_error(f"{where}.{found[0]}", found[1]))
+    for where, each in _steps_around(spec):
+        member = known.get(str(each.get("service")))
+        if each.get("kind") not in AROUND:
+            text = _("“{kind}” is no step that can stand here.").format(kind=each.get("kind"))
+            wrong.append(field_error(f"{where}.kind", text))
+        elif member is not None and (found := _wrong_name(each, member)):
+            wrong.append(field_error(f"{where}.{found[0]}", found[1]))
     return wrong
+
+
+def _steps_around(spec: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """The steps beside waves and after the sign-off, each with its place in the plan."""
+    for part, places in (("waves", ("before", "after")), (SWITCH, ("steps",))):
+        for number, wave in enumerate(spec.get(part) or []):
+            for place in places:
+                for index, each in enumerate(wave.get(place) or []):
+                    yield f"plan.{part}[{number}].{place}[{index}]", each
 
 
 def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:

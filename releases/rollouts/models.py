@@ -13,6 +13,7 @@ from releases.rollouts.states import (
     ACTIVE,
     ROLLOUT_MOVES,
     STEP_MOVES,
+    SWITCH,
     Direction,
     OrderKind,
     RolloutState,
@@ -130,6 +131,11 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def is_after_signoff(self) -> bool:
+        """Whether it is of the part that begins when the result is signed off."""
+        return bool(self.params.get("section") == SWITCH)
 
 
 class Order(models.Model):

@@ -22,16 +22,28 @@ REFUSED = "refused"
 R = RolloutState
 # From which states an order can be honoured; asked again at the moment of honouring.
 POSSIBLE: dict[str, frozenset[str]] = {
-    OrderKind.PAUSE: frozenset({R.QUEUED, R.RUNNING, R.VERIFYING, R.ROLLING_BACK}),
+    OrderKind.PAUSE: frozenset({R.QUEUED, R.RUNNING, R.VERIFYING, R.SWITCHING, R.ROLLING_BACK}),
     OrderKind.RESUME: frozenset({R.PAUSED}),
     OrderKind.STOP: frozenset(
-        {R.QUEUED, R.RUNNING, R.VERIFYING, R.PAUSED, R.FAILED, R.STOPPING, R.ROLLING_BACK}
+        {
+            R.QUEUED,
+            R.RUNNING,
+            R.VERIFYING,
+            R.AWAITING_SIGNOFF,
+            R.SWITCHING,
+            R.PAUSED,
+            R.FAILED,
+            R.STOPPING,
+            R.ROLLING_BACK,
+        }
     ),
     OrderKind.ROLLBACK: frozenset(
         {
             R.QUEUED,
             R.RUNNING,
             R.VERIFYING,
+            R.AWAITING_SIGNOFF,
+            R.SWITCHING,
             R.PAUSED,
             R.FAILED,
             R.STOPPING,
@@ -41,7 +53,7 @@ POSSIBLE: dict[str, frozenset[str]] = {
         }
     ),
     OrderKind.RETRY: frozenset({R.FAILED, R.PAUSED, R.ROLLBACK_FAILED}),
-    OrderKind.SKIP: frozenset({R.RUNNING, R.VERIFYING, R.FAILED, R.PAUSED, R.ROLLBACK_FAILED}),
+    OrderKind.SKIP: frozenset({R.RUNNING, R.VERIFYING, R.SWITCHING, R.FAILED, R.PAUSED, R.ROLLBACK_FAILED}),
 }
 SKIPPABLE = TROUBLED | {StepState.WAITING, StepState.READY, StepState.RUNNING, StepState.CANCELLED}
 
@@ -126,7 +138,8 @@ def _resume(course: Course, order: Order, actor: Actor) -> str:
 
 def _stands_against(course: Course, actor: Actor) -> str:
     """The code of what forbids going forward again; a way back asks nobody."""
-    if course.way == Direction.FORWARD and release_side.missing_for(course.rollout.release):
+    release, switching = course.rollout.release, course.is_switching
+    if course.way == Direction.FORWARD and release_side.missing_for(release, after_signoff=switching):
         return "not_approved"
     return _closed(course, actor)
 
@@ -169,13 +182,19 @@ def _rollback(course: Course, order: Order, actor: Actor) -> str:
     rollout = course.rollout
     if rollout.state == R.ROLLBACK_FAILED or course.way == Direction.BACK:
         return _rollback_again(course, actor)
+    turn_back(course, actor=actor, reason=order.reason)
+    return ""
+
+
+def turn_back(course: Course, *, actor: Actor, reason: str) -> None:
+    """End what runs forward, write the steps of the way back, and begin them; with the rollout locked."""
+    rollout = course.rollout
     outcomes.end_siblings(course, None, actor=actor)
-    release_side.follow(rollout.release, ReleaseState.ROLLING_BACK, actor=actor, reason=order.reason)
+    release_side.follow(rollout.release, ReleaseState.ROLLING_BACK, actor=actor, reason=reason)
     rollout.ended_at = None
-    move_rollout(rollout, R.ROLLING_BACK, actor=actor, reason=order.reason, fields=["ended_at"])
+    move_rollout(rollout, R.ROLLING_BACK, actor=actor, reason=reason, fields=["ended_at"])
     rollback.add_way_back(rollout, course.steps)
     settling.make_ready(Course(course.lease), actor=actor)
-    return ""
 
 
 def _rollback_again(course: Course, actor: Actor) -> str:
@@ -232,12 +251,19 @@ def _go_on(course: Course, *, actor: Actor) -> None:
         release_side.follow(rollout.release, ReleaseState.ROLLING_BACK, actor=actor)
         move_rollout(rollout, R.ROLLING_BACK, actor=actor, fields=fields, event=event)
         return
+    release_state, state = _forward_states(course)
+    release_side.follow(rollout.release, release_state, actor=actor)
+    move_rollout(rollout, state, actor=actor, fields=fields, event=event)
+
+
+def _forward_states(course: Course) -> tuple[ReleaseState, RolloutState]:
+    """In which part of the way forward it stands."""
+    if course.is_switching:
+        return ReleaseState.SWITCHING, R.SWITCHING
     ahead = {StepState.WAITING, StepState.READY}
     after = [each for each in course.steps if each.params.get("section") == "after"]
     verifying = any(each.state not in ahead for each in after)
-    release_state = ReleaseState.VERIFYING if verifying else ReleaseState.ROLLING_OUT
-    release_side.follow(rollout.release, release_state, actor=actor)
-    move_rollout(rollout, R.VERIFYING if verifying else R.RUNNING, actor=actor, fields=fields, event=event)
+    return (ReleaseState.VERIFYING, R.VERIFYING) if verifying else (ReleaseState.ROLLING_OUT, R.RUNNING)
 
 
 def _again(step: Step, *, actor: Actor) -> None:

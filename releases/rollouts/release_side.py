@@ -6,6 +6,7 @@ from portal.transitions import can_move
 from releases import openings, operations, start
 from releases.models import Release
 from releases.rollouts.models import Rollout
+from releases.states import ReleaseState
 
 
 def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> None:
@@ -20,9 +21,27 @@ def succeeded(release: Release, *, actor: Actor) -> None:
     release.state = operations.finish_verification(release, actor=actor).state
 
 
-def missing_for(release: Release) -> list[Missing]:
-    """Return what stands against going on now: approvals that no longer count, content that changed."""
-    return [{key: str(value) for key, value in each.items()} for each in start.still_approved(release)]
+def verified(release: Release, *, actor: Actor) -> None:
+    """Let a verified release wait for its sign-off before the switch; where nobody signs, it switches."""
+    release.state = operations.finish_before_switch(release, actor=actor).state
+
+
+def begin_switch(release: Release, *, actor: Actor) -> bool:
+    """Let the locked release switch where its result is signed off and nothing else is missing."""
+    release.state = operations.begin_switch(release, actor=actor).state
+    return release.state == ReleaseState.SWITCHING
+
+
+def missing_for(release: Release, *, after_signoff: bool = False) -> list[Missing]:
+    """Return what stands against going on now: approvals that no longer count, content that changed.
+
+    Args:
+        after_signoff: it has come past the sign-off, which must still count as well.
+    """
+    found = start.still_approved(release)
+    if after_signoff:
+        found = [*found, *operations.missing_signoffs(release)]
+    return [{key: str(value) for key, value in each.items()} for each in found]
 
 
 def closed_for(release: Release, *, actor: Actor) -> list[Missing]:

@@ -14,7 +14,7 @@ from releases.rollouts.states import DONE, MOVING, TROUBLED, Direction, RolloutS
 from releases.rollouts.steps.kinds import KINDS
 from releases.states import ReleaseState
 
-GOING_FORWARD = frozenset({RolloutState.RUNNING, RolloutState.VERIFYING})
+GOING_FORWARD = frozenset({RolloutState.RUNNING, RolloutState.VERIFYING, RolloutState.SWITCHING})
 
 
 def start(rollout: Rollout, *, actor: Actor) -> None:
@@ -73,20 +73,15 @@ def settle(course: Course, *, actor: Actor) -> bool:
     with course.writing() as rollout:
         if course.way == Direction.BACK or rollout.state == RolloutState.ROLLING_BACK:
             return _settle_back(rollout, course.present, actor=actor)
-        return _settle_forward(rollout, {each.state for each in course.present}, actor=actor)
+        return _settle_forward(course, {each.state for each in course.present}, actor=actor)
 
 
-def _settle_forward(rollout: Rollout, states: set[str], *, actor: Actor) -> bool:
+def _settle_forward(course: Course, states: set[str], *, actor: Actor) -> bool:
+    rollout = course.rollout
     if rollout.state not in GOING_FORWARD:
         return False
     if states <= DONE:
-        # Every step after the waves may have been skipped before it began.
-        _verify(rollout, actor=actor)
-        running.expect_release(rollout)
-        release_side.succeeded(rollout.release, actor=actor)
-        measuring.begin(rollout)
-        rollout.ended_at = clock.now()
-        move_rollout(rollout, RolloutState.SUCCEEDED, actor=actor, fields=["ended_at"])
+        _succeed(rollout, actor=actor)
         return True
     if StepState.FAILED in states:
         release_side.follow(rollout.release, ReleaseState.FAILED, actor=actor)
@@ -99,7 +94,40 @@ def _settle_forward(rollout: Rollout, states: set[str], *, actor: Actor) -> bool
             rollout, RolloutState.PAUSED, actor=actor, fields=["pause"], data={"pause": rollout.pause}
         )
         return True
+    if all(each.state in DONE or each.is_after_signoff for each in course.present):
+        return _await_signoff(course, actor=actor)
     return False
+
+
+def _succeed(rollout: Rollout, *, actor: Actor) -> None:
+    # Every step after the waves may have been skipped before it began.
+    _verify(rollout, actor=actor)
+    running.expect_release(rollout)
+    release_side.succeeded(rollout.release, actor=actor)
+    measuring.begin(rollout)
+    rollout.ended_at = clock.now()
+    move_rollout(rollout, RolloutState.SUCCEEDED, actor=actor, fields=["ended_at"])
+
+
+def _await_signoff(course: Course, *, actor: Actor) -> bool:
+    """All before the sign-off is done; where nobody is to give one, go on at once."""
+    rollout = course.rollout
+    if rollout.state == RolloutState.SWITCHING:
+        return False
+    _verify(rollout, actor=actor)
+    release_side.verified(rollout.release, actor=actor)
+    if rollout.release.state == ReleaseState.SWITCHING:
+        switch(course, actor=actor)
+        return True
+    measuring.begin(rollout)
+    move_rollout(rollout, RolloutState.AWAITING_SIGNOFF, actor=actor)
+    return True
+
+
+def switch(course: Course, *, actor: Actor) -> None:
+    """Begin the part after the sign-off; its release says already that it switches."""
+    move_rollout(course.rollout, RolloutState.SWITCHING, actor=actor)
+    make_ready(course, actor=actor)
 
 
 def _settle_back(rollout: Rollout, steps: list[Step], *, actor: Actor) -> bool:

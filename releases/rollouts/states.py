@@ -11,6 +11,8 @@ class RolloutState(models.TextChoices):
     RUNNING = "running", _("running")
     PAUSED = "paused", _("paused")
     VERIFYING = "verifying", _("verifying")
+    AWAITING_SIGNOFF = "awaiting_signoff", _("awaiting sign-off")
+    SWITCHING = "switching", _("switching")
     STOPPING = "stopping", _("stopping")
     STOPPED = "stopped", _("stopped")
     FAILED = "failed", _("failed")
@@ -21,21 +23,48 @@ class RolloutState(models.TextChoices):
 
 
 R = RolloutState
-ACTIVE = frozenset({R.QUEUED, R.RUNNING, R.VERIFYING, R.STOPPING, R.ROLLING_BACK})
+ACTIVE = frozenset(
+    {R.QUEUED, R.RUNNING, R.VERIFYING, R.AWAITING_SIGNOFF, R.SWITCHING, R.STOPPING, R.ROLLING_BACK}
+)
+# The section of the steps that begin when the result is signed off.
+SWITCH = "switch"
 # Something may begin only in these.
-MOVING = frozenset({R.RUNNING, R.VERIFYING, R.ROLLING_BACK})
+MOVING = frozenset({R.RUNNING, R.VERIFYING, R.SWITCHING, R.ROLLING_BACK})
 # Who comes here counts as a failed change in the reports.
 WENT_WRONG = frozenset({R.FAILED, R.ROLLING_BACK})
 ROLLOUT_MOVES: dict[str, frozenset[str]] = {
     R.QUEUED: frozenset({R.RUNNING, R.STOPPING, R.STOPPED, R.PAUSED, R.FAILED, R.ROLLING_BACK}),
     R.RUNNING: frozenset({R.PAUSED, R.VERIFYING, R.STOPPING, R.FAILED, R.SUCCEEDED, R.ROLLING_BACK}),
     R.PAUSED: frozenset(
-        {R.RUNNING, R.VERIFYING, R.STOPPING, R.STOPPED, R.FAILED, R.ROLLING_BACK, R.ROLLBACK_FAILED}
+        {
+            R.RUNNING,
+            R.VERIFYING,
+            R.SWITCHING,
+            R.STOPPING,
+            R.STOPPED,
+            R.FAILED,
+            R.ROLLING_BACK,
+            R.ROLLBACK_FAILED,
+        }
     ),
-    R.VERIFYING: frozenset({R.PAUSED, R.RUNNING, R.STOPPING, R.FAILED, R.SUCCEEDED, R.ROLLING_BACK}),
+    R.VERIFYING: frozenset(
+        {
+            R.PAUSED,
+            R.RUNNING,
+            R.AWAITING_SIGNOFF,
+            R.SWITCHING,
+            R.STOPPING,
+            R.FAILED,
+            R.SUCCEEDED,
+            R.ROLLING_BACK,
+        }
+    ),
+    # Verified, with a part that begins when the result is signed off.
+    R.AWAITING_SIGNOFF: frozenset({R.SWITCHING, R.STOPPING, R.ROLLING_BACK}),
+    R.SWITCHING: frozenset({R.PAUSED, R.STOPPING, R.FAILED, R.SUCCEEDED, R.ROLLING_BACK}),
     R.STOPPING: frozenset({R.STOPPED, R.ROLLING_BACK}),
     R.STOPPED: frozenset({R.ROLLING_BACK}),
-    R.FAILED: frozenset({R.RUNNING, R.VERIFYING, R.STOPPING, R.STOPPED, R.ROLLING_BACK}),
+    R.FAILED: frozenset({R.RUNNING, R.VERIFYING, R.SWITCHING, R.STOPPING, R.STOPPED, R.ROLLING_BACK}),
     R.SUCCEEDED: frozenset({R.ROLLING_BACK}),
     R.ROLLING_BACK: frozenset({R.ROLLED_BACK, R.ROLLBACK_FAILED, R.PAUSED}),
     R.ROLLBACK_FAILED: frozenset({R.ROLLING_BACK}),

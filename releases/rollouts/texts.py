@@ -203,6 +203,8 @@ def wave_title(section: str, step: Step) -> str:
     """Return the title of a group of steps."""
     if section != "wave":
         return str(SECTIONS.get(section, section))
+    if step.is_after_signoff and not step.wave_title:
+        return gettext("Switch")
     return step.wave_title or gettext("Wave {number}").format(number=step.wave)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from portal import clock
+from portal.actors import Actor
 from portal.errors import Conflict
 from portal.live.models import Event
+from releases.models import Release
 from releases.rollouts import engine, operations, release_side
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout
@@ -46,6 +49,8 @@ class World:
     verdicts: dict[str, list[str]]
     deaths: list[int]
     order: tuple[int, str] | None
+    answer: str = "approve"
+    signed_off: bool = False
     rollout: Rollout | None = None
     actor: Any = None
     points: int = 0
@@ -90,6 +95,8 @@ class Scripted(ActingKind):
         return Change(changes=[])
 
     def act(self, work: Work, change: Change) -> Json:
+        after_signoff = work.step.is_after_signoff and work.step.direction == "forward"
+        assert self.world.signed_off or not after_signoff, "the switch began before the sign-off"
         self.world.begun.append(work.mark["portal/step"])
         self.world.marks.append(work.mark["portal/step"])
         self.world.point()
@@ -107,20 +114,23 @@ class Scripted(ActingKind):
 
 @st.composite
 def graphs(draw: st.DrawFn) -> list[Node]:
-    """Random graphs: each step depends on any of the earlier ones."""
+    """Random graphs: each step depends on any of the earlier ones; the last may wait for the sign-off."""
     count = draw(st.integers(1, 6))
+    before_signoff = draw(st.integers(1, count))
     nodes: list[Node] = []
     for position in range(count):
         earlier = [node.key for node in nodes]
         chosen = draw(st.lists(st.sampled_from(earlier), unique=True)) if earlier else []
         kind = draw(st.sampled_from(["set_image", "wait_rollout"]))
-        params = {"workload": {"kind": "Deployment", "name": f"w{position}"}, "section": "wave"}
+        section = "wave" if position < before_signoff else "switch"
+        chosen = chosen if section == "wave" else earlier
+        params = {"workload": {"kind": "Deployment", "name": f"w{position}"}, "section": section}
         nodes.append(
             Node(
                 key=f"s{position}",
                 kind=kind,
                 position=position,
-                wave=1,
+                wave=1 if section == "wave" else 2,
                 params=params,
                 depends_on=tuple(chosen),
             )
@@ -137,14 +147,36 @@ def worlds(draw: st.DrawFn) -> World:
     )
     deaths = draw(st.lists(st.integers(1, 15), max_size=3, unique=True))
     order = draw(st.none() | st.tuples(st.integers(1, 12), st.sampled_from(["stop", "pause", "rollback"])))
-    return World(verdicts=verdicts, deaths=deaths, order=order)
+    answer = draw(st.sampled_from(["approve", "reject"]))
+    return World(verdicts=verdicts, deaths=deaths, order=order, answer=answer)
 
 
 @pytest.fixture
 def ground(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """A shop whose releases are always approved."""
-    monkeypatch.setattr(release_side, "missing_for", lambda _release: [])
+    """A shop whose releases are always approved, and whose results always wait for a sign-off."""
+    monkeypatch.setattr(release_side, "missing_for", lambda _release, **_more: [])
+    monkeypatch.setattr(release_side, "verified", _wait_for_signoff)
     return shop
+
+
+def _wait_for_signoff(release: Release, *, actor: Actor) -> None:
+    """What `release_side.verified` does where somebody signs off."""
+    release_side.follow(release, "awaiting_signoff", actor=actor)
+
+
+def _begin_switch(world: World, release: Release, *, actor: Actor) -> bool:
+    """What `release_side.begin_switch` does, with the world's sign-off."""
+    if world.signed_off:
+        release_side.follow(release, "switching", actor=actor)
+    return world.signed_off
+
+
+def _decide(world: World, release: Release) -> None:
+    """Decide about the result as a superior does."""
+    if world.answer == "approve":
+        world.signed_off = True
+    elif release.state == "awaiting_signoff":
+        release_side.follow(release, "failed", actor=world.actor)
 
 
 @pytest.mark.repeated
@@ -162,6 +194,7 @@ def test_any_rollout_ends_acts_once_and_obeys_a_stop(
     kinds = {"set_image": Scripted(world, acts=True), "wait_rollout": Scripted(world, acts=False)}
     kinds |= {"restore_image": kinds["set_image"], "verify_digests": kinds["wait_rollout"]}
     monkeypatch.setattr(engine, "KINDS", kinds)
+    monkeypatch.setattr(release_side, "begin_switch", partial(_begin_switch, world))
     rollout = world.rollout = make_rollout(ground, nodes)
     world.actor = acting(ground.cast.author)
     for _ in range(MOST_ADVANCES):
@@ -170,6 +203,8 @@ def test_any_rollout_ends_acts_once_and_obeys_a_stop(
         except Died:
             _let_lease_run_out(rollout)
         rollout.refresh_from_db()
+        if rollout.state == "awaiting_signoff":
+            _decide(world, Release.objects.get(pk=rollout.release_id))
         if rollout.state in ENDS and not rollout.orders.filter(honoured_at=None).exists():
             break
     _check(rollout, world)

@@ -161,3 +161,35 @@ def test_a_plan_that_does_not_fit_is_refused_by_field(spec: dict[str, Any], fiel
     with pytest.raises(Invalid) as refusal:
         build_graph(spec, [Member(name="web")])
     assert [each["field"] for each in refusal.value.missing] == [field]
+
+
+@given(plan=plans(), services=st.lists(st.sampled_from(NAMES), max_size=4))
+def test_what_follows_the_sign_off_comes_after_all_else(
+    plan: tuple[dict[str, Any], list[Member]], services: list[str]
+) -> None:
+    spec, members = plan
+    steps = [
+        {"kind": "switch_service", "service": name, "services": [name], "selector": {"color": "green"}}
+        for name in services
+    ]
+    stages = [{"title": "Switch", "steps": [each]} for each in steps]
+    graph = build_graph({**spec, "switch": stages}, members)
+    nodes = by_key(graph)
+    part = [node for node in graph if node.params["section"] == "switch"]
+    released = {member.name for member in members}
+    assert [node.service for node in part] == [name for name in services if name in released]
+    others = [node for node in graph if node not in part and node.kind != "record_services"]
+    assert all(comes_after(nodes, node.key, each.key) for node in part for each in others)
+    waves = [node.wave for node in part]
+    assert waves == sorted(set(waves))
+    assert all(node.wave > each.wave for node in part for each in others)
+
+
+def test_a_step_that_cannot_stand_after_the_sign_off_is_named() -> None:
+    spec = {
+        "waves": [{"services": ["store"]}],
+        "switch": [{"steps": [{"kind": "set_image", "service": "store"}]}],
+    }
+    with pytest.raises(Invalid) as error:
+        build_graph(spec, [Member(name="store")])
+    assert [each["field"] for each in error.value.missing] == ["plan.switch[0].steps[0].kind"]

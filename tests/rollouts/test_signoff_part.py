@@ -1,0 +1,152 @@
+"""The part of a rollout that begins when the superior has signed the result off, and not before."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from approvals.models import Decision
+from approvals.queries import standing
+from portal.audit.models import AuditEntry
+from portal.errors import Conflict
+from portal.people.operations import deactivate_person
+from releases import operations as release_operations
+from releases.models import Check, Release
+from releases.rollouts import engine, operations
+from releases.rollouts.graph import Node
+from releases.rollouts.models import Rollout
+from tests.factories import Shop, make_checklist, make_release, roll_out, sign_off
+from tests.people import BY_THE_PORTAL, acting
+
+
+def verified(shop: Shop, *, grade: str = "B") -> Rollout:
+    """A rollout of notices that is done with all before its sign-off, and has two steps behind it."""
+    facts = {"grade": grade, "incident": "https://incidents.example/1", "grade_reason": "down"}
+    release = make_release(shop, at="approved") if grade != "E" else _emergency(shop, facts)
+    made = roll_out(release, shop)
+    sections = (
+        ("first", "before", 0),
+        ("last", "after", 0),
+        ("switch", "switch", 1),
+        ("shrink", "switch", 2),
+    )
+    nodes = [
+        Node(
+            key=key,
+            kind="notice",
+            position=at,
+            service="shopping-service",
+            depends_on=tuple(each[0] for each in sections[:at])[-1:],
+            wave=wave,
+            params={"section": section},
+        )
+        for at, (key, section, wave) in enumerate(sections)
+    ]
+    operations.write_steps(made, nodes)
+    return advanced(made)
+
+
+def _emergency(shop: Shop, facts: dict[str, str]) -> Release:
+    actor = acting(shop.cast.author)
+    release = release_operations.create_release(shop.data(**facts), actor=actor)
+    return release_operations.submit_release(release.number, actor=actor)
+
+
+def advanced(rollout: Rollout) -> Rollout:
+    """The rollout after the engine had its say."""
+    engine.advance(rollout.pk)
+    return Rollout.objects.select_related("release").get(pk=rollout.pk)
+
+
+def states(rollout: Rollout) -> tuple[str, str, list[str]]:
+    """The states of the rollout, its release, and the steps behind the sign-off."""
+    left = rollout.steps.filter(params__section="switch").order_by("position")
+    return rollout.state, rollout.release.state, [each.state for each in left]
+
+
+def signer(rollout: Rollout) -> Client:
+    """Somebody who may sign this result off, in a browser."""
+    request = rollout.release.approval_request
+    assert request is not None
+    client = Client()
+    client.force_login(standing(request).open("signoff")[0].candidates[0])
+    return client
+
+
+def test_nothing_behind_the_sign_off_begins_before_it_is_given(shop: Shop) -> None:
+    rollout = verified(shop)
+    waiting = ("awaiting_signoff", "awaiting_signoff", ["waiting", "waiting"])
+    assert states(rollout) == waiting
+    assert states(advanced(rollout)) == waiting
+    sign_off(rollout.release)
+    assert states(advanced(rollout)) == ("succeeded", "announced", ["succeeded", "succeeded"])
+    acts = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
+    wanted = ["rollout.awaiting_signoff", "decision.approve", "rollout.switching", "rollout.succeeded"]
+    assert [each for each in acts if each in wanted][-4:] == wanted
+    assert acts.index("release.switching") < acts.index("release.announced")
+
+
+def test_nobody_announces_what_has_not_switched(shop: Shop) -> None:
+    rollout = verified(shop)
+    sign_off(rollout.release)
+    with pytest.raises(Conflict):
+        release_operations.announce_release(rollout.release_id, actor=acting(shop.cast.author))
+
+
+def test_an_open_check_holds_the_switch_as_it_holds_the_announcement(shop: Shop) -> None:
+    make_checklist({"phase": "during", "text": "결제 시험"})
+    rollout = verified(shop)
+    sign_off(rollout.release)
+    assert states(advanced(rollout))[0] == "awaiting_signoff"
+    check = Check.objects.get(release=rollout.release)
+    number = rollout.release_id
+    release_operations.answer_check(number, check.pk, result="done", actor=acting(shop.cast.author))
+    assert states(advanced(rollout))[0] == "succeeded"
+
+
+def test_who_rejects_the_result_sends_the_rollout_back(shop: Shop) -> None:
+    rollout = verified(shop)
+    client = signer(rollout)
+    client.post(f"/rollouts/{rollout.pk}/signoff/", {"verdict": "reject", "reason": "결제 실패"})
+    assert states(advanced(rollout)) == ("rolled_back", "rolled_back", ["waiting", "waiting"])
+    turned = AuditEntry.objects.filter(action="rollout.rolling_back").get()
+    assert (json.loads(turned.body)["reason"], turned.actor) == ("결제 실패", "pl")
+
+
+@pytest.mark.parametrize(("order", "end"), [("stop", "stopped"), ("rollback", "rolled_back")])
+def test_a_rollout_that_waits_for_its_sign_off_can_be_ended(shop: Shop, order: str, end: str) -> None:
+    rollout = verified(shop)
+    operations.give_order(rollout.pk, order, actor=acting(shop.cast.author))
+    assert states(advanced(rollout))[0] == end
+
+
+def test_a_sign_off_that_counts_no_more_sets_nothing_off(shop: Shop) -> None:
+    rollout = verified(shop)
+    sign_off(rollout.release)
+    signed = Decision.objects.get(phase="signoff").person
+    deactivate_person(signed.username, actor=BY_THE_PORTAL)
+    assert states(advanced(rollout))[0] == "awaiting_signoff"
+
+
+def test_an_emergency_switches_at_once_and_owes_its_review(shop: Shop) -> None:
+    rollout = verified(shop, grade="E")
+    assert states(rollout) == ("succeeded", "review_owed", ["succeeded", "succeeded"])
+
+
+def test_a_rollout_that_waits_holds_others_of_its_services(shop: Shop) -> None:
+    verified(shop)
+    other = make_release(shop, at="approved", items=[{"service": "shopping-service", "version": "2.9.0"}])
+    with pytest.raises(Conflict) as error:
+        operations.start_rollout(other.number, actor=acting(shop.cast.author))
+    assert error.value.code == "queue"
+
+
+def test_the_page_offers_no_announcement_before_the_switch(shop: Shop) -> None:
+    rollout = verified(shop)
+    sign_off(rollout.release)
+    client = Client()
+    client.force_login(shop.cast.author)
+    assert (
+        f"/releases/{rollout.release_id}/announce/"
+        not in client.get(f"/releases/{rollout.release_id}/").content.decode()
+    )
