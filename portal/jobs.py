@@ -10,19 +10,33 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import django_rq
+from django.conf import settings
 from django.db import close_old_connections, transaction
+from redis import Redis
 from redis.exceptions import RedisError
-from rq import SimpleWorker
+from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
+from rq.worker import WorkerStatus
 
-from portal import trace
+from portal import impatient, trace
 
 logger = logging.getLogger(__name__)
+
+# While nobody works them off the sweeps would add nudges until Redis is full, and then nobody could.
+MOST_WAITING = 10_000
+# What nobody took for so long is forgotten: the sweep has found its row again and again.
+WAITING_SECONDS = 600
+# How long a worker waits for work in one call: a Redis that hangs or fell silent is noticed a little later.
+# RQ takes off and adds seconds of its own.
+WORKER_SECONDS = 20
+REST_SECONDS = 1.0
 
 Argument = int | str
 Function = Callable[..., None]
@@ -95,12 +109,27 @@ def enqueue(name: str, *args: Argument) -> None:
     transaction.on_commit(lambda: _send(name, args))
 
 
+_redis_rests = impatient.Rest()
+
+
 def _send(name: str, args: tuple[Argument, ...]) -> None:
+    if _redis_rests:
+        return
     try:
-        queue = django_rq.get_queue("default", serializer=JSONSerializer, job_class=AllowedJob)
-        queue.enqueue_call(RUNNER, args=(name, *args), result_ttl=0, failure_ttl=3600)
-    except RedisError as error:
+        queue = _queue(impatient.client(settings.RQ_QUEUES["default"]["URL"]))
+        if queue.count < MOST_WAITING:
+            queue.enqueue_call(
+                RUNNER, args=(name, *args), result_ttl=0, failure_ttl=3600, ttl=WAITING_SECONDS
+            )
+    except impatient.AWAY as error:
+        _redis_rests.begin()
         logger.warning("queue out of reach, %s waits for the sweep: %s", name, error)
+
+
+def _queue(connection: Redis | None = None) -> Queue:
+    return django_rq.get_queue(
+        "default", connection=connection, serializer=JSONSerializer, job_class=AllowedJob
+    )
 
 
 class NotAJob(Exception):
@@ -175,20 +204,42 @@ class Worker(SimpleWorker):
     """Runs jobs in its own process: a fork would cost more than most jobs (see design.md, "Measured")."""
 
     death_penalty_class = TimerDeathPenalty
+    # A Redis that was away for long is found again as soon as one that was away for a moment.
+    max_connection_wait_time = 2.0
+    ending = False
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """End after the job in hand; unlike RQ's own way, a Redis that is away does not hold it up."""
+        self.ending = True
+        try:
+            super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        except RedisError as error:
+            if self._state != WorkerStatus.BUSY:
+                raise StopRequested from error
+            self._stop_requested = True
 
 
 def work() -> None:
-    """Run jobs until told to end; called by `manage.py run worker`."""
-    queue = django_rq.get_queue("default", serializer=JSONSerializer, job_class=AllowedJob)
+    """Run jobs until told to end; called by `manage.py run worker`.
+
+    RQ ends its worker at whatever it did not expect, a full or hanging Redis among it: here another goes on.
+    """
     while True:
-        worker = Worker([queue], connection=queue.connection, serializer=JSONSerializer, job_class=AllowedJob)
+        queue = _queue()
+        worker = Worker(
+            [queue],
+            connection=queue.connection,
+            serializer=JSONSerializer,
+            job_class=AllowedJob,
+            worker_ttl=WORKER_SECONDS,
+        )
         try:
             worker.work(logging_level="WARNING")
         except RedisError as error:
             logger.warning("queue out of reach: %s", error)
-            time.sleep(1)
-            continue
-        return
+        if worker.ending:
+            return
+        time.sleep(REST_SECONDS)
 
 
 def sweep_once(due: dict[Callable[[], None], float] | None = None) -> None:

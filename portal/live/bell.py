@@ -4,31 +4,28 @@ Plain publish and subscribe: a channel layer would open a connection and a loop 
 """
 
 import logging
-import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from functools import cache
 
-import redis
 import redis.asyncio
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from portal import impatient
+
 logger = logging.getLogger(__name__)
 CHANNEL = "portal.live"
-TIMEOUT_SECONDS = 1.0
-REST_SECONDS = 2.0
-_resting_until = [0.0]
+_redis_rests = impatient.Rest()
 
 
 def ring(stream: str) -> None:
     """Say that a stream grew; a Redis out of reach costs a second, never an event."""
-    if time.monotonic() < _resting_until[0]:
+    if _redis_rests:
         return
     try:
-        _client().publish(CHANNEL, stream)
-    except (RedisError, OSError) as error:
-        _resting_until[0] = time.monotonic() + REST_SECONDS
+        impatient.client(settings.REDIS_URL).publish(CHANNEL, stream)
+    except impatient.AWAY as error:
+        _redis_rests.begin()
         logger.warning("live hubs out of reach, they will look by themselves: %s", error)
 
 
@@ -44,10 +41,3 @@ async def heard() -> AsyncGenerator[str, None]:
                         yield message["data"].decode()
     finally:
         await client.aclose()
-
-
-@cache
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
-    )

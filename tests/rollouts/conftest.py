@@ -1,6 +1,7 @@
 """What tests of rollouts stand on."""
 
 import pytest
+from django.db import transaction
 
 from releases.rollouts import operations
 from releases.rollouts.graph import Node
@@ -13,11 +14,13 @@ __all__ = ["registry", "shop"]
 @pytest.fixture
 def notices(shop: Shop) -> Rollout:
     """A rollout of three notices one after the other: nothing that needs a cluster."""
-    made = roll_out(make_release(shop, at="approved"), shop)
     keys = ("first", "second", "third")
     nodes = [
         Node(key=key, kind="notice", position=at, depends_on=keys[:at][-1:], params={"section": "before"})
         for at, key in enumerate(keys)
     ]
-    operations.write_steps(made, nodes)
+    release = make_release(shop, at="approved")
+    with transaction.atomic():
+        made = roll_out(release, shop)
+        operations.write_steps(made, nodes)
     return made

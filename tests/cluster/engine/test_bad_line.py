@@ -1,0 +1,115 @@
+"""The line to the cluster breaks or the cluster refuses: all is found again, nothing is done twice."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from releases.rollouts.models import Rollout
+from tests.cluster.conftest import Cluster
+from tests.cluster.objects import Space
+from tests.embedded.processes import wait_for
+from tests.faults.proxy import READS, Proxy, proxy_to
+from tests.rollouts.floor import Floor, drive, kinds, lay, why
+from tests.rollouts.processes import processes
+from tests.soak import soak
+
+ENDS = ("succeeded", "failed", "paused")
+# What a change that nobody tells of may cost; the rollout itself takes some of it.
+UNWATCHED_SECONDS = 20.0
+
+
+@dataclass
+class Far:
+    """A floor at the other end of a line."""
+
+    floor: Floor
+    line: Proxy
+
+    def require_right(self, rollout: Rollout) -> None:
+        """It is over, and each Deployment was changed once."""
+        assert rollout.state == "succeeded", why(rollout)
+        for name in self.floor.services:
+            assert self.floor.image(name) == self.floor.wanted(name, "2.0.0")
+            assert self.line.effective[f"/{self.floor.space.path('deployments', name)}"] == 1
+        assert kinds(rollout).count("step.acted") == len(self.floor.services)
+
+
+@pytest.fixture
+def far(cluster: Cluster, space: Space, tmp_path: Path, transactional_db: None) -> Iterator[Far]:
+    """Two services, one after the other, on a cluster that is reached over the proxy."""
+    with proxy_to(cluster.kubeconfig_path, tmp_path) as (line, kubeconfig):
+        yield Far(lay(space, kubeconfig, services=("a", "b"), waves=(("a",), ("b",))), line)
+
+
+def some(name: str, *values: Any, quick: tuple[Any, ...]) -> pytest.MarkDecorator:
+    """Every value in `make soak`, a few of them always."""
+    marked = [value if value in quick else pytest.param(value, marks=soak) for value in values]
+    return pytest.mark.parametrize(name, marked)
+
+
+@some("code", 409, 429, 500, 502, 503, 504, quick=(409,))
+def test_a_write_that_the_server_cannot_take_now_is_sent_again_and_done_once(far: Far, code: int) -> None:
+    fault = far.line.fault(code, count=2, headers={"Retry-After": "1"} if code == 429 else {})
+    rollout = drive(far.floor.start(), *ENDS)
+    far.require_right(rollout)
+    assert fault.met == 2
+    assert sum(far.line.asked.values()) == len(far.floor.services) + fault.met
+
+
+@some("code", 429, 500, 503, 504, quick=(500,))
+def test_looks_that_the_server_cannot_answer_now_are_repeated(far: Far, code: int) -> None:
+    rollout = far.floor.start()
+    fault = far.line.fault(code, methods=READS, count=3)
+    far.require_right(drive(rollout, *ENDS))
+    assert fault.met == 3
+    assert sum(far.line.asked.values()) == len(far.floor.services)
+
+
+@some("code", 400, 401, 403, 404, 422, quick=(401,))
+def test_a_refusal_ends_the_step_with_the_servers_words(far: Far, code: int) -> None:
+    far.line.fault(code, methods=("PATCH",), count=99)
+    rollout = drive(far.floor.start(), *ENDS)
+    assert rollout.state in {"failed", "paused"}, why(rollout)
+    failure = rollout.steps.get(key="1.a.set_image").failure or rollout.pause
+    assert f"the proxy answers {code}" in str(failure)
+    assert sum(far.line.asked.values()) == 1
+    assert far.line.effective == {}
+
+
+@some("what", "before", "after", "half", "hang", quick=("after", "half"))
+def test_a_write_whose_answer_is_lost_is_looked_for_and_never_repeated_blindly(far: Far, what: Any) -> None:
+    far.line.fault(what)
+    rollout = drive(far.floor.start(), *ENDS, seconds=90)
+    far.require_right(rollout)
+    lost = 0 if what in {"after", "half"} else 1
+    assert sum(far.line.asked.values()) == len(far.floor.services) + lost
+
+
+@some("what", "before", "half", "hang", quick=())
+def test_looks_whose_answers_are_lost_cost_time_only(far: Far, what: Any) -> None:
+    rollout = far.floor.start()
+    far.line.fault(what, methods=READS, count=1 if what == "hang" else 2)
+    far.require_right(drive(rollout, *ENDS, seconds=90))
+    assert sum(far.line.asked.values()) == len(far.floor.services)
+
+
+@some("watching", "silent", "doubled", "disordered", "expired", "cut", quick=("silent",))
+def test_a_watch_that_lies_or_says_nothing_costs_seconds_at_most(far: Far, watching: Any) -> None:
+    far.line.watching = watching
+    with processes() as roles:
+        for role in ("worker", "watcher", "sweeper"):
+            roles.start(role)
+        rollout = far.floor.start()
+        since = time.monotonic()
+        assert wait_for(lambda: _state(rollout) in ENDS, seconds=UNWATCHED_SECONDS * 2), roles.logs()
+        assert time.monotonic() - since < UNWATCHED_SECONDS
+    far.require_right(rollout)
+
+
+def _state(rollout: Rollout) -> str:
+    rollout.refresh_from_db()
+    return rollout.state

@@ -1,0 +1,156 @@
+"""Redis is emptied, dies, hangs, is full or away: people act on, no rollout is lost or held for long."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from portal import clock, impatient, jobs
+from portal.embedded import child
+from portal.embedded.ports import free_port
+from portal.embedded.valkey import Valkey
+from portal.live import bell
+from releases.rollouts.models import Rollout
+from tests.embedded.processes import wait_for
+from tests.factories import Shop, make_release
+from tests.portal.api import ApiClient
+from tests.rollouts.conftest import notices
+from tests.rollouts.processes import Processes, processes
+from tests.soak import SOAKING, soak
+
+__all__ = ["notices"]
+
+AWAY_SECONDS = 60 if SOAKING else 3
+# Two calls that wait a second each (a nudge and a ring), the act itself, and a busy machine.
+CLICK_SECONDS = 12.0
+ON_SECONDS = 10.0
+END_SECONDS = 5.0
+
+
+class Server:
+    """A Valkey of the test's own, and what can happen to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.valkey = Valkey(folder, free_port(), durable=False)
+        self.valkey.prepare()
+        self.start()
+
+    def start(self) -> None:
+        """Start it, empty."""
+        self.process = child.start(self.valkey.command(), output=subprocess.DEVNULL)
+        child.wait_until_ready(self.process, name="Valkey", is_ready=self.valkey.is_ready, timeout_seconds=20)
+
+    def client(self) -> redis.Redis:
+        """An administrator's own line."""
+        return redis.Redis.from_url(self.valkey.url)
+
+    def kill(self) -> None:
+        """`kill -9`, whatever runs under the launcher."""
+        child.kill_group(self.process.pid)
+        self.process.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the server itself."""
+        os.killpg(self.process.pid, number)
+
+    def limit(self, size: str) -> None:
+        """Say how much it may keep; at one byte it takes nothing new."""
+        with self.client() as client:
+            client.config_set("maxmemory", size)
+
+    def empty(self) -> None:
+        """Forget everything."""
+        with self.client() as client:
+            client.flushall()
+
+
+Trouble = tuple[Callable[[Server], None], Callable[[Server], None]]
+TROUBLES: dict[str, Trouble] = {
+    "emptied": (Server.empty, lambda _server: None),
+    "killed": (Server.kill, Server.start),
+    "hangs": (lambda server: server.send(signal.SIGSTOP), lambda server: server.send(signal.SIGCONT)),
+    "full": (lambda server: server.limit("1"), lambda server: server.limit("128mb")),
+}
+
+
+@pytest.fixture
+def server(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """The Redis of this test and of the processes that it starts."""
+    made = Server(tmp_path)
+    settings.REDIS_URL = made.valkey.url
+    monkeypatch.setitem(settings.RQ_QUEUES["default"], "URL", made.valkey.url)
+    for module in (jobs, bell):
+        monkeypatch.setattr(module, "_redis_rests", impatient.Rest())
+    yield made
+    with contextlib.suppress(ProcessLookupError):
+        made.kill()
+
+
+@pytest.fixture
+def roles(transactional_db: None, server: Server) -> Iterator[Processes]:
+    """A worker and a sweeper on that Redis."""
+    with processes() as made:
+        for role in ("worker", "sweeper"):
+            made.start(role, REDIS_URL=server.valkey.url)
+        yield made
+
+
+@pytest.mark.parametrize("name", [pytest.param("emptied", marks=soak), "killed", "hangs", "full"])
+def test_a_rollout_goes_on_seconds_after_redis_is_back(
+    roles: Processes, server: Server, notices: Rollout, name: str
+) -> None:
+    begin, end = TROUBLES[name]
+    begin(server)
+    Rollout.objects.filter(pk=notices.pk).update(wake_at=clock.now())
+    time.sleep(AWAY_SECONDS)
+    end(server)
+    since = time.monotonic()
+    assert wait_for(lambda: _state(notices) == "succeeded", seconds=ON_SECONDS * 3), roles.logs()
+    assert time.monotonic() - since < ON_SECONDS
+    assert all(process.poll() is None for process in roles.running), "a process gave up"
+
+
+@pytest.mark.parametrize("name", ["hangs", "killed"])
+def test_people_decide_without_redis(transactional_db: None, server: Server, shop: Shop, name: str) -> None:
+    release = make_release(shop, at="in_review")
+    begin, _end = TROUBLES[name]
+    begin(server)
+    body = {"verdict": "approve", "content_digest": release.content_digest}
+    since = time.monotonic()
+    answer = ApiClient(shop.cast.pl).post(f"/releases/{release.number}/decisions", body)
+    assert answer.status_code in {200, 201}, answer.content
+    assert time.monotonic() - since < CLICK_SECONDS
+
+
+def test_a_worker_ends_when_asked_although_redis_is_away(roles: Processes, server: Server) -> None:
+    worker = roles.running[0]
+    server.kill()
+    time.sleep(1)
+    worker.send_signal(signal.SIGTERM)
+    ended = worker.wait(timeout=END_SECONDS)
+    server.start()
+    assert ended == 0
+
+
+def test_nudges_that_nobody_takes_do_not_fill_redis(
+    transactional_db: None, server: Server, notices: Rollout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MOST_WAITING", 5)
+    Rollout.objects.filter(pk=notices.pk).update(wake_at=clock.now())
+    for _ in range(10):
+        jobs.sweep_once()
+    with server.client() as client:
+        assert client.llen("rq:queue:default") == 5
+        assert all(client.ttl(key) > 0 for key in client.keys("rq:job:*"))
+
+
+def _state(rollout: Rollout) -> str:
+    rollout.refresh_from_db()
+    return rollout.state
