@@ -27,5 +27,6 @@ def _total(user: object) -> Counts:
     total = dict(NONE)
     if getattr(user, "is_authenticated", False):
         for counter in COUNTERS:
-            total.update(counter(user))
+            for name, count in counter(user).items():
+                total[name] += count
     return total

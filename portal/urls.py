@@ -11,6 +11,7 @@ from releases.catalog import api as catalog_api
 from releases.catalog.policies import api as policies_api
 from releases.rollouts import api as rollouts_api
 from releases.rollouts import service_api
+from releases.rollouts.findings import api as findings_api
 from releases.rollouts.rhythm import api as rhythm_api
 
 api = make_api()
@@ -20,6 +21,7 @@ api.add_router("", policies_api.router)
 api.add_router("", releases_api.router)
 api.add_router("", rollouts_api.router)
 api.add_router("", service_api.router)
+api.add_router("", findings_api.router)
 api.add_router("", rhythm_api.router)
 api.add_router("", calendar_api.router)
 

@@ -126,21 +126,21 @@ def inbox(user: User) -> list[Waiting]:
     return [row for section in sections(user) for row in section.rows]
 
 
-def counts_of(found: Iterable[Section], *, proposals: int) -> Counts:
+def counts_of(found: Iterable[Section], *, others: int) -> Counts:
     """The two numbers in every header, of an inbox that is at hand.
 
     Args:
-        proposals: how many changes of the policy wait for the person's signature.
+        others: how much waits for the person besides releases, such as changes of the policy.
     """
     totals = {section.kind: section.total for section in found}
-    return {"waiting_count": sum(totals.values()) + proposals, "trouble_count": totals.get("trouble", 0)}
+    return {"waiting_count": sum(totals.values()) + others, "trouble_count": totals.get("trouble", 0)}
 
 
 def counts(user: object) -> Counts:
     """The two numbers in every header."""
     if not isinstance(user, User):
-        return counts_of([], proposals=0)
-    return counts_of(sections(user, most=0), proposals=len(proposals_waiting_for(user)))
+        return counts_of([], others=0)
+    return counts_of(sections(user, most=0), others=len(proposals_waiting_for(user)))
 
 
 def _waiting(reader: _Reader, rows: Sequence[_Row]) -> list[Waiting]:

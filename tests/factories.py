@@ -27,8 +27,9 @@ from releases import operations
 from releases.catalog import rights
 from releases.catalog.models import Checklist, Connection, Environment, Plan, Running, Service
 from releases.models import Release
+from releases.rollouts.findings.differences import differences, mark_of
 from releases.rollouts.graph import Node
-from releases.rollouts.models import Rollout
+from releases.rollouts.models import Finding, Rollout
 from releases.rollouts.operations import write_steps
 from releases.start import require_startable
 from tests import snapshot
@@ -195,6 +196,33 @@ def runs(service: Service, environment: Environment, version: str) -> Running:
         service=service, environment=environment, defaults={"seen": seen, "seen_at": clock.now()}
     )
     return row
+
+
+def find_change(service: Service, environment: Environment) -> Finding:
+    """Note that another image runs than what was seen before, as the watcher does."""
+    images = {
+        version: f"{service.image}@{digest_for(service.name, version)}" for version in ("2.7.4", "2.8.0")
+    }
+    name = f"Deployment/{service.name}"
+
+    def facts(version: str) -> dict[str, Any]:
+        digests = [digest_for(service.name, version)]
+        image = {"app": images[version]}
+        workload = {"uid": "u", "replicas": 1, "images": image, "digests": digests, "autoscaler": None}
+        return {"images": image, "digests": digests, "selectors": {}, "workloads": {name: workload}}
+
+    place: dict[str, Any] = {"service": service, "environment": environment}
+    values = {"seen": facts("2.8.0"), "expected": facts("2.7.4"), "seen_at": clock.now()}
+    row, _made = Running.objects.update_or_create(**place, defaults=values)
+    found = differences(row.expected, row.seen)
+    now = clock.now()
+    return Finding.objects.create(
+        **place,
+        differences=[{**each.as_json, "manager": "kubectl-set"} for each in found],
+        mark=mark_of(found),
+        opened_at=now,
+        changed_at=now,
+    )
 
 
 def make_release(shop: Shop, *, at: str = "draft", author: User | None = None, **changes: Any) -> Release:

@@ -103,6 +103,10 @@ STATES: Final[dict[str, Look]] = {
     "unknown": Look(pgettext_lazy("state", "Unknown"), MUTE, "question"),
     "unapproved_change": Look(pgettext_lazy("state", "Unapproved change"), BAD, "triangle"),
     "pinned": Look(pgettext_lazy("state", "Pinned"), MUTE, "pin"),
+    # What became of an unapproved change
+    "explained": Look(pgettext_lazy("state", "Explained"), WAIT, "eye"),
+    "adopted": Look(pgettext_lazy("state", "Adopted"), OK, "check"),
+    "ended": Look(pgettext_lazy("state", "Over by itself"), MUTE, "dash"),
 }
 
 # Verdicts and results are verbs or participles of a state above; they share its look.

@@ -128,7 +128,11 @@ class Running(models.Model):
     """What was last seen to run: one row per service and environment, written by the watcher.
 
     `seen` is {"version", "images": {container: image}, "digests": [...], "ready", "wanted", "health",
-    "text", "generation"}; `expected` the digests of the last release verified here, `release` its number.
+    "text", "generation", "workloads": {"Deployment/web": {"uid", "replicas", "images", "digests",
+    "autoscaler"} or null}, "selectors": {Service: labels}}. `expected` is what should be seen: the digests of
+    the last release verified here, the workloads and selectors as they were first seen after it, and
+    "rollout", the newest one that it takes account of; "looked" where the digests themselves were only seen,
+    not approved. `release` is the number of that release.
     """
 
     service = models.ForeignKey(Service, models.CASCADE, related_name="running")

@@ -220,6 +220,7 @@ class CellShape(Schema):
     wanted: int
     images: dict[str, Any]
     drift: dict[str, Any] | None
+    finding: int | None
     pinned: bool
     pending: list[int]
     rollout: int | None
@@ -401,6 +402,7 @@ def _cell(cell: queries.BoardCell) -> dict[str, Any]:
         "wanted": cell.wanted,
         "images": cell.images,
         "drift": cell.drift,
+        "finding": cell.finding.pk if cell.finding else None,
         "pinned": cell.pinned,
         "pending": [release.number for release in cell.pending],
         "rollout": cell.rollout.pk if cell.rollout else None,

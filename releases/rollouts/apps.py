@@ -5,7 +5,9 @@ import importlib
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from portal import frame
 from portal.audit.actions import register
+from portal.notices import kinds
 
 
 class RolloutsConfig(AppConfig):
@@ -22,6 +24,9 @@ class RolloutsConfig(AppConfig):
         texts = importlib.import_module("releases.rollouts.texts")
         observations = importlib.import_module("releases.observations")
         observations.register(name=texts.gate_name, say=texts.measured)
+        findings = importlib.import_module("releases.rollouts.findings.people")
+        frame.COUNTERS.append(findings.counts)
+        kinds.register({"finding": _("Something runs that nobody approved")})
         register(
             {
                 "rollout.queued": _("Rollout queued"),
@@ -53,6 +58,12 @@ class RolloutsConfig(AppConfig):
                 "step.skipped": _("Step skipped"),
                 "step.undone": _("Step undone"),
                 "drift.accepted": _("Foreign change accepted"),
+                "finding.opened": _("Unapproved change found"),
+                "finding.changed": _("Unapproved change changed"),
+                "finding.adopted": _("Unapproved change adopted"),
+                "finding.explained": _("Unapproved change explained"),
+                "finding.ended": _("Unapproved change is over"),
+                "finding.put_back": _("Draft made that puts back what was approved"),
                 "pin.set": _("Service pinned"),
                 "pin.lifted": _("Pin lifted"),
             }

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from releases.catalog.models import Service, Stage
 from releases.rollouts.queries import BoardCell
+from releases.rollouts.states import FindingState
 
 STAGES = (Stage.PRODUCTION, Stage.STAGING, Stage.DEVELOPMENT)
 # The watcher writes what it sees at least each minute; older values are shown as old.
@@ -47,9 +48,14 @@ def matches(cell: BoardCell, name: str) -> bool:
     return {
         "degraded": cell.health == "degraded",
         "moving": cell.rollout is not None,
-        "drift": cell.drift is not None,
+        "drift": cell.drift is not None and not is_explained(cell),
         "pinned": cell.pinned,
     }[name]
+
+
+def is_explained(cell: BoardCell) -> bool:
+    """Whether somebody said why something else runs there for now."""
+    return cell.finding is not None and cell.finding.state == FindingState.EXPLAINED
 
 
 def is_stale(cell: BoardCell, *, now: datetime) -> bool:

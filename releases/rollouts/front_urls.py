@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from releases.rollouts.views import board, inbox, reports, services
+from releases.rollouts.views import board, findings, inbox, reports, services
 
 urlpatterns = [
     path("", inbox.page, name="inbox"),
@@ -12,6 +12,11 @@ urlpatterns = [
     path("services/<str:name>/<str:env>/", services.page, name="board-service"),
     path("services/<str:name>/<str:env>/part/", services.part, name="service-part"),
     path("services/<str:name>/<str:env>/lift-pin/", board.lift_pin, name="board-lift-pin"),
+    path("findings/", findings.page, name="findings"),
+    path("findings/part/", findings.part, name="findings-part"),
+    path("findings/<int:pk>/", findings.detail, name="finding"),
+    path("findings/<int:pk>/part/", findings.detail_part, name="finding-part"),
+    path("findings/<int:pk>/<str:kind>/", findings.act, name="finding-act"),
     path("reports/", reports.page, name="reports"),
     path("reports/<str:name>.csv", reports.table, name="reports-table"),
 ]

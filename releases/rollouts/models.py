@@ -11,10 +11,13 @@ from releases.catalog.models import Environment, Service
 from releases.models import Release
 from releases.rollouts.states import (
     ACTIVE,
+    FINDING_MOVES,
     ROLLOUT_MOVES,
+    STANDING,
     STEP_MOVES,
     SWITCH,
     Direction,
+    FindingState,
     OrderKind,
     RolloutState,
     StepState,
@@ -185,6 +188,46 @@ class Pin(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service_id}@{self.environment_id}"
+
+
+class Finding(models.Model):
+    """Something that runs and was approved by nobody: one row from when it is seen until it is settled.
+
+    `differences` are those of `findings.differences`, each with who last wrote the field and when, as far as
+    the cluster knows; `mark` tells this set of them from any other, so that a person settles what they saw.
+    """
+
+    MOVES: ClassVar[dict[str, frozenset[str]]] = FINDING_MOVES
+    KIND: ClassVar[str] = "finding"
+    ACCESS_VIA: ClassVar[str] = "environment"
+
+    service = models.ForeignKey(Service, models.CASCADE, related_name="findings")
+    environment = models.ForeignKey(Environment, models.CASCADE, related_name="findings")
+    state = models.CharField(max_length=12, choices=FindingState.choices, default=FindingState.OPEN)
+    differences = models.JSONField(default=list)
+    mark = models.CharField(max_length=64)
+    opened_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, blank=True)
+    settled_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    reason = models.TextField(blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    put_back_by = models.ForeignKey(Release, models.SET_NULL, null=True, related_name="puts_back")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=FindingState.values), name="rollouts_finding_state"),
+            models.UniqueConstraint(
+                fields=["service", "environment"],
+                condition=Q(state__in=sorted(STANDING)),
+                name="rollouts_one_standing_finding",
+            ),
+        ]
+        indexes = [models.Index(fields=["environment", "-id"], name="rollouts_findings")]
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"finding {self.pk}"
 
 
 class WatchLead(models.Model):

@@ -13,9 +13,11 @@ from portal.people.models import User
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Release
 from releases.rollouts import texts, watched
+from releases.rollouts.findings.differences import OF_IMAGES, differences, read
+from releases.rollouts.findings.wording import in_short
 from releases.rollouts.graph import UNDONE_BY
-from releases.rollouts.models import Order, Pin, Rollout, Step
-from releases.rollouts.states import ACTIVE, DONE, Direction, RolloutState
+from releases.rollouts.models import Finding, Order, Pin, Rollout, Step
+from releases.rollouts.states import ACTIVE, DONE, STANDING, Direction, RolloutState
 from releases.states import ENDS, PENDING
 
 Json = dict[str, Any]
@@ -54,6 +56,12 @@ class BoardCell:
     seen_at: datetime | None
     since: datetime | None = None
     digests: tuple[str, ...] = ()
+    finding: Finding | None = None
+
+    @property
+    def difference(self) -> str:
+        """What is not as approved, in a few words."""
+        return in_short(read(self.drift["differences"])) if self.drift else ""
 
 
 def visible_rollout(user: User, pk: int) -> Rollout:
@@ -157,6 +165,8 @@ class _Facts:
         self.running = {(row.service_id, row.environment_id): row for row in running}
         pins = Pin.objects.filter(environment__in=environments, lifted_at=None)
         self.pinned = {(row.service_id, row.environment_id) for row in pins}
+        standing = Finding.objects.filter(environment__in=environments, state__in=STANDING)
+        self.findings = {(row.service_id, row.environment_id): row for row in standing}
         self.pending: dict[tuple[int, int], list[Release]] = {}
         waiting = Release.objects.filter(environment__in=environments, state__in=PENDING)
         for release in waiting.prefetch_related("items"):
@@ -187,7 +197,7 @@ class _Facts:
             ready=int(seen.get("ready") or 0),
             wanted=int(seen.get("wanted") or 0),
             images=seen.get("images") or {},
-            drift=drift_of(row, moving),
+            drift=drift_of(row, moving, scale=service.spec.get("scale")),
             pinned=key in self.pinned,
             pending=tuple(self.pending.get(key, ())),
             rollout=moving,
@@ -195,6 +205,7 @@ class _Facts:
             seen_at=row.seen_at if row else None,
             since=row.since if row else None,
             digests=tuple(seen.get("digests") or ()),
+            finding=self.findings.get(key),
         )
 
     def _moving(self, key: tuple[int, int], row: Running | None) -> Rollout | None:
@@ -204,13 +215,19 @@ class _Facts:
         return None if found is not None and replaced and found.state == RolloutState.FAILED else found
 
 
-def drift_of(row: Running | None, moving: Rollout | None) -> Json | None:
-    """Return {"expected", "found"} where something runs that no release put there, unless one rolls out."""
-    expected = set((row.expected or {}).get("digests") or []) if row else set()
-    found = set((row.seen or {}).get("digests") or []) if row else set()
-    if not expected or not found or moving is not None or found <= expected:
+def drift_of(row: Running | None, moving: Rollout | None, *, scale: Json | None = None) -> Json | None:
+    """Return {"expected", "found", "differences"} where something differs and nothing rolls out."""
+    found = differences(row.expected or {}, row.seen or {}, scale=scale) if row and moving is None else []
+    if row is None or not found:
         return None
-    return {"expected": sorted(expected), "found": sorted(found - expected)}
+    expected = set(row.expected.get("digests") or ())
+    of_images = any(each.code in OF_IMAGES for each in found)
+    foreign = set(row.seen.get("digests") or ()) - expected if of_images else set()
+    return {
+        "expected": sorted(expected),
+        "found": sorted(foreign),
+        "differences": [each.as_json for each in found],
+    }
 
 
 def rollout_shape(rollout: Rollout) -> Json:

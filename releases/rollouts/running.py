@@ -25,20 +25,24 @@ HEALTHY, PROGRESSING, DEGRADED, UNKNOWN = "healthy", "progressing", "degraded", 
 
 @dataclass(frozen=True)
 class View:
-    """A namespace at one moment: workloads by (kind, name), and its pods."""
+    """A namespace at one moment: workloads by (kind, name), and its pods.
+
+    Autoscalers and Services are None where they were not looked at, or may not be.
+    """
 
     workloads: Objects
     pods: list[Json]
+    autoscalers: list[Json] | None = None
+    services: list[Json] | None = None
 
 
-def write_running(environment: Environment, view: View) -> list[str]:
+def write_running(environment: Environment, services: Iterable[Service], view: View) -> list[str]:
     """Bring the rows of an environment up to date; returns the names of services that changed."""
-    services = list(environment.services.all())
     rows = {row.service_id: row for row in Running.objects.filter(environment=environment)}
     changed = []
     for service in services:
-        seen = seen_of(service, view)
         row = rows.get(service.pk)
+        seen = seen_of(service, view, before=row.seen if row else {})
         same = row is not None and {**row.seen, "version": None} == {**seen, "version": None}
         if same and row is not None and row.seen.get("version"):
             continue
@@ -72,10 +76,11 @@ def expect_recorded(rollout: Rollout) -> None:
 
 
 def _expect(rollout: Rollout, service: Service, digests: set[str], *, release: int | None) -> None:
+    """Expect these digests; how the workloads stand after the rollout is read by the next look."""
     Running.objects.update_or_create(
         service=service,
         environment=rollout.environment,
-        defaults={"expected": {"digests": sorted(digests)}, "release": release},
+        defaults={"expected": {"digests": sorted(digests), "rollout": rollout.pk}, "release": release},
     )
 
 
@@ -86,15 +91,67 @@ def _still_seen(environment: Environment) -> None:
     old.update(seen_at=now)
 
 
-def seen_of(service: Service, view: View) -> Json:
-    """Return what is seen of a service: images, digests, counts of pods, and a word for its health."""
-    documents = service.spec.get("workloads") or [{"kind": "Deployment", "name": service.name}]
-    found = [(each, view.workloads.get((each["kind"], each["name"]))) for each in documents]
+def seen_of(service: Service, view: View, *, before: Json) -> Json:
+    """Return what is seen of a service: images, digests, counts of pods, and a word for its health.
+
+    Args:
+        before: what was seen the last time; it stands for what this look leaves out.
+    """
+    found = [(each, view.workloads.get((each["kind"], each["name"]))) for each in documents_of(service)]
     present = [(each, Workload(body)) for each, body in found if body is not None]
-    if len(present) < len(found):
-        names = ", ".join(each["name"] for each, body in found if body is None)
-        return _seen(present, view, health=UNKNOWN, text=names)
-    return _seen(present, view, health="", text="")
+    absent = [each["name"] for each, body in found if body is None]
+    seen = _seen(present, view, health=UNKNOWN if absent else "", text=", ".join(absent))
+    known = before.get("workloads") or {}
+    facts = {_name(each): _facts(each, workload, view, known) for each, workload in present}
+    selectors = _selectors(present, view, known=before.get("selectors") or {})
+    return {**seen, "workloads": {_name(each): facts.get(_name(each)) for each, _ in found}} | selectors
+
+
+def documents_of(service: Service) -> list[Json]:
+    """Return which workloads a service consists of, as the catalog names them."""
+    return service.spec.get("workloads") or [{"kind": "Deployment", "name": service.name}]
+
+
+def _name(document: Json) -> str:
+    return f"{document['kind']}/{document['name']}"
+
+
+def _facts(document: Json, workload: Workload, view: View, known: Json) -> Json:
+    """What of a workload is compared with what should be."""
+    names = document.get("containers") or list(workload.images)
+    name = _name(document)
+    scaled = (known.get(name) or {}).get("autoscaler")
+    return {
+        "uid": workload.uid,
+        "replicas": workload.replicas,
+        "images": {name: workload.images[name] for name in names if name in workload.images},
+        "digests": sorted(_digests(workload, names, view.pods)),
+        "autoscaler": scaled if view.autoscalers is None else _autoscaler(document, view.autoscalers),
+    }
+
+
+def _autoscaler(document: Json, autoscalers: list[Json]) -> Json | None:
+    for each in autoscalers:
+        target = each["spec"].get("scaleTargetRef") or {}
+        if (target.get("kind"), target.get("name")) == (document["kind"], document["name"]):
+            bounds = {"min": each["spec"].get("minReplicas", 1), "max": each["spec"].get("maxReplicas")}
+            return {"name": each["metadata"]["name"], **bounds}
+    return None
+
+
+def _selectors(present: list[tuple[Json, Workload]], view: View, *, known: Json) -> Json:
+    """The selectors of Services that lead to the service's pods, or did."""
+    if view.services is None:
+        return {"selectors": known}
+    found = {}
+    labels = [(each.template.get("metadata") or {}).get("labels") or {} for _document, each in present]
+    for each in view.services:
+        selector = (each.get("spec") or {}).get("selector") or {}
+        name = each["metadata"]["name"]
+        leads_here = bool(selector) and any(selector.items() <= of_pods.items() for of_pods in labels)
+        if leads_here or name in known:
+            found[name] = selector
+    return {"selectors": found}
 
 
 def version_of(service: Service, seen: Json) -> str:

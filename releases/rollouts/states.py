@@ -125,3 +125,23 @@ class Direction(models.TextChoices):
 
 # Orders after which nothing new may begin.
 HALTING_ORDERS = frozenset({OrderKind.PAUSE, OrderKind.STOP, OrderKind.ROLLBACK})
+
+
+class FindingState(models.TextChoices):
+    """What became of an unapproved change (product.md, "What a rollout can do")."""
+
+    OPEN = "open", _("open")
+    EXPLAINED = "explained", _("explained")
+    ADOPTED = "adopted", _("adopted")
+    ENDED = "ended", _("ended")
+
+
+F = FindingState
+# Something differs still; of these there is one at most for a service and an environment.
+STANDING = frozenset({F.OPEN, F.EXPLAINED})
+FINDING_MOVES: dict[str, frozenset[str]] = {
+    F.OPEN: frozenset({F.EXPLAINED, F.ADOPTED, F.ENDED}),
+    F.EXPLAINED: frozenset({F.ADOPTED, F.ENDED}),
+    F.ADOPTED: frozenset(),
+    F.ENDED: frozenset(),
+}

@@ -26,8 +26,9 @@ from portal.integrations.kubernetes.rollout_status import judge
 from portal.integrations.kubernetes.watch import CollectionWatch
 from portal.integrations.kubernetes.workloads import Workload
 from releases.catalog.models import Environment
+from releases.rollouts.findings.comparing import look
 from releases.rollouts.models import Rollout, WatchLead
-from releases.rollouts.running import View, write_running
+from releases.rollouts.running import View
 from releases.rollouts.states import ACTIVE, RolloutState
 
 logger = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ class Watcher:
             place.rows_due = None
             view = place.view()
             if view is not None:
-                write_running(place.environment, view)
+                look(place.environment, view)
 
     def leads_for(self, cluster: str) -> bool:
         """Whether this process leads for a cluster; renewed well before it runs out."""
@@ -253,7 +254,7 @@ class IdleLooks:
         except (TemporaryError, PermanentError) as error:
             logger.info("%s cannot be read: %s", environment.name, error.detail)
             return error.code not in {UNREACHABLE, CONNECTION}
-        write_running(environment, view)
+        look(environment, view)
         return True
 
 
@@ -279,7 +280,20 @@ def read_view(cluster: Cluster, namespace: str) -> View:
         for plural in WORKLOADS
         for body in cluster.find(plural, namespace).items
     }
-    return View(workloads, cluster.find("pods", namespace).items)
+    return View(
+        workloads,
+        cluster.find("pods", namespace).items,
+        autoscalers=_if_allowed(cluster, "horizontalpodautoscalers", namespace),
+        services=_if_allowed(cluster, "services", namespace),
+    )
+
+
+def _if_allowed(cluster: Cluster, plural: str, namespace: str) -> list[Json] | None:
+    """Read a collection that the account may lack the right for; None then."""
+    try:
+        return cluster.find(plural, namespace).items
+    except PermanentError:
+        return None
 
 
 def ends_wait(plural: str, body: Json) -> bool:

@@ -20,7 +20,7 @@ from releases.catalog.models import Plan
 from releases.catalog.policies import operations as policies
 from releases.rollouts import operations
 from tests.delegating import give
-from tests.factories import Shop, decide, make_checklist, make_release, policy_table
+from tests.factories import Shop, decide, find_change, make_checklist, make_release, policy_table
 from tests.people import BY_THE_PORTAL, acting
 from tests.snapshot import count_rows
 from tests.soak import examples
@@ -56,6 +56,10 @@ PAGES = {
         "/policy/proposals/{proposal}/",
         "/policy/proposals/{proposal}/decide/approve/",
         "/policy/proposals/{proposal}/decide/reject/",
+    ),
+    "team_lead": (
+        "/findings/{finding}/adopt/",
+        "/findings/{finding}/explain/",
     ),
     "administrator": (
         "/settings/delegations/",
@@ -162,6 +166,7 @@ def places(shop: Shop) -> dict[str, Any]:
         "objection": decide(reviewed, shop.cast.outsider, "object", "wait").pk,
         "approved": make_release(shop, at="approved", items=auth).number,
         "started": started.number,
+        "finding": find_change(shop.shopping, shop.environment).pk,
         "rollout": operations.start_rollout(started.number, actor=acting(shop.cast.author)).pk,
         "proposal": policies.propose(table, actor=acting(shop.cast.administrator), note="Faster.").pk,
     }

@@ -36,7 +36,7 @@ from releases.catalog import versions
 from releases.catalog.models import Plan
 from releases.catalog.policies import operations as policies
 from releases.rollouts import operations
-from tests.factories import Shop, decide, digest_for, make_checklist, make_release, policy_table
+from tests.factories import Shop, decide, digest_for, find_change, make_checklist, make_release, policy_table
 from tests.people import BY_THE_PORTAL, acting
 from tests.portal.api import ApiClient
 from tests.snapshot import count_rows
@@ -85,7 +85,7 @@ class Door:
         assert step is not None
         self.known: dict[str, list[Any]] = {
             "number": [draft.number, reviewed.number, approved.number, proposal.pk],
-            "pk": [rollout.pk],
+            "pk": [rollout.pk, find_change(shop.shopping, shop.environment).pk],
             "step": [step.pk],
             "decision_id": [objection.pk],
             "check_id": list(reviewed.checks.values_list("pk", flat=True)),

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from portal.people.models import User
 from releases.catalog import rights
 from releases.rollouts.operations import start_rollout
-from tests.factories import Shop, make_release, make_service
+from tests.factories import Shop, find_change, make_release, make_service
 from tests.people import acting, person
 
 pytestmark = pytest.mark.django_db
@@ -24,10 +24,13 @@ LISTS = (
     "/calendar/",
     "/calendar/?view=week",
     "/catalog/",
+    "/findings/",
+    "/findings/part/",
     "/releases/",
     "/reports/",
     "/api/v1/board",
     "/api/v1/environments",
+    "/api/v1/findings",
     "/api/v1/inbox",
     "/api/v1/releases",
     "/api/v1/rhythm",
@@ -72,7 +75,7 @@ def fill_lists(shop: Shop, *names: str) -> None:
     for state in STATES:
         make_release(shop, at=state)
     for name in names:
-        make_service(name, shop.payment.team, shop.environment)
+        find_change(make_service(name, shop.payment.team, shop.environment), shop.environment)
         person(f"lead-of-{name}", ("pl", f"service:{name}"))
 
 

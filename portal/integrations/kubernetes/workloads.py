@@ -142,13 +142,18 @@ def last_manager(workload: Workload, field: str) -> str:
 
 def last_manager_of(found: Json, field: str) -> str:
     """Return the same for any object."""
+    return last_change_of(found, field)[0]
+
+
+def last_change_of(found: Json, field: str) -> tuple[str, str]:
+    """Return who last wrote a field of any object's spec, and when; both empty if unknown."""
     entries = found["metadata"].get("managedFields") or []
     steps = ["f:spec", *(f"f:{part}" for part in field.split("[", maxsplit=1)[0].split("."))]
     owners = [
         each for each in entries if not each.get("subresource") and _depth(each.get("fieldsV1"), steps) > 1
     ]
     owners.sort(key=lambda each: (_depth(each.get("fieldsV1"), steps), each.get("time") or ""))
-    return str(owners[-1].get("manager", "")) if owners else ""
+    return (str(owners[-1].get("manager", "")), str(owners[-1].get("time") or "")) if owners else ("", "")
 
 
 def _depth(fields: object, steps: list[str]) -> int:

@@ -12,6 +12,9 @@ from releases.catalog.policies.queries import waiting_for
 from releases.inbox import Section, counts_of, sections
 from releases.reading.lists import newest_event
 from releases.rollouts import overview
+from releases.rollouts.findings.differences import read
+from releases.rollouts.findings.people import waiting_for as findings_for
+from releases.rollouts.findings.wording import in_short
 
 # Of a long section the most urgent are shown, and all on demand.
 MOST_OF_A_KIND = 20
@@ -35,6 +38,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     is_whole = "all" in request.GET
     found = sections(request.user, most=None if is_whole else MOST_OF_A_KIND)
     proposals = waiting_for(request.user)
+    findings = findings_for(request.user)
     moving = overview.moving_for(request.user)
     latest = overview.latest_of([row.release.number for section in found for row in section.rows])
     return {
@@ -42,8 +46,9 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "is_whole": is_whole,
         "sections": _drawn(found, latest),
         "proposals": proposals,
+        "findings": [(each, in_short(read(each.differences))) for each in findings],
         "moving": moving,
-        **counts_of(found, proposals=len(proposals)),
+        **counts_of(found, others=len(proposals) + len(findings)),
     }
 
 

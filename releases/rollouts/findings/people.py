@@ -1,0 +1,51 @@
+"""Who decides about a finding: the team lead of the service's team, or the next role up the ladder."""
+
+from collections.abc import Mapping
+
+from approvals.policy import LADDER
+from portal.frame import NONE, Counts
+from portal.people.models import Role, RoleAssignment, User
+from releases.catalog.models import Service
+from releases.rollouts.models import Finding
+from releases.rollouts.states import FindingState
+
+# By (role, scope) the people who hold it now.
+Holders = Mapping[tuple[str, str], list[User]]
+FIRST = Role.TEAM_LEAD
+
+
+def holders() -> Holders:
+    """Read in one query who holds the roles that can settle a finding."""
+    roles = [FIRST, LADDER[FIRST]]
+    held = RoleAssignment.objects.filter(role__in=roles, revoked_at=None, user__is_active=True)
+    found: dict[tuple[str, str], list[User]] = {}
+    for each in held.select_related("user").order_by("user"):
+        found.setdefault((each.role, each.scope), []).append(each.user)
+    return found
+
+
+def deciders_of(service: Service, held: Holders | None = None) -> list[User]:
+    """Those who may settle what is found of a service; the role climbs as in rules.md, "Rows"."""
+    known = holders() if held is None else held
+    role: str | None = FIRST
+    while role is not None:
+        scopes = (f"team:{service.team.key}", "*")
+        found = list(dict.fromkeys(user for scope in scopes for user in known.get((role, scope), ())))
+        if found:
+            return found
+        role = LADDER.get(role)
+    return []
+
+
+def waiting_for(user: User) -> list[Finding]:
+    """The open findings that the person may settle, the oldest first."""
+    held = holders()
+    if not any(user in people for people in held.values()):
+        return []
+    found = Finding.objects.filter(state=FindingState.OPEN).select_related("service__team", "environment")
+    return [each for each in found.order_by("pk") if user in deciders_of(each.service, held)]
+
+
+def counts(user: object) -> Counts:
+    """What the person's findings add to the numbers in every header."""
+    return {**NONE, "waiting_count": len(waiting_for(user))} if isinstance(user, User) else NONE
