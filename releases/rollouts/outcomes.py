@@ -11,7 +11,7 @@ from portal.audit.record import record
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import CONFLICT, SERVER_ERROR, UNAVAILABLE, UNREACHABLE
 from portal.outbox.post import post_all
-from releases.rollouts import release_side, settling
+from releases.rollouts import by_itself, release_side, settling
 from releases.rollouts.course import UNFINISHED, Course
 from releases.rollouts.events import move_rollout, move_step, tell_step
 from releases.rollouts.models import Rollout, Step
@@ -213,9 +213,12 @@ def _trouble(
     if step.direction == Direction.BACK:
         settling.fail_back(rollout, actor=actor)
         return
+    was_moving = rollout.state in MOVING
     code = str((outcome.failure or {}).get("code", ""))
     release_side.follow(rollout.release, ReleaseState.FAILED, actor=actor, reason=code)
     move_rollout(rollout, RolloutState.FAILED, actor=actor, data={"step": step.pk, "failure": told})
+    if was_moving:  # a paused one is in somebody's hands
+        by_itself.order_rollback(course, step, actor=actor)
 
 
 def end_siblings(course: Course, step: Step | None, *, actor: Actor) -> None:

@@ -11,7 +11,7 @@ from portal import access
 from portal.people.models import User
 from portal.ui.charts import Spark
 from releases import openings
-from releases.rollouts import queries, release_side, texts, watched
+from releases.rollouts import by_itself, queries, release_side, texts, watched
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, GOES_ON, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE
@@ -105,6 +105,7 @@ class Overview:
     verdict: Json | None = field(default=None, hash=False)
     back: bool = False
     stays: tuple[str, ...] = ()
+    back_because: str = ""
 
     @property
     def tone(self) -> str:
@@ -156,6 +157,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
         verdict=rollout.verdict,
         back=way == Direction.BACK,
         stays=_stays(steps),
+        back_because=by_itself.cause_of(rollout) if way == Direction.BACK else "",
     )
 
 

@@ -1,0 +1,105 @@
+"""A plan may let what was measured bad roll back by itself; all else holds and asks a person."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from portal.audit.models import AuditEntry
+from releases.rollouts import engine, operations, release_side
+from releases.rollouts.graph import Node
+from releases.rollouts.models import Rollout
+from tests.factories import Shop, make_rollout
+from tests.people import acting
+from tests.rollouts.test_engine_properties import Scripted, World
+
+WORKLOAD = {"workload": {"kind": "Deployment", "name": "web"}, "section": "wave"}
+NODES = [
+    Node(key="look", kind="health", position=0, params={"section": "before"}),
+    Node(key="act", kind="set_image", position=1, wave=1, params=WORKLOAD, depends_on=("look",)),
+    Node(key="wait", kind="wait_rollout", position=2, wave=1, params=WORKLOAD, depends_on=("act",)),
+]
+
+
+@pytest.fixture
+def world() -> World:
+    """Everything goes well until a test says otherwise."""
+    return World(verdicts={}, deaths=[], order=None)
+
+
+@pytest.fixture
+def rollout(shop: Shop, world: World, monkeypatch: pytest.MonkeyPatch) -> Rollout:
+    """A rollout by a plan that rolls back by itself."""
+    kinds = {"set_image": Scripted(world, acts=True), "health": Scripted(world, acts=False)}
+    kinds |= {"wait_rollout": kinds["health"], "restore_image": kinds["set_image"]}
+    monkeypatch.setattr(engine, "KINDS", kinds | {"verify_digests": kinds["health"]})
+    monkeypatch.setattr(release_side, "missing_for", lambda _release, **_how: [])
+    shop.plan.spec["onFailure"] = "rollback"
+    shop.plan.save(update_fields=["spec"])
+    world.rollout, world.actor = make_rollout(shop, NODES), acting(shop.cast.author)
+    return world.rollout
+
+
+def end(rollout: Rollout) -> str:
+    """Advance until nothing moves any more."""
+    for _again in range(5):
+        engine.advance(rollout.pk)
+    rollout.refresh_from_db()
+    return rollout.state
+
+
+def test_what_is_measured_bad_goes_back_in_the_name_of_the_portal(
+    shop: Shop, rollout: Rollout, world: World, client: Client
+) -> None:
+    world.verdicts["wait"] = ["failed"]
+    assert end(rollout) == "rolled_back"
+    order = rollout.orders.get()
+    assert (order.kind, order.by, order.outcome) == ("rollback", None, "honoured")
+    assert "words" in order.reason
+    asked = AuditEntry.objects.get(action="order.asked")
+    assert (asked.actor, json.loads(asked.body)["reason"]) == ("portal", order.reason)
+    client.force_login(shop.cast.author)
+    page = client.get(f"/rollouts/{rollout.pk}/", headers={"accept-language": "en"}).content.decode()
+    assert "Rolled back by itself, as the plan says." in page
+
+
+@pytest.mark.parametrize(("verdict", "state"), [("errored", "paused"), ("wait", "running")])
+def test_what_could_not_be_measured_holds(rollout: Rollout, world: World, verdict: str, state: str) -> None:
+    world.verdicts["wait"] = [verdict] * 20
+    assert end(rollout) == state
+    assert not rollout.orders.exists()
+
+
+def test_a_plan_that_does_not_say_so_holds(shop: Shop, rollout: Rollout, world: World) -> None:
+    shop.plan.spec = {"waves": []}
+    shop.plan.save(update_fields=["spec"])
+    world.verdicts["wait"] = ["failed"]
+    assert end(rollout) == "failed"
+
+
+def test_where_nothing_was_changed_there_is_nothing_to_take_back(rollout: Rollout, world: World) -> None:
+    world.verdicts["look"] = ["failed"]
+    assert end(rollout) == "failed"
+
+
+def test_a_rollout_that_a_person_paused_stays_in_their_hands(rollout: Rollout, world: World) -> None:
+    world.verdicts["wait"] = ["wait"] * 9
+    engine.advance(rollout.pk)
+    operations.give_order(rollout.pk, "pause", actor=world.actor)
+    world.verdicts["wait"] = ["wait", "failed"]
+    assert end(rollout) == "failed"
+
+
+def test_a_stop_that_was_asked_before_the_failure_stays_a_stop(rollout: Rollout, world: World) -> None:
+    world.verdicts["wait"] = ["failed"]
+    # The look that fails is the fifth place at which a person may come in between.
+    world.order = (5, "stop")
+    assert end(rollout) == "stopped"
+    assert [order.kind for order in rollout.orders.all()] == ["stop"]
+
+
+def test_a_person_may_stop_the_way_back_that_began_by_itself(rollout: Rollout, world: World) -> None:
+    world.verdicts["wait"] = ["failed"]
+    # The first act of the way back.
+    world.order = (7, "stop")
+    assert end(rollout) == "paused"
