@@ -102,6 +102,7 @@ INSTALLED_APPS = [
     "releases.catalog",
     "releases",
     "releases.rollouts",
+    "releases.schedules",
 ]
 
 MIDDLEWARE = [

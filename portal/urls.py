@@ -13,6 +13,7 @@ from releases.rollouts import api as rollouts_api
 from releases.rollouts import service_api
 from releases.rollouts.findings import api as findings_api
 from releases.rollouts.rhythm import api as rhythm_api
+from releases.schedules import api as schedules_api
 
 api = make_api()
 api.add_router("", delegations_api.router)
@@ -24,6 +25,7 @@ api.add_router("", service_api.router)
 api.add_router("", findings_api.router)
 api.add_router("", rhythm_api.router)
 api.add_router("", calendar_api.router)
+api.add_router("", schedules_api.router)
 
 urlpatterns = [
     path("livez", probes.livez, name="livez"),
@@ -42,6 +44,7 @@ urlpatterns = [
     path("catalog/", include("releases.catalog.urls")),
     path("", include("releases.rollouts.front_urls")),
     path("", include("releases.rollouts.urls")),
+    path("", include("releases.schedules.urls")),
 ]
 
 handler400 = "portal.errors_view.bad_request"

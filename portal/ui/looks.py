@@ -92,6 +92,7 @@ STATES: Final[dict[str, Look]] = {
     "errored": Look(pgettext_lazy("state", "Could not measure"), WAIT, "diamond-question"),
     "inconclusive": Look(pgettext_lazy("state", "Inconclusive"), WAIT, "diamond-equals"),
     "cancelled": Look(pgettext_lazy("state", "Cancelled"), MUTE, "dash"),
+    "missed": Look(pgettext_lazy("state", "Missed"), WAIT, "clock"),
     "skipped": Look(pgettext_lazy("state", "Skipped"), MUTE, "dash"),
     "not_applicable": Look(pgettext_lazy("state", "Not applicable"), MUTE, "dash"),
     "rolled_back": Look(pgettext_lazy("state", "Rolled back"), MUTE, "turn-arrow"),

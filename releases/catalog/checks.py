@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from approvals import policy_table
 from approvals.calendar import zones
 from portal.errors import Invalid
-from releases.catalog import metrics, watches
+from releases.catalog import metrics, schedule_checks, watches
 from releases.catalog.documents import Document, Problem
 
 Known = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -79,6 +79,7 @@ def _environment(document: Document, world: World) -> Iterator[Problem]:
         if window.get("timeZone", "UTC") not in zones.names():
             text = _("There is no time zone %(name)s.") % {"name": window["timeZone"]}
             yield document.problem(text, "spec", "windows", index, "timeZone")
+    yield from schedule_checks.of_environment(document, lambda name: world.spec("Service", name))
 
 
 def _service(document: Document, world: World) -> Iterator[Problem]:
@@ -108,6 +109,9 @@ def _service(document: Document, world: World) -> Iterator[Problem]:
             text = _("The %(kind)s %(name)s is listed twice.") % {"kind": "Job", "name": job["name"]}
             yield document.problem(text, "spec", "jobs", index)
         jobs.add(job["name"])
+    loaded = {each.name for each in world.documents if each.kind == "Environment"}
+    others = {name: each for name, each in world.all("Environment").items() if name not in loaded}
+    yield from schedule_checks.of_service(document, others)
 
 
 def _checklist(document: Document, world: World) -> Iterator[Problem]:

@@ -35,6 +35,15 @@ BESIDE = "{{services: [order-api]}}, {{services: [web], after: [{{kind: {}, serv
 JOBS = (
     "{{services: [order-api]}}, {{services: [web], before: [{{kind: run_job, service: {}, job: migrate}}]}}"
 )
+SPACE = "namespace: shop}"
+JOB_OF_WEB = "containers: [web]}]"
+
+
+def scheduled(text: str) -> str:
+    """The environment with a schedule."""
+    return f"namespace: shop, schedules: [{{{text}}}]}}"
+
+
 # What is replaced, by what, and the sentence that says so.
 MISTAKES = [
     ("spec: {}", "spec: {colour: red}", "5: Unknown field colour in spec; known here: description, notify."),
@@ -98,6 +107,24 @@ MISTAKES = [
     ("name: web}", 'name: "web\\n"}', "30: metadata.name: expected lower-case letters"),
     ("title: Commerce", 'title: "two\\nlines"', "4: metadata.title: expected one line of text"),
     ("registry.practice/shop/web\n", '"registry.practice/shop/web\\n"\n', "34: spec.image: expected"),
+    (SPACE, scheduled('name: a, cron: "0 0 31 2 *", what: health'), "15: 0 0 31 2 * is never due."),
+    (SPACE, scheduled('name: a, cron: "@daily", what: health'), "15: spec.schedules.0.cron: expected five"),
+    (
+        SPACE,
+        scheduled('name: a, cron: "0 2 * * *", what: health, timeZone: Mars'),
+        "15: There is no time zone Mars.",
+    ),
+    (
+        SPACE,
+        scheduled('name: a, cron: "0 2 * * *", what: job, service: web, job: b'),
+        "15: web has no Job named b.",
+    ),
+    (SPACE, scheduled('name: a, cron: "0 2 * * *", what: job'), "15: The field service is missing in"),
+    (
+        JOB_OF_WEB,
+        f"{JOB_OF_WEB}\n  jobs: [{{name: a, cronJob: a, purpose: restore, touches: []}}]",
+        "37: A restore is a database change: `touches` must name it.",
+    ),
     (f"system: shop\n  image: {WEB}", f"system: other\n  image: {WEB}", "belongs to the system shop."),
 ]
 
@@ -106,6 +133,28 @@ MISTAKES = [
 def test_a_mistake_is_named_with_its_line(folder: Folder, old: str, new: str, expected: str) -> None:
     found = problems(folder(changed((old, new))))
     assert any(f":{expected}" in each or each.endswith(expected) for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("job", "more", "expected"),
+    [
+        ("", "", "A schedule runs only a Job that touches nothing"),
+        (
+            "touches: [database_change], purpose: restore",
+            "",
+            "A schedule runs only a Job that touches nothing",
+        ),
+        ("touches: []", ", keepDays: 30", "keepDays belongs to a Job of the purpose retention"),
+        ("touches: [], purpose: retention", "", "keepDays belongs to a Job of the purpose retention"),
+    ],
+)
+def test_a_schedule_runs_nothing_that_needs_an_approval(
+    folder: Folder, job: str, more: str, expected: str
+) -> None:
+    web = f"{JOB_OF_WEB}\n  jobs: [{{name: b, cronJob: b, {job}}}]"
+    schedule = scheduled(f'name: a, cron: "0 2 * * *", what: job, service: web, job: b{more}')
+    [found] = problems(folder(changed((SPACE, schedule), (JOB_OF_WEB, web))))
+    assert expected in found
 
 
 def test_all_mistakes_are_named_at_once(folder: Folder) -> None:

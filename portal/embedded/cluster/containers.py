@@ -189,7 +189,9 @@ class ContainerLife:
             return
         await asyncio.sleep(self._times.job)
         self._log(container, "done")
-        self._status.set(container["name"], self._terminated(container, code=0, reason="Completed"))
+        said = (self._pod["metadata"].get("annotations") or {}).get("practice/message", "")
+        state = self._terminated(container, code=0, reason="Completed", message=said)
+        self._status.set(container["name"], state)
         self._all_ended("Succeeded")
 
     def _exit(self, container: Object, failure: Failure) -> None:

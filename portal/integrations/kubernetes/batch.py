@@ -1,6 +1,7 @@
 """A Job made from a CronJob's template, and how a Job ended. Pure."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -25,6 +26,7 @@ def job_from(
     annotations: Mapping[str, str],
     images: Mapping[str, str],
     seconds: int,
+    variables: Mapping[str, str] | None = None,
 ) -> Json:
     """Return a Job as `kubectl create job --from=cronjob/…` makes it, with other images and a deadline.
 
@@ -35,6 +37,7 @@ def job_from(
     Args:
         images: by container; init containers count.
         seconds: the longest it may run.
+        variables: what every container is told in its environment, over what the template says there.
 
     Raises:
         PermanentError: the template has no such container.
@@ -53,8 +56,40 @@ def job_from(
         raise PermanentError(text, code="no_such_container")
     for container, image in images.items():
         found[container]["image"] = image
+    for each in found.values():
+        _tell(each, variables or {})
     metadata = {"name": name, "annotations": dict(annotations)}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def _tell(container: Json, variables: Mapping[str, str]) -> None:
+    if variables:
+        kept = [each for each in container.get("env") or [] if each.get("name") not in variables]
+        container["env"] = [*kept, *({"name": name, "value": text} for name, text in variables.items())]
+
+
+def report_of(pods: Iterable[Json]) -> Json:
+    """Return what a Job that succeeded says of its work: the JSON object in a container's last message.
+
+    Kubernetes keeps up to 4,096 characters of what a container writes to its `terminationMessagePath`. Empty
+    where none says anything that can be read.
+    """
+    ends = [
+        (str(ended.get("finishedAt") or ""), str(ended["message"]))
+        for pod in pods
+        for status in (pod.get("status") or {}).get("containerStatuses") or []
+        if (ended := (status.get("state") or {}).get("terminated") or {}).get("message")
+        and ended.get("exitCode") == 0
+    ]
+    return next((said for _at, text in sorted(ends, reverse=True) if (said := _object(text))), {})
+
+
+def _object(text: str) -> Json:
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def template_images(cron_job: Json) -> dict[str, str]:

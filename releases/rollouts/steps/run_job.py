@@ -1,10 +1,11 @@
 """Runs a Job of a service, such as a migration: once per attempt, under a name by which it is found."""
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.batch import COMPLETE, end_of, job_from, template_images
+from portal.integrations.kubernetes.batch import COMPLETE, end_of, job_from, report_of, template_images
 from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.trouble import Trouble
 from portal.integrations.kubernetes.workloads import STEP_ANNOTATION, containers
+from releases.catalog.schedule_checks import BACKUP
 from releases.rollouts.images import target_image
 from releases.rollouts.steps import evidence
 from releases.rollouts.steps.kind import (
@@ -38,21 +39,21 @@ class RunJob(ActingKind):
 
     def plan(self, work: Work) -> Planned:
         """Let the server check the Job without making it."""
-        change = _change(work)
+        change = self._change(work)
         work.cluster.create("jobs", work.environment.namespace, change.payload, dry_run=True)
         return Planned(changes=change.changes)
 
     def prepare(self, work: Work) -> Change | Found | Outcome:
         """Find the earlier start's Job; wait for an earlier attempt that still runs."""
-        made = _read(work, job_name(work))
+        made = _read(work, self.job_name(work, work.step.attempt))
         if made is not None:
-            return _found(work, made)
+            return self._found(work, made)
         for attempt in range(1, work.step.attempt):
-            earlier = _read(work, job_name(work, attempt=attempt))
+            earlier = _read(work, self.job_name(work, attempt))
             if earlier is not None and not end_of(earlier):
                 name = earlier["metadata"]["name"]
                 return wait("job_still_runs", seconds=POLL_SECONDS, args={"name": name})
-        return _change(work)
+        return self._change(work)
 
     def act(self, work: Work, change: Change) -> Json:
         """Make the Job."""
@@ -67,64 +68,81 @@ class RunJob(ActingKind):
             # Whether it had done its work cannot be known any more.
             return Outcome(verdict=Verdict.ERRORED, failure={"code": "job_gone", "args": {"name": name}})
         end = end_of(seen)
-        if end.get("type") == COMPLETE:
-            return done("job_done", name=name)
         pods = work.cluster.find("pods", work.environment.namespace, labels={"job-name": name}).items
+        if end.get("type") == COMPLETE:
+            return self.succeeded(work, name, report_of(pods))
         return _failed(work, seen, end, pods) if end else _running(work, name, pods)
 
+    def job_name(self, work: Work, attempt: int) -> str:
+        """Return the name of an attempt's Job."""
+        rollout = work.rollout.pk if work.rollout else 0
+        return f"{name_stem(work)}-r{rollout}s{work.step.position}a{attempt}"
 
-def job_name(work: Work, *, attempt: int = 0) -> str:
-    """Return the name of an attempt's Job, of the present one by default."""
-    stem = str(work.step.params["job"]["cronJob"])[:NAME_LENGTH].rstrip("-.")
-    rollout = work.rollout.pk if work.rollout else 0
-    return f"{stem}-r{rollout}s{work.step.position}a{attempt or work.step.attempt}"
+    def images(self, work: Work) -> dict[str, str]:
+        """Return the release's image for each container that the catalog names."""
+        if work.item is None:
+            raise PermanentError(code="no_item")
+        image = target_image(work.item)
+        return dict.fromkeys(work.step.params["job"].get("containers") or [], image)
+
+    def variables(self, work: Work) -> dict[str, str]:
+        """Return what the Job is told beside its template: a backup is told what it is called."""
+        if work.step.params["job"].get("purpose") == BACKUP:
+            return {"PORTAL_BACKUP": self.job_name(work, work.step.attempt)}
+        return {}
+
+    def succeeded(self, work: Work, name: str, report: Json) -> Outcome:  # noqa: ARG002  for other kinds
+        """Judge a Job that ended well, by what it says of its work."""
+        return done("job_done", name=name, **({"report": report} if report else {}))
+
+    def _change(self, work: Work) -> Change:
+        template, name = _template(work), self.job_name(work, work.step.attempt)
+        cron_job = work.cluster.read("cronjobs", work.environment.namespace, template)
+        if cron_job is None:
+            raise PermanentError(f"cronjob/{template}", code=MISSING)
+        images = self.images(work)
+        job = job_from(
+            cron_job,
+            name=name,
+            annotations=work.mark,
+            images=images,
+            seconds=max(1, work.step.timeout_seconds - MARGIN_SECONDS),
+            variables=self.variables(work),
+        )
+        before = template_images(cron_job)
+        shown = {"object": f"cronjob/{template}", "field": "job", "before": "", "after": name}
+        changes = [
+            {
+                "object": f"job/{name}",
+                "field": f"image[{container}]",
+                "before": before[container],
+                "after": image,
+            }
+            for container, image in images.items()
+        ]
+        return Change(changes=[shown, *changes], payload=job)
+
+    def _found(self, work: Work, made: Json) -> Found | Outcome:
+        """Ours by its mark and its images; one that only has the name is somebody else's."""
+        name = made["metadata"]["name"]
+        mark = (made["metadata"].get("annotations") or {}).get(STEP_ANNOTATION)
+        images = {each["name"]: each.get("image") for each in containers(made["spec"]["template"])}
+        if mark != work.mark[STEP_ANNOTATION] or not self.images(work).items() <= images.items():
+            return failed("job_name_taken", args={"name": name})
+        return Found(acted=_remembered(made), observed={"code": "job_runs", "args": {"name": name}})
 
 
-def _change(work: Work) -> Change:
-    cron_job = work.cluster.read("cronjobs", work.environment.namespace, _template(work))
-    if cron_job is None:
-        raise PermanentError(f"cronjob/{_template(work)}", code=MISSING)
-    images = _images(work)
-    job = job_from(
-        cron_job,
-        name=job_name(work),
-        annotations=work.mark,
-        images=images,
-        seconds=max(1, work.step.timeout_seconds - MARGIN_SECONDS),
-    )
-    before = template_images(cron_job)
-    shown = {"object": f"cronjob/{_template(work)}", "field": "job", "before": "", "after": job_name(work)}
-    changes = [
-        {"object": f"job/{job_name(work)}", "field": f"image[{name}]", "before": before[name], "after": image}
-        for name, image in images.items()
-    ]
-    return Change(changes=[shown, *changes], payload=job)
+def name_stem(work: Work) -> str:
+    """Return what the names of Jobs from a CronJob begin with."""
+    return _template(work)[:NAME_LENGTH].rstrip("-.")
 
 
 def _template(work: Work) -> str:
     return str(work.step.params["job"]["cronJob"])
 
 
-def _images(work: Work) -> dict[str, str]:
-    """Return the release's image for each container that the catalog names."""
-    if work.item is None:
-        raise PermanentError(code="no_item")
-    image = target_image(work.item)
-    return dict.fromkeys(work.step.params["job"].get("containers") or [], image)
-
-
 def _read(work: Work, name: str) -> Json | None:
     return work.cluster.read("jobs", work.environment.namespace, name)
-
-
-def _found(work: Work, made: Json) -> Found | Outcome:
-    """Ours by its mark and its images; one that only has the name is somebody else's."""
-    name = made["metadata"]["name"]
-    mark = (made["metadata"].get("annotations") or {}).get(STEP_ANNOTATION)
-    images = {each["name"]: each.get("image") for each in containers(made["spec"]["template"])}
-    if mark != work.mark[STEP_ANNOTATION] or not _images(work).items() <= images.items():
-        return failed("job_name_taken", args={"name": name})
-    return Found(acted=_remembered(made), observed={"code": "job_runs", "args": {"name": name}})
 
 
 def _remembered(job: Json) -> Json:

@@ -1,0 +1,207 @@
+"""Carrying runs on: begun once their time and the calendar allow, looked at until they end, kept and told.
+
+Every write first locks the row and asks whether somebody else has written since: two workers do no harm.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from approvals.calendar import queries as calendar
+from approvals.calendar.places import Place
+from portal import clock
+from portal.audit.record import record
+from releases import openings
+from releases.catalog.schedule_checks import BACKUP, RETENTION
+from releases.rollouts.models import Step
+from releases.rollouts.states import Direction, StepState
+from releases.schedules import notices, queries
+from releases.schedules.due import LATE_SECONDS, SWEEP, subject_of
+from releases.schedules.models import Backup, Outcome, ScheduledRun, What
+
+Json = dict[str, Any]
+# Longer than one look at a run lasts: one that was begun and never written is looked at anew after it.
+CLAIM = timedelta(seconds=120)
+HELD_SECONDS = 30
+MOST_AT_ONCE = 100
+LONGEST_NAME = 200
+LARGEST = 2**62
+
+
+def claim_due() -> list[int]:
+    """Take runs whose time has come, so that no other sweeper takes them as well."""
+    with transaction.atomic():
+        now = clock.now()
+        due = ScheduledRun.objects.filter(outcome="", wake_at__lte=now).order_by("wake_at")
+        found = list(due.select_for_update(of=("self",), skip_locked=True)[:MOST_AT_ONCE])
+        ScheduledRun.objects.filter(pk__in=[run.pk for run in found]).update(wake_at=now + CLAIM)
+    return [run.pk for run in found]
+
+
+def begin(run: ScheduledRun, claim: datetime) -> bool:
+    """Write down that it begins, before anything is done outside; False where it may not, yet or any more."""
+    now = clock.now()
+    closures = _closures(run)
+    if now > run.due_at + timedelta(seconds=run.spec.get("deadlineSeconds", LATE_SECONDS)):
+        end(run, claim, Outcome.MISSED, observed={"code": "held" if closures else "too_late", **closures})
+        return False
+    if closures:
+        wait(run, claim, observed={"code": "held", **closures}, seconds=HELD_SECONDS)
+        return False
+    with transaction.atomic():
+        if not _still_ours(run, claim):
+            return False
+        run.started_at, run.observed = now, {}
+        if _purpose(run) == RETENTION:
+            names = queries.past_their_time(run.service, run.environment, days=run.spec["keepDays"], now=now)
+            run.spec = {**run.spec, "remove": names}
+        run.save(update_fields=["started_at", "observed", "spec"])
+        if run.what == What.JOB:
+            _record(run, "schedule.started", {"due": run.due_at.isoformat()})
+    return True
+
+
+def _closures(run: ScheduledRun) -> Json:
+    """The freezes and stops that hold it; a look and a backup change nothing and are never held."""
+    if run.what == What.HEALTH or _purpose(run) == BACKUP or run.service is None:
+        return {}
+    place = Place(
+        environment=run.environment.name,
+        teams=frozenset({run.service.team.key}),
+        services=frozenset({run.service.name}),
+    )
+    closures = calendar.verdict_for(place, None).closures
+    return {"closures": [openings.facts_of(each) for each in closures]} if closures else {}
+
+
+def _purpose(run: ScheduledRun) -> str:
+    return str((run.spec.get("job") or {}).get("purpose") or "") if run.what == What.JOB else ""
+
+
+def _still_ours(run: ScheduledRun, claim: datetime) -> bool:
+    """Lock the row, and say whether nobody has written since it was claimed."""
+    return ScheduledRun.objects.select_for_update().filter(pk=run.pk, wake_at=claim).exists()
+
+
+def wait(run: ScheduledRun, claim: datetime, *, observed: Json, seconds: float) -> None:
+    """Keep what was seen, and look again after `seconds`."""
+    with transaction.atomic():
+        if _still_ours(run, claim):
+            run.observed = observed
+            run.wake_at = clock.now() + timedelta(seconds=seconds)
+            run.save(update_fields=["acted", "observed", "wake_at"])
+
+
+def end(
+    run: ScheduledRun, claim: datetime, outcome: str, *, observed: Json, failure: Json | None = None
+) -> None:
+    """Keep what it came to; a health check is recorded and told only where it differs from the one before."""
+    with transaction.atomic():
+        if not _still_ours(run, claim):
+            return
+        before = queries.outcome_before(run)
+        run.outcome, run.observed, run.failure = outcome, observed, failure
+        run.ended_at, run.wake_at = clock.now(), None
+        run.save(update_fields=["outcome", "acted", "observed", "failure", "ended_at", "wake_at"])
+        if run.what == What.HEALTH and outcome == before:
+            return
+        if run.what == What.JOB or before or outcome != Outcome.SUCCEEDED:
+            _record(run, f"schedule.{outcome}", {"due": run.due_at.isoformat(), **_told(run)})
+        if outcome == Outcome.SUCCEEDED:
+            _follow_up(run)
+        if outcome != Outcome.SUCCEEDED or (run.what == What.HEALTH and before):
+            notices.tell(run)
+
+
+def _told(run: ScheduledRun) -> Json:
+    job = {"job": run.acted["job"]} if run.acted else {}
+    why = {"why": (run.failure or run.observed).get("code", "")} if run.outcome != Outcome.SUCCEEDED else {}
+    return {**job, **why}
+
+
+def _follow_up(run: ScheduledRun) -> None:
+    """What a Job's success means for the backups that are known."""
+    if _purpose(run) == BACKUP and run.acted and run.service:
+        made = Backup(service=run.service, environment=run.environment, run=run, made_at=run.begun_at)
+        _keep(made, job=run.acted["job"], report=run.observed.get("report") or {})
+    if _purpose(run) == RETENTION:
+        gone = Backup.objects.filter(
+            service=run.service, environment=run.environment, name__in=run.spec["remove"], removed_at=None
+        )
+        for backup in gone:
+            backup.removed_at = run.ended_at
+            backup.save(update_fields=["removed_at"])
+            _record_backup("backup.removed", backup)
+
+
+def break_off(run_id: int, *, incident: str) -> None:
+    """End a run at which the portal itself failed: going on again and again would hide it."""
+    run = ScheduledRun.objects.select_related("environment", "service").filter(pk=run_id).first()
+    if run is not None and run.wake_at is not None:
+        failure = {"code": "broke_off", "args": {"incident": incident}}
+        end(run, run.wake_at, Outcome.ERRORED, observed=run.observed, failure=failure)
+
+
+def keep_backups_of_releases() -> None:
+    """Know the backups that rollouts have made by a step of their plan."""
+    since = clock.now() - timedelta(days=1)
+    made = Step.objects.filter(
+        kind="run_job",
+        direction=Direction.FORWARD,
+        state=StepState.SUCCEEDED,
+        params__job__purpose=BACKUP,
+        ended_at__gte=since,
+        backup=None,
+    )
+    for step in made.select_related("service", "rollout__environment"):
+        assert step.service is not None
+        assert step.started_at is not None
+        backup = Backup(
+            service=step.service, environment=step.rollout.environment, step=step, made_at=step.started_at
+        )
+        with transaction.atomic():
+            _keep(backup, job=(step.acted or {})["job"], report=step.observed.get("report") or {})
+
+
+def _keep(backup: Backup, *, job: str, report: Json) -> None:
+    """Store a backup by what its Job says of it; its age counts from when the Job began."""
+    said = report.get("name")
+    backup.name = said[:LONGEST_NAME] if isinstance(said, str) and said.strip() else job
+    backup.rows, backup.size_bytes = (count_in(report, field) for field in ("rows", "sizeBytes"))
+    known = Backup.objects.filter(
+        service=backup.service, environment=backup.environment, name=backup.name
+    ).first()
+    if known is not None:
+        # One that is written over under the same name is that of now.
+        backup.pk = known.pk
+    backup.save()
+    _record_backup("backup.made", backup)
+
+
+def count_in(report: Json, field: str) -> int | None:
+    """A count that a Job reports; None where it is none."""
+    found = report.get(field)
+    is_count = isinstance(found, int) and not isinstance(found, bool) and 0 <= found < LARGEST
+    return found if is_count else None
+
+
+def _record_backup(action: str, backup: Backup) -> None:
+    after = {"service": backup.service.name, "rows": backup.rows, "size_bytes": backup.size_bytes}
+    record(
+        action,
+        actor=SWEEP,
+        subject=("backup", f"{backup.environment.name}/{backup.name}"),
+        after=after,
+        service=backup.service.name,
+    )
+
+
+def _record(run: ScheduledRun, action: str, after: Json) -> None:
+    name = run.service.name if run.service else ""
+    record(action, actor=SWEEP, subject=subject_of(run), after=after, service=name)
+
+
+def forget_old_runs(before: datetime) -> None:
+    """Remove ended runs that are of no use any more; what they changed stays in the record."""
+    ScheduledRun.objects.exclude(outcome="").filter(ended_at__lt=before, backup=None).delete()

@@ -1,0 +1,48 @@
+"""Reads of schedules, their runs and the backups."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
+
+from releases.catalog.models import Environment, Service
+from releases.schedules.models import Backup, Outcome, Schedule, ScheduledRun
+
+MEASURED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.ERRORED)
+
+
+def outcome_before(run: ScheduledRun) -> str:
+    """What the schedule's run before this one came to; "" for its first."""
+    runs = ScheduledRun.objects.filter(environment=run.environment, schedule=run.schedule)
+    found = runs.filter(due_at__lt=run.due_at, outcome__in=MEASURED).order_by("-due_at")
+    return found.values_list("outcome", flat=True).first() or ""
+
+
+def backups_of(service: Service | None, environment: Environment) -> QuerySet[Backup]:
+    """The backups that are there, the newest first."""
+    return Backup.objects.filter(service=service, environment=environment, removed_at=None)
+
+
+def backups_in(environment: Environment) -> QuerySet[Backup]:
+    """The backups of an environment that are there, the newest first."""
+    return Backup.objects.filter(environment=environment, removed_at=None).select_related("service")
+
+
+def past_their_time(
+    service: Service | None, environment: Environment, *, days: int, now: datetime
+) -> list[str]:
+    """The names of backups older than so many days; the newest of all stays, however old."""
+    newest = backups_of(service, environment).first()
+    old = backups_of(service, environment).filter(made_at__lt=now - timedelta(days=days))
+    return [each.name for each in old if each != newest]
+
+
+def schedules_of(environment: Environment) -> list[tuple[Schedule, ScheduledRun | None]]:
+    """The schedules of an environment, each with its newest run."""
+    newest = runs_of(environment).order_by("schedule", "-due_at")
+    runs = {run.schedule: run for run in newest.distinct("schedule")}
+    return [(each, runs.get(each.name)) for each in Schedule.objects.filter(environment=environment)]
+
+
+def runs_of(environment: Environment) -> QuerySet[ScheduledRun]:
+    """The runs of an environment."""
+    return ScheduledRun.objects.filter(environment=environment).select_related("service", "environment")

@@ -1,0 +1,166 @@
+"""What a run does: the steps of rollouts, taken up by the clock instead of a release."""
+
+from datetime import timedelta
+
+from portal import clock
+from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes.errors import MISSING
+from releases.catalog.models import Service
+from releases.catalog.schedule_checks import RETENTION
+from releases.models import Release
+from releases.rollouts.models import Step
+from releases.rollouts.steps.kind import Found, Json, Outcome, Verdict, Work, done, failed
+from releases.rollouts.steps.kinds import KINDS
+from releases.rollouts.steps.run_job import RunJob, name_stem
+from releases.schedules import operations
+from releases.schedules.models import Outcome as Ended
+from releases.schedules.models import ScheduledRun, What
+
+TIMEOUT_SECONDS = 600
+RESULTS = {
+    Verdict.DONE: Ended.SUCCEEDED,
+    Verdict.FAILED: Ended.FAILED,
+    Verdict.ERRORED: Ended.ERRORED,
+    Verdict.INCONCLUSIVE: Ended.ERRORED,
+    Verdict.HOLD: Ended.ERRORED,
+}
+
+
+class ScheduledJob(RunJob):
+    """A Job of a schedule: made once for its due time, with the images that its template names."""
+
+    name = "scheduled_job"
+
+    def job_name(self, work: Work, attempt: int) -> str:  # noqa: ARG002  a run has one attempt
+        """Return the name of the run's Job."""
+        return f"{name_stem(work)}-{work.step.key}"
+
+    def images(self, work: Work) -> dict[str, str]:  # noqa: ARG002  no release sets one
+        """Return none: the template's stay."""
+        return {}
+
+    def variables(self, work: Work) -> dict[str, str]:
+        """Return what the Job is told; a clean-up is told which backups are past their time."""
+        if work.step.params["job"].get("purpose") != RETENTION:
+            return super().variables(work)
+        return {
+            "PORTAL_KEEP_DAYS": str(work.step.params["keepDays"]),
+            "PORTAL_REMOVE": "\n".join(work.step.params["remove"]),
+        }
+
+
+JOB = ScheduledJob()
+HEALTH = "health"
+
+
+def carry_on(run_id: int) -> None:
+    """Do what a claimed run has to do next."""
+    run = (
+        ScheduledRun.objects.select_related("environment__cluster", "service__team").filter(pk=run_id).first()
+    )
+    if run is None or run.wake_at is None:
+        return
+    claim = run.wake_at
+    if run.started_at is None and not operations.begin(run, claim):
+        return
+    outcome, run.acted = look(run)
+    seen = outcome.observed
+    if outcome.verdict != Verdict.WAIT:
+        operations.end(run, claim, RESULTS[outcome.verdict], observed=seen, failure=outcome.failure)
+    elif clock.now() > run.begun_at + timedelta(seconds=timeout_of(run)):
+        # With the trouble that was seen last, where there was one.
+        late = seen.get("trouble") or {"code": "timeout"}
+        operations.end(run, claim, Ended.ERRORED, observed=seen, failure=late)
+    else:
+        operations.wait(run, claim, observed=seen, seconds=outcome.wake_seconds)
+
+
+def timeout_of(run: ScheduledRun) -> int:
+    """How long the run may take (seconds)."""
+    return int(run.spec.get("timeoutSeconds", TIMEOUT_SECONDS))
+
+
+def look(run: ScheduledRun) -> tuple[Outcome, Json | None]:
+    """Do the next of what a begun run has to do.
+
+    Returns:
+        What it came to, and what to remember of a write.
+    """
+    try:
+        return _look(run)
+    except TemporaryError as error:
+        seen = {"code": error.code, "args": {"message": str(error.detail)}}
+        return Outcome(verdict=Verdict.WAIT, observed=seen, wake_seconds=error.retry_in), run.acted
+    except PermanentError as error:
+        failure = {"code": error.code, "message": str(error.detail)}
+        return Outcome(verdict=Verdict.ERRORED, failure=failure), run.acted
+
+
+def _look(run: ScheduledRun) -> tuple[Outcome, Json | None]:
+    if run.what == What.HEALTH:
+        return _measure_all(run), None
+    if not run.spec.get("job"):
+        raise PermanentError(code="no_such_job")
+    work = _work(run, run.service)
+    if run.acted is None:
+        prepared = JOB.prepare(work)
+        if isinstance(prepared, Outcome):
+            return prepared, None
+        run.acted = prepared.acted if isinstance(prepared, Found) else JOB.act(work, prepared)
+        work.step.acted = run.acted
+    return JOB.observe(work), run.acted
+
+
+def _measure_all(run: ScheduledRun) -> Outcome:
+    """Ask every service of the environment that says how; the worst answer counts."""
+    rows = run.environment.services.order_by("name")
+    asked = [each for each in rows if each.spec.get("health", {}).get("kind", "none") != "none"]
+    if not asked:
+        return Outcome(verdict=Verdict.INCONCLUSIVE, observed={"code": "no_health_known", "services": []})
+    results = [_measure(run, service) for service in asked]
+    bad = [each["service"] for each in results if each["result"] == "bad"]
+    unknown = [each["service"] for each in results if each["result"] == "unmeasured"]
+    names = {"names": ", ".join(bad or unknown), "count": len(results)}
+    if bad:
+        return failed("services_unhealthy", args=names, services=results)
+    if unknown:
+        failure = {"code": "services_unmeasured", "args": names, "services": results}
+        return Outcome(verdict=Verdict.ERRORED, failure=failure)
+    return done("services_healthy", args=names, services=results)
+
+
+def _measure(run: ScheduledRun, service: Service) -> Json:
+    """What one service says of itself: bad is measured bad; no answer is not measured (product.md)."""
+    try:
+        outcome = KINDS[HEALTH].measure(_work(run, service))
+    except TemporaryError as error:
+        return _result(service, "unmeasured", {"code": error.code, "args": {"message": str(error.detail)}})
+    except PermanentError as error:
+        result = "bad" if error.code == MISSING else "unmeasured"
+        return _result(service, result, {"failure": {"code": error.code, "message": str(error.detail)}})
+    if outcome.verdict == Verdict.DONE:
+        return _result(service, "good", outcome.observed)
+    if outcome.observed.get("unmeasured"):
+        return _result(service, "unmeasured", outcome.observed)
+    return _result(service, "bad", {"failure": outcome.failure} if outcome.failure else outcome.observed)
+
+
+def _result(service: Service, result: str, seen: Json) -> Json:
+    return {"service": service.name, "result": result, "seen": seen}
+
+
+def _work(run: ScheduledRun, service: Service | None) -> Work:
+    """A step that no rollout has, so that the kinds of rollouts can do it."""
+    step = Step(
+        key=f"t{run.pk}",
+        kind=JOB.name if run.what == What.JOB else HEALTH,
+        service=service,
+        params={key: run.spec[key] for key in ("job", "keepDays", "remove") if run.spec.get(key) is not None},
+        acted=run.acted,
+        observed=run.observed,
+        timeout_seconds=timeout_of(run),
+        started_at=run.started_at or clock.now(),
+    )
+    return Work(
+        step=step, release=Release(environment=run.environment), environment=run.environment, items=()
+    )
