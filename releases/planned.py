@@ -24,7 +24,15 @@ def facts_of_plan(plan: Mapping[str, Any], service: str, spec: Mapping[str, Any]
         for step in wave.get(place) or []
         if step["service"] == service
     ]
-    return tuple(found for step in steps for found in _touched(step, spec))
+    return (*(found for step in steps for found in _touched(step, spec)), *_canary(plan, spec))
+
+
+def _canary(plan: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
+    """A canary by weight leads the traffic; one by pods only shares the replicas that are there."""
+    canary = spec.get("canary") or {}
+    if (plan.get("canary") or {}).get("by") != "weight" or "route" not in canary:
+        return ()
+    return ((str(Fact.TRAFFIC_PATH), f"httproute/{canary['route']['name']}"),)
 
 
 def _touched(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
@@ -40,6 +48,10 @@ def _job(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
 
 def _switch(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # noqa: ARG001  one shape for all
     return tuple((str(Fact.TRAFFIC_PATH), f"service/{name}") for name in step["services"])
+
+
+def _weight(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # noqa: ARG001  one shape for all
+    return ((str(Fact.TRAFFIC_PATH), f"httproute/{step['route']['name']}"),)
 
 
 def _scale(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
@@ -63,5 +75,6 @@ KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Touched]] = {
     "run_job": _job,
     "scale": _scale,
     "switch_service": _switch,
+    "set_weight": _weight,
     "watch": _nothing,
 }

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from approvals import policy_table
 from approvals.calendar import zones
 from portal.errors import Invalid
-from releases.catalog import metrics, schedule_checks, watches
+from releases.catalog import canaries, metrics, schedule_checks, watches
 from releases.catalog.documents import Document, Problem
 
 Known = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -100,6 +100,7 @@ def _service(document: Document, world: World) -> Iterator[Problem]:
             text = _("The %(kind)s %(name)s is listed twice.") % dict(zip(("kind", "name"), key, strict=True))
             yield document.problem(text, "spec", "workloads", index)
         seen.add(key)
+    yield from _canary_of(document)
     bounds = spec.get("scale", {"min": 0, "max": 0})
     if bounds["min"] > bounds["max"]:
         yield document.problem(_("The least is more than the most."), "spec", "scale")
@@ -112,6 +113,19 @@ def _service(document: Document, world: World) -> Iterator[Problem]:
     loaded = {each.name for each in world.documents if each.kind == "Environment"}
     others = {name: each for name, each in world.all("Environment").items() if name not in loaded}
     yield from schedule_checks.of_service(document, others)
+
+
+def _canary_of(document: Document) -> Iterator[Problem]:
+    """Its two workloads are two of the service's own."""
+    canary = document.spec.get("canary", {})
+    names = [each["name"] for each in document.spec["workloads"]]
+    for side in ("stable", "canary"):
+        if side in canary and canary[side] not in names:
+            text = _("There is no workload named %(name)s.") % {"name": canary[side]}
+            yield document.problem(text, "spec", "canary", side)
+    if canary and canary["stable"] == canary["canary"]:
+        text = _("The canary is a workload of its own.")
+        yield document.problem(text, "spec", "canary", "canary")
 
 
 def _checklist(document: Document, world: World) -> Iterator[Problem]:
@@ -163,8 +177,32 @@ def _plan(document: Document, world: World) -> Iterator[Problem]:
     yield from _plan_waves(document, world)
     yield from _plan_around(document, world)
     yield from _plan_steps(document, world)
+    yield from _plan_canary(document, world)
     if [step["kind"] for step in document.spec["each"]].count("set_image") > 1:
         yield document.problem(_("set_image may stand in `each` only once."), "spec", "each")
+
+
+def _plan_canary(document: Document, world: World) -> Iterator[Problem]:
+    """Shares that grow to the whole, gates that can be measured, services that have a canary."""
+    canary = document.spec.get("canary")
+    if (canary is None) is (document.spec.get("strategy") == "canary"):
+        yield document.problem(_("A plan with `canary` has the strategy canary, and no other."), "spec")
+    if canary is None:
+        return
+    steps = canary["steps"]
+    if steps != sorted(steps) or steps[-1] != canaries.WHOLE:
+        text = _("The shares of a canary grow, and end with 100.")
+        yield document.problem(text, "spec", "canary", "steps")
+    watch = {"kind": watches.KIND, **canary["watch"]}
+    yield from _named(document, world, watch, "canary", "watch")
+    placed = [name for wave in document.spec["waves"] for name in wave["services"]]
+    having = [spec["canary"] for name in placed if "canary" in (spec := world.spec("Service", name) or {})]
+    if not having:
+        text = _("No service of this plan says in the catalog which workloads are its canary.")
+        yield document.problem(text, "spec", "canary")
+    if canary["by"] == canaries.WEIGHT and not all("route" in each for each in having):
+        text = _("A canary by weight needs the `route` of each service's canary.")
+        yield document.problem(text, "spec", "canary", "by")
 
 
 def _plan_waves(document: Document, world: World) -> Iterator[Problem]:

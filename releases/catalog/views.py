@@ -20,6 +20,7 @@ from releases.catalog.wording import (
     AUDIENCES,
     PHASES,
     STRATEGIES,
+    canary_text,
     check_rows,
     health_text,
     review_rows,
@@ -128,6 +129,7 @@ def plan_page(request: HttpRequest, name: str) -> HttpResponse:
         "each": step_rows(plan.spec["each"]),
         "after": step_rows(plan.spec.get("after", [])),
         "waves": waves,
+        "canary": canary_text(plan.spec["canary"]) if "canary" in plan.spec else "",
         "switch": [{**stage, "steps": step_rows(stage["steps"])} for stage in plan.spec.get("switch", [])],
         "document": _document("Plan", name),
     }

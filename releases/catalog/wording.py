@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from releases.catalog import watches
+from releases.catalog import canaries, watches
 
 STEPS: dict[str, str | Promise] = {
     "access_check": gettext_lazy("Check access rights"),
@@ -16,6 +16,7 @@ STEPS: dict[str, str | Promise] = {
     "run_job": gettext_lazy("Run the Job"),
     "scale": gettext_lazy("Scale"),
     "switch_service": gettext_lazy("Switch the traffic"),
+    "set_weight": gettext_lazy("Share the traffic"),
     "set_image": gettext_lazy("Set the image"),
     "wait_rollout": gettext_lazy("Wait for the rollout"),
     "health": gettext_lazy("Check health"),
@@ -27,6 +28,7 @@ STEPS: dict[str, str | Promise] = {
 }
 STRATEGIES: dict[str, str | Promise] = {
     "rolling": gettext_lazy("Rolling: new pods come before old ones go"),
+    "canary": gettext_lazy("Canary: a share gets the new version first and is watched"),
 }
 PHASES: dict[str, str | Promise] = {
     "before": gettext_lazy("Before"),
@@ -90,6 +92,9 @@ def _note(step: Mapping[str, Any]) -> str:
     if step["kind"] == "switch_service":
         labels = ", ".join(f"{key}={value}" for key, value in step["selector"].items())
         parts.append(f"{', '.join(step['services'])} → {labels}")
+    if step["kind"] == "set_weight":
+        route = step["route"]
+        parts.append(f"{route['name']} → {route['canary']} {step['percent']} %")
     if step["kind"] == "notice":
         shared = _("those whom the policy names")
         parts.append(", ".join(shared if each == "shared" else each for each in step["to"]))
@@ -108,6 +113,13 @@ def _watched(step: Mapping[str, Any]) -> list[str]:
     """How long it is watched, and each gate as a step of its kind."""
     gates = [f"{row['title']} {row['note']}".strip() for row in step_rows(step.get("gates", []))]
     return [_("for %(seconds)d s") % {"seconds": watches.watched_seconds(step)}, *gates]
+
+
+def canary_text(canary: Mapping[str, Any]) -> str:
+    """The shares of a canary, and how each is watched."""
+    names = {canaries.PODS: _("by pods"), canaries.WEIGHT: _("by weight")}
+    shares = " → ".join(f"{percent} %" for percent in canary["steps"])
+    return " · ".join([f"{names[canary['by']]}: {shares}", *_watched(canary["watch"])])
 
 
 def _metric(step: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from portal.integrations.kubernetes.client import Cluster, Right
 AT_ONCE = 8
 READ = ("get", "list", "watch")
 APPS, AUTOSCALING, BATCH, DISCOVERY = "apps", "autoscaling", "batch", "discovery.k8s.io"
+GATEWAY = "gateway.networking.k8s.io"
 
 
 def _rights(group: str, resources: Iterable[str], verbs: Iterable[str]) -> list[Right]:
@@ -37,6 +38,7 @@ USEFUL = [
     *_rights("", ("configmaps", "resourcequotas", "limitranges"), READ),
     *_rights("", ("services",), ("list", "watch", "patch")),
     *_rights(AUTOSCALING, ("horizontalpodautoscalers",), (*READ, "patch")),
+    *_rights(GATEWAY, ("httproutes",), ("get", "patch")),
     *_rights(BATCH, ("jobs",), ("create", *READ, "delete")),
     *_rights(BATCH, ("cronjobs",), ("get",)),
     *_rights("metrics.k8s.io", ("pods",), ("list",)),

@@ -13,7 +13,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Invalid, Missing, field_error
-from releases.catalog import metrics, watches
+from releases.catalog import canaries, metrics, watches
 from releases.rollouts.states import SWITCH
 
 Json = dict[str, Any]
@@ -39,13 +39,23 @@ TIMEOUTS = {
     "record_services": 30,
     "switch_service": 60,
     "restore_services": 60,
+    "record_weights": 30,
+    "set_weight": 60,
+    "restore_weights": 60,
 }
 BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "health", "prometheus", "notice"})
 EACH = frozenset({"set_image", "wait_rollout", "health", "http", "prometheus", "watch"})
 # Before or after the members of a wave, each of one service.
-AROUND = frozenset({"run_job", "scale", "switch_service", "watch"})
+AROUND = frozenset({"run_job", "scale", "switch_service", "set_weight", "watch"})
 # What changes the cluster, and what takes it back; a Job is not undone.
-UNDONE_BY = {"set_image": "restore_image", "scale": "restore_scale", "switch_service": "restore_services"}
+UNDONE_BY = {
+    "set_image": "restore_image",
+    "scale": "restore_scale",
+    "switch_service": "restore_services",
+    "set_weight": "restore_weights",
+}
+# What records at the start what such a step will change, and the field that says which objects.
+RECORDED_BY = {"switch_service": ("record_services", "services"), "set_weight": ("record_weights", "route")}
 AFTER = frozenset({"http", "health", "prometheus", "pods_running", "watch", "verify_digests", "notice"})
 PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout"})
 OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
@@ -64,6 +74,11 @@ class Member:
     def workloads(self) -> list[Json]:
         """The cluster objects it consists of; one Deployment of its own name where none is written down."""
         return self.spec.get("workloads") or [{"kind": DEFAULT_WORKLOAD_KIND, "name": self.name}]
+
+    @property
+    def canary(self) -> Json | None:
+        """The two workloads of its canary, and the route that leads to them; None where it has none."""
+        return self.spec.get("canary")
 
     def workload(self, name: str) -> Json | None:
         """The workload of this name, the only one where none is named; None where that is not one."""
@@ -134,7 +149,7 @@ class _Builder:
         switches = [stage for stage in map(self._stage, self.spec.get(SWITCH) or []) if stage.before]
         for number, wave in enumerate([*waves, *switches], start=1):
             for each in (*wave.before, *wave.after):
-                recorded[each["service"]] += self._record_services(each, number, wave.title, after=before)
+                recorded[each["service"]] += self._record_beside(each, number, wave.title, after=before)
         last: list[str] = before
         for number, wave in enumerate(waves, start=1):
             last = self._around(wave.before, number, wave.title, recorded, after=last)
@@ -198,36 +213,62 @@ class _Builder:
             return dict(document), member.workload(str(document.get("workload") or ""))
         return dict(document), None
 
-    def _record_services(
+    def _record_beside(
         self, document: Mapping[str, Any], wave: int, title: str, *, after: Sequence[str]
     ) -> list[str]:
-        """Record the selectors that a step will switch; nothing for another kind."""
-        if document["kind"] != "switch_service":
+        """Record the selectors or weights that a step will change; nothing for another kind."""
+        if document["kind"] not in RECORDED_BY:
             return []
         service = str(document["service"])
-        record = {"kind": "record_services", "services": document["services"]}
-        key = f"{wave}.{service}.record_services"
-        return [self._add(key, record, after=after, service=service, wave=wave, title=title)]
+        kind, field_name = RECORDED_BY[document["kind"]]
+        record = {"kind": kind, field_name: document[field_name]}
+        return [
+            self._add(
+                f"{wave}.{service}.{kind}", record, after=after, service=service, wave=wave, title=title
+            )
+        ]
 
     def _record(self, service: str, wave: int, title: str, *, after: Sequence[str]) -> list[str]:
-        return self._group({"kind": "record_running"}, service, wave, title, after=after)
+        recorded = self._group({"kind": "record_running"}, service, wave, title, after=after)
+        weights = [each for each in self._documents(service) if each["kind"] == "set_weight"][:1]
+        for each in weights:
+            recorded += self._record_beside({**each, "service": service}, wave, title, after=after)
+        return recorded
+
+    def _documents(self, service: str) -> list[Mapping[str, Any]]:
+        """The steps of a member: those of the plan, between those of its canary where both have one."""
+        own = list(self.spec.get("each") or DEFAULT_EACH)
+        plan, canary = self.spec.get("canary"), self.members[service].canary
+        if not plan or not canary:
+            return own
+        return [*canaries.steps_before(plan, canary), *own, *canaries.steps_after(plan, canary)]
 
     def _member(self, service: str, wave: int, title: str, *, after: Sequence[str]) -> list[str]:
         last = list(after)
-        for each in self.spec.get("each") or DEFAULT_EACH:
+        for each in self._documents(service):
             last = self._group(each, service, wave, title, after=last)
         return last
+
+    def _concerned(self, document: Mapping[str, Any], service: str) -> list[Json | None]:
+        """The workloads of which a step is done once each; the canary's steps name theirs."""
+        member = self.members[service]
+        if "workload" in document:
+            return [member.workload(str(document["workload"]))]
+        if document["kind"] not in PER_WORKLOAD:
+            return [None]
+        apart = (member.canary or {}).get("canary") if self.spec.get("canary") else None
+        if document["kind"] == "record_running":
+            apart = None
+        return [each for each in member.workloads if each["name"] != apart]
 
     def _group(
         self, document: Mapping[str, Any], service: str, wave: int, title: str, *, after: Sequence[str]
     ) -> list[str]:
         key = f"{wave}.{service}.{_name(document)}"
-        workloads = self.members[service].workloads
-        if document["kind"] not in PER_WORKLOAD:
-            return [self._add(key, document, after=after, service=service, wave=wave, title=title)]
+        workloads = self._concerned(document, service)
         return [
             self._add(
-                f"{key}.{workload['name']}" if len(workloads) > 1 else key,
+                f"{key}.{workload['name']}" if workload and len(workloads) > 1 else key,
                 document,
                 after=after,
                 service=service,

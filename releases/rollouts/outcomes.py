@@ -11,7 +11,7 @@ from portal.audit.record import record
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import CONFLICT, SERVER_ERROR, UNAVAILABLE, UNREACHABLE
 from portal.outbox.post import post_all
-from releases.rollouts import by_itself, release_side, settling
+from releases.rollouts import by_itself, release_side, rollback, settling
 from releases.rollouts.course import UNFINISHED, Course
 from releases.rollouts.events import move_rollout, move_step, tell_step
 from releases.rollouts.models import Rollout, Step
@@ -28,7 +28,7 @@ AWAY = frozenset({UNREACHABLE, UNAVAILABLE})
 # Kept from look to look, not shown: a change in them is no news.
 INNER_KEYS = frozenset({"sights", "baseline", "done_since", "tries", "lost_since", "good", "unclear"})
 # What single kinds of acts leave behind besides images.
-TOLD_OF_ACTS = ("job", "bounds", "selectors")
+TOLD_OF_ACTS = ("job", "bounds", "selectors", "weights")
 
 
 def of_temporary(step: Step, error: TemporaryError, *, acting: bool, now: datetime) -> Outcome:
@@ -184,11 +184,18 @@ def _finish(
     post_all(outcome.messages)
     data = {"observed": _visible(outcome.observed), **_found_running(outcome)}
     move_step(step, StepState.SUCCEEDED, actor=actor, fields=changed, data=data)
-    origin = course.find(step.undo_of_id)
-    if origin is not None and origin.state != StepState.UNDONE:
-        move_step(origin, StepState.UNDONE, actor=actor)
+    _undo(course, step, actor=actor)
     if course.rollout.state in MOVING:
         settling.make_ready(course, actor=actor)
+
+
+def _undo(course: Course, step: Step, *, actor: Actor) -> None:
+    """Mark what a step of the way back has taken back."""
+    origin = course.find(step.undo_of_id)
+    for each in course.steps:
+        taken = each is origin or (origin is not None and rollback.is_taken_back_with(each, origin))
+        if taken and each.intent is not None and StepState.UNDONE in each.MOVES[each.state]:
+            move_step(each, StepState.UNDONE, actor=actor)
 
 
 def _trouble(

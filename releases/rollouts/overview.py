@@ -12,11 +12,12 @@ from portal.people.models import User
 from portal.ui.charts import Spark
 from releases import openings
 from releases.rollouts import by_itself, queries, release_side, texts, watched
+from releases.rollouts.canary_share import share_text
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, GOES_ON, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE
 from releases.rollouts.queries import HIDDEN_KINDS
-from releases.rollouts.rollback import in_order_of_return, touched
+from releases.rollouts.rollback import in_order_of_return, net_changes, touched
 from releases.rollouts.states import ACTIVE, DONE, TROUBLED, Direction, OrderKind, RolloutState, StepState
 
 Json = dict[str, Any]
@@ -74,6 +75,7 @@ class MemberView:
     steps: tuple[StepView, ...]
     version: str = ""
     running: str = ""
+    canary: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,8 +201,7 @@ def way_back(rollout: Rollout) -> list[Json]:
     for step in in_order_of_return(touched(steps)):
         item = items.get(step.service_id or 0)
         now, then = (item.version, str(item.running.get("version") or "")) if item else ("", "")
-        changes = (step.intent or {}).get("changes", [])
-        for change in [each for each in changes if each.get("before") != each.get("after")]:
+        for change in net_changes(steps, step):
             name = step.service.name if step.service else step.key
             rows.append({"service": name, **_returning(step, change, now, then)})
     return rows
@@ -318,6 +319,7 @@ def _member(name: str, steps: Sequence[Step], shown: tuple[StepView, ...], item:
         steps=shown,
         version=old if back else new,
         running=new if back else old,
+        canary=share_text(steps),
     )
 
 

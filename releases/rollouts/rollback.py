@@ -1,6 +1,7 @@
 """The way back as steps: from what was recorded and done, in reverse order, verified at the end."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from portal import clock
 from portal.actors import Actor
@@ -9,10 +10,13 @@ from releases.rollouts.graph import TIMEOUTS, UNDONE_BY
 from releases.rollouts.models import Pin, Rollout, Step
 from releases.rollouts.states import Direction, StepState
 
+Json = dict[str, Any]
 # How the plan checks a service once it runs; checked in the same way once it is back.
 CHECKS = frozenset({"health", "http"})
 # What says to a step which objects it is about, and what was done to them.
-TARGETS = ("workload", "services", "selector")
+TARGETS = ("workload", "services", "selector", "route")
+# Restored to what was recorded, however often it was changed: once is enough.
+RESTORED_ONCE = frozenset({"scale", "set_weight"})
 
 
 def touched(steps: Sequence[Step]) -> list[Step]:
@@ -32,9 +36,37 @@ def _sides(changed: Sequence[Step]) -> tuple[list[Step], list[Step], list[Step]]
     """Split a wave into what came after its members, them, and what came before, each as it is taken back."""
     members = [each for each in changed if each.kind == "set_image"]
     first = min((each.position for each in members), default=0)
-    beside = sorted(set(changed) - set(members), key=lambda each: -each.position)
+    beside = _once(sorted(set(changed) - set(members), key=lambda each: -each.position))
     late = [each for each in beside if each.position > first]
     return late, members, [each for each in beside if each.position < first]
+
+
+def _once(steps: Sequence[Step]) -> list[Step]:
+    """Of the steps that are taken back by one and the same restoring, the first."""
+    found: list[Step] = []
+    for step in steps:
+        if step.kind not in RESTORED_ONCE or not any(is_taken_back_with(step, each) for each in found):
+            found.append(step)
+    return found
+
+
+def is_taken_back_with(step: Step, other: Step) -> bool:
+    """Whether restoring what the one changed restores what the other did."""
+    if step.kind not in RESTORED_ONCE or (step.kind, step.service_id) != (other.kind, other.service_id):
+        return False
+    return all(step.params.get(key) == other.params.get(key) for key in TARGETS)
+
+
+def net_changes(steps: Sequence[Step], origin: Step) -> list[Json]:
+    """What restoring a step takes back: from what was written last to what was there first, by field."""
+    changed = [each for each in touched(steps) if each is origin or is_taken_back_with(each, origin)]
+    found: dict[tuple[str, str], Json] = {}
+    for step in sorted(changed, key=lambda each: each.position):
+        for change in (step.intent or {}).get("changes", []):
+            key = (str(change.get("object", "")), str(change.get("field", "")))
+            first = found.get(key, change)
+            found[key] = {**change, "before": first.get("before")}
+    return [each for each in found.values() if each.get("before") != each.get("after")]
 
 
 def add_way_back(rollout: Rollout, steps: Sequence[Step]) -> list[Step]:

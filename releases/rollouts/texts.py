@@ -40,6 +40,9 @@ KINDS: dict[str, Text] = {
     "restore_image": _("Restore the image"),
     "restore_scale": _("Restore the scale"),
     "restore_services": _("Switch the traffic back"),
+    "record_weights": _("Record what runs"),
+    "set_weight": _("Share the traffic"),
+    "restore_weights": _("Share the traffic as before"),
 }
 SECTIONS: dict[str, Text] = {"before": _("Before"), "after": _("After"), "back": _("After")}
 OBSERVED: dict[str, Text] = {
@@ -56,6 +59,8 @@ OBSERVED: dict[str, Text] = {
     "waits_scaled": _("{ready}/{wanted} ready"),
     "switched": _("The traffic goes to the new pods"),
     "switched_back": _("The traffic goes where it went before"),
+    "weighted": _("The canary gets {weight} % of the traffic"),
+    "waits_gateway": _("The gateway has not taken it up yet: {name}"),
     "waits_endpoints": _("The addresses do not follow yet: {names}"),
     "image_set": _("Image set"),
     "image_restored": _("Image restored"),
@@ -136,6 +141,9 @@ FAILURES: dict[str, Text] = {
     "DeadlineExceeded": _("The Job did not end within its time"),
     "PodFailurePolicy": _("The Job failed in a way after which it does not try again"),
     "JobFailed": _("The Job failed"),
+    "autoscaler_owns": _("An autoscaler owns the replicas; share the traffic by weight instead"),
+    "route_without_backends": _("No rule of the route {name} leads to both {stable} and {canary}"),
+    "route_refused": _("The gateway does not take the route"),
     "no_ready_pods": _("No pod is ready where the traffic would go: {names}"),
     "job_gone": _(
         "The Job {name} was deleted while it was watched; whether it did its work is not known. "
@@ -196,7 +204,9 @@ EVENTS: dict[str, Text] = {
 
 def step_title(step: Step) -> str:
     """Return what the step is called: its title in the plan, else its kind."""
-    return str(step.params.get("title") or KINDS.get(step.kind, step.kind))
+    title = str(step.params.get("title") or KINDS.get(step.kind, step.kind))
+    share = (step.params.get("share") or step.params).get("percent")
+    return title if share is None else f"{title} {share} %"
 
 
 def wave_title(section: str, step: Step) -> str:

@@ -44,6 +44,7 @@ def scheduled(text: str) -> str:
     return f"namespace: shop, schedules: [{{{text}}}]}}"
 
 
+PLANNED = ("  each:", "  canary: {by: pods, steps: [50, 10], watch: {minutes: 5}}\n  each:")
 # What is replaced, by what, and the sentence that says so.
 MISTAKES = [
     ("spec: {}", "spec: {colour: red}", "5: Unknown field colour in spec; known here: description, notify."),
@@ -101,6 +102,19 @@ MISTAKES = [
         IN_ORDER,
         BESIDE.format("scale", "replicas: 2, workload: x"),
         "44: Say which one workload of web is scaled.",
+    ),
+    (*PLANNED, "42: A plan with `canary` has the strategy canary, and no other."),
+    (*PLANNED, "45: The shares of a canary grow, and end with 100."),
+    (*PLANNED, "45: No service of this plan says in the catalog which workloads are its canary."),
+    (
+        f"  image: {WEB}",
+        f"  image: {WEB}\n  canary: {{stable: web, canary: web}}",
+        "35: The canary is a workload of its own.",
+    ),
+    (
+        f"  image: {WEB}",
+        f"  image: {WEB}\n  canary: {{stable: web, canary: other}}",
+        "35: There is no workload named other.",
     ),
     (IN_ORDER, BESIDE.format("scale", "replicas: many"), "44: spec.waves.1.after.0.replicas: expected"),
     (IN_ORDER, BESIDE.format("switch_service", "services: [a]"), "44: The field selector is missing in"),

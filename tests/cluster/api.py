@@ -30,6 +30,7 @@ GROUPS = {
     "cronjobs": "apis/batch/v1",
     "horizontalpodautoscalers": "apis/autoscaling/v2",
     "endpointslices": "apis/discovery.k8s.io/v1",
+    "httproutes": "apis/gateway.networking.k8s.io/v1",
     "rollouts": "apis/argoproj.io/v1alpha1",
     "applications": "apis/argoproj.io/v1alpha1",
 }

@@ -13,6 +13,7 @@ from typing import Literal
 import pytest
 import urllib3
 
+from tests.cluster import gateway
 from tests.cluster.api import Api, from_kubeconfig
 from tests.cluster.argo_rollouts import controller
 from tests.cluster.controlplane.processes import ProcessGroup, free_ports
@@ -80,6 +81,14 @@ def argo_rollouts(cluster: Cluster) -> Iterator[Cluster]:
         if cluster.kind == "real":
             stack.enter_context(controller.running(cluster.admin, cluster.kubeconfig_path))
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def gateway_api(cluster: Cluster) -> Cluster:
+    """The cluster with HTTPRoutes: the practice one has them, in a real one their definition is installed."""
+    if cluster.kind == "real":
+        gateway.install(cluster.admin)
+    return cluster
 
 
 @pytest.fixture

@@ -166,6 +166,16 @@ def stateful_set(
     return _object("apps/v1", "StatefulSet", name, spec={**wanted, **spec})
 
 
+def http_route(name: str, *rules: Mapping[str, int], **more: object) -> Json:
+    """Return an HTTPRoute; each rule names Services with their weights."""
+    made = [{"backendRefs": [_backend(*each) for each in rule.items()]} for rule in rules]
+    return _object("gateway.networking.k8s.io/v1", "HTTPRoute", name, spec={"rules": made, **more})
+
+
+def _backend(name: str, weight: int) -> Json:
+    return {"name": name, "port": 80, "weight": weight}
+
+
 def argo_rollout(
     name: str,
     *,

@@ -12,6 +12,7 @@ from releases import operations, proposal
 from releases.announcement import announcement_of
 from releases.catalog.models import Service
 from releases.models import Release
+from releases.planned import facts_of_plan
 from tests.factories import Shop, digest_for, make_release, runs
 from tests.people import acting
 from tests.portal.api import ApiClient
@@ -136,6 +137,14 @@ def test_scaling_is_measured_against_the_bounds_that_the_catalog_knows(
     release = make_release(shop, items=SHOPPING)
     assert (release.grade, {name for name, _service in reasons(release)} >= {fact}) == (grade, True)
     assert f"shopping-service × {replicas}" in str(release.proposal["reasons"])
+
+
+def test_a_canary_by_weight_is_a_measured_change_of_the_traffic_path(shop: Shop) -> None:
+    shop.shopping.spec["canary"] = {"stable": "a", "canary": "b", "route": {"name": "shop"}}
+    shop.shopping.save(update_fields=["spec"])
+    for by, expected in (("pods", set()), ("weight", {("traffic_path", "httproute/shop")})):
+        plan = {"canary": {"by": by}}
+        assert set(facts_of_plan(plan, "shopping-service", shop.shopping.spec)) == expected
 
 
 def test_a_switch_of_services_is_a_measured_change_of_the_traffic_path(shop: Shop) -> None:

@@ -88,3 +88,21 @@ def test_what_stands_beside_a_wave_is_taken_back_around_its_members(rollout: Rol
 
 def test_what_changed_nothing_has_no_way_back(rollout: Rollout) -> None:
     assert way_back(rollout) == []
+
+
+def test_what_was_changed_again_and_again_is_taken_back_once(rollout: Rollout) -> None:
+    origin = rollout.steps.get(kind="set_image", service__name="auth-service")
+    about: dict[str, Any] = {"wave": origin.wave, "service": origin.service, "kind": "scale"}
+    where = {"workload": origin.params["workload"]}
+    for number, (before, after) in enumerate(((4, 3), (3, 1)), start=90):
+        changes = [{"object": "a", "field": "replicas", "before": str(before), "after": str(after)}]
+        rollout.steps.create(
+            key=f"s{number}", position=number, params=where, intent={"changes": changes}, **about
+        )
+    made = way_back(rollout, "auth-service")
+    assert [step.kind for step in made].count("restore_scale") == 1
+    steps = list(rollout.steps.filter(direction="forward"))
+    last = next(each for each in steps if each.key == "s91")
+    assert made[0].undo_of == last
+    [net] = rollback.net_changes(steps, last)
+    assert (net["before"], net["after"]) == ("4", "1")

@@ -1,6 +1,7 @@
 """Fields of the custom resources that the practice cluster serves: what their definitions declare.
 
-The definitions prune unknown fields and fill nothing in. Parts that are `object` here are kept as they come.
+The definitions prune unknown fields; what some of them fill in is in `defaults`. Parts that are `object`
+here are kept as they come.
 """
 
 from typing import Any
@@ -18,6 +19,37 @@ def _whole(**halves: dict[str, Any]) -> Fields:
 
 
 MODELS: dict[str, Fields] = {
+    # kubernetes-sigs/gateway-api v1.4.0: config/crd/standard/gateway.networking.k8s.io_httproutes.yaml
+    "HTTPRoute": _whole(spec={"model": "HTTPRouteSpec", "required": True}, status=FREE),
+    "HTTPRouteSpec": {
+        "hostnames": {"list": TEXT},
+        "parentRefs": {"list": {"model": "HTTPRouteParent"}},
+        "rules": {"list": {"model": "HTTPRouteRule"}},
+    },
+    "HTTPRouteParent": {
+        "group": TEXT,
+        "kind": TEXT,
+        "name": {"type": "str", "required": True},
+        "namespace": TEXT,
+        "port": NUMBER,
+        "sectionName": TEXT,
+    },
+    "HTTPRouteRule": {
+        "backendRefs": {"list": {"model": "HTTPRouteBackend"}},
+        "filters": {"list": FREE},
+        "matches": {"list": FREE},
+        "name": TEXT,
+        "timeouts": FREE,
+    },
+    "HTTPRouteBackend": {
+        "filters": {"list": FREE},
+        "group": TEXT,
+        "kind": TEXT,
+        "name": {"type": "str", "required": True},
+        "namespace": TEXT,
+        "port": NUMBER,
+        "weight": NUMBER,
+    },
     # argoproj/argo-rollouts v1.10.1: manifests/crds/rollout-crd.yaml
     "ArgoRollout": _whole(spec={"model": "ArgoRolloutSpec", "required": True}, status=FREE),
     "ArgoRolloutSpec": {

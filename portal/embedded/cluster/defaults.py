@@ -210,6 +210,21 @@ def _autoscaler(item: Object) -> None:
         item["spec"]["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
 
 
+def _http_route(item: Object) -> None:
+    """What the definition of HTTPRoutes fills in."""
+    spec = item.setdefault("spec", {})
+    spec.setdefault("rules", [{}])
+    for parent in spec.get("parentRefs", []):
+        parent.setdefault("group", "gateway.networking.k8s.io")
+        parent.setdefault("kind", "Gateway")
+    for rule in spec["rules"]:
+        rule.setdefault("matches", [{"path": {"type": "PathPrefix", "value": "/"}}])
+        for backend in rule.get("backendRefs", []):
+            backend.setdefault("group", "")
+            backend.setdefault("kind", "Service")
+            backend.setdefault("weight", 1)
+
+
 def _binding(item: Object) -> None:
     item.get("roleRef", {}).setdefault("apiGroup", "rbac.authorization.k8s.io")
     for subject in item.get("subjects", []):
@@ -218,6 +233,7 @@ def _binding(item: Object) -> None:
 
 
 FILLERS: dict[str, Callable[[Object], None]] = {
+    "HTTPRoute": _http_route,
     "Pod": _pod,
     "Deployment": _deployment,
     "ReplicaSet": _replica_set,

@@ -40,6 +40,7 @@ STATUS = ("status",)
 SCALED = ("scale", "status")
 RBAC = "rbac.authorization.k8s.io"
 ARGO = "argoproj.io"
+GATEWAY = "gateway.networking.k8s.io"
 
 KINDS: tuple[Kind, ...] = (
     Kind("", "v1", "configmaps", "ConfigMap", "V1ConfigMap", short=("cm",)),
@@ -157,6 +158,16 @@ KINDS: tuple[Kind, ...] = (
         "ArgoRollout",
         short=("ro",),
         subresources=SCALED,
+        custom=True,
+    ),
+    Kind(
+        GATEWAY,
+        "v1",
+        "httproutes",
+        "HTTPRoute",
+        "HTTPRoute",
+        categories=("gateway-api",),
+        subresources=STATUS,
         custom=True,
     ),
     Kind("coordination.k8s.io", "v1", "leases", "Lease", "V1Lease"),

@@ -34,6 +34,7 @@ COUNTED = {
     "PodDisruptionBudget",
     "Ingress",
     "NetworkPolicy",
+    "HTTPRoute",
     "Rollout",
     "Application",
 }

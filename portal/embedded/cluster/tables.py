@@ -198,6 +198,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
         *SELECTED,
     ),
+    "HTTPRoute": (("Hostnames", "string", 0, _at("spec.hostnames", "")), AGE),
     "Rollout": (
         ("Desired", "integer", 0, _at("spec.replicas", 0)),
         ("Current", "integer", 0, _at("status.replicas", 0)),

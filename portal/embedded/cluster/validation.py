@@ -23,6 +23,7 @@ SUBDOMAIN_WORDS = (
     "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     f"'{SUBDOMAIN.pattern}')"
 )
+HEAVIEST = 1_000_000
 WORKLOADS = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}
 SELECTOR_FIXED = {"Deployment", "ReplicaSet", "DaemonSet", "Job"}
 SET_MAY_CHANGE = {
@@ -133,6 +134,8 @@ def _rules(kind: Kind, item: Object) -> Iterator[Cause]:
         yield from _pod_spec(spec, path="spec")
     if kind.kind == "Service":
         yield from _service(spec)
+    if kind.kind == "HTTPRoute":
+        yield from _http_route(spec)
     if kind.kind == "HorizontalPodAutoscaler" and spec.get("minReplicas", 1) > spec.get("maxReplicas", 1):
         yield _wrong(
             "spec.maxReplicas", spec["maxReplicas"], "must be greater than or equal to `minReplicas`"
@@ -221,6 +224,18 @@ def _service(spec: Object) -> Iterator[Cause]:
             yield _wrong(field, port["port"], "must be between 1 and 65535, inclusive")
         if len(ports) > 1 and not port.get("name"):
             yield _missing(f"spec.ports[{index}].name")
+
+
+def _http_route(spec: Object) -> Iterator[Cause]:
+    for number, rule in enumerate(spec["rules"]):
+        for place, backend in enumerate(rule.get("backendRefs") or []):
+            here = f"spec.rules[{number}].backendRefs[{place}]"
+            weight = backend["weight"]
+            if not 0 <= weight <= HEAVIEST:
+                bound = "greater than or equal to 0" if weight < 0 else f"less than or equal to {HEAVIEST}"
+                yield _wrong(f"{here}.weight", weight, f"{here}.weight in body should be {bound}")
+            if (backend["group"], backend["kind"]) == ("", "Service") and "port" not in backend:
+                yield _wrong(here, "", "Must have port for Service reference")
 
 
 def _fixed(kind: Kind, new: Object, old: Object) -> Iterator[Cause]:

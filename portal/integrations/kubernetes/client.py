@@ -55,6 +55,7 @@ GROUPS = {
     "replicasets": "/apis/apps/v1",
     "horizontalpodautoscalers": "/apis/autoscaling/v2",
     "endpointslices": "/apis/discovery.k8s.io/v1",
+    "httproutes": "/apis/gateway.networking.k8s.io/v1",
     "jobs": "/apis/batch/v1",
     "cronjobs": "/apis/batch/v1",
 }

@@ -42,6 +42,7 @@ EXPECTATIONS = (
     _("names of the containers and init containers whose image is set"),
     _("one line of text, at most 120 characters"),
     _("one line of text, at most 300 characters"),
+    _("percent, from 1 to 100"),
     _("registry host and repository, without tag and digest"),
     _("seconds, from 1 to 86,400"),
     _("seconds, from 5 to 3,600"),

@@ -32,6 +32,7 @@ def waiting(
     *,
     seconds: float,
     baseline: Mapping[str, int] | None = None,
+    early: str = "",
 ) -> Outcome:
     """Wait, and show what is wrong with the pods meanwhile: it is what the step fails with past its time.
 
@@ -39,9 +40,12 @@ def waiting(
         observed: what is seen besides.
         seconds: when to look again.
         baseline: restarts that were there before.
+        early: the object whose pods are past help as soon as one of them is; "" to wait for the time.
     """
     sights = Sights(dict(work.step.observed.get("sights") or {}))
     troubles = find_trouble(pods=pods, owner=None, sights=sights, now=clock.now(), baseline=baseline)
+    if early and troubles and troubles[0].final:
+        return failure(work, troubles[0], events_of(work), name=early)
     seen = {**observed, "sights": sights.seen, **({"trouble": told(troubles[0])} if troubles else {})}
     return Outcome(verdict=Verdict.WAIT, observed=seen, wake_seconds=seconds)
 

@@ -12,6 +12,7 @@ from releases.rollouts.steps.restore_image import RestoreImage
 from releases.rollouts.steps.run_job import RunJob
 from releases.rollouts.steps.scale import RestoreScale, Scale
 from releases.rollouts.steps.set_image import SetImage
+from releases.rollouts.steps.set_weight import RecordWeights, RestoreWeights, SetWeight
 from releases.rollouts.steps.switch_service import RecordServices, RestoreServices, SwitchService
 from releases.rollouts.steps.verify_digests import VerifyDigests
 from releases.rollouts.steps.wait_rollout import WaitRollout
@@ -38,6 +39,9 @@ KINDS: dict[str, StepKind] = {
         RestoreImage(),
         RestoreScale(),
         RestoreServices(),
+        RecordWeights(),
+        SetWeight(),
+        RestoreWeights(),
     )
 }
 # It measures with the others.

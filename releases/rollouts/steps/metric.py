@@ -26,7 +26,7 @@ from releases.catalog.references import address_of, value_of
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Verdict, Work, done, failed, wait
 
 POINTS_KEPT = 60
-NAMES = re.compile(r"\$(namespace|service|environment)\b")
+NAMES = re.compile(r"\$(namespace|service|environment|canary|stable)\b")
 
 
 class Result(StrEnum):
@@ -239,5 +239,9 @@ def _filled(expression: str, work: Work) -> str:
         "namespace": work.environment.namespace,
         "environment": work.environment.name,
         "service": service.name if service else "",
+        # The two workloads of a canary, where one is watched.
+        "canary": "",
+        "stable": "",
+        **(work.step.params.get("pair") or {}),
     }
     return NAMES.sub(lambda found: names[found[1]], expression)

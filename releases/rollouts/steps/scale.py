@@ -5,7 +5,8 @@ from typing import Any
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import pods_with
-from portal.integrations.kubernetes.workloads import PLURALS, Workload
+from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workload
+from releases.catalog import canaries
 from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.steps import evidence
 from releases.rollouts.steps.kind import (
@@ -36,6 +37,8 @@ class _Scaling(ActingKind):
         seen = work.cluster.workload(work.workload)
         if seen.argo_application:
             return Planned(error={"code": "argo_managed", "message": seen.argo_application})
+        if work.step.params.get("recorded"):
+            return Planned()  # back to what is there now
         change = _change(work, seen, self.wanted(work, _owner(work, seen)))
         if isinstance(change, Found):
             return Planned()
@@ -80,13 +83,22 @@ class _Scaling(ActingKind):
 
 
 class Scale(_Scaling):
-    """Brings a workload to the replicas that the plan names; an autoscaler's bounds are raised or lowered."""
+    """Brings a workload to the replicas that the plan names; an autoscaler's bounds are raised or lowered.
+
+    A canary's steps name a share of the pods instead, or that all is as it was `recorded`.
+    """
 
     name = "scale"
 
     def wanted(self, work: Work, owner: Json | None) -> Bounds:
         """With an autoscaler the number is its least, and its most only where that would be less."""
-        replicas = int(work.step.params["replicas"])
+        params = work.step.params
+        if params.get("recorded"):
+            return _recorded(work, owner)
+        share = params.get("share")
+        if share and share["by"] == canaries.PODS and owner is not None:
+            raise PermanentError(owner["name"], code="autoscaler_owns")
+        replicas = _shared(work, share) if share else int(params["replicas"])
         if owner is None:
             return replicas, replicas
         return replicas, max(replicas, int(owner["max"]))
@@ -99,14 +111,41 @@ class RestoreScale(_Scaling):
 
     def wanted(self, work: Work, owner: Json | None) -> Bounds:
         """The recorded bounds, or the recorded replicas where there was no autoscaler."""
-        record = work.sibling("record_running")
-        if record is None or not record.before:
-            raise PermanentError(code="nothing_recorded")
-        before = record.before
-        bounds = before.get("autoscaler") if owner else None
-        if bounds:
-            return int(bounds["min"] or 1), int(bounds["max"])
-        return int(before["replicas"]), int(before["replicas"])
+        return _recorded(work, owner)
+
+
+def _recorded(work: Work, owner: Json | None) -> Bounds:
+    record = work.sibling("record_running")
+    if record is None or not record.before:
+        raise PermanentError(code="nothing_recorded")
+    before = record.before
+    bounds = before.get("autoscaler") if owner else None
+    if bounds:
+        return int(bounds["min"] or 1), int(bounds["max"])
+    return int(before["replicas"]), int(before["replicas"])
+
+
+def _shared(work: Work, share: Json) -> int:
+    """The pods that a canary's share leaves to this workload."""
+    stable, percent = _size(work, share["stable"]), int(share["percent"])
+    if share["by"] == canaries.WEIGHT:
+        return canaries.carrying_pods(stable, percent)
+    total = stable + _size(work, share["canary"])
+    is_canary = work.step.params["workload"]["name"] == share["canary"]
+    return (canaries.canary_pods if is_canary else canaries.stable_pods)(total, percent)
+
+
+def _size(work: Work, name: str) -> int:
+    """The replicas of a workload at the start; those of now while a plan is only previewed."""
+    for each in work.siblings:
+        named = each.params.get("workload") or {}
+        if (each.kind, each.service_id, named.get("name")) != ("record_running", work.step.service_id, name):
+            continue
+        if each.before:
+            return int(each.before["replicas"])
+        reference = Reference(named.get("kind", "Deployment"), work.environment.namespace, name)
+        return work.listed_workload(reference).replicas
+    raise PermanentError(code="nothing_recorded")
 
 
 def _waiting(work: Work, seen: Workload, counts: Json) -> Outcome:
@@ -114,7 +153,9 @@ def _waiting(work: Work, seen: Workload, counts: Json) -> Outcome:
     before = ((record.before if record else None) or {}).get("restarts") or {}
     pods = pods_with(seen.selector, work.collection("pods"))
     observed = {"code": "waits_scaled", **counts}
-    return evidence.waiting(work, pods, observed, seconds=POLL_SECONDS, baseline=before)
+    # A canary's first pods are the first of the new version: what is wrong with them is said at once.
+    early = str(seen.reference.name) if "share" in work.step.params else ""
+    return evidence.waiting(work, pods, observed, seconds=POLL_SECONDS, baseline=before, early=early)
 
 
 def _owner(work: Work, seen: Workload) -> Json | None:

@@ -136,15 +136,16 @@ class _Gate:
             key=self.key,
             kind=self.kind,
             service=service,
-            params={**self.params, **_workload(work.step)},
+            params={**self.params, **_about(work.step)},
             observed=self.seen,
             started_at=work.step.started_at,
         )
         return replace(work, step=step)
 
 
-def _workload(step: Step) -> Json:
-    return {"workload": step.params["workload"]} if "workload" in step.params else {}
+def _about(step: Step) -> Json:
+    """What a watch says to its gates: the workload, or the two of a canary."""
+    return {key: step.params[key] for key in ("workload", "pair") if key in step.params}
 
 
 def _gates(step: Step, seen: Json) -> list[_Gate]:
