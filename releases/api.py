@@ -16,9 +16,10 @@ from portal.api.matching import expected_digest
 from portal.api.schemas import Paged
 from portal.api.strict import hidden_first
 from portal.people.models import User
-from releases import gates, operations, queries
+from releases import gates, operations, queries, stations
 from releases.api_inputs import (
     AnswerInput,
+    CarryInput,
     CheckInput,
     DecisionInput,
     IgnoreInput,
@@ -34,6 +35,7 @@ from releases.api_shapes import (
     GateShape,
     ReleaseRow,
     ReleaseShape,
+    StationShape,
     WaitingShape,
     check_shape,
     decision_shape,
@@ -41,9 +43,11 @@ from releases.api_shapes import (
     proposal_waiting_shape,
     release_row,
     release_shape,
+    station_shape,
     waiting_shape,
 )
 from releases.attachment import attachment
+from releases.catalog.models import Environment
 from releases.catalog.policies.queries import waiting_for as proposals_waiting_for
 from releases.inbox import inbox
 from releases.models import Release
@@ -128,6 +132,23 @@ def duplicate_release(request: HttpRequest, number: int) -> Status[Any]:
     actor = actor_of(request)
     release = operations.duplicate_release(number, actor=actor)
     return Status(201, _detail(actor, release.number))
+
+
+@router.post("/releases/{int:number}/carry", response={201: ReleaseShape})
+def carry_release(request: HttpRequest, number: int, body: CarryInput) -> Status[Any]:
+    """Make a draft for the environment that follows, with the very same images."""
+    actor = actor_of(request)
+    release = operations.carry_release(number, body.environment, actor=actor)
+    return Status(201, _detail(actor, release.number))
+
+
+@router.get("/releases/{int:number}/row", response=Paged[StationShape])
+def read_row(request: HttpRequest, number: int) -> dict[str, Any]:
+    """The environments in a row, and which of them run the release's images; empty where it stands alone."""
+    user = _user(actor_of(request))
+    release = access.get_or_404(user, Release, number=number)
+    found = stations.of(release, access.visible(user, Environment))
+    return paging.whole([station_shape(station) for station in found])
 
 
 @router.post("/releases/{int:number}/schedule", response=ReleaseShape)

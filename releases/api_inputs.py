@@ -95,6 +95,12 @@ class Reason(Body):
     reason: str = ""
 
 
+class CarryInput(Body):
+    """Where to carry the images of a release."""
+
+    environment: str
+
+
 class ScheduleInput(Body):
     """When to start: a time, or the next opening."""
 

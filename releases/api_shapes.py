@@ -1,5 +1,6 @@
 """What the API answers about releases; field names are promises to programs outside."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from releases import gates, observations, queries
 from releases.announcement import announcement_of
 from releases.inbox import Waiting
 from releases.models import Check, Item, Release
+from releases.stations import Station
 from releases.together import looks_like_one
 
 
@@ -137,6 +139,7 @@ class ReleaseShape(ReleaseRow):
     rollouts: list[int]
     superseded_by: int | None
     duplicate_of: int | None
+    carried_from: int | None
     submitted_at: datetime | None
     approved_at: datetime | None
     ended_at: datetime | None
@@ -176,6 +179,24 @@ class GateShape(Schema):
     ignored_by: str | None
     ignored_at: datetime | None
     ignored_reason: str | None
+
+
+class PlaceShape(Schema):
+    """A service of a release in one environment of the row."""
+
+    service: str
+    version: str
+    same: bool = Field(description="whether it is the very image of the release")
+    since: datetime | None
+    release: int | None
+
+
+class StationShape(Schema):
+    """An environment of the row."""
+
+    environment: str
+    here: bool = Field(description="whether the release is for this one")
+    places: list[PlaceShape]
 
 
 class WaitingShape(Schema):
@@ -221,6 +242,7 @@ def release_shape(release: Release) -> dict[str, Any]:
         "rollouts": list(release.rollouts.order_by("id").values_list("id", flat=True)),
         "superseded_by": release.superseded_by_id,
         "duplicate_of": release.duplicate_of_id,
+        "carried_from": release.carried_from_id,
         "submitted_at": release.submitted_at,
         "approved_at": release.approved_at,
         "ended_at": release.ended_at,
@@ -280,6 +302,15 @@ def gate_shape(view: gates.GateView) -> dict[str, Any]:
         "ignored_by": _name(gate.ignored_by),
         "ignored_at": gate.ignored_at,
         "ignored_reason": gate.ignored_reason or None,
+    }
+
+
+def station_shape(station: Station) -> dict[str, Any]:
+    """An environment of the row with what runs there."""
+    return {
+        "environment": station.environment.name,
+        "here": station.is_here,
+        "places": [asdict(place) for place in station.places],
     }
 
 

@@ -4,6 +4,7 @@ from django.utils.translation import gettext as _
 
 from approvals import grades
 from portal.errors import Invalid, field_error
+from releases import stations
 from releases.models import Release
 
 
@@ -22,6 +23,7 @@ def missing_in_draft(release: Release) -> list[tuple[str, str]]:
         needed.append(("items", _("At least one service is needed.")))
     if release.plan_id is None:
         needed.append(("plan", _("This environment has no plan. A platform engineer must add one.")))
+    needed += [("items", text) for text in stations.missing_before(release)]
     if grades.is_lowered(release.grade, proposed) and not release.grade_reason:
         text = _("Say why the grade is lower than the proposed {grade}.").format(grade=proposed)
         needed.append(("grade_reason", text))

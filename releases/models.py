@@ -23,7 +23,8 @@ class Release(models.Model):
     SHA-256 of its RFC 8785 form; both are recomputed at every edit. `proposal` is
     {"grade", "reasons": [{"fact", "service", "grade", "source"}]}; its words come from
     releases.queries.reasons_of. `checklist` is {"name", "version"} of the template copied at submission.
-    `scheduled_at` and `scheduled_by` are set while it is scheduled, and only then.
+    `scheduled_at` and `scheduled_by` are set while it is scheduled, and only then. `carried_from` is the
+    release of the environment before, whose very images it takes along (`releases.stations`).
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = MOVES
@@ -50,6 +51,7 @@ class Release(models.Model):
     policy_version = models.PositiveIntegerField(null=True)
     approval_request = models.ForeignKey(Request, models.PROTECT, null=True, related_name="+")
     duplicate_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="duplicates")
+    carried_from = models.ForeignKey("self", models.PROTECT, null=True, related_name="carried")
     superseded_by = models.ForeignKey("self", models.PROTECT, null=True, related_name="supersedes")
     scheduled_at = models.DateTimeField(null=True, blank=True)
     scheduled_by = models.ForeignKey(

@@ -26,7 +26,8 @@ from releases import wording
 from releases.announcement import announcement_of
 from releases.catalog.models import Service
 from releases.gates import breach_sentence
-from releases.models import Gate, Release
+from releases.models import Answer, Gate, Release
+from releases.queries import scopes_of
 
 LEADS = (Role.PL, Role.TEAM_LEAD, Role.DIRECTOR)
 
@@ -116,6 +117,27 @@ def tell_breach(release: Release, gate: Gate) -> None:
 def tell_review_owed(release: Release) -> None:
     """Ask for the review of what went out before anybody approved it."""
     _ask(release, Phase.OWED, _("Please review what went out: {release}"))
+
+
+def tell_qa_asked(release: Release) -> None:
+    """Ask QA to look at what runs now; what follows in the row waits for their answers."""
+    items = list(release.items.select_related("service__team"))
+    held = RoleAssignment.objects.filter(role=Role.QA, revoked_at=None, scope__in=scopes_of(release, items))
+    people = User.objects.filter(is_active=True, pk__in=held.values("user")).order_by("pk")
+    title = _("Please test: {release} runs in {environment}")
+    where = release.environment
+    what = f"qa.{_times(release)}"
+    _tell(release, [_about(user, release, what, "decision", title, environment=where) for user in people])
+    _touch(people)
+
+
+def tell_qa_done(release: Release) -> None:
+    """Tell its owners that QA has answered everything, so that it can be carried on."""
+    title = _("QA has answered: {release} can go on")
+    what = f"qa_done.{Answer.objects.filter(release=release).count()}"
+    people = _owners(release)
+    _tell(release, [_about(user, release, what, "settled", title) for user in people])
+    _touch(people)
 
 
 def tell_announced(release: Release) -> None:

@@ -10,7 +10,7 @@ from approvals import grades, policy
 from approvals import queries as approval_queries
 from approvals.mandates import Mandate, mandates_of
 from approvals.matching import Capacity
-from approvals.models import Decision, Requirement
+from approvals.models import Decision, PolicyVersion, Requirement
 from approvals.queries import Voice
 from approvals.states import Phase, RequestState, Verdict
 from portal import access, clock
@@ -374,17 +374,27 @@ def _preview(release: Release) -> list[RequirementView]:
     except Conflict:
         return []
     barred = [user.pk for user in proposal.barred_from(release)]
-    rows = approval_queries.required_rows(
+    rows = rows_for(release, version)
+    titles, holders = wording.team_titles(), _holders(rows, barred)
+    return [_planned(row, holders, titles) for row in rows]
+
+
+def rows_for(release: Release, version: PolicyVersion) -> list[policy.RequiredRow]:
+    """What a version of the policy demands of a release now; nothing where the environment is not protected.
+
+    An emergency is reviewed wherever it goes.
+    """
+    if not (release.environment.protected or release.grade == grades.EMERGENCY):
+        return []
+    return approval_queries.required_rows(
         version,
         grade=release.grade,
         proposed=release.proposal.get("grade", release.grade),
         parts=proposal.parts_of(release),
-        barred=barred,
+        barred=[user.pk for user in proposal.barred_from(release)],
         author=release.author_id,
         watched_since=release.created_at,
     )
-    titles, holders = wording.team_titles(), _holders(rows, barred)
-    return [_planned(row, holders, titles) for row in rows]
 
 
 def _planned(

@@ -14,7 +14,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.errors import Conflict, Missing
 from portal.ui import times
-from releases import content, openings, queries, wording
+from releases import content, openings, queries, stations, wording
 from releases.guards import require_deploy, require_in_time, require_state
 from releases.models import CheckPhase, CheckResult, Release
 from releases.states import ReleaseState
@@ -74,6 +74,7 @@ def missing_for_start(release: Release, *, queued_behind: str = "") -> list[Miss
     if queued_behind:
         text = _("Another rollout of these services is not over: {name}.").format(name=queued_behind)
         found.append({"code": "queue", "text": text})
+    found += [{"code": "untried", "text": text} for text in stations.missing_before(release)]
     return [*found, *openings.missing_for(release)]
 
 
@@ -90,7 +91,7 @@ def still_approved(release: Release) -> list[Missing]:
     if release.grade != grades.EMERGENCY:
         standing = approval_queries.standing(request)
         found = [_open_row(row) for row in standing.open(Phase.REVIEW)]
-        if not standing.phase(Phase.REVIEW):
+        if not standing.phase(Phase.REVIEW) and release.environment.protected:
             found = [{"code": "requirement", "text": _("Nobody was asked to approve it.")}]
     found += [{"code": "requirement", "text": text} for text in _unbacked(release, request)]
     return found if is_sealed(release) else [*found, {"code": "digest", "text": _what_changed(release)}]

@@ -17,6 +17,7 @@ urlpatterns = [
     path("<int:number>/submit/", release.submit, name="submit"),
     path("<int:number>/withdraw/", release.withdraw, name="withdraw"),
     path("<int:number>/duplicate/", release.duplicate, name="duplicate"),
+    path("<int:number>/carry/<str:environment>/", release.carry, name="carry"),
     path("<int:number>/schedule/", schedule.schedule, name="schedule"),
     path("<int:number>/unschedule/", schedule.unschedule, name="unschedule"),
     path("<int:number>/announce/", release.announce, name="announce"),

@@ -75,11 +75,46 @@ def _environment(document: Document, world: World) -> Iterator[Problem]:
     if cluster is None or cluster.get("kind") != "kubernetes":
         text = _("There is no Connection named %(name)s of kind kubernetes.")
         yield document.problem(text % {"name": document.spec["cluster"]}, "spec", "cluster")
+    if document.spec["stage"] == "production" and not document.spec.get("protected", True):
+        yield document.problem(_("An environment of production is always protected."), "spec", "protected")
+    if "after" in document.spec:
+        yield from _after(document, world)
     for index, window in enumerate(document.spec.get("windows", [])):
         if window.get("timeZone", "UTC") not in zones.names():
             text = _("There is no time zone %(name)s.") % {"name": window["timeZone"]}
             yield document.problem(text, "spec", "windows", index, "timeZone")
     yield from schedule_checks.of_environment(document, lambda name: world.spec("Service", name))
+
+
+def _after(document: Document, world: World) -> Iterator[Problem]:
+    """The row of environments: one system, no circle, and somebody who can answer where QA is asked."""
+    asked, where = document.spec["after"], ("after", "environment")
+    yield from _reference(document, world, "Environment", asked["environment"], *where)
+    before = world.spec("Environment", asked["environment"])
+    if before is None:
+        return
+    if before["system"] != document.spec["system"]:
+        text = _("The environment %(name)s belongs to the system %(system)s.")
+        values = {"name": asked["environment"], "system": before["system"]}
+        yield document.problem(text % values, "spec", *where)
+    passed, name = {document.name}, asked["environment"]
+    while name and name not in passed:
+        passed.add(name)
+        name = ((world.spec("Environment", name) or {}).get("after") or {}).get("environment", "")
+    if name == document.name:
+        yield document.problem(_("The row of environments leads back to this one."), "spec", *where)
+    if asked.get("qa") and not _asks_qa(world, asked["environment"]):
+        text = _("No checklist of %(name)s has a required item for the role qa.")
+        yield document.problem(text % {"name": asked["environment"]}, "spec", "after", "qa")
+
+
+def _asks_qa(world: World, environment: str) -> bool:
+    return any(
+        item.get("role") == "qa" and item.get("required", True)
+        for spec in world.all("Checklist").values()
+        if environment in spec.get("environments", [])
+        for item in spec["items"]
+    )
 
 
 def _service(document: Document, world: World) -> Iterator[Problem]:

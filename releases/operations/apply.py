@@ -125,8 +125,11 @@ def grade_and_seal(release: Release, *, chosen: str | None) -> bool:
 
 
 def templates_for(release: Release) -> list[Checklist]:
-    """The templates whose checks a release gets: the policy's for its grade, and those that name it."""
-    named = _policy_checklist(release)
+    """The templates whose checks a release gets: the policy's for its grade, and those that name it.
+
+    Where nothing is protected, only the latter.
+    """
+    named = _policy_checklist(release) if release.environment.protected else ""
     services = {item.service.name for item in release.items.select_related("service")}
     return [
         template

@@ -11,8 +11,9 @@ from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict, Invalid, Missing, NotAllowed, NotFound, field_error
 from portal.live.publish import publish
-from portal.people.models import RoleAssignment, User
+from portal.people.models import Role, RoleAssignment, User
 from portal.ui.looks import role_entry
+from releases import notices, stations
 from releases.models import (
     Answer,
     Check,
@@ -78,6 +79,8 @@ def answer_check(number: int, check_id: int, *, actor: Actor, result: str, evide
             release=number,
         )
         publish(release.topic, "checklist.ticked", {"by": actor.name, "check": check.pk, "result": result})
+        if check.role == Role.QA and stations.leads_to_qa(release) and not stations.waits_for_qa(release):
+            notices.tell_qa_done(release)
         return check
 
 

@@ -1,12 +1,17 @@
 """Composing a release, and making a new draft from an old one."""
 
+from typing import Any
+
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from portal import access, clock
 from portal.actors import Actor
 from portal.audit.record import record
-from portal.errors import NotAllowed
+from portal.errors import Invalid, NotAllowed, field_error
 from portal.live.publish import publish, touch
+from releases import stations
+from releases.catalog.models import Environment
 from releases.models import Release
 from releases.operations.apply import fill, grade_and_seal, write_lines
 from releases.operations.composition import Composition, as_data, compose
@@ -47,7 +52,58 @@ def duplicate_release(number: int, *, actor: Actor) -> Release:
     return _store(composition, actor=actor, duplicate_of=original)
 
 
-def _store(composition: Composition, *, actor: Actor, duplicate_of: Release | None = None) -> Release:
+def carry_release(number: int, environment: str, *, actor: Actor) -> Release:
+    """Make a draft for the environment that follows in the row, with the very same images.
+
+    No tag is resolved again, then or at the submission: what was tried goes on (product.md, "A release's
+    life"). Services that do not run there stay behind.
+
+    Raises:
+        NotFound: no such release, or the person may not see it.
+        Invalid: that environment does not follow, or none of the services runs there.
+        NotAllowed: the person may not compose one of the services.
+    """
+    if actor.user is None:
+        raise NotAllowed
+    original = access.get_or_404(actor.user, Release, number=number)
+    following = stations.onward(original, access.visible(actor.user, Environment))
+    target = next((each for each in following if each.name == environment), None)
+    if target is None:
+        text = _("{name} does not follow {environment}, or none of these services runs there.")
+        named = text.format(name=environment, environment=original.environment.name)
+        raise Invalid(missing=[field_error("environment", named)])
+    with noting_refusals(number, actor=actor):
+        composition = compose(_onward(original, target), actor=actor, base=original)
+    return _store(composition, actor=actor, carried_from=original)
+
+
+def _onward(original: Release, target: Environment) -> dict[str, Any]:
+    """What goes along: everything but what was said about the place before."""
+    there = set(target.services.values_list("name", flat=True))
+    data = as_data(original)
+    return {
+        **data,
+        "environment": target.name,
+        "items": [item for item in data["items"] if item["service"] in there],
+        "database_changes": [
+            change for change in data["database_changes"] if change["service"] in {"", *there}
+        ],
+        "plan": None,
+        "grade": None,
+        "grade_reason": "",
+        "incident": None,
+        "target_at": None,
+        "announcement": "",
+    }
+
+
+def _store(
+    composition: Composition,
+    *,
+    actor: Actor,
+    duplicate_of: Release | None = None,
+    carried_from: Release | None = None,
+) -> Release:
     assert actor.user is not None
     now = clock.now()
     with transaction.atomic():
@@ -55,22 +111,27 @@ def _store(composition: Composition, *, actor: Actor, duplicate_of: Release | No
             author=actor.user,
             state=ReleaseState.DRAFT,
             duplicate_of=duplicate_of,
+            carried_from=carried_from,
             created_at=now,
             changed_at=now,
         )
         fill(release, composition)
         release.save(force_insert=True)
         release.contributors.add(actor.user)
-        if duplicate_of is not None:
+        if original := duplicate_of or carried_from:
             # The content is theirs as well: a copy is no way around "not your own".
-            release.contributors.add(*duplicate_of.contributors.all())
+            release.contributors.add(*original.contributors.all())
         write_lines(release, composition)
         grade_and_seal(release, chosen=composition.grade)
         record(
             "release.created",
             actor=actor,
             subject=("release", str(release.number)),
-            after={"title": release.title, "content": release.content},
+            after={
+                "title": release.title,
+                "content": release.content,
+                **({"carried_from": carried_from.number} if carried_from else {}),
+            },
             content_digest=release.content_digest,
             release=release.number,
         )

@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 
 from approvals.states import Phase
 from portal.actors import Actor
-from releases import notices
+from releases import notices, stations
 from releases.models import CheckPhase, Release
 from releases.operations.ends import announce, missing_after_result, owe_review, owes_review
 from releases.operations.moving import move_release
@@ -46,6 +46,8 @@ def finish_verification(release: Release, *, actor: Actor, reason: str = "") -> 
         await_signoff(locked, actor=actor, reason=reason)
     else:
         announce(locked, actor=actor, reason=reason)
+    if stations.waits_for_qa(locked):
+        notices.tell_qa_asked(locked)
     return locked
 
 

@@ -14,7 +14,7 @@ from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound, PermanentError, field_error
 from portal.live.publish import publish
-from releases import notices, proposal, wording
+from releases import notices, proposal, queries, wording
 from releases.completeness import require_complete
 from releases.models import Check, CheckPhase, Item, Release
 from releases.operations.apply import grade_and_seal, templates_for
@@ -70,10 +70,14 @@ def _require_complete(release: Release) -> None:
 
 
 def _ask_registry(release: Release) -> Mapping[tuple[int, str], ComposedItem]:
-    """What every version means now, asked before anything is locked."""
+    """What every version means now, asked before anything is locked; what was carried stays as it is."""
     answers = {}
     faults = []
+    carried = _carried(release)
     for number, item in enumerate(release.items.select_related("service")):
+        if (item.service_id, item.version, item.digest) in carried:
+            answers[item.service_id, item.version] = _as_it_is(item)
+            continue
         draft = ComposedItem(service=item.service, version=item.version, image="", digest="", accepted=())
         try:
             answers[item.service_id, item.version] = pinned(draft)
@@ -84,6 +88,24 @@ def _ask_registry(release: Release) -> Mapping[tuple[int, str], ComposedItem]:
     if faults:
         raise Invalid(missing=faults)
     return answers
+
+
+def _carried(release: Release) -> set[tuple[int, str, str]]:
+    if release.carried_from is None:
+        return set()
+    return set(release.carried_from.items.values_list("service_id", "version", "digest"))
+
+
+def _as_it_is(item: Item) -> ComposedItem:
+    return ComposedItem(
+        service=item.service,
+        version=item.version,
+        image=item.image,
+        digest=item.digest,
+        accepted=tuple(item.accepted),
+        commit=item.commit,
+        image_authors=item.image_authors,
+    )
 
 
 def _pin(release: Release, answers: Mapping[tuple[int, str], ComposedItem]) -> list[Moved]:
@@ -136,15 +158,7 @@ def _seal(release: Release, *, actor: Actor) -> None:
 def _open(release: Release, moved: list[Moved], *, actor: Actor) -> None:
     version = approval_queries.current_policy()
     barred = proposal.barred_from(release)
-    rows = approval_queries.required_rows(
-        version,
-        grade=release.grade,
-        proposed=release.proposal["grade"],
-        parts=proposal.parts_of(release),
-        barred=[user.pk for user in barred],
-        author=release.author_id,
-        watched_since=release.created_at,
-    )
+    rows = queries.rows_for(release, version)
     _require_fulfillable(release, rows)
     rules = approval_queries.grade_policy(version, release.grade)
     now = clock.now()
@@ -170,6 +184,15 @@ def _open(release: Release, moved: list[Moved], *, actor: Actor) -> None:
     supersede_older(release, actor=actor)
     warn_of_overlap(release)
     notices.tell_submitted(release, rows)
+    if not rows:
+        _approve_unasked(release, actor=actor)
+
+
+def _approve_unasked(release: Release, *, actor: Actor) -> None:
+    """Nobody is asked in an environment that is not protected (product.md, "A release's life")."""
+    release.approved_at = clock.now()
+    reason = str(_("This environment asks for no approval."))
+    move_release(release, ReleaseState.APPROVED, actor=actor, reason=reason, fields=["approved_at"])
 
 
 def _move(

@@ -9,22 +9,27 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from portal import access
 from portal.errors import NotFound
 from portal.people.doors import browser_actor
 from portal.people.models import User
-from releases import notices, queries
+from releases import notices, queries, stations
 from releases.announcement import announcement_of
 from releases.attachment import attachment
+from releases.catalog.models import Environment
 from releases.forms import CheckForm, ReasonForm, attach
 from releases.models import Answer, Check, CheckPhase, Release
 from releases.operations.checks import answer_check, is_due, is_signed_off, may_answer
-from releases.operations.create import duplicate_release
+from releases.operations.create import carry_release, duplicate_release
 from releases.operations.ends import announce_release, close_release, withdraw_release
 from releases.operations.submit import submit_release
 from releases.reading import composing, deciding, life, lists, record
+from releases.states import ReleaseState
 from releases.together import looks_like_one
 from releases.views.answers import REFUSALS, go, is_fragment, once, person, refuse, sent
 
+# Before that there is nothing that somebody could have tried.
+CARRIED = stations.PROVEN | {ReleaseState.APPROVED, ReleaseState.SCHEDULED}
 CHECK_FIELDS = {"evidence.text": "evidence", "evidence.link": "link", "evidence.file": "file"}
 
 
@@ -70,6 +75,24 @@ def duplicate(request: HttpRequest, number: int) -> HttpResponse:
         return go(request, once(request, lambda: _copy(request, number)))
     except REFUSALS as error:
         return refuse(request, _template(request, "duplicate"), context, error)
+
+
+@require_http_methods(["GET", "POST"])
+def carry(request: HttpRequest, number: int, environment: str) -> HttpResponse:
+    """Make a draft for the environment that follows, with the very same images, once for each form."""
+    release = queries.detail(person(request), number)
+    following = stations.onward(release, access.visible(person(request), Environment))
+    target = next((each for each in following if each.name == environment), None)
+    if target is None:
+        raise NotFound
+    key = request.POST.get("once") or secrets.token_hex(16)
+    context = {"release": release, "target": target, "once": key}
+    if request.method != "POST":
+        return render(request, _template(request, "carry"), context)
+    try:
+        return go(request, once(request, lambda: _carried(request, number, environment)))
+    except REFUSALS as error:
+        return refuse(request, _template(request, "carry"), context, error)
 
 
 @require_http_methods(["GET", "POST"])
@@ -151,6 +174,11 @@ def _copy(request: HttpRequest, number: int) -> str:
     return reverse("releases:edit", args=[made.number])
 
 
+def _carried(request: HttpRequest, number: int, environment: str) -> str:
+    made = carry_release(number, environment, actor=browser_actor(request))
+    return reverse("releases:edit", args=[made.number])
+
+
 def _submit_context(release: Release) -> dict[str, Any]:
     needs = queries.requirements_of(release)
     return {
@@ -170,6 +198,8 @@ def _detail_context(request: HttpRequest, release: Release) -> dict[str, Any]:
     needs = [row.need for row in state.rows]
     lost = deciding.last_round(release)
     earlier = queries.earlier_answers(release)
+    seen = access.visible(user, Environment)
+    may_compose = queries.may_compose(release, user)
     return {
         "release": release,
         "life": life.life_of(release, needs),
@@ -189,7 +219,9 @@ def _detail_context(request: HttpRequest, release: Release) -> dict[str, Any]:
         "may_edit": queries.may_edit(release, user),
         "may_withdraw": life.may_withdraw(release, user),
         "may_schedule": life.may_schedule(release, user),
-        "may_duplicate": queries.may_compose(release, user),
+        "may_duplicate": may_compose,
+        "stations": stations.of(release, seen),
+        "onward": stations.onward(release, seen) if may_compose and release.state in CARRIED else [],
         "last_event": lists.newest_event(release.topic),
     }
 

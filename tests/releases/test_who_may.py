@@ -12,6 +12,8 @@ from portal.audit.models import AuditEntry
 from portal.errors import NotAllowed
 from portal.people.models import User
 from releases import operations
+from releases.catalog import rights
+from releases.catalog.models import Environment
 from releases.models import Gate, Release
 from tests.factories import Shop, decide, make_checklist, make_release
 from tests.people import Cast, acting
@@ -24,6 +26,7 @@ MAY: dict[str, set[str]] = {
     "edit": COMPOSERS,
     "submit": COMPOSERS,
     "duplicate": COMPOSERS,
+    "carry": COMPOSERS,
     "withdraw": COMPOSERS,
     "approve": {"pl"},
     "send_back": {"pl"},
@@ -42,11 +45,26 @@ MAY: dict[str, set[str]] = {
 }
 
 
+def make_following(shop: Shop) -> None:
+    """An environment after the shop's."""
+    following = Environment.objects.create(
+        name="shop-next",
+        system="shop",
+        stage="production",
+        cluster=shop.environment.cluster,
+        namespace="shop-next",
+        spec={"after": {"environment": "shop-production"}},
+    )
+    shop.shopping.environments.add(following)
+    rights.grant()
+
+
 class World:
     """One release in each state that the operations need."""
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
+        make_following(shop)
         self.waiting = make_release(shop, at="awaiting_signoff")
         self.announced = make_release(shop, at="announced")
         payment = [{"service": "payment-service", "version": "1.0.0"}]
@@ -72,6 +90,7 @@ class World:
             ),
             "submit": lambda: operations.submit_release(draft, actor=actor),
             "duplicate": lambda: operations.duplicate_release(reviewed, actor=actor),
+            "carry": lambda: operations.carry_release(reviewed, "shop-next", actor=actor),
             "withdraw": lambda: operations.withdraw_release(reviewed, actor=actor),
             "approve": lambda: decide(self.reviewed, user),
             "send_back": lambda: decide(self.reviewed, user, "send_back", "no"),

@@ -1,0 +1,240 @@
+"""Environments in a row: what is tried in one is carried to the next, image by image."""
+
+from dataclasses import dataclass
+
+import pytest
+from django.test import Client
+
+from portal import clock
+from portal.errors import Conflict, Invalid, NotAllowed
+from portal.outbox.models import Message
+from releases import operations, stations
+from releases.catalog import rights
+from releases.catalog.models import Environment, Plan
+from releases.models import Release
+from tests.factories import (
+    ENGINE,
+    FakeRegistry,
+    Shop,
+    approve_all,
+    make_checklist,
+    make_release,
+    roll_out,
+    runs,
+    verify,
+)
+from tests.people import acting
+from tests.portal.api import ApiClient
+
+pytestmark = pytest.mark.django_db
+WAVES = {"waves": [{"title": "All", "services": ["shopping-service"]}]}
+
+
+@dataclass(frozen=True)
+class Row:
+    """The shop's production after a beta that asks for no approval and has an item for QA."""
+
+    shop: Shop
+    beta: Environment
+
+    def to_beta(self, version: str = "2.8.0") -> Release:
+        """A release of shopping-service that went out to the beta."""
+        items = [{"service": "shopping-service", "version": version}]
+        release = make_release(self.shop, at="approved", environment="shop-beta", items=items)
+        roll_out(release, self.shop)
+        return verify(release)
+
+    def ask(self, **after: bool) -> None:
+        """Let production ask for something of the beta."""
+        production = self.shop.environment
+        production.spec = {"after": {"environment": "shop-beta", **after}}
+        production.save()
+
+
+@pytest.fixture
+def row(shop: Shop) -> Row:
+    """A row of two."""
+    beta = Environment.objects.create(
+        name="shop-beta",
+        title="Beta",
+        system="shop",
+        stage="staging",
+        cluster=shop.environment.cluster,
+        cluster_group="production",
+        namespace="shop-beta",
+        protected=False,
+    )
+    shop.shopping.environments.add(beta)
+    Plan.objects.create(name="shop-beta", spec=WAVES).environments.add(beta)
+    rights.grant()
+    checks = make_checklist({"phase": "after", "text": "Pay with a card", "role": "qa"}, name="beta")
+    checks.spec["environments"] = ["shop-beta"]
+    checks.save()
+    made = Row(shop, beta)
+    made.ask(ran=True, qa=True)
+    return made
+
+
+def test_nobody_is_asked_where_nothing_is_protected(row: Row) -> None:
+    release = make_release(row.shop, at="approved", environment="shop-beta")
+
+    assert release.approval_request is not None
+    assert not release.approval_request.requirements.exists()
+
+
+def test_an_environment_that_became_protected_starts_nothing_that_nobody_approved(row: Row) -> None:
+    release = make_release(row.shop, at="approved", environment="shop-beta")
+    Environment.objects.filter(pk=row.beta.pk).update(protected=True)
+
+    with pytest.raises(Conflict) as refused:
+        roll_out(release, row.shop)
+
+    assert refused.value.code == "not_approved"
+
+
+def test_an_emergency_is_reviewed_wherever_it_goes(row: Row) -> None:
+    emergency = {"grade": "E", "grade_reason": "down", "incident": {"link": "https://x.example/1"}}
+    draft = make_release(row.shop, environment="shop-beta", **emergency)
+    release = operations.submit_release(draft.number, actor=acting(row.shop.cast.author))
+
+    assert release.approval_request is not None
+    assert set(release.approval_request.requirements.values_list("phase", flat=True)) == {"owed"}
+
+
+def test_production_waits_until_the_same_image_ran_before_and_qa_has_answered(row: Row) -> None:
+    draft, author = make_release(row.shop), acting(row.shop.cast.author)
+
+    with pytest.raises(Invalid) as unseen:
+        operations.submit_release(draft.number, actor=author)
+    beta = row.to_beta()
+    with pytest.raises(Invalid) as untested:
+        operations.submit_release(draft.number, actor=author)
+    operations.answer_check(beta.number, beta.checks.get().pk, actor=acting(row.shop.cast.qa), result="done")
+    submitted = operations.submit_release(draft.number, actor=author)
+
+    assert "did not go out" in unseen.value.missing[0]["text"]
+    assert f"1 open items at #{beta.number}" in untested.value.missing[0]["text"]
+    assert submitted.state == "in_review"
+
+
+def test_the_same_tag_with_another_image_has_not_been_tried(row: Row, registry: FakeRegistry) -> None:
+    row.ask(ran=True)
+    row.to_beta()
+    registry.move("shopping-service", "2.8.0")
+    draft = make_release(row.shop)
+
+    assert "did not go out" in stations.missing_before(draft)[0]
+
+
+def test_what_failed_in_the_beta_counts_no_more(row: Row) -> None:
+    row.ask(ran=True)
+    draft, beta = make_release(row.shop), row.to_beta()
+    assert stations.missing_before(draft) == []
+
+    operations.follow(beta, "rolling_back", actor=ENGINE)
+
+    assert "taken back" in stations.missing_before(draft)[0]
+
+
+def test_qa_is_asked_when_the_beta_is_up_and_its_owner_told_when_qa_is_done(row: Row) -> None:
+    qa = row.shop.cast.qa
+    beta = row.to_beta()
+    asked = Message.objects.filter(subject__contains="Please test", recipient__contains=qa.username)
+    check = beta.checks.get()
+    operations.answer_check(beta.number, check.pk, actor=acting(qa), result="failed", evidence="declined")
+    done = Message.objects.filter(subject__contains="QA has answered")
+    early = done.count()
+    operations.answer_check(beta.number, check.pk, actor=acting(qa), result="done")
+
+    assert (asked.count(), early, done.count()) == (1, 0, 1)
+
+
+def test_what_is_carried_keeps_its_image_though_the_tag_moves(row: Row, registry: FakeRegistry) -> None:
+    row.ask(ran=True)
+    beta = row.to_beta()
+    registry.move("shopping-service", "2.8.0")
+    author = acting(row.shop.cast.author)
+
+    carried = operations.carry_release(beta.number, "shop-production", actor=author)
+    operations.submit_release(carried.number, actor=author)
+
+    assert carried.carried_from == beta
+    assert carried.items.get().digest == beta.items.get().digest
+    assert carried.environment == row.shop.environment
+
+
+def test_another_version_written_into_it_is_asked_for_again(row: Row, registry: FakeRegistry) -> None:
+    row.ask()
+    author, beta = acting(row.shop.cast.author), row.to_beta()
+    carried = operations.carry_release(beta.number, "shop-production", actor=author)
+    items = [{"service": "shopping-service", "version": "2.9.0"}]
+    operations.edit_release(carried.number, {"items": items}, actor=author, if_match=carried.content_digest)
+    moved = registry.move("shopping-service", "2.9.0")
+
+    operations.submit_release(carried.number, actor=author)
+
+    assert carried.items.get().digest == moved
+
+
+@pytest.mark.parametrize("target", ["shop-beta", "nowhere"])
+def test_it_is_carried_only_to_what_follows(row: Row, target: str) -> None:
+    beta = row.to_beta()
+
+    with pytest.raises(Invalid):
+        operations.carry_release(beta.number, target, actor=acting(row.shop.cast.author))
+
+
+def test_who_may_not_compose_carries_nothing_and_no_author_is_lost(row: Row) -> None:
+    beta = row.to_beta()
+    with pytest.raises(NotAllowed):
+        operations.carry_release(beta.number, "shop-production", actor=acting(row.shop.cast.outsider))
+
+    carried = operations.carry_release(beta.number, "shop-production", actor=acting(row.shop.cast.team_lead))
+
+    assert row.shop.cast.author in carried.contributors.all()
+
+
+def test_the_release_shows_where_its_images_are(row: Row, client: Client) -> None:
+    beta = row.to_beta()
+    seen = runs(row.shop.shopping, row.beta, "2.8.0")
+    seen.since, seen.release = clock.now(), beta.number
+    seen.save()
+    runs(row.shop.shopping, row.shop.environment, "2.7.0")
+    client.force_login(row.shop.cast.author)
+    api = ApiClient(row.shop.cast.author)
+
+    page = client.get(f"/releases/{beta.number}/", headers={"accept-language": "en"}).content.decode()
+    stops = api.get(f"/releases/{beta.number}/row").json()["items"]
+    panel = f"/releases/{beta.number}/carry/shop-production/"
+    sent = client.post(panel, {"once": "a"})
+    again = client.post(panel, {"once": "a"})
+
+    assert panel in page
+    assert [(each["environment"], each["here"], each["places"][0]["same"]) for each in stops] == [
+        ("shop-beta", True, True),
+        ("shop-production", False, False),
+    ]
+    assert sent.url == again.url == f"/releases/{Release.objects.get(carried_from=beta).number}/edit/"  # type: ignore[attr-defined]
+
+
+def test_the_api_carries_and_says_from_where(row: Row) -> None:
+    beta = row.to_beta()
+    answer = ApiClient(row.shop.cast.author).post(
+        f"/releases/{beta.number}/carry", {"environment": "shop-production"}
+    )
+
+    assert (answer.status_code, answer.json()["carried_from"]) == (201, beta.number)
+
+
+def test_what_is_taken_back_from_the_beta_later_does_not_start(row: Row) -> None:
+    beta, author = row.to_beta(), acting(row.shop.cast.author)
+    operations.answer_check(beta.number, beta.checks.get().pk, actor=acting(row.shop.cast.qa), result="done")
+    release = operations.carry_release(beta.number, "shop-production", actor=author)
+    operations.submit_release(release.number, actor=author)
+    approve_all(release)
+    operations.follow(beta, "rolling_back", actor=ENGINE)
+
+    with pytest.raises(Conflict) as refused:
+        roll_out(release, row.shop)
+
+    assert refused.value.code == "untried"
