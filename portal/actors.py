@@ -15,7 +15,7 @@ class Actor:
 
     Attributes:
         user: the person; None when the portal acts.
-        door: browser, api, slack, cli, worker or migration.
+        door: browser, api, hook, slack, cli, worker or migration.
         token: the prefix of the access token used, if any.
         scopes: what the token is cut to; None means everything its owner may.
         address: the caller's network address.

@@ -103,6 +103,7 @@ INSTALLED_APPS = [
     "releases",
     "releases.rollouts",
     "releases.schedules",
+    "releases.pipeline",
 ]
 
 MIDDLEWARE = [

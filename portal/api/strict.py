@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
@@ -11,8 +11,19 @@ from ninja.operation import Operation
 from portal.api.problems import malformed, problem
 from portal.errors import Invalid, NotFound, field_error
 
+Shape = TypeVar("Shape")
 Run = Callable[..., HttpResponse]
 Finder = Callable[[HttpRequest, Mapping[str, Any]], None]
+
+
+# Routes that read the body themselves, as its signature is over its bytes.
+RAW: set[Callable[..., Any]] = set()
+
+
+def raw_body(view: Callable[..., Shape]) -> Callable[..., Shape]:
+    """Decorate a route that checks and reads the body itself; put directly on the function."""
+    RAW.add(view)
+    return view
 
 
 def only_named(run: Run) -> Run:
@@ -23,7 +34,7 @@ def only_named(run: Run) -> Run:
     operation = getattr(run, "__self__", None)
     assert isinstance(operation, Operation), "this decorator has to be the first"
     named = _query_names(operation)
-    takes_body = _reads(operation, "body")
+    takes_body = _reads(operation, "body") or operation.view_func in RAW
 
     @wraps(run)
     def wrapper(request: HttpRequest, **values: Any) -> HttpResponse:

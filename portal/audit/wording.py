@@ -37,6 +37,7 @@ DOORS: Final[Names] = {
     "api": pgettext_lazy("door", "API"),
     "browser": pgettext_lazy("door", "Browser"),
     "cli": pgettext_lazy("door", "Command line"),
+    "hook": pgettext_lazy("door", "CI event"),
     "migration": pgettext_lazy("door", "Migration"),
     "slack": "Slack",
     "worker": pgettext_lazy("door", "Worker"),

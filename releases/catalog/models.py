@@ -34,6 +34,9 @@ class ConnectionKind(models.TextChoices):
     HTTP = "http", _("HTTP hosts")
     PROMETHEUS = "prometheus", _("Prometheus")
     MAIL = "mail", _("Mail")
+    GITLAB = "gitlab", _("GitLab")
+    GITHUB = "github", _("GitHub")
+    CI = "ci", _("CI system")
 
 
 class Connection(Named):

@@ -24,7 +24,9 @@ from portal.audit.grants import could_rewrite
 from portal.audit.keys import signer
 from portal.errors import PortalError
 from portal.integrations.kubernetes.client import Cluster, connect
+from portal.people.models import User
 from releases.catalog.models import Connection, ConnectionKind, Environment, Service
+from releases.catalog.references import value_of
 from releases.catalog.versions import registry_for
 from releases.rollouts.cluster_rights import standing_in
 
@@ -192,6 +194,9 @@ def _connections() -> Iterator[Finding]:
     looks: dict[str, Callable[[Connection], Iterator[Finding]]] = {
         ConnectionKind.KUBERNETES: _cluster,
         ConnectionKind.REGISTRY: _registry,
+        ConnectionKind.GITLAB: _hook,
+        ConnectionKind.GITHUB: _hook,
+        ConnectionKind.CI: _hook,
     }
     for each in Connection.objects.order_by("kind", "name"):
         look = looks.get(each.kind)
@@ -243,6 +248,17 @@ def _registry(row: Connection) -> Iterator[Finding]:
     yield Finding(
         GOOD, f"connection {row.name}", _("the registry {host} answers").format(host=row.spec["host"])
     )
+
+
+def _hook(row: Connection) -> Iterator[Finding]:
+    """Whether its events could be believed, and in whose name they would act."""
+    about, account = f"connection {row.name}", row.spec["account"]
+    value_of(row.spec["secretRef"])
+    if User.objects.filter(username=account, is_active=True).exists():
+        yield Finding(GOOD, about, _("its secret is set; it acts as {account}").format(account=account))
+    else:
+        text = _("There is no open account {account}; its events would start nothing.")
+        yield Finding(FAULT, about, text.format(account=account))
 
 
 def _words(error: PortalError) -> str:

@@ -1,4 +1,4 @@
-"""attacks.md 1a to 1c, row by row, with the tests that try them: one that is renamed or lost is missed here.
+"""attacks.md 1a to 1c and of 1d what is built, row by row, with the tests that try them: one that is renamed or lost is missed here.
 
 Where no test stands, the product has no such door yet, and the row says which.
 """
@@ -152,6 +152,23 @@ ATTACKS: dict[str, tuple[str, ...]] = {
         "releases/test_life_after_approval.py::test_a_start_without_all_approvals_lists_the_open_rows",
         "releases/test_scheduling.py::test_what_is_not_approved_is_not_scheduled_and_says_what_is_missing",
         "doors/test_refusals.py::test_both_doors_refuse_it_alike_and_write_one_line",
+    ),
+    "1c: a start by an event that skips the approvals": (
+        "releases/pipeline/test_events.py::test_a_tag_is_submitted_to_production_and_waits_for_its_approval",
+        "releases/pipeline/test_events.py::test_no_event_passes_a_protected_environment_by_whatever_its_trigger_says",
+        "releases/test_stations.py::test_an_environment_that_became_protected_starts_nothing_that_nobody_approved",
+    ),
+    "1d: an event replayed, from a wrong repository, a branch posing as a tag": (
+        "releases/pipeline/test_events.py::test_a_delivery_that_comes_again_starts_nothing_more",
+        "releases/pipeline/test_events.py::test_another_repository_branch_or_service_starts_nothing",
+        "releases/pipeline/test_signatures.py::test_a_branch_that_is_called_like_a_tag_stays_a_branch",
+        "releases/pipeline/test_signatures.py::test_an_old_event_and_one_from_the_future_are_refused",
+    ),
+    "1d: an event of many megabytes, deeply nested, unsigned, very often": (
+        "releases/pipeline/test_events.py::test_a_large_body_is_refused_before_it_is_looked_at",
+        "releases/pipeline/test_events.py::test_what_is_no_event_is_named_and_not_kept",
+        "releases/pipeline/test_events.py::test_without_a_signature_nobody_learns_or_starts_anything",
+        "releases/pipeline/test_events.py::test_too_many_from_one_address_are_asked_to_wait",
     ),
     "1c: a job forged for a release that is not approved": (
         "releases/test_backing.py::test_a_worker_pauses_before_the_wave_where_the_rows_differ",

@@ -17,6 +17,7 @@ from django.core.management import call_command
 from django.utils import translation
 
 from releases.catalog.models import Connection
+from releases.rollouts.doctor import _connections
 from tests.factories import Shop
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -164,3 +165,24 @@ def test_a_database_that_is_away_is_a_fault_and_no_traceback() -> None:
     assert "127.0.0.1:1/portal" in line
     assert CANARY not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_ci_system_needs_its_secret_and_an_open_account(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = {"kind": "ci", "secretRef": "env:DOCTOR_CI", "account": "author", "repositories": ["a/b"]}
+    connection = Connection.objects.create(name="shop-ci", kind="ci", spec=spec)
+    about = "connection shop-ci"
+    unset = _findings()[about]
+    monkeypatch.setenv("DOCTOR_CI", CANARY)
+    good = _findings()[about]
+    connection.spec["account"] = "nobody"
+    connection.save()
+
+    assert (unset[0], good[0], _findings()[about][0]) == ("fault", "ok", "fault")
+    assert CANARY not in str([unset, good])
+
+
+def _findings() -> dict[str, tuple[str, str]]:
+    with translation.override("en"):
+        return {each.about: (each.level, each.text) for each in _connections()}

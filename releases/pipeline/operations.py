@@ -1,0 +1,332 @@
+"""Taking in an event, and making of it what a person would: a release, submitted, and started where it may.
+
+Every act is the operation of all doors, in the name of the connection's account and under its rights, and
+each is a transaction of its own: a worker that dies is followed by another that finds how far it came.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from portal import clock
+from portal.actors import Actor
+from portal.audit.record import record
+from portal.errors import (
+    Conflict,
+    Invalid,
+    NotAllowed,
+    NotFound,
+    PermanentError,
+    PortalError,
+    TemporaryError,
+)
+from portal.integrations.hooks import events, signatures
+from portal.integrations.hooks.events import Built, CiEvent
+from portal.jobs import enqueue
+from portal.people.models import User
+from portal.transitions import move
+from releases import operations
+from releases.catalog import versions
+from releases.catalog.models import Connection, ConnectionKind, Environment, Service
+from releases.catalog.references import value_of
+from releases.models import Release
+from releases.pipeline.matching import concerns, tag_of
+from releases.pipeline.models import Arrival, Delivery
+from releases.pipeline.states import ArrivalState
+from releases.rollouts.models import Pin
+from releases.rollouts.operations import start_rollout
+from releases.states import ReleaseState
+
+A = ArrivalState
+WORK = "releases.pipeline.jobs.work"
+KINDS = frozenset({ConnectionKind.GITLAB, ConnectionKind.GITHUB, ConnectionKind.CI})
+READERS: dict[str, Callable[[Mapping[str, Any]], CiEvent | None]] = {
+    ConnectionKind.GITLAB: events.of_gitlab,
+    ConnectionKind.GITHUB: events.of_github,
+    ConnectionKind.CI: events.of_ci,
+}
+# How long an image may take to be built, and a place to be free.
+PATIENCE = timedelta(hours=2)
+LOOK_AGAIN = timedelta(seconds=20)
+# While somebody is at it, nobody else is; a worker that died is followed after that.
+CLAIM = timedelta(seconds=60)
+MOST_BROKEN = 3
+
+
+def receive(name: str, headers: Mapping[str, str], body: bytes) -> tuple[Delivery, bool]:
+    """Keep a signed event once, and have it worked on; returns it and whether it is new.
+
+    Args:
+        name: of the connection.
+        headers: by their names in lower case.
+        body: as it was sent; parsed only when its signature is right.
+
+    Raises:
+        PermanentError: with code "bad_signature"; an unknown connection is told the same.
+        Invalid: it is no event of this kind.
+    """
+    connection = Connection.objects.filter(name=name, kind__in=KINDS).first()
+    if connection is None:
+        raise PermanentError(
+            _("The signature is not that of this connection."), code=signatures.BAD_SIGNATURE
+        )
+    delivery_id = _signed_id(connection, headers, body)[:200]
+    event = _read(connection, body)
+    with transaction.atomic():
+        delivery, made = Delivery.objects.get_or_create(
+            connection=connection,
+            delivery_id=delivery_id,
+            defaults={"event": _as_data(event), "received_at": clock.now()},
+        )
+        if made and event is not None:
+            _arrive(delivery, event)
+    return delivery, made
+
+
+def _signed_id(connection: Connection, headers: Mapping[str, str], body: bytes) -> str:
+    references = [connection.spec[key] for key in ("secretRef", "oldSecretRef") if key in connection.spec]
+    secrets = [value_of(reference) for reference in references]
+    if connection.kind == ConnectionKind.GITHUB:
+        return signatures.github(headers, body, secrets=secrets)
+    return signatures.standard_webhook(headers, body, secrets=secrets, now=clock.now())
+
+
+def _read(connection: Connection, body: bytes) -> CiEvent | None:
+    """The event, unless it is about something else or about a repository that is not the connection's."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(_("The body should be JSON in UTF-8.")) from error
+    if not isinstance(data, Mapping):
+        raise Invalid(_("An object is expected."))
+    event = READERS[connection.kind](data)
+    if event is None or event.repository not in connection.spec.get("repositories", []):
+        return None
+    return event
+
+
+def _as_data(event: CiEvent | None) -> dict[str, Any]:
+    if event is None:
+        return {}
+    builds = [{"service": each.service, "version": each.version} for each in event.builds]
+    return {**vars(event), "builds": builds}
+
+
+def _as_event(data: Mapping[str, Any]) -> CiEvent:
+    return CiEvent(**{**data, "builds": tuple(Built(**each) for each in data["builds"])})
+
+
+def _arrive(delivery: Delivery, event: CiEvent) -> None:
+    """Write down where it leads; what waited there for the same services is replaced."""
+    now = clock.now()
+    found = concerns(
+        event,
+        environments=Environment.objects.order_by("pk").values_list("name", "protected", "spec"),
+        services=[
+            (service.name, service.spec, [each.name for each in service.environments.all()])
+            for service in Service.objects.order_by("name").prefetch_related("environments")
+        ],
+    )
+    actor = _actor(delivery)
+    subject = ("delivery", str(delivery.pk))
+    after = {**_as_data(event), "leads_to": [each.environment for each in found]}
+    record("delivery.received", actor=actor, subject=subject, after=after)
+    for each in found:
+        environment = Environment.objects.select_for_update(no_key=True).get(name=each.environment)
+        for older in _waiting_for(environment, set(each.services)):
+            _end(older, A.REPLACED, actor=actor, reason=_("A newer event came for the same services."))
+        arrival = Arrival.objects.create(
+            delivery=delivery,
+            environment=environment,
+            services=list(each.services),
+            starts=each.starts,
+            wake_at=now,
+            give_up_at=now + PATIENCE,
+        )
+        enqueue(WORK, arrival.pk)
+
+
+def _waiting_for(environment: Environment, services: set[str]) -> list[Arrival]:
+    waiting = Arrival.objects.select_for_update().filter(environment=environment, state=A.WAITING)
+    return [each for each in waiting.order_by("pk") if set(each.services) <= services]
+
+
+def work(arrival_id: int) -> None:
+    """Carry an arrival one act further, and have the next one done; harmless when done twice."""
+    arrival = _claim(arrival_id)
+    if arrival is None:
+        return
+    actor = _actor(arrival.delivery)
+    try:
+        again = _carry_on(arrival, actor=actor)
+    except TemporaryError as error:
+        _wait(arrival, str(error.detail), actor=actor)
+    except (NotAllowed, NotFound, Invalid, Conflict, PermanentError) as error:
+        _settle(arrival_id, A.REFUSED, actor=actor, reason=_words(error))
+    else:
+        if again:
+            Arrival.objects.filter(pk=arrival_id).update(wake_at=clock.now())
+            enqueue(WORK, arrival_id)
+
+
+def give_up_broken(arrival_id: int, reason: str, *, actor: Actor) -> None:
+    """Refuse an arrival that broke off too often by a fault of our own."""
+    if Arrival.objects.filter(pk=arrival_id, state=A.WAITING, tries__gte=MOST_BROKEN).exists():
+        _settle(arrival_id, A.REFUSED, actor=actor, reason=reason)
+
+
+def _claim(arrival_id: int) -> Arrival | None:
+    """The arrival, if it is due and nobody is at it."""
+    with transaction.atomic():
+        due = Arrival.objects.select_for_update(skip_locked=True, of=("self",)).filter(
+            pk=arrival_id, state=A.WAITING, wake_at__lte=clock.now()
+        )
+        arrival = due.select_related("delivery__connection", "environment", "release").first()
+        if arrival is not None:
+            arrival.wake_at, arrival.tries = clock.now() + CLAIM, arrival.tries + 1
+            arrival.save(update_fields=["wake_at", "tries"])
+        return arrival
+
+
+def _carry_on(arrival: Arrival, *, actor: Actor) -> bool:
+    """Do the next act; returns whether there is another one to do now."""
+    if actor.user is None or not actor.user.is_active:
+        raise NotAllowed(_("The account of this connection is missing or closed."))
+    if arrival.release is None:
+        return _compose(arrival, actor=actor)
+    release = Release.objects.get(pk=arrival.release.pk)
+    if release.state == ReleaseState.DRAFT:
+        operations.submit_release(release.number, actor=actor)
+        return True
+    if arrival.starts and release.state == ReleaseState.APPROVED:
+        _start(arrival, release, actor=actor)
+    else:
+        _settle(arrival.pk, A.SUBMITTED, actor=actor)
+    return False
+
+
+def _compose(arrival: Arrival, *, actor: Actor) -> bool:
+    event = _as_event(arrival.delivery.event)
+    items = [_item(name, event) for name in arrival.services]
+    lacking = [name for name, item in zip(arrival.services, items, strict=True) if item is None]
+    if lacking:
+        text = _("There is no image of {commit} yet for: {names}.")
+        _wait(arrival, text.format(commit=event.commit[:8], names=", ".join(lacking)), actor=actor)
+        return False
+    with transaction.atomic():
+        # Whoever was taken for dead may have been here.
+        locked = Arrival.objects.select_for_update().get(pk=arrival.pk)
+        if locked.release_id is None and locked.state == A.WAITING:
+            locked.release = operations.create_release(_draft(arrival, event, items), actor=actor)
+            locked.save(update_fields=["release"])
+    return True
+
+
+def _draft(arrival: Arrival, event: CiEvent, items: list[dict[str, str] | None]) -> dict[str, Any]:
+    what = f"{event.kind} {event.ref} {event.commit[:8]}"
+    said = f"{event.repository}: {what}" + (f" ({event.by})" if event.by else "")
+    return {
+        "title": f"{event.repository.rpartition('/')[2]} {event.ref} {event.commit[:8]}"[:200],
+        "environment": arrival.environment.name,
+        "items": items,
+        "changes": [{"area": "CI", "text": said[:500], "link": None}],
+    }
+
+
+def _item(name: str, event: CiEvent) -> dict[str, str] | None:
+    """A service with the version that the event means; None while there is no such image."""
+    service = Service.objects.get(name=name)
+    version = next((each.version for each in event.builds if each.service == name), "")
+    version = version or _version_of(service, event)
+    if not version or not _exists(service, version):
+        return None
+    known = bool(event.by) and User.objects.filter(username=event.by).exists()
+    return {"service": name, "version": version, **({"built_by": event.by} if known else {})}
+
+
+def _version_of(service: Service, event: CiEvent) -> str:
+    """By the catalog's template for tags, or the version whose image says that it is of this commit."""
+    template = str((service.spec.get("source") or {}).get("version", ""))
+    if template:
+        return tag_of(template, event)
+    offered = versions.versions(service)
+    found = [each.version for each in offered if each.revision == event.commit]
+    return event.ref if event.kind == events.TAG and event.ref in found else next(iter(found), "")
+
+
+def _exists(service: Service, version: str) -> bool:
+    try:
+        versions.resolve(service, version)
+    except PermanentError as error:
+        if error.code == "image_not_found":
+            return False
+        raise
+    return True
+
+
+def _start(arrival: Arrival, release: Release, *, actor: Actor) -> None:
+    """Start it, or plan it into the next opening where only the calendar is in the way."""
+    _require_unpinned(release)
+    try:
+        start_rollout(release.number, actor=actor)
+    except Conflict as error:
+        codes = {each.get("code") for each in error.missing}
+        if codes == {"freeze"}:
+            operations.schedule_release(release.number, actor=actor, window="next")
+            _settle(arrival.pk, A.SCHEDULED, actor=actor, reason=_words(error))
+        elif codes and codes <= {"freeze", "queue"}:
+            _wait(arrival, _words(error), actor=actor)
+        else:
+            raise
+    else:
+        _settle(arrival.pk, A.STARTED, actor=actor)
+
+
+def _require_unpinned(release: Release) -> None:
+    """A pin holds automation until a person lifts it (interface.md, "Settled questions")."""
+    services = release.items.values("service")
+    pins = Pin.objects.filter(environment=release.environment, service__in=services, lifted_at=None)
+    names = ", ".join(pins.order_by("service__name").values_list("service__name", flat=True))
+    if names:
+        raise Conflict(
+            _("Pinned after a rollback: {names}. Somebody must lift that first.").format(names=names)
+        )
+
+
+def _wait(arrival: Arrival, reason: str, *, actor: Actor) -> None:
+    """Look again later; past its time it is refused."""
+    now = clock.now()
+    if now >= arrival.give_up_at:
+        _settle(arrival.pk, A.REFUSED, actor=actor, reason=reason)
+        return
+    waiting = Arrival.objects.filter(pk=arrival.pk, state=A.WAITING)
+    waiting.update(reason=reason, wake_at=now + LOOK_AGAIN, tries=0)
+
+
+def _settle(arrival_id: int, state: str, *, actor: Actor, reason: str = "") -> None:
+    with transaction.atomic():
+        arrival = Arrival.objects.select_for_update(of=("self",)).get(pk=arrival_id)
+        if arrival.state == A.WAITING:
+            _end(arrival, state, actor=actor, reason=reason)
+
+
+def _end(arrival: Arrival, state: str, *, actor: Actor, reason: str) -> None:
+    arrival.reason, arrival.wake_at, arrival.ended_at = reason, None, clock.now()
+    fields = ["reason", "wake_at", "ended_at"]
+    move(arrival, state, actor=actor, reason=reason, fields=fields, release=arrival.release_id)
+
+
+def _actor(delivery: Delivery) -> Actor:
+    """The connection's account; what it may do is asked of it like of everybody."""
+    name = str(delivery.connection.spec.get("account", ""))
+    user = User.objects.filter(username=name).first()
+    return Actor(user=user, door="hook", cause=f"{delivery.connection.name}: {delivery}")
+
+
+def _words(error: PortalError) -> str:
+    texts = [str(each.get("text", "")) for each in error.missing]
+    return str(error.detail) or " ".join(texts) or str(error.title)

@@ -1,0 +1,26 @@
+"""What becomes of an event in an environment."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class ArrivalState(models.TextChoices):
+    """Where an arrival stands."""
+
+    WAITING = "waiting", _("waiting")
+    STARTED = "started", _("started")
+    SCHEDULED = "scheduled", _("scheduled")
+    SUBMITTED = "submitted", _("submitted")
+    REPLACED = "replaced", _("replaced")
+    REFUSED = "refused", _("refused")
+
+
+A = ArrivalState
+ARRIVAL_MOVES: dict[str, frozenset[str]] = {
+    A.WAITING: frozenset({A.STARTED, A.SCHEDULED, A.SUBMITTED, A.REPLACED, A.REFUSED}),
+    A.STARTED: frozenset(),
+    A.SCHEDULED: frozenset(),
+    A.SUBMITTED: frozenset(),
+    A.REPLACED: frozenset(),
+    A.REFUSED: frozenset(),
+}

@@ -1,0 +1,340 @@
+"""CI events start what is automatic, through the same operations and the same rules as people do."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from approvals.calendar import operations as calendar
+from portal import clock
+from portal.audit.models import AuditEntry
+from portal.people.operations import create_person, deactivate_person, grant_role
+from releases import operations
+from releases.catalog import rights
+from releases.catalog.models import Connection, Environment, Plan
+from releases.models import Release
+from releases.pipeline import jobs
+from releases.pipeline.models import Arrival, Delivery
+from releases.pipeline.operations import give_up_broken
+from releases.rollouts.models import Pin, Rollout
+from tests.factories import ENGINE, FakeRegistry, Shop
+from tests.people import BY_THE_PORTAL
+from tests.portal.api import ApiClient
+from tests.releases.pipeline.signing import SECRET, github, send
+
+pytestmark = pytest.mark.django_db
+WAVES = {"waves": [{"title": "All", "services": ["shopping-service"]}]}
+BUILD = {
+    "repository": "shop/shop",
+    "ref": "refs/heads/main",
+    "commit": "c0ffee00c0ffee00",
+    "by": "author",
+    "builds": [{"service": "shopping-service", "version": "2.8.0"}],
+}
+
+
+@pytest.fixture
+def ci(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """The shop with a development environment that follows main, and a CI system that may start it."""
+    monkeypatch.setenv("CI_SECRET", SECRET)
+    development = Environment.objects.create(
+        name="shop-dev",
+        system="shop",
+        stage="development",
+        cluster=shop.environment.cluster,
+        cluster_group="production",
+        namespace="shop-dev",
+        protected=False,
+        spec={"triggers": [{"event": "push", "pattern": "main"}]},
+    )
+    Plan.objects.create(name="shop-dev", spec=WAVES).environments.add(development)
+    shop.shopping.environments.add(development)
+    shop.shopping.spec["source"] = {"repository": "shop/shop", "version": "main-{short}"}
+    shop.shopping.save()
+    production = shop.environment
+    production.spec = {"triggers": [{"event": "tag", "pattern": "v*", "approval": True}]}
+    production.save()
+    for kind in ("ci", "gitlab", "github"):
+        spec = {
+            "kind": kind,
+            "secretRef": "env:CI_SECRET",
+            "account": "robot",
+            "repositories": ["shop/shop", "shop/other"],
+        }
+        Connection.objects.create(name=f"shop-{kind}", kind=kind, spec=spec)
+    create_person("robot", actor=BY_THE_PORTAL, name="Robot")
+    grant_role("robot", role="release_manager", scope="team:commerce", actor=BY_THE_PORTAL)
+    rights.grant()
+    return shop
+
+
+def work() -> None:
+    """What the sweep and the workers do until nothing is due."""
+    while due := list(Arrival.objects.filter(state="waiting", wake_at__lte=clock.now())):
+        for arrival in due:
+            jobs.work(arrival.pk)
+
+
+def arrival() -> Arrival:
+    return Arrival.objects.select_related("release").latest("pk")
+
+
+def test_a_build_of_main_rolls_out_to_development_by_itself(ci: Shop) -> None:
+    answer = send("shop-ci", BUILD)
+    work()
+
+    made = arrival()
+    assert (answer.status_code, answer.json()["arrivals"]) == (202, 1)
+    assert (made.state, made.environment.name) == ("started", "shop-dev")
+    assert made.release is not None
+    assert (made.release.state, made.release.author.username) == ("rolling_out", "robot")
+    assert made.release.items.get().version == "2.8.0"
+    assert made.release.items.get().built_by == "author"
+    assert Rollout.objects.get().started_by == made.release.author
+    started = AuditEntry.objects.get(action="release.rolling_out")
+    assert (started.actor, json.loads(started.body)["actor"]["door"]) == ("robot", "hook")
+
+
+def test_a_delivery_that_comes_again_starts_nothing_more(ci: Shop) -> None:
+    first, again = send("shop-ci", BUILD), send("shop-ci", BUILD)
+    work()
+    late = send("shop-ci", BUILD)
+
+    assert [each.status_code for each in (first, again, late)] == [202, 200, 200]
+    assert first.json() == late.json()
+    assert (Delivery.objects.count(), Release.objects.count()) == (1, 1)
+
+
+def test_the_same_job_twice_makes_one_release(ci: Shop) -> None:
+    send("shop-ci", BUILD)
+    pk = arrival().pk
+    for _time in range(6):
+        Arrival.objects.filter(pk=pk, state="waiting").update(wake_at=clock.now())
+        jobs.work(pk)
+        jobs.work(pk)
+
+    assert (Release.objects.count(), Rollout.objects.count()) == (1, 1)
+
+
+@pytest.mark.parametrize("connection", ["shop-ci", "shop-github", "nowhere", "shop-cluster"])
+def test_without_a_signature_nobody_learns_or_starts_anything(ci: Shop, connection: str) -> None:
+    answer = send(connection, BUILD, {})
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")
+    assert not Delivery.objects.exists()
+
+
+def test_what_was_signed_for_another_body_is_refused(ci: Shop) -> None:
+    other = send("shop-ci", BUILD, key=b"another key")
+    old = send("shop-ci", BUILD, at=1_700_000_000)
+
+    assert (other.status_code, old.status_code) == (401, 401)
+
+
+def test_the_second_secret_counts_while_they_are_exchanged(ci: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI_NEW", "something new")
+    connection = Connection.objects.get(name="shop-ci")
+    connection.spec |= {"secretRef": "env:CI_NEW", "oldSecretRef": "env:CI_SECRET"}
+    connection.save()
+
+    assert send("shop-ci", BUILD).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"repository": "shop/theirs"},
+        {"repository": "shop/other"},
+        {"ref": "refs/heads/feature"},
+        {"ref": "refs/tags/main"},
+        {"builds": [{"service": "payment-service", "version": "1"}]},
+    ],
+)
+def test_another_repository_branch_or_service_starts_nothing(ci: Shop, change: dict[str, Any]) -> None:
+    answer = send("shop-ci", {**BUILD, **change})
+
+    assert (answer.status_code, answer.json()["arrivals"]) == (202, 0)
+
+
+def test_a_tag_is_submitted_to_production_and_waits_for_its_approval(ci: Shop) -> None:
+    send("shop-ci", {**BUILD, "ref": "refs/tags/v2.8.0"})
+    work()
+
+    made = arrival()
+    assert (made.state, made.environment) == ("submitted", ci.environment)
+    assert made.release is not None
+    assert made.release.state == "in_review"
+    assert not Rollout.objects.exists()
+
+
+def test_no_event_passes_a_protected_environment_by_whatever_its_trigger_says(ci: Shop) -> None:
+    ci.environment.spec = {"triggers": [{"event": "push", "pattern": "*"}]}
+    ci.environment.save()
+    send("shop-ci", BUILD)
+    work()
+
+    release = Release.objects.get(environment=ci.environment)
+    assert (release.state, Rollout.objects.filter(release=release).count()) == ("in_review", 0)
+
+
+def test_a_push_waits_for_its_image(ci: Shop, registry: FakeRegistry) -> None:
+    registry.gone.add(("shopping-service", "main-c0ffee00"))
+    body = {
+        "object_kind": "push",
+        "ref": "refs/heads/main",
+        "checkout_sha": BUILD["commit"],
+        "user_username": "nobody-here",
+        "project": {"path_with_namespace": "shop/shop"},
+    }
+    send("shop-gitlab", body)
+    work()
+    waiting = arrival()
+    registry.gone.clear()
+    Arrival.objects.update(wake_at=clock.now())
+    work()
+
+    assert (waiting.state, "no image of c0ffee00" in waiting.reason) == ("waiting", True)
+    assert arrival().state == "started"
+    assert arrival().release.items.get().version == "main-c0ffee00"  # type: ignore[union-attr]
+
+
+def test_an_image_that_never_comes_is_given_up_with_its_reason(ci: Shop, registry: FakeRegistry) -> None:
+    registry.gone.add(("shopping-service", "2.8.0"))
+    send("shop-ci", BUILD)
+    Arrival.objects.update(give_up_at=clock.now())
+    work()
+
+    assert (arrival().state, "There is no image" in arrival().reason) == ("refused", True)
+
+
+def test_a_newer_event_replaces_one_that_waits(ci: Shop, registry: FakeRegistry) -> None:
+    registry.gone.add(("shopping-service", "2.8.0"))
+    send("shop-ci", BUILD)
+    newer = {**BUILD, "builds": [{"service": "shopping-service", "version": "2.9.0"}]}
+    send("shop-ci", newer, delivery="d2")
+    work()
+
+    assert [each.state for each in Arrival.objects.order_by("pk")] == ["replaced", "started"]
+
+
+def test_github_starts_it_as_well(ci: Shop) -> None:
+    body = (
+        b'{"ref": "refs/heads/main", "after": "c0ffee00c0ffee00", "repository": {"full_name": "shop/shop"}, '
+        b'"head_commit": {"id": "c0ffee00c0ffee00"}}'
+    )
+    send("shop-github", body, github(body))
+    work()
+
+    assert arrival().state == "started"
+
+
+def test_a_freeze_plans_it_into_the_next_opening(ci: Shop) -> None:
+    now = clock.now()
+    calendar.add_freeze(
+        actor=BY_THE_PORTAL,
+        name="Year end",
+        reason="Books",
+        starts=now,
+        ends=now + timedelta(hours=1),
+    )
+    send("shop-ci", BUILD)
+    work()
+
+    made = arrival()
+    assert (made.state, "Year end" in made.reason) == ("scheduled", True)
+    assert made.release is not None
+    assert made.release.scheduled_at == now + timedelta(hours=1)
+
+
+def test_a_pin_holds_it_until_somebody_lifts_it(ci: Shop) -> None:
+    send("shop-ci", BUILD)
+    work()
+    rollout = Rollout.objects.get()
+    operations.follow(rollout.release, "rolling_back", actor=ENGINE)
+    Rollout.objects.update(state="rolled_back")
+    Pin.objects.create(
+        service=ci.shopping, environment=rollout.environment, rollout=rollout, set_at=clock.now()
+    )
+    send("shop-ci", BUILD, delivery="d2")
+    work()
+
+    assert (arrival().state, "shopping-service" in arrival().reason) == ("refused", True)
+    assert Pin.objects.get().lifted_at is None
+
+
+def test_it_waits_while_the_same_service_rolls_out(ci: Shop) -> None:
+    send("shop-ci", BUILD)
+    send("shop-ci", {**BUILD, "commit": "decade00"}, delivery="d2")
+    first, second = Arrival.objects.order_by("pk")
+    Arrival.objects.filter(pk=first.pk).update(state="waiting", wake_at=clock.now(), ended_at=None)
+    Arrival.objects.filter(pk=second.pk).update(wake_at=None)
+    work()
+    Arrival.objects.filter(pk=second.pk).update(wake_at=clock.now())
+    work()
+
+    assert [each.state for each in Arrival.objects.order_by("pk")] == ["started", "waiting"]
+    assert str(Rollout.objects.get().pk) in arrival().reason
+
+
+def test_an_account_without_the_right_starts_nothing(ci: Shop) -> None:
+    robot = {"account": "outsider"}
+    connection = Connection.objects.get(name="shop-ci")
+    connection.spec |= robot
+    connection.save()
+    send("shop-ci", BUILD)
+    work()
+
+    assert arrival().state == "refused"
+    assert not Release.objects.exists()
+
+
+def test_a_closed_account_starts_nothing(ci: Shop) -> None:
+    deactivate_person("robot", actor=BY_THE_PORTAL)
+    send("shop-ci", BUILD)
+    work()
+
+    assert (arrival().state, Release.objects.count()) == ("refused", 0)
+
+
+def test_what_breaks_off_again_and_again_is_refused_with_its_number(ci: Shop) -> None:
+    send("shop-ci", BUILD)
+    Arrival.objects.update(tries=2)
+    give_up_broken(arrival().pk, "Quote 7.", actor=BY_THE_PORTAL)
+    early = arrival().state
+    Arrival.objects.update(tries=3)
+    give_up_broken(arrival().pk, "Quote 7.", actor=BY_THE_PORTAL)
+
+    assert (early, arrival().state, arrival().reason) == ("waiting", "refused", "Quote 7.")
+
+
+@pytest.mark.parametrize("body", [b"no json", b"[]", b'{"a": 1}', b"[" * 50_000])
+def test_what_is_no_event_is_named_and_not_kept(ci: Shop, body: bytes) -> None:
+    answer = send("shop-ci", body)
+
+    assert (answer.status_code, Delivery.objects.count()) == (422, 0)
+
+
+def test_a_large_body_is_refused_before_it_is_looked_at(ci: Shop) -> None:
+    assert send("shop-ci", b"x" * 1_000_001).status_code == 413
+
+
+def test_too_many_from_one_address_are_asked_to_wait(ci: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("releases.pipeline.api.MOST_A_MINUTE", 2)
+
+    assert [send("shop-ci", BUILD, {}).status_code for _time in range(4)] == [401, 401, 429, 429]
+
+
+def test_page_and_api_show_what_came_of_it_to_who_may_see_the_environment(ci: Shop, client: Client) -> None:
+    send("shop-ci", BUILD)
+    work()
+    client.force_login(ci.cast.author)
+
+    page = client.get("/pipeline/").content.decode()
+    listed = ApiClient(ci.cast.author).get("/arrivals").json()["items"]
+
+    assert f"/releases/{arrival().release_id}/" in page  # type: ignore[attr-defined]
+    assert [(each["ref"], each["state"], each["release"]) for each in listed] == [
+        ("main", "started", arrival().release_id)  # type: ignore[attr-defined]
+    ]
