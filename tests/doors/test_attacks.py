@@ -1,4 +1,4 @@
-"""attacks.md 1a to 1c and of 1d what is built, row by row, with the tests that try them: one that is renamed or lost is missed here.
+"""attacks.md 1a to 1c, and what of 1d comes from outside, with the tests that try it; a lost one is missed.
 
 Where no test stands, the product has no such door yet, and the row says which.
 """
@@ -149,14 +149,12 @@ ATTACKS: dict[str, tuple[str, ...]] = {
         "approvals/test_requests.py::test_approving_one_request_says_nothing_about_another_with_equal_content",
     ),
     "1c: a start without, or with a part of, the approvals": (
-        "releases/test_life_after_approval.py::test_a_start_without_all_approvals_lists_the_open_rows",
-        "releases/test_scheduling.py::test_what_is_not_approved_is_not_scheduled_and_says_what_is_missing",
-        "doors/test_refusals.py::test_both_doors_refuse_it_alike_and_write_one_line",
-    ),
-    "1c: a start by an event that skips the approvals": (
         "releases/pipeline/test_events.py::test_a_tag_is_submitted_to_production_and_waits_for_its_approval",
         "releases/pipeline/test_events.py::test_no_event_passes_a_protected_environment_by_whatever_its_trigger_says",
         "releases/test_stations.py::test_an_environment_that_became_protected_starts_nothing_that_nobody_approved",
+        "releases/test_life_after_approval.py::test_a_start_without_all_approvals_lists_the_open_rows",
+        "releases/test_scheduling.py::test_what_is_not_approved_is_not_scheduled_and_says_what_is_missing",
+        "doors/test_refusals.py::test_both_doors_refuse_it_alike_and_write_one_line",
     ),
     "1d: an event replayed, from a wrong repository, a branch posing as a tag": (
         "releases/pipeline/test_events.py::test_a_delivery_that_comes_again_starts_nothing_more",
@@ -252,4 +250,5 @@ def test_every_row_has_its_tests(row: str) -> None:
 
 def test_a_row_without_tests_says_why() -> None:
     assert not set(WITHOUT) & set(ATTACKS)
-    assert len(ATTACKS) + len(WITHOUT) == 18 + 13 + 16
+    within = [row for row in (*ATTACKS, *WITHOUT) if not row.startswith("1d")]
+    assert len(within) == 18 + 13 + 16

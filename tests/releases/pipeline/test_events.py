@@ -334,7 +334,7 @@ def test_page_and_api_show_what_came_of_it_to_who_may_see_the_environment(ci: Sh
     page = client.get("/pipeline/").content.decode()
     listed = ApiClient(ci.cast.author).get("/arrivals").json()["items"]
 
-    assert f"/releases/{arrival().release_id}/" in page  # type: ignore[attr-defined]
+    assert f"/releases/{arrival().release_id}/" in page
     assert [(each["ref"], each["state"], each["release"]) for each in listed] == [
-        ("main", "started", arrival().release_id)  # type: ignore[attr-defined]
+        ("main", "started", arrival().release_id)
     ]
