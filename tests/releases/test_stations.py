@@ -1,9 +1,11 @@
 """Environments in a row: what is tried in one is carried to the next, image by image."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from portal import clock
 from portal.errors import Conflict, Invalid, NotAllowed
@@ -49,6 +51,13 @@ class Row:
         production = self.shop.environment
         production.spec = {"after": {"environment": "shop-beta", **after}}
         production.save()
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """What is refused is compared in English."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture
@@ -139,10 +148,10 @@ def test_what_failed_in_the_beta_counts_no_more(row: Row) -> None:
 def test_qa_is_asked_when_the_beta_is_up_and_its_owner_told_when_qa_is_done(row: Row) -> None:
     qa = row.shop.cast.qa
     beta = row.to_beta()
-    asked = Message.objects.filter(subject__contains="Please test", recipient__contains=qa.username)
+    asked = Message.objects.filter(key__contains=".qa.", recipient__contains=qa.username)
     check = beta.checks.get()
     operations.answer_check(beta.number, check.pk, actor=acting(qa), result="failed", evidence="declined")
-    done = Message.objects.filter(subject__contains="QA has answered")
+    done = Message.objects.filter(key__contains=".qa_done.")
     early = done.count()
     operations.answer_check(beta.number, check.pk, actor=acting(qa), result="done")
 

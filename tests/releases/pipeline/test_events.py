@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from approvals.calendar import operations as calendar
 from portal import clock
@@ -74,7 +75,8 @@ def work() -> None:
     """What the sweep and the workers do until nothing is due."""
     while due := list(Arrival.objects.filter(state="waiting", wake_at__lte=clock.now())):
         for arrival in due:
-            jobs.work(arrival.pk)
+            with translation.override("en"):
+                jobs.work(arrival.pk)
 
 
 def arrival() -> Arrival:
