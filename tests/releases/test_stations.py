@@ -102,8 +102,8 @@ def test_an_environment_that_became_protected_starts_nothing_that_nobody_approve
 
 
 def test_an_emergency_is_reviewed_wherever_it_goes(row: Row) -> None:
-    emergency = {"grade": "E", "grade_reason": "down", "incident": {"link": "https://x.example/1"}}
-    draft = make_release(row.shop, environment="shop-beta", **emergency)
+    incident = {"link": "https://x.example/1"}
+    draft = make_release(row.shop, environment="shop-beta", grade="E", grade_reason="down", incident=incident)
     release = operations.submit_release(draft.number, actor=acting(row.shop.cast.author))
 
     assert release.approval_request is not None
