@@ -151,13 +151,12 @@ def _service(document: Document, world: World) -> Iterator[Problem]:
 
 
 def _canary_of(document: Document) -> Iterator[Problem]:
-    """Its two workloads are two of the service's own."""
+    """It stands beside one of the service's workloads."""
     canary = document.spec.get("canary", {})
     names = [each["name"] for each in document.spec["workloads"]]
-    for side in ("stable", "canary"):
-        if side in canary and canary[side] not in names:
-            text = _("There is no workload named %(name)s.") % {"name": canary[side]}
-            yield document.problem(text, "spec", "canary", side)
+    if canary and canary["stable"] not in names:
+        text = _("There is no workload named %(name)s.") % {"name": canary["stable"]}
+        yield document.problem(text, "spec", "canary", "stable")
     if canary and canary["stable"] == canary["canary"]:
         text = _("The canary is a workload of its own.")
         yield document.problem(text, "spec", "canary", "canary")

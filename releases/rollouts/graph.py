@@ -80,9 +80,20 @@ class Member:
         """The two workloads of its canary, and the route that leads to them; None where it has none."""
         return self.spec.get("canary")
 
+    @property
+    def with_canary(self) -> list[Json]:
+        """Its workloads and that of its canary, which is as the stable one but for its name."""
+        own, pair = self.workloads, self.canary or {}
+        if not pair or any(each["name"] == pair["canary"] for each in own):
+            return own
+        stable = next(each for each in own if each["name"] == pair["stable"])
+        return [*own, {**stable, "name": pair["canary"]}]
+
     def workload(self, name: str) -> Json | None:
         """The workload of this name, the only one where none is named; None where that is not one."""
-        found = [each for each in self.workloads if name in {"", each["name"]}]
+        found = [
+            each for each in (self.with_canary if name else self.workloads) if name in {"", each["name"]}
+        ]
         return found[0] if len(found) == 1 else None
 
     def job(self, name: str) -> Json | None:
@@ -256,10 +267,11 @@ class _Builder:
             return [member.workload(str(document["workload"]))]
         if document["kind"] not in PER_WORKLOAD:
             return [None]
-        apart = (member.canary or {}).get("canary") if self.spec.get("canary") else None
+        if not self.spec.get("canary") or not member.canary:
+            return list(member.workloads)
         if document["kind"] == "record_running":
-            apart = None
-        return [each for each in member.workloads if each["name"] != apart]
+            return list(member.with_canary)
+        return [each for each in member.workloads if each["name"] != member.canary["canary"]]
 
     def _group(
         self, document: Mapping[str, Any], service: str, wave: int, title: str, *, after: Sequence[str]

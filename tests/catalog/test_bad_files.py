@@ -113,7 +113,7 @@ MISTAKES = [
     ),
     (
         f"  image: {WEB}",
-        f"  image: {WEB}\n  canary: {{stable: web, canary: other}}",
+        f"  image: {WEB}\n  canary: {{stable: other, canary: web}}",
         "35: There is no workload named other.",
     ),
     (IN_ORDER, BESIDE.format("scale", "replicas: many"), "44: spec.waves.1.after.0.replicas: expected"),

@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 from releases.catalog import canaries
 from releases.rollouts.graph import Member, Node, build_graph
 
-WORKLOADS = [
-    {"kind": "Deployment", "name": name, "containers": ["app"]} for name in ("web", "web-canary", "job")
-]
+WORKLOADS = [{"kind": "Deployment", "name": name, "containers": ["app"]} for name in ("web", "job")]
 ROUTE = {"name": "web", "stable": "web", "canary": "web-canary"}
 WEB = Member(
     name="web",
