@@ -60,7 +60,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
     kinds = {"set_image": Marked(made, acts=True), "wait_rollout": Marked(made, acts=False)}
     monkeypatch.setattr(engine, "KINDS", kinds)
-    monkeypatch.setattr(release_side, "missing_for", lambda _release: [])
+    monkeypatch.setattr(release_side, "missing_for", lambda _release, **_more: [])
     return made
 
 

@@ -47,7 +47,7 @@ class Line:
             threading.Thread(target=self._carry, args=(caller,), daemon=True).start()
 
     def _carry(self, caller: socket.socket) -> None:
-        with caller, socket.create_connection(self.server) as server, contextlib.suppress(OSError):
+        with caller, contextlib.suppress(OSError), socket.create_connection(self.server) as server:
             while True:
                 ready, _w, _x = select.select([caller, server], [], [])
                 if caller in ready and not self._forward(caller, server):

@@ -30,7 +30,7 @@ class Processes:
     def start(self, role: str, **env: str) -> subprocess.Popen[bytes]:
         """Start a role and wait until it is ready; `env` is added to its environment."""
         sign = self.folder / f"ready-{len(self.running)}"
-        own = {"DATABASE_URL": _database_url(), "LEASE_SECONDS": LEASE_SECONDS, READY_FILE: str(sign)}
+        own = {"DATABASE_URL": database_url(), "LEASE_SECONDS": LEASE_SECONDS, READY_FILE: str(sign)}
         with (self.folder / f"{role}-{len(self.running)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, str(MANAGE), "run", role],
@@ -70,7 +70,8 @@ def processes() -> Iterator[Processes]:
             django_rq.get_connection("default").flushdb()
 
 
-def _database_url() -> str:
+def database_url() -> str:
+    """Where other processes reach the database of this test."""
     found = connection.settings_dict
     host = f"{found['USER']}:{found['PASSWORD']}@{found['HOST']}:{found['PORT']}"
     return f"postgresql://{host}/{found['NAME']}"
