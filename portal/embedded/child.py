@@ -100,5 +100,10 @@ def is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    status = Path(f"/proc/{pid}/stat")  # macOS has no such file
-    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except ProcessLookupError:
+        return False  # it went while it was read
+    except FileNotFoundError:
+        return not Path("/proc/self/stat").exists()  # it went before; or it is macOS, which has no such file
+    return status.rpartition(")")[2].split()[0] != "Z"
