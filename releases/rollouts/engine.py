@@ -28,6 +28,8 @@ ENGINE = Actor.portal("rollout engine")
 BUDGET_SECONDS = 20.0
 # A rollout in progress is looked at again after this time whatever happens.
 FLOOR_SECONDS = 15.0
+# What only a newer worker can carry out is offered again after this time.
+LEFT_SECONDS = 2.0
 # Looks that take longer than this are not kept waiting for the others before they are written.
 WRITE_SECONDS = 0.5
 
@@ -40,9 +42,24 @@ def advance(rollout_id: int) -> None:
     # A round is short, and every write reads the time anew with the lease.
     this = trace.following(lease.rollout.trace, rollout=rollout_id)
     with contextlib.suppress(LeaseLost), clock.counting_on(lease.taken_at), this:
+        if _is_of_a_newer_portal(lease):
+            leases.release(lease, wake_at=_later, yielding=True)
+            return
         if lease.after_death:
             stumbles.after_death(lease, actor=ENGINE)
         _advance(lease)
+
+
+def _is_of_a_newer_portal(lease: Lease) -> bool:
+    """Whether there is a kind of step that this worker does not know.
+
+    While a version is brought out old workers run beside new ones: they leave such a rollout to these.
+    """
+    return lease.rollout.steps.exclude(kind__in=KINDS).exists()
+
+
+def _later() -> datetime:
+    return clock.now() + timedelta(seconds=LEFT_SECONDS)
 
 
 def broke_off(rollout_id: int, failure: jobs.Failure) -> None:

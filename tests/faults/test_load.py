@@ -12,8 +12,9 @@ from django.db import connection
 from releases.rollouts.models import Rollout
 from tests.factories import make_shop
 from tests.faults.conftest import World, address, let_time_pass, made_up, work
+from tests.soak import SOAKING
 
-ROLLOUTS = 12
+ROLLOUTS = 200 if SOAKING else 12
 WORKERS = 8
 CONNECTIONS = 3
 MOST_ROUNDS = 30

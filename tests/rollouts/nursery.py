@@ -11,14 +11,37 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import ClassVar, Self
 
 from portal.embedded.child import is_alive
 from tests.embedded.processes import wait_for
 
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+# By so many seconds the clock of a role is wrong.
+CLOCK = "TEST_CLOCK_WRONG_BY"
 END_SECONDS = 10.0
+
+
+class _Like(type):
+    """Takes a true moment for one of its own."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, datetime)
+
+
+class Wrong(datetime, metaclass=_Like):
+    """A `datetime` whose now is another."""
+
+    by: ClassVar[timedelta]
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        """Read the wrong clock."""
+        return super().now(tz) + cls.by
 
 
 class Nursery:
@@ -83,7 +106,20 @@ def _live(role: str, env: dict[str, str]) -> None:
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(2, 1)
+    _put_clock_wrong(float(os.environ.get(CLOCK, "0")))
     ROLES[role]()
+
+
+def _put_clock_wrong(seconds: float) -> None:
+    """Shift every clock that Python code reads but the monotonic one, which nobody can set."""
+    if not seconds:
+        return
+    true = time.time
+    time.time = lambda: true() + seconds
+    Wrong.by = timedelta(seconds=seconds)
+    for module in list(sys.modules.values()):
+        if getattr(module, "datetime", None) is datetime:
+            module.datetime = Wrong  # type: ignore[attr-defined]
 
 
 def _serve() -> None:

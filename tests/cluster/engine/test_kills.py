@@ -126,6 +126,14 @@ def test_a_worker_that_dies_at_any_kind_of_act_leaves_what_the_next_one_ends(far
     far.require_end(rollout)
 
 
+def test_two_of_every_role_do_what_one_does(far: Far) -> None:
+    for role in (*ROLES, "watcher", "sweeper"):
+        far.nursery.birth(role)
+    rollout = far.floor.start()
+    assert wait_for(lambda: _state(rollout) in ENDS, seconds=60), why(rollout)
+    far.require_end(rollout)
+
+
 @pytest.mark.parametrize("far", [SERVICES_FOR_DEATHS], indirect=True, ids=str)
 def test_deaths_at_random_change_nothing_but_the_time_it_takes(far: Far) -> None:
     chance = random.Random(20_240_607)
