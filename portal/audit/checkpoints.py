@@ -1,6 +1,6 @@
 """Checkpoints as text: what is signed, what leaves the portal, and what a copy outside still knows."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,17 @@ def logged() -> list[dict[str, Any]]:
     if not settings.AUDIT_CHECKPOINT_LOG or not path.exists():
         return []
     return list(checkpoints_in(path.read_text(encoding="utf-8").splitlines()))
+
+
+def lived_until() -> datetime | None:
+    """Return until when the portal had lived, at least, before an older copy of its database was put back.
+
+    None where none was: the log beside the database knows no checkpoint that the database does not
+    (attacks.md, section 4: F23).
+    """
+    known = set(Checkpoint.objects.values_list("number", "root"))
+    foreign = [each["at"] for each in logged() if (each["number"], each.get("root", "")) not in known]
+    return max(map(datetime.fromisoformat, foreign), default=None)
 
 
 def covering(numbers: list[int]) -> dict[int, Checkpoint]:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from portal import clock
 from portal.actors import Actor
+from portal.audit import checkpoints
 from portal.errors import Conflict, NotFound, PortalError
 from portal.jobs import Failure, enqueue, job, on_failure, sweep
 from releases.models import Release
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # What the portal itself slept through is not started in the middle of the next morning.
 LATEST = timedelta(hours=1)
+# So long after its last checkpoint the portal may have lived on.
+CHECKPOINT = timedelta(hours=1)
 
 
 def broke_off(rollout_id: int, *, failure: Failure) -> None:
@@ -92,12 +95,20 @@ def _start_due(release: Release) -> None:
     try:
         if clock.now() - at > LATEST:
             raise Conflict(_("The portal did not run at that time."))
+        if _has_come_before(at):
+            raise Conflict(_("An older copy of the database was put back: look whether it started already."))
         actor = Actor(user=release.scheduled_by, door="worker", cause="schedule")
         operations.start_rollout(release.number, actor=actor, due=at)
     except PortalError as error:
         gone = _("Who scheduled it may not start it any more.")
         reason = gone if isinstance(error, NotFound) else str(error.detail)
         _give_back(release.number, at, reason)
+
+
+def _has_come_before(at: datetime) -> bool:
+    """Whether that time has come once already, in what a restored database knows nothing of."""
+    until = checkpoints.lived_until()
+    return until is not None and at <= until + CHECKPOINT
 
 
 def _give_back(number: int, at: datetime, reason: str) -> None:

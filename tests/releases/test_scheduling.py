@@ -1,16 +1,19 @@
 """An approved release that starts by itself at its time, or says why it did not."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from approvals.calendar import operations as calendar
 from approvals.calendar.models import Freeze
 from approvals.models import Request
 from portal import clock
-from portal.audit.models import AuditEntry
+from portal.audit import checkpoints
+from portal.audit.models import AuditEntry, Checkpoint
 from portal.outbox.models import Message
 from portal.people.operations import revoke_role
 from releases import operations
@@ -144,6 +147,21 @@ def test_what_the_portal_slept_through_is_given_back(shop: Shop, api: ApiClient)
     jobs.start_due()
     release.refresh_from_db()
     assert (release.state, Rollout.objects.count()) == ("approved", 0)
+
+
+def test_what_may_have_started_before_an_older_copy_was_put_back_is_given_back(
+    shop: Shop, settings: Any, tmp_path: Path
+) -> None:
+    log = tmp_path / "checkpoints.jsonl"
+    settings.AUDIT_CHECKPOINT_LOG = str(log)
+    release = scheduled(shop)
+    lost = Checkpoint(number=100, first=1, head="", root="", key="", signature="", at=clock.now())
+    log.write_text(checkpoints.line(lost) + "\n")
+    with translation.override("en"):
+        jobs.start_due()
+    release.refresh_from_db()
+    assert (release.state, Rollout.objects.count()) == ("approved", 0)
+    assert AuditEntry.objects.filter(release=release.number, body__contains="older copy").exists()
 
 
 def test_a_scheduled_release_gets_another_time_or_none(shop: Shop, api: ApiClient) -> None:
