@@ -69,10 +69,10 @@ class World:
     """
 
     verdicts: dict[str, list[str]]
-    orders: dict[int, str]
-    deaths: list[int]
-    sleeps: list[int]
-    clock_steps: dict[int, int]
+    orders: dict[int, str] = field(default_factory=dict)
+    deaths: list[int] = field(default_factory=list)
+    sleeps: list[int] = field(default_factory=list)
+    clock_steps: dict[int, int] = field(default_factory=dict)
     answer: str = "approve"
     signed_off: bool = False
     rollout: Rollout | None = None

@@ -24,7 +24,7 @@ NODES = [
 @pytest.fixture
 def world() -> World:
     """Everything goes well until a test says otherwise."""
-    return World(verdicts={}, deaths=[], order=None)
+    return World(verdicts={})
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_rollout_that_a_person_paused_stays_in_their_hands(rollout: Rollout, w
 def test_a_stop_that_was_asked_before_the_failure_stays_a_stop(rollout: Rollout, world: World) -> None:
     world.verdicts["wait"] = ["failed"]
     # The look that fails is the fifth place at which a person may come in between.
-    world.order = (5, "stop")
+    world.orders = {5: "stop"}
     assert end(rollout) == "stopped"
     assert [order.kind for order in rollout.orders.all()] == ["stop"]
 
@@ -101,5 +101,5 @@ def test_a_stop_that_was_asked_before_the_failure_stays_a_stop(rollout: Rollout,
 def test_a_person_may_stop_the_way_back_that_began_by_itself(rollout: Rollout, world: World) -> None:
     world.verdicts["wait"] = ["failed"]
     # The first act of the way back.
-    world.order = (7, "stop")
+    world.orders = {7: "stop"}
     assert end(rollout) == "paused"
