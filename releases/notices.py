@@ -157,6 +157,15 @@ def tell_missed(release: Release, *, scheduled_by: User | None, reason: str) -> 
     _touch(people)
 
 
+def tell_given_back(release: Release, place: int, *, asked_by: User | None, reason: str) -> None:
+    """Tell its owners and who asked for it that the release did not start when its turn came, and why."""
+    people = dict.fromkeys([*_owners(release), *([asked_by] if asked_by else [])])
+    title = _("{release} did not start when its turn came")
+    what = f"given_back.{place}"
+    tell([_about(user, release, what, "trouble", title, body=reason) for user in people])
+    _touch(people)
+
+
 def tell_trouble(release: Release, *, reason: str) -> None:
     """Tell those in charge of the rollout, its author and who started it, that it needs somebody."""
     started = User.objects.filter(is_active=True, pk__in=release.rollouts.values("started_by"))

@@ -28,14 +28,18 @@ SINGLE_CODES = {
     "checklist": "checklist_open",
     "freeze": "frozen",
     "gate": "gate_breached",
+    "pin": "pinned",
 }
 
 
-def require_startable(release: Release, *, actor: Actor, queued_behind: str = "") -> None:
+def require_startable(
+    release: Release, *, actor: Actor, queued_behind: str = "", also: Sequence[Missing] = ()
+) -> None:
     """Raise unless the locked release may start now: the state first, then everything missing together.
 
     Args:
-        queued_behind: what else rolls out the same services there, such as "rollout 7"; found by the caller.
+        queued_behind: what has its services or its room there, such as "rollout 7"; found by the caller.
+        also: what else the caller found missing.
 
     Raises:
         Conflict: superseded, expired or wrong_state; else not_approved, or the code of the one kind missing.
@@ -44,7 +48,7 @@ def require_startable(release: Release, *, actor: Actor, queued_behind: str = ""
     require_state(release, STARTABLE)
     require_in_time(release)
     require_deploy(actor, release)
-    refuse(missing_for_start(release, queued_behind=queued_behind))
+    refuse([*missing_for_start(release, queued_behind=queued_behind), *also])
     if release.state == S.IN_REVIEW:
         require_state(release, STARTABLE - {S.IN_REVIEW})
 
@@ -72,7 +76,7 @@ def missing_for_start(release: Release, *, queued_behind: str = "") -> list[Miss
         *missing_reviews(release),
     ]
     if queued_behind:
-        text = _("Another rollout of these services is not over: {name}.").format(name=queued_behind)
+        text = _("It has to wait for its turn: {name}.").format(name=queued_behind)
         found.append({"code": "queue", "text": text})
     found += [{"code": "untried", "text": text} for text in stations.missing_before(release)]
     return [*found, *openings.missing_for(release)]

@@ -107,6 +107,9 @@ STATES: Final[dict[str, Look]] = {
     "unknown": Look(pgettext_lazy("state", "Unknown"), MUTE, "question"),
     "unapproved_change": Look(pgettext_lazy("state", "Unapproved change"), BAD, "triangle"),
     "pinned": Look(pgettext_lazy("state", "Pinned"), MUTE, "pin"),
+    # A start that waited for its turn
+    "begun": Look(pgettext_lazy("state", "Begun"), OK, "check"),
+    "given_back": Look(pgettext_lazy("state", "Given back"), WAIT, "arrow-left"),
     # What became of an unapproved change
     "explained": Look(pgettext_lazy("state", "Explained"), WAIT, "eye"),
     "adopted": Look(pgettext_lazy("state", "Adopted"), OK, "check"),

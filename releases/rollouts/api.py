@@ -18,8 +18,8 @@ from releases import queries as release_queries
 from releases.catalog.models import Environment
 from releases.models import Release
 from releases.operations import sign_off_result
-from releases.rollouts import operations, plans, proof, proof_entries, queries
-from releases.rollouts.models import Order, Rollout
+from releases.rollouts import line, operations, pins, plans, proof, proof_entries, queries, queueing
+from releases.rollouts.models import Order, Pin, QueuePlace, Rollout
 from releases.rollouts.states import OrderKind
 
 
@@ -228,6 +228,32 @@ class CellShape(Schema):
     seen_at: datetime | None
 
 
+class PlaceShape(Schema):
+    """A start that waits for its turn: its number in the line, and for what it waits."""
+
+    id: int
+    release: int
+    environment: str
+    state: str
+    place: int
+    waits_for: str
+    rollouts: list[int]
+    asked_by: str | None
+    asked_at: datetime
+
+
+class PinShape(Schema):
+    """A service that nothing starts by itself since the rollback of a release."""
+
+    id: int
+    service: str
+    environment: str
+    release: int
+    set_at: datetime
+    lifted_at: datetime | None
+    reason: str
+
+
 class ReasonInput(Body):
     """Why."""
 
@@ -249,11 +275,42 @@ class EventsQuery(Schema):
     limit: int = Field(queries.MOST_EVENTS, ge=1, le=queries.MOST_EVENTS)
 
 
-@router.post("/releases/{int:number}/start", response={201: RolloutShape})
+@router.post("/releases/{int:number}/start", response={201: RolloutShape, 202: PlaceShape})
 def start_rollout(request: HttpRequest, number: int) -> Status[dict[str, Any]]:
-    """Start the rollout; a conflict names everything that is missing."""
-    rollout = operations.start_rollout(number, actor=actor_of(request))
-    return Status(201, queries.rollout_shape(queries.visible_rollout(_user(request), rollout.pk)))
+    """Start the rollout, or wait for its turn (202); a conflict names everything that is missing."""
+    begun = queueing.ask_start(number, actor=actor_of(request))
+    if isinstance(begun, QueuePlace):
+        return Status(202, _place(line.stand_of(begun.release)))
+    return Status(201, queries.rollout_shape(queries.visible_rollout(_user(request), begun.pk)))
+
+
+@router.get("/queue", response=Paged[PlaceShape])
+def list_queue(request: HttpRequest) -> dict[str, Any]:
+    """Which starts wait for their turn, each environment's in their order."""
+    scope(request, "read")
+    stands = [each for env in line.queued_environments(_user(request)) for each in line.stands_in(env)]
+    return paging.whole(map(_place, stands))
+
+
+@router.delete("/queue/{int:place}", response={204: None})
+def leave_queue(request: HttpRequest, place: int) -> Status[None]:
+    """Take a start out of the queue; its release stays approved."""
+    queueing.leave(place, actor=actor_of(request))
+    return Status(204, None)
+
+
+@router.get("/pins", response=Paged[PinShape])
+def list_pins(request: HttpRequest, environment: str = "") -> dict[str, Any]:
+    """Services that nothing starts by itself since a rollback."""
+    scope(request, "read")
+    found = pins.visible_pins(_user(request))
+    return paging.whole(_pin(each) for each in found if environment in {"", each.environment.name})
+
+
+@router.post("/pins/{int:pin}/lift", response=PinShape)
+def lift_pin(request: HttpRequest, pin: int, body: ReasonInput) -> dict[str, Any]:
+    """Let automation roll a service forward again."""
+    return _pin(pins.lift_pin(pin, actor=actor_of(request), reason=body.reason))
 
 
 @router.get("/releases/{int:number}/plan", response=PlanShape)
@@ -387,6 +444,34 @@ def _planned(step: plans.PlannedStep) -> dict[str, Any]:
         "plan": step.text,
         "changes": list(step.changes),
         "error": step.error or None,
+    }
+
+
+def _place(stand: line.Stand) -> dict[str, Any]:
+    place = stand.place
+    assert place is not None
+    return {
+        "id": place.pk,
+        "release": stand.release,
+        "environment": stand.environment,
+        "state": place.state,
+        "place": stand.number,
+        "waits_for": stand.text,
+        "rollouts": [each.pk for each in stand.behind],
+        "asked_by": place.asked_by.username if place.asked_by else None,
+        "asked_at": place.asked_at,
+    }
+
+
+def _pin(pin: Pin) -> dict[str, Any]:
+    return {
+        "id": pin.pk,
+        "service": pin.service.name,
+        "environment": pin.environment.name,
+        "release": pin.rollout.release_id,
+        "set_at": pin.set_at,
+        "lifted_at": pin.lifted_at,
+        "reason": pin.lift_reason,
     }
 
 

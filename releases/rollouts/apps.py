@@ -24,6 +24,8 @@ class RolloutsConfig(AppConfig):
         texts = importlib.import_module("releases.rollouts.texts")
         observations = importlib.import_module("releases.observations")
         observations.register(name=texts.gate_name, say=texts.measured)
+        said = importlib.import_module("releases.rollouts.remarking")
+        importlib.import_module("releases.remarks").register(said.remarks_on)
         findings = importlib.import_module("releases.rollouts.findings.people")
         frame.COUNTERS.append(findings.counts)
         kinds.register({"finding": _("Something runs that nobody approved")})
@@ -64,6 +66,10 @@ class RolloutsConfig(AppConfig):
                 "finding.explained": _("Unapproved change explained"),
                 "finding.ended": _("Unapproved change is over"),
                 "finding.put_back": _("Draft made that puts back what was approved"),
+                "place.queued": _("Start queued"),
+                "place.begun": _("Turn came"),
+                "place.given_back": _("Start given back from the queue"),
+                "place.cancelled": _("Start taken out of the queue"),
                 "pin.set": _("Service pinned"),
                 "pin.lifted": _("Pin lifted"),
             }

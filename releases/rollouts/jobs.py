@@ -15,8 +15,8 @@ from portal.jobs import Failure, enqueue, job, on_failure, sweep
 from releases.models import Release
 from releases.operations import claim_due, miss_schedule
 from releases.operations.gates import MEASURE
-from releases.rollouts.models import Rollout
-from releases.rollouts.states import ACTIVE, RolloutState
+from releases.rollouts.models import QueuePlace, Rollout
+from releases.rollouts.states import ACTIVE, PlaceState, RolloutState
 from releases.states import ReleaseState
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def start_due() -> None:
 
 
 def _start_due(release: Release) -> None:
-    from releases.rollouts import operations  # noqa: PLC0415  only where something is due; as above
+    from releases.rollouts import queueing  # noqa: PLC0415  only where something is due; as above
 
     at = release.scheduled_at
     assert at is not None
@@ -98,7 +98,7 @@ def _start_due(release: Release) -> None:
         if _has_come_before(at):
             raise Conflict(_("An older copy of the database was put back: look whether it started already."))
         actor = Actor(user=release.scheduled_by, door="worker", cause="schedule")
-        operations.start_rollout(release.number, actor=actor, due=at)
+        queueing.ask_start(release.number, actor=actor, due=at)
     except PortalError as error:
         gone = _("Who scheduled it may not start it any more.")
         reason = gone if isinstance(error, NotFound) else str(error.detail)
@@ -116,6 +116,15 @@ def _give_back(number: int, at: datetime, reason: str) -> None:
         miss_schedule(number, at=at, actor=Actor.portal("schedule"), reason=reason)
     except Conflict as error:
         logger.info("release %s moved meanwhile: %s", number, error)
+
+
+@sweep(every_seconds=1)
+def begin_queued() -> None:
+    """Begin the starts whose turn has come, or give them back."""
+    if QueuePlace.objects.filter(state=PlaceState.QUEUED).exists():
+        from releases.rollouts import queueing  # noqa: PLC0415  only where somebody waits; as above
+
+        queueing.begin_due()
 
 
 @sweep(every_seconds=3)

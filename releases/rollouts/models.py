@@ -12,6 +12,7 @@ from releases.models import Release
 from releases.rollouts.states import (
     ACTIVE,
     FINDING_MOVES,
+    PLACE_MOVES,
     ROLLOUT_MOVES,
     STANDING,
     STEP_MOVES,
@@ -19,6 +20,7 @@ from releases.rollouts.states import (
     Direction,
     FindingState,
     OrderKind,
+    PlaceState,
     RolloutState,
     StepState,
 )
@@ -166,6 +168,44 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.rollout_id}"
+
+
+class QueuePlace(models.Model):
+    """A start that waits for its turn: another rollout has its services, or the environment is full.
+
+    `asked_at` and the key give the order. The release stays approved meanwhile; every rule is asked again
+    when its turn comes.
+    """
+
+    MOVES: ClassVar[dict[str, frozenset[str]]] = PLACE_MOVES
+    KIND: ClassVar[str] = "place"
+    ACCESS_VIA: ClassVar[str] = "environment"
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="queue_places")
+    environment = models.ForeignKey(Environment, models.CASCADE, related_name="queue_places")
+    state = models.CharField(max_length=12, choices=PlaceState.choices, default=PlaceState.QUEUED)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    asked_at = models.DateTimeField()
+    rollout = models.ForeignKey(Rollout, models.SET_NULL, null=True, related_name="+")
+    reason = models.TextField(blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=PlaceState.values), name="rollouts_place_state"),
+            models.UniqueConstraint(
+                fields=["release"], condition=Q(state=PlaceState.QUEUED), name="rollouts_one_place"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["environment", "id"], condition=Q(state=PlaceState.QUEUED), name="rollouts_queue"
+            )
+        ]
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"place {self.pk}"
 
 
 class Pin(models.Model):

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from portal import access, clock, trace
@@ -19,12 +18,12 @@ from releases.catalog.models import Environment, Service
 from releases.models import Release
 from releases.operations.locking import act, noting_refusals, require_scope
 from releases.operations.schedule import require_due
-from releases.rollouts import release_side
+from releases.rollouts import line, pins, release_side
 from releases.rollouts.graph import Member, Node, build_graph
-from releases.rollouts.models import Order, Pin, Rollout, Step
+from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.orders import POSSIBLE
 from releases.rollouts.queries import replaced_by
-from releases.rollouts.states import ACTIVE, MOVING, Direction, OrderKind, RolloutState
+from releases.rollouts.states import ACTIVE, GOES_ON, MOVING, Direction, OrderKind, RolloutState
 from releases.states import ENDS, ReleaseState
 
 ADVANCE = "releases.rollouts.jobs.advance"
@@ -37,8 +36,6 @@ RIGHTS = {
     OrderKind.SKIP: "operate",
     OrderKind.ROLLBACK: "operate",
 }
-# After these a rollout that stood at an end moves again, and needs its services for itself as at its start.
-GOES_ON = frozenset({OrderKind.RETRY, OrderKind.SKIP, OrderKind.ROLLBACK})
 # These begin something on the way forward that stood, and ask the calendar as a start does.
 GOES_FORWARD = frozenset({OrderKind.RESUME, OrderKind.RETRY, OrderKind.SKIP})
 AT_AN_END = frozenset(
@@ -56,18 +53,32 @@ def start_rollout(number: int, *, actor: Actor, due: datetime | None = None) -> 
         due: the time for which it was scheduled, where that is why it starts.
 
     Raises:
-        NotFound, NotAllowed, Conflict: what `releases.start.require_startable` finds, all of it together.
+        NotFound, NotAllowed, Conflict: what `releases.start.require_startable` finds, all of it together, and
+            code "queue" where it would have to wait: see `queueing.ask_start`.
         Invalid: the plan does not fit the release.
     """
     with act(number, actor=actor, refused="release.start_refused") as release:
         if due is not None:
             require_due(release, due)
-        start.require_startable(release, actor=actor, queued_behind=_queued_behind(release))
-        rollout = _create(release, actor=actor)
-        openings.note_passage(release, actor=actor, windows_too=True)
-        release_side.follow(release, ReleaseState.ROLLING_OUT, actor=actor)
-        touch(f"board.{release.environment.name}")
-        enqueue(ADVANCE, rollout.pk)
+        return begin(release, actor=actor, queued_behind=line.waits_text(release))
+
+
+def begin(release: Release, *, actor: Actor, queued_behind: str = "") -> Rollout:
+    """Begin the rollout of a locked release, if nothing stands against it.
+
+    Args:
+        queued_behind: what has its services or its room there; found by the caller.
+
+    Raises:
+        NotAllowed, Conflict, Invalid: as for a start.
+    """
+    pinned = pins.missing_for(release, actor=actor)
+    start.require_startable(release, actor=actor, queued_behind=queued_behind, also=pinned)
+    rollout = _create(release, actor=actor)
+    openings.note_passage(release, actor=actor, windows_too=True)
+    release_side.follow(release, ReleaseState.ROLLING_OUT, actor=actor)
+    touch(f"board.{release.environment.name}")
+    enqueue(ADVANCE, rollout.pk)
     return rollout
 
 
@@ -121,35 +132,6 @@ def require_order(actor: Actor, kind: str, rollout: Rollout) -> None:
     require_scope(actor, "operate")
 
 
-def lift_pin(pin_id: int, *, actor: Actor, reason: str) -> Pin:
-    """Let automation roll a service forward again."""
-    if not reason.strip():
-        raise Invalid(missing=[field_error("reason", _("Say why."))])
-    with transaction.atomic():
-        pin = (
-            Pin.objects.select_for_update().select_related("environment", "service").filter(pk=pin_id).first()
-        )
-        if pin is None:
-            raise NotFound
-        access.require(actor, "operate", pin.environment)
-        require_scope(actor, "operate")
-        if pin.lifted_at is not None:
-            raise Conflict(_("It was lifted already."))
-        pin.lifted_at, pin.lifted_by, pin.lift_reason = clock.now(), actor.user, reason
-        pin.save(update_fields=["lifted_at", "lifted_by", "lift_reason"])
-        subject = ("pin", f"{pin.service.name}@{pin.environment.name}")
-        record("pin.lifted", actor=actor, subject=subject, reason=reason, service=pin.service.name)
-        touch(f"board.{pin.environment.name}")
-    return pin
-
-
-def lift_pins_of(release: Release, *, actor: Actor, reason: str) -> None:
-    """A person's release lifts the pins of its services, and the record says so."""
-    services = release.items.values("service")
-    for pin in Pin.objects.filter(environment=release.environment, service__in=services, lifted_at=None):
-        lift_pin(pin.pk, actor=actor, reason=reason)
-
-
 def members_of(release: Release) -> list[Member]:
     """Return the services of a release as the graph needs them."""
     items = release.items.select_related("service").order_by("position", "id")
@@ -186,9 +168,8 @@ def _create(release: Release, *, actor: Actor) -> Rollout:
     except IntegrityError as error:
         raise Conflict(_("A rollout of this release is not over yet.")) from error
     write_steps(rollout, nodes)
-    lifted = _("Release #{number} rolls out.").format(number=release.number)
-    if actor.user is not None:
-        lift_pins_of(release, actor=Actor.portal(f"release {release.number}"), reason=lifted)
+    if not pins.is_automatic(actor):
+        pins.lift_for(release)
     subject = ("rollout", str(rollout.pk))
     digest = release.content_digest
     record("rollout.queued", actor=actor, subject=subject, release=release.number, content_digest=digest)
@@ -225,16 +206,6 @@ def step_of(node: Node, rollout: Rollout | None, services: dict[str, Service]) -
         params=node.params,
         timeout_seconds=node.timeout_seconds,
     )
-
-
-def _queued_behind(release: Release) -> str:
-    """The name of another release's rollout that moves these services, or was told to move them again."""
-    services = release.items.values("service")
-    waking = Order.objects.filter(honoured_at=None, kind__in=GOES_ON)
-    moving = Q(state__in=[*ACTIVE, RolloutState.PAUSED]) | Q(pk__in=waking.values("rollout"))
-    others = Rollout.objects.filter(moving, environment=release.environment, steps__service__in=services)
-    other = others.exclude(release=release).order_by("pk").first()
-    return _("rollout {number}").format(number=other.pk) if other else ""
 
 
 def _locked(rollout_id: int, *, environment_too: bool) -> Rollout:
@@ -291,7 +262,7 @@ def _require_free(rollout: Rollout) -> None:
     if rollout.state == RolloutState.FAILED and release.state in ENDS:
         text = _("The release is {state}; this is not possible from there.")
         raise Conflict(text.format(state=release.get_state_display()))
-    other = _queued_behind(release)
+    other = line.busy_text(release)
     if other:
         text = _("Another rollout of these services is not over: {name}.")
         raise Conflict(text.format(name=other), code="queue")

@@ -14,11 +14,20 @@ from releases import openings
 from releases.rollouts import by_itself, queries, release_side, texts, watched
 from releases.rollouts.canary_share import share_text
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, GOES_ON, REPLACED, RIGHTS
+from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE
 from releases.rollouts.queries import HIDDEN_KINDS
 from releases.rollouts.rollback import in_order_of_return, net_changes, touched
-from releases.rollouts.states import ACTIVE, DONE, TROUBLED, Direction, OrderKind, RolloutState, StepState
+from releases.rollouts.states import (
+    ACTIVE,
+    DONE,
+    GOES_ON,
+    TROUBLED,
+    Direction,
+    OrderKind,
+    RolloutState,
+    StepState,
+)
 
 Json = dict[str, Any]
 # How one word is found for a service from the states of its steps: the first that occurs.

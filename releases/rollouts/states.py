@@ -125,6 +125,25 @@ class Direction(models.TextChoices):
 
 # Orders after which nothing new may begin.
 HALTING_ORDERS = frozenset({OrderKind.PAUSE, OrderKind.STOP, OrderKind.ROLLBACK})
+# After these a rollout that stood at an end moves again, and needs its services for itself as at its start.
+GOES_ON = frozenset({OrderKind.RETRY, OrderKind.SKIP, OrderKind.ROLLBACK})
+
+
+class PlaceState(models.TextChoices):
+    """What became of a start that had to wait."""
+
+    QUEUED = "queued", _("queued")
+    BEGUN = "begun", _("begun")
+    GIVEN_BACK = "given_back", _("given back")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+PLACE_MOVES: dict[str, frozenset[str]] = {
+    PlaceState.QUEUED: frozenset({PlaceState.BEGUN, PlaceState.GIVEN_BACK, PlaceState.CANCELLED}),
+    PlaceState.BEGUN: frozenset(),
+    PlaceState.GIVEN_BACK: frozenset(),
+    PlaceState.CANCELLED: frozenset(),
+}
 
 
 class FindingState(models.TextChoices):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from releases.rollouts.views import orders, proof, rollout, starting
+from releases.rollouts.views import orders, proof, queue, rollout, starting
 
 app_name = "rollouts"
 urlpatterns = [
@@ -10,6 +10,9 @@ urlpatterns = [
     path("releases/<int:number>/plan/", starting.plan, name="plan"),
     path("releases/<int:number>/proof/", proof.page, name="proof"),
     path("releases/<int:number>/proof/file/", proof.file, name="proof_file"),
+    path("queue/", queue.page, name="queue"),
+    path("queue/part/", queue.part, name="queue-part"),
+    path("queue/<int:pk>/leave/", queue.leave, name="leave"),
     path("rollouts/<int:pk>/", rollout.detail, name="detail"),
     path("rollouts/<int:pk>/part/", rollout.part, name="part"),
     path("rollouts/<int:pk>/signoff/", rollout.signoff, name="signoff"),

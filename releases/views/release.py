@@ -24,6 +24,7 @@ from releases.operations.create import carry_release, duplicate_release
 from releases.operations.ends import announce_release, close_release, withdraw_release
 from releases.operations.submit import submit_release
 from releases.reading import composing, deciding, life, lists, record
+from releases.remarks import remarks_on
 from releases.states import ReleaseState
 from releases.together import looks_like_one
 from releases.views.answers import REFUSALS, go, is_fragment, once, person, refuse, sent
@@ -210,6 +211,7 @@ def _detail_context(request: HttpRequest, release: Release) -> dict[str, Any]:
         "reasons": deciding.reasons_of(release),
         "announcement": announcement_of(release),
         "rollouts": _rollouts(release),
+        "remarks": remarks_on(release, user),
         "notices": record.notices_of(release),
         "entries": record.record_of(release),
         "deadline": life.deadline_of(release),

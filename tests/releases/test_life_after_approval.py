@@ -26,10 +26,11 @@ def verified(shop: Shop, **changes: Any) -> Release:
     return verify(release)
 
 
-def refused_start(release: Release, shop: Shop, **more: str) -> Conflict:
+def refused_start(release: Release, shop: Shop, *, queued_behind: str = "") -> Conflict:
     """The refusal of a start."""
+    fresh = Release.objects.get(pk=release.pk)
     with pytest.raises(Conflict) as error:
-        require_startable(Release.objects.get(pk=release.pk), actor=acting(shop.cast.author), **more)
+        require_startable(fresh, actor=acting(shop.cast.author), queued_behind=queued_behind)
     return error.value
 
 

@@ -16,7 +16,7 @@ from portal.people.models import User
 from releases.catalog.models import Environment, Service, Stage
 from releases.queries import missed_reviews
 from releases.reading.lists import newest_events
-from releases.rollouts import operations, queries
+from releases.rollouts import pins, queries
 from releases.rollouts.board import FILTERS, STAGES, arrange, is_stale
 from releases.rollouts.models import Pin
 
@@ -41,7 +41,7 @@ def lift_pin(request: HttpRequest, name: str, env: str) -> HttpResponse:
     pin = Pin.objects.filter(service__name=name, environment=environment, lifted_at=None).first()
     if pin is None:
         raise NotFound
-    operations.lift_pin(pin.pk, actor=browser_actor(request), reason=request.POST.get("reason", ""))
+    pins.lift_pin(pin.pk, actor=browser_actor(request), reason=request.POST.get("reason", ""))
     return _back(name, env)
 
 

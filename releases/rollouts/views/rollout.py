@@ -17,7 +17,7 @@ from releases import gates
 from releases import queries as release_queries
 from releases.operations import sign_off_result
 from releases.reading.lists import newest_event
-from releases.rollouts import overview, texts
+from releases.rollouts import line, overview, texts
 from releases.rollouts.models import Rollout
 from releases.views.answers import factor_step, go, is_fragment, refusal_status, typed_before
 
@@ -89,6 +89,7 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "rollout": rollout,
         "release": release,
         "view": overview.overview(rollout, request.user),
+        "waiting": line.waiting_behind(rollout),
         "newest": newest,
         "events": _events(topic),
         "escalation": (release.plan.spec if release.plan else {}).get("escalation", []),

@@ -15,7 +15,8 @@ from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases import start as starting
 from releases.models import Release
-from releases.rollouts import operations, plans
+from releases.rollouts import line, pins, plans, queueing
+from releases.rollouts.models import QueuePlace
 from releases.states import ReleaseState
 from releases.views.answers import go, is_fragment, refusal_status
 
@@ -49,12 +50,14 @@ def _visible(request: HttpRequest, number: int) -> Release:
 
 def _start(request: HttpRequest, release: Release) -> HttpResponse:
     try:
-        rollout = operations.start_rollout(release.number, actor=browser_actor(request))
+        begun = queueing.ask_start(release.number, actor=browser_actor(request))
     except PortalError as error:
         if error.status not in {409, 422}:
             raise
         return _panel(request, release, problem=error)
-    return go(request, reverse("rollouts:detail", args=[rollout.pk]))
+    if isinstance(begun, QueuePlace):
+        return go(request, reverse("releases:detail", args=[release.number]))
+    return go(request, reverse("rollouts:detail", args=[begun.pk]))
 
 
 def _panel(request: HttpRequest, release: Release, *, problem: PortalError | None = None) -> HttpResponse:
@@ -63,6 +66,8 @@ def _panel(request: HttpRequest, release: Release, *, problem: PortalError | Non
         "release": release,
         "items": list(release.items.select_related("service")),
         "missing": missing,
+        "stand": line.stand_of(release),
+        "pinned": list(pins.pins_of(release)),
         "opens_at": _next_opening(release, missing),
         "minutes": (release.plan.spec if release.plan else {}).get("expectedMinutes"),
         "problem": problem,

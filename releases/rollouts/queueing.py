@@ -1,0 +1,158 @@
+"""Starting where others may be in the way: at once, or by a place in the line that begins by itself.
+
+When its turn comes every rule is asked again, as by a press of the button; where one says no, the place is
+given back with the reason. Rows alone carry the line: Redis may be lost at any moment.
+"""
+
+import logging
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from portal import access, clock
+from portal.actors import Actor
+from portal.audit.record import record
+from portal.errors import Conflict, NotFound, PortalError
+from portal.live.publish import publish, touch
+from portal.transitions import move
+from portal.words import check_words
+from releases import notices, start
+from releases.catalog.models import Environment
+from releases.models import Release
+from releases.operations.locking import act, require_scope, require_state
+from releases.operations.moving import move_release
+from releases.operations.schedule import require_due
+from releases.rollouts import line, operations, pins
+from releases.rollouts.models import QueuePlace, Rollout
+from releases.rollouts.states import PlaceState
+from releases.states import ReleaseState
+
+logger = logging.getLogger(__name__)
+
+
+def ask_start(number: int, *, actor: Actor, due: datetime | None = None) -> Rollout | QueuePlace:
+    """Start the rollout of a release, or let it wait for its turn where that is all that is in the way.
+
+    Args:
+        due: the time for which it was scheduled, where that is why it starts.
+
+    Raises:
+        NotFound, NotAllowed, Conflict, Invalid: as for a start; waiting for others is no reason any more.
+    """
+    with act(number, actor=actor, refused="release.start_refused") as release:
+        if due is not None:
+            require_due(release, due)
+        stand = line.stand_of(release)
+        if stand.is_free:
+            return _begin(release, stand.place, actor=actor)
+        if stand.place is not None:
+            text = _("It waits in the queue already, at place {number}: {text}.")
+            raise Conflict(text.format(number=stand.number, text=stand.text), code="queue")
+        return _queue(release, stand, actor=actor)
+
+
+def leave(place_id: int, *, actor: Actor, reason: str = "") -> QueuePlace:
+    """Take a start out of the line; the release stays approved.
+
+    Raises:
+        NotFound, NotAllowed.
+        Conflict: its turn has come, or somebody was faster.
+    """
+    check_words(reason)
+    found = QueuePlace.objects.filter(pk=place_id).first()
+    if found is None or (actor.user and not access.allowed(actor.user, "view", found)):
+        raise NotFound
+    with act(found.release_id, actor=actor) as release:
+        access.require(actor, "deploy", release.environment)
+        require_scope(actor, "operate")
+        place = _locked(found.pk)
+        if place.state != PlaceState.QUEUED:
+            raise Conflict(_("It waits no more: {state}.").format(state=place.get_state_display()))
+        _end(place, PlaceState.CANCELLED, actor=actor, reason=reason)
+    return place
+
+
+def begin_due() -> None:
+    """Begin every start whose turn has come."""
+    waiting = QueuePlace.objects.filter(state=PlaceState.QUEUED).values("environment")
+    for environment in Environment.objects.filter(pk__in=waiting).order_by("pk"):
+        for stand in line.stands_in(environment):
+            assert stand.place is not None
+            # One that may never start keeps nobody waiting.
+            if stand.is_free or stand.place.release.state not in start.STARTABLE:
+                _take_turn(stand.place)
+
+
+def _take_turn(place: QueuePlace) -> None:
+    actor = Actor(user=place.asked_by, door="worker", cause="queue")
+    try:
+        with act(place.release_id, actor=actor, refused="release.start_refused") as release:
+            locked = _locked(place.pk)
+            if locked.state != PlaceState.QUEUED:
+                return
+            require_state(release, start.STARTABLE)
+            if line.stand_of(release).is_free:
+                _begin(release, locked, actor=actor)
+    except PortalError as error:
+        gone = _("Who asked for it may not start it any more.")
+        _give_back(place, reason=gone if isinstance(error, NotFound) else str(error.detail))
+
+
+def _begin(release: Release, place: QueuePlace | None, *, actor: Actor) -> Rollout:
+    rollout = operations.begin(release, actor=actor)
+    if place is not None:
+        place.rollout = rollout
+        _end(place, PlaceState.BEGUN, actor=actor)
+    return rollout
+
+
+def _queue(release: Release, stand: line.Stand, *, actor: Actor) -> QueuePlace:
+    """Give the release the last place, if it could start but for those before it."""
+    pinned = pins.missing_for(release, actor=actor)
+    start.require_startable(release, actor=actor, also=pinned)
+    operations.graph_of(release)
+    if not pins.is_automatic(actor):
+        pins.lift_for(release)
+    user = release.scheduled_by if release.state == ReleaseState.SCHEDULED else actor.user
+    if release.state == ReleaseState.SCHEDULED:
+        move_release(release, ReleaseState.APPROVED, actor=actor, reason=_("It waits for its turn."))
+    place = QueuePlace.objects.create(
+        release=release, environment=release.environment, asked_by=user, asked_at=clock.now()
+    )
+    after = {"place": stand.number, "waits_for": stand.text}
+    subject = ("place", str(place.pk))
+    record("place.queued", actor=actor, subject=subject, after=after, release=release.number)
+    publish(release.topic, "place.queued", {"by": actor.name, **after})
+    _tell_line(place)
+    return place
+
+
+def _give_back(place: QueuePlace, *, reason: str) -> None:
+    with transaction.atomic():
+        Environment.objects.select_for_update(no_key=True).get(pk=place.environment_id)
+        release = Release.objects.select_for_update(of=("self",)).get(pk=place.release_id)
+        locked = _locked(place.pk)
+        if locked.state != PlaceState.QUEUED:
+            return
+        _end(locked, PlaceState.GIVEN_BACK, actor=Actor.portal("queue"), reason=reason)
+        notices.tell_given_back(release, locked.pk, asked_by=locked.asked_by, reason=reason)
+    logger.info("release %s is given back from the queue: %s", place.release_id, reason)
+
+
+def _locked(place_id: int) -> QueuePlace:
+    rows = QueuePlace.objects.select_for_update(of=("self",))
+    return rows.select_related("release", "environment", "asked_by").get(pk=place_id)
+
+
+def _end(place: QueuePlace, state: PlaceState, *, actor: Actor, reason: str = "") -> None:
+    place.ended_at, place.reason = clock.now(), reason
+    fields = ["ended_at", "reason", "rollout"]
+    topic, number = place.release.topic, place.release_id
+    move(place, state, actor=actor, reason=reason, fields=fields, topic=topic, release=number)
+    _tell_line(place)
+
+
+def _tell_line(place: QueuePlace) -> None:
+    """Let all who watch the environment, and those who wait there, read again."""
+    touch(f"board.{place.environment.name}")

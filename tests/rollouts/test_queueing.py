@@ -1,0 +1,234 @@
+"""Starts that have to wait: they begin by themselves when their turn comes, or are given back and say why."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.test import Client
+
+from portal.audit.models import AuditEntry
+from portal.errors import Conflict, NotAllowed
+from portal.outbox.models import Message
+from portal.people.operations import revoke_role
+from releases import operations as release_operations
+from releases.catalog.models import Plan
+from releases.models import Release
+from releases.rollouts import jobs, line, queueing
+from releases.rollouts.models import Pin, QueuePlace, Rollout
+from tests.factories import Shop, make_release
+from tests.people import BY_THE_PORTAL, acting
+from tests.portal.api import ApiClient
+
+SERVICES = ("shopping-service", "payment-service", "auth-service")
+
+
+@pytest.fixture
+def planned(shop: Shop) -> Shop:
+    """The shop, whose plan has a wave for each service."""
+    waves = [{"title": name, "services": [name]} for name in SERVICES]
+    Plan.objects.filter(pk=shop.plan.pk).update(spec={"waves": waves, "each": [{"kind": "set_image"}]})
+    return shop
+
+
+def release_of(shop: Shop, *names: str, version: str = "2.8.0") -> Release:
+    """An approved release of these services."""
+    items = [{"service": name, "version": version} for name in names or ("shopping-service",)]
+    return make_release(shop, at="approved", items=items)
+
+
+def ask(shop: Shop, release: Release) -> Rollout | QueuePlace:
+    """Press start."""
+    return queueing.ask_start(release.pk, actor=acting(shop.cast.author))
+
+
+def over(rollout: Rollout | QueuePlace, state: str = "succeeded") -> None:
+    """Let a rollout be over."""
+    assert isinstance(rollout, Rollout)
+    Rollout.objects.filter(pk=rollout.pk).update(state=state)
+
+
+def place(release: Release) -> QueuePlace:
+    """Its newest place in the line."""
+    found = QueuePlace.objects.filter(release=release).order_by("-pk").first()
+    assert found is not None
+    return found
+
+
+def test_it_waits_for_its_services_and_begins_by_itself(planned: Shop) -> None:
+    running = ask(planned, release_of(planned))
+    second = release_of(planned, version="2.9.0")
+    waiting = ask(planned, second)
+    assert isinstance(waiting, QueuePlace)
+    second.refresh_from_db()
+    assert second.state == "approved"
+    assert (
+        line.stand_of(second).text == f"rollout {running.pk}" or str(running.pk) in line.stand_of(second).text
+    )
+    jobs.begin_queued()
+    assert place(second).state == "queued"
+    over(running)
+    jobs.begin_queued()
+    rollout = Rollout.objects.get(release=second)
+    assert (place(second).state, place(second).rollout) == ("begun", rollout)
+    assert rollout.started_by == planned.cast.author
+    second.refresh_from_db()
+    assert second.state == "rolling_out"
+
+
+def test_other_services_pass_and_the_same_ones_do_not(planned: Shop) -> None:
+    running = ask(planned, release_of(planned))
+    second = release_of(planned, "shopping-service", "payment-service", version="2.9.0")
+    ask(planned, second)
+    assert isinstance(ask(planned, release_of(planned, "auth-service")), Rollout)
+    third = release_of(planned, "payment-service")
+    assert isinstance(ask(planned, third), QueuePlace), "payment is free, but somebody came before"
+    assert line.stand_of(third).after == (second.pk,)
+    over(running)
+    jobs.begin_queued()
+    assert (place(second).state, place(third).state) == ("begun", "queued")
+
+
+def test_an_environment_takes_as_many_at_once_as_it_says(planned: Shop) -> None:
+    planned.environment.spec = {"concurrentRollouts": 1}
+    planned.environment.save(update_fields=["spec"])
+    running = ask(planned, release_of(planned))
+    second, third = release_of(planned, "auth-service"), release_of(planned, "payment-service")
+    assert isinstance(ask(planned, second), QueuePlace)
+    assert isinstance(ask(planned, third), QueuePlace)
+    assert [each.is_full for each in line.stands_in(planned.environment)] == [True, True]
+    over(running)
+    jobs.begin_queued()
+    assert (place(second).state, place(third).state) == ("begun", "queued")
+
+
+def test_what_is_missing_is_said_at_once_and_nothing_is_queued(planned: Shop) -> None:
+    ask(planned, release_of(planned))
+    later = make_release(planned, at="in_review", items=[{"service": "shopping-service", "version": "3"}])
+    with pytest.raises(Conflict) as refused:
+        ask(planned, later)
+    assert refused.value.code == "not_approved"
+    assert not QueuePlace.objects.exists()
+
+
+def test_when_its_turn_comes_every_rule_is_asked_again(planned: Shop) -> None:
+    running = ask(planned, release_of(planned))
+    second = release_of(planned, version="2.9.0")
+    ask(planned, second)
+    revoke_role("pl", role="pl", scope="service:shopping-service", actor=BY_THE_PORTAL)
+    over(running)
+    jobs.begin_queued()
+    assert place(second).state == "given_back"
+    assert place(second).reason
+    assert not Rollout.objects.filter(release=second).exists()
+    told = Message.objects.filter(key__contains="given_back").values_list("person__username", flat=True)
+    assert list(told) == ["author"]
+
+
+def test_a_rollback_pins_what_waits_behind_it(planned: Shop) -> None:
+    running = ask(planned, release_of(planned))
+    assert isinstance(running, Rollout)
+    second = release_of(planned, version="2.9.0")
+    ask(planned, second)
+    over(running, "rolled_back")
+    now = running.queued_at
+    Pin.objects.create(service=planned.shopping, environment=planned.environment, rollout=running, set_at=now)
+    jobs.begin_queued()
+    assert place(second).state == "given_back"
+    assert "shopping-service" in place(second).reason
+    assert isinstance(ask(planned, second), Rollout), "a person's start lifts the pin"
+    assert not Pin.objects.filter(lifted_at=None).exists()
+    assert AuditEntry.objects.filter(action="pin.lifted").exists()
+
+
+def test_one_that_is_withdrawn_keeps_nobody_waiting(planned: Shop) -> None:
+    ask(planned, release_of(planned))
+    second = release_of(planned, version="2.9.0")
+    ask(planned, second)
+    release_operations.withdraw_release(second.pk, actor=acting(planned.cast.author))
+    jobs.begin_queued()
+    assert place(second).state == "given_back"
+
+
+def test_who_may_deploy_takes_it_out_again(planned: Shop) -> None:
+    ask(planned, release_of(planned))
+    second = release_of(planned, version="2.9.0")
+    ask(planned, second)
+    with pytest.raises(Conflict):
+        ask(planned, second)
+    with pytest.raises(NotAllowed):
+        queueing.leave(place(second).pk, actor=acting(planned.cast.outsider))
+    queueing.leave(place(second).pk, actor=acting(planned.cast.author))
+    assert place(second).state == "cancelled"
+    with pytest.raises(Conflict):
+        queueing.leave(place(second).pk, actor=acting(planned.cast.author))
+    assert isinstance(ask(planned, second), QueuePlace)
+
+
+def test_the_pages_say_where_it_stands_and_for_what_it_waits(planned: Shop) -> None:
+    running = ask(planned, release_of(planned))
+    second = release_of(planned, version="2.9.0")
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(planned.cast.author)
+    panel = client.get(f"/releases/{second.pk}/start/").content.decode()
+    assert "Queue the start" in panel
+    assert client.post(f"/releases/{second.pk}/start/")["Location"] == f"/releases/{second.pk}/"
+    assert (
+        f"at place 1, behind: rollout {running.pk}" in client.get(f"/releases/{second.pk}/").content.decode()
+    )
+    assert f"#{second.pk}" in client.get("/queue/").content.decode()
+    assert f"/releases/{second.pk}/" in client.get(f"/rollouts/{running.pk}/").content.decode()
+    client.post(f"/queue/{place(second).pk}/leave/")
+    assert "Nothing waits for its turn." in client.get("/queue/").content.decode()
+
+
+def test_the_api_accepts_a_start_that_waits(planned: Shop) -> None:
+    api = ApiClient(planned.cast.author)
+    running = ask(planned, release_of(planned))
+    second = release_of(planned, version="2.9.0")
+    answer = api.post(f"/releases/{second.pk}/start")
+    assert (answer.status_code, answer.json()["place"], answer.json()["rollouts"]) == (202, 1, [running.pk])
+    (listed,) = api.get("/queue").json()["items"]
+    assert (listed["release"], listed["state"]) == (second.pk, "queued")
+    assert api.send("DELETE", f"/queue/{listed['id']}").status_code == 204
+    assert api.get("/queue").json()["items"] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_starts_at_the_same_moment_one_waits(planned: Shop) -> None:
+    others = ("auth-service", "payment-service")
+    both = [release_of(planned, "shopping-service", other) for other in others]
+    gate = Barrier(2)
+
+    def start(release: Release) -> Any:
+        try:
+            gate.wait(timeout=20)
+            return type(ask(planned, release))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        kinds = list(pool.map(start, both))
+    assert sorted(kind.__name__ for kind in kinds) == ["QueuePlace", "Rollout"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_sweepers_begin_it_once(planned: Shop) -> None:
+    over(ask(planned, release_of(planned)), "running")
+    second = release_of(planned, version="2.9.0")
+    ask(planned, second)
+    Rollout.objects.update(state="succeeded")
+    gate = Barrier(2)
+
+    def sweep(_number: int) -> None:
+        try:
+            gate.wait(timeout=20)
+            jobs.begin_queued()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(sweep, range(2)))
+    assert Rollout.objects.filter(release=second).count() == 1
+    assert place(second).state == "begun"
