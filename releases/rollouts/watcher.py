@@ -1,7 +1,7 @@
 """Watches the clusters: nudges rollouts within milliseconds of a change, and keeps what runs where.
 
 It only observes. Any number may run; per cluster one leads, by a row that it renews. Namespaces in which
-something rolls out are watched; the others are looked at now and then.
+something rolls out are watched here; the others are left to `rounds`.
 """
 
 import logging
@@ -15,19 +15,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, close_old_connections, transaction
 
 from portal import clock, jobs
-from portal.errors import PermanentError, TemporaryError
-from portal.integrations.kubernetes.client import Cluster, connect
-from portal.integrations.kubernetes.connection import CONNECTION
-from portal.integrations.kubernetes.errors import UNREACHABLE
+from portal.errors import PermanentError
+from portal.integrations.kubernetes.client import connect
 from portal.integrations.kubernetes.rollout_status import judge
 from portal.integrations.kubernetes.watch import CollectionWatch
 from portal.integrations.kubernetes.workloads import Workload
 from releases.catalog.models import Environment
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.models import Rollout, WatchLead
+from releases.rollouts.rounds import KINDS, Rounds
 from releases.rollouts.running import View
 from releases.rollouts.states import ACTIVE, RolloutState
 
@@ -36,7 +35,6 @@ logger = logging.getLogger(__name__)
 Json = dict[str, Any]
 ADVANCE = "releases.rollouts.jobs.advance"
 PLURALS = ("deployments", "statefulsets", "replicasets", "pods")
-WORKLOADS = ("deployments", "statefulsets")
 LEAD_SECONDS = 10
 RENEW_SECONDS = 3.0
 PLAN_SECONDS = 0.2
@@ -44,7 +42,6 @@ NUDGE_SECONDS = 0.04
 # Between two nudges for changes that end no wait: pods on their way, and what may be trouble.
 GATHER_SECONDS = 0.5
 ROWS_SECONDS = 0.5
-IDLE_SECONDS = 10.0
 # A watch goes on for a while after the last rollout: the next one often follows.
 LINGER_SECONDS = 20.0
 
@@ -69,8 +66,8 @@ class Place:
         if not all(watch.listed for watch in self.watches.values()):
             return None
         workloads = {
-            (kind_of(plural), body["metadata"]["name"]): {"kind": kind_of(plural), **body}
-            for plural in WORKLOADS
+            (KINDS[plural], body["metadata"]["name"]): {"kind": KINDS[plural], **body}
+            for plural in KINDS
             for body in list(self.watches[plural].objects.values())
         }
         return View(workloads, list(self.watches["pods"].objects.values()))
@@ -154,7 +151,7 @@ class Watcher:
 
     def _seen(self, pk: int, plural: str) -> Any:
         def tell(_kind: str, body: Json) -> None:
-            self.changes.put((pk, plural in WORKLOADS and ends_wait(plural, body)))
+            self.changes.put((pk, plural in KINDS and ends_wait(plural, body)))
 
         return tell
 
@@ -218,46 +215,6 @@ class Watcher:
         return True
 
 
-class IdleLooks:
-    """Reads the namespaces that nobody watches, one after the other, in a thread of its own.
-
-    A cluster that does not answer holds up nothing but this.
-    """
-
-    def __init__(self, watcher: Watcher) -> None:
-        self.watcher = watcher
-
-    def run(self) -> None:
-        """Go round until the watcher ends."""
-        while not self.watcher.ending.is_set():
-            close_old_connections()
-            try:
-                self.go_round()
-            except DatabaseError as error:
-                logger.warning("database out of reach: %s", error)
-            self.watcher.ending.wait(IDLE_SECONDS)
-        connection.close()
-
-    def go_round(self) -> None:
-        """Read every namespace once; of a cluster that does not answer only the first."""
-        lost: set[int] = set()
-        for environment in Environment.objects.select_related("cluster").order_by("pk"):
-            watched = environment.pk in self.watcher.places
-            if watched or environment.cluster_id in lost or self.watcher.ending.is_set():
-                continue
-            if self.watcher.leads_for(environment.cluster.name) and not self._look(environment):
-                lost.add(environment.cluster_id)
-
-    def _look(self, environment: Environment) -> bool:
-        try:
-            view = read_view(connect(environment.cluster.spec), environment.namespace)
-        except (TemporaryError, PermanentError) as error:
-            logger.info("%s cannot be read: %s", environment.name, error.detail)
-            return error.code not in {UNREACHABLE, CONNECTION}
-        look(environment, view)
-        return True
-
-
 def take_lead(cluster: str, owner: str) -> bool:
     """Take or renew the lead for a cluster; False while another process has it."""
     with transaction.atomic():
@@ -273,40 +230,12 @@ def take_lead(cluster: str, owner: str) -> bool:
         return True
 
 
-def read_view(cluster: Cluster, namespace: str) -> View:
-    """Read a namespace once."""
-    workloads = {
-        (kind_of(plural), body["metadata"]["name"]): {**body, "kind": kind_of(plural)}
-        for plural in WORKLOADS
-        for body in cluster.find(plural, namespace).items
-    }
-    return View(
-        workloads,
-        cluster.find("pods", namespace).items,
-        autoscalers=_if_allowed(cluster, "horizontalpodautoscalers", namespace),
-        services=_if_allowed(cluster, "services", namespace),
-    )
-
-
-def _if_allowed(cluster: Cluster, plural: str, namespace: str) -> list[Json] | None:
-    """Read a collection that the account may lack the right for; None then."""
-    try:
-        return cluster.find(plural, namespace).items
-    except PermanentError:
-        return None
-
-
 def ends_wait(plural: str, body: Json) -> bool:
     """Whether a change of a workload may be what a step waits for: a rollout that is done, or cannot be."""
     if not body.get("spec"):
         return True
-    progress = judge(Workload({"kind": kind_of(plural), **body}))
+    progress = judge(Workload({"kind": KINDS[plural], **body}))
     return progress.done or bool(progress.failure)
-
-
-def kind_of(plural: str) -> str:
-    """Return the kind of a collection of workloads."""
-    return {"deployments": "Deployment", "statefulsets": "StatefulSet"}[plural]
 
 
 def run() -> None:
@@ -314,7 +243,7 @@ def run() -> None:
     watcher = Watcher()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: watcher.ending.set())
-    idle = threading.Thread(target=IdleLooks(watcher).run, name="idle-looks", daemon=True)
-    idle.start()
+    quiet = threading.Thread(target=Rounds(watcher).run, name="rounds", daemon=True)
+    quiet.start()
     watcher.run()
-    idle.join(timeout=1.0)
+    quiet.join(timeout=1.0)

@@ -6,7 +6,7 @@ import pytest
 
 from portal.live.models import Event
 from releases.catalog.models import Running
-from releases.rollouts.models import Rollout
+from releases.rollouts.models import Finding, Rollout
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import wait_for
 from tests.rollouts.processes import Processes, processes
@@ -47,3 +47,23 @@ def test_the_board_learns_what_runs(lay_floor: Lay, roles: Processes) -> None:
     assert row.seen["images"] == {"web": floor.wanted("a", "2.0.0")}
     assert (row.seen["ready"], row.seen["wanted"]) == (1, 1)
     assert Event.objects.filter(topic=f"board.{floor.environment.name}").exists()
+
+
+def test_what_somebody_changes_is_found_at_once_and_is_over_when_it_is_put_back(
+    lay_floor: Lay, roles: Processes
+) -> None:
+    floor = lay_floor(services=("a",))
+    row = wait_for(
+        lambda: Running.objects.filter(service__name="a", expected__has_key="workloads").first(),
+        what="the first sight",
+        seconds=30,
+    )
+    before = floor.image("a")
+    floor.space.set_image("a", "registry.test/evil:1", fieldManager="kubectl-set")
+    found = wait_for(
+        lambda: Finding.objects.filter(service=row.service).first(), what="a finding", seconds=15
+    )
+    assert (first["found"], first["manager"]) == ("registry.test/evil:1", "kubectl-set")
+    floor.space.set_image("a", before)
+    wait_for(lambda: Finding.objects.filter(state="ended").exists(), what="its end", seconds=30)
+    assert Finding.objects.count() == 1

@@ -1,0 +1,209 @@
+"""Quiet namespaces: each cluster is read by a thread of its own, so that one that hangs slows no other.
+
+Workloads are watched, and a namespace is read as a whole as soon as one of them changes; all of them are read
+now and then as well, for what no watch tells: pods under the same workload, autoscalers, Services.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from django.db import DatabaseError, close_old_connections, connection
+
+from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes.client import Cluster, connect
+from portal.integrations.kubernetes.connection import CONNECTION
+from portal.integrations.kubernetes.errors import UNREACHABLE
+from portal.integrations.kubernetes.watch import CollectionWatch
+from releases.catalog.models import Environment
+from releases.rollouts.findings.comparing import look
+from releases.rollouts.running import View
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+KINDS = {"deployments": "Deployment", "statefulsets": "StatefulSet"}
+# How often everything is read, and how often new clusters are looked for.
+ROUND_SECONDS = 10.0
+CLUSTERS_SECONDS = 2.0
+# A namespace that changes without end is read so often.
+REST_SECONDS = 0.5
+# Below the time after which a lead lapses.
+WAKE_SECONDS = 1.0
+
+
+class Leader(Protocol):
+    """What a round asks of the watcher."""
+
+    ending: threading.Event
+    places: dict[int, Any]
+
+    def leads_for(self, cluster: str) -> bool:
+        """Whether this process leads for a cluster."""
+
+
+class Rounds:
+    """Keeps one thread going for each cluster that has environments."""
+
+    def __init__(self, leader: Leader) -> None:
+        self.leader = leader
+        self.threads: dict[int, threading.Thread] = {}
+
+    def run(self) -> None:
+        """Look for clusters until the watcher ends."""
+        while not self.leader.ending.is_set():
+            close_old_connections()
+            try:
+                self.begin_missing()
+            except DatabaseError as error:
+                logger.warning("database out of reach: %s", error)
+            self.leader.ending.wait(CLUSTERS_SECONDS)
+        connection.close()
+
+    def begin_missing(self) -> None:
+        """Begin a thread for each cluster that has none, or whose thread has died."""
+        rows = Environment.objects.order_by("cluster").values_list("cluster", "cluster__name").distinct()
+        for pk, name in rows:
+            if pk not in self.threads or not self.threads[pk].is_alive():
+                turn = Round(self.leader, pk, name)
+                self.threads[pk] = threading.Thread(target=turn.run, name=f"round-{name}", daemon=True)
+                self.threads[pk].start()
+
+
+@dataclass
+class Round:
+    """The quiet namespaces of one cluster."""
+
+    leader: Leader
+    cluster: int
+    name: str
+    watches: dict[int, list[CollectionWatch]] = field(default_factory=dict)
+    changes: queue.SimpleQueue[int] = field(default_factory=queue.SimpleQueue)
+    due: dict[int, float] = field(default_factory=dict)
+    looked: dict[int, float] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Go round until the watcher ends, or the cluster has no environments any more."""
+        try:
+            while not self.leader.ending.is_set() and self._go_round():
+                pass
+        finally:
+            self._watch([])
+            connection.close()
+
+    def _go_round(self) -> bool:
+        """Read everything once, then what changes for a while; False where nothing is left to read."""
+        close_old_connections()
+        until = time.monotonic() + ROUND_SECONDS
+        try:
+            environments = self._environments()
+            if not environments:
+                return False
+            quiet = self._quiet(environments)
+            self._watch(quiet)
+            self._look_at(quiet)
+            self._follow(environments, until=until)
+        except DatabaseError as error:
+            logger.warning("database out of reach: %s", error)
+            self.leader.ending.wait(WAKE_SECONDS)
+        return True
+
+    def _environments(self) -> list[Environment]:
+        found = Environment.objects.filter(cluster=self.cluster).select_related("cluster")
+        return list(found.order_by("pk"))
+
+    def _quiet(self, environments: Iterable[Environment]) -> list[Environment]:
+        """Those in which nothing rolls out, while this process leads."""
+        if not self.leader.leads_for(self.name):
+            return []
+        return [each for each in environments if each.pk not in self.leader.places]
+
+    def _follow(self, environments: list[Environment], *, until: float) -> None:
+        """Read namespaces as they change."""
+        while not self.leader.ending.is_set() and (now := time.monotonic()) < until:
+            wait = min([until, now + WAKE_SECONDS, *self.due.values()]) - now
+            self._take_change(max(wait, 0.001))
+            ready = {pk for pk, at in self.due.items() if at <= time.monotonic()}
+            self._look_at([each for each in self._quiet(environments) if each.pk in ready])
+            for pk in ready:
+                self.due.pop(pk, None)
+
+    def _take_change(self, wait: float) -> None:
+        try:
+            pk = self.changes.get(timeout=wait)
+        except queue.Empty:
+            return
+        self.due.setdefault(pk, max(time.monotonic(), self.looked.get(pk, 0.0) + REST_SECONDS))
+
+    def _look_at(self, environments: Iterable[Environment]) -> None:
+        """Read namespaces; of a cluster that does not answer only the first."""
+        for environment in environments:
+            if self.leader.ending.is_set() or not self._look(environment):
+                return
+
+    def _look(self, environment: Environment) -> bool:
+        self.looked[environment.pk] = time.monotonic()
+        try:
+            view = read_view(connect(environment.cluster.spec), environment.namespace)
+        except (TemporaryError, PermanentError) as error:
+            logger.info("%s cannot be read: %s", environment.name, error.detail)
+            return error.code not in {UNREACHABLE, CONNECTION}
+        look(environment, view)
+        return True
+
+    def _watch(self, environments: Iterable[Environment]) -> None:
+        """Watch the workloads of exactly these."""
+        wanted = {each.pk: each for each in environments}
+        for pk in self.watches.keys() - wanted.keys():
+            for watch in self.watches.pop(pk):
+                watch.end()
+        for pk in wanted.keys() - self.watches.keys():
+            self.watches[pk] = self._begin_watches(wanted[pk])
+
+    def _begin_watches(self, environment: Environment) -> list[CollectionWatch]:
+        try:
+            cluster = connect(environment.cluster.spec)
+        except PermanentError as error:
+            logger.warning("%s cannot be watched: %s", environment.name, error.detail)
+            return []
+        seen = self._teller(environment.pk)
+        watches = [CollectionWatch(cluster, each, environment.namespace, seen=seen) for each in KINDS]
+        for watch in watches:
+            name = f"quiet-{environment.name}-{watch.plural}"
+            threading.Thread(target=watch.run, name=name, daemon=True).start()
+        return watches
+
+    def _teller(self, pk: int) -> Callable[[str, Json], None]:
+        def tell(kind: str, _body: Json) -> None:
+            # After a list the round has read it all, or is about to.
+            if kind != "LISTED":
+                self.changes.put(pk)
+
+        return tell
+
+
+def read_view(cluster: Cluster, namespace: str) -> View:
+    """Read a namespace once."""
+    workloads = {
+        (kind, body["metadata"]["name"]): {**body, "kind": kind}
+        for plural, kind in KINDS.items()
+        for body in cluster.find(plural, namespace).items
+    }
+    return View(
+        workloads,
+        cluster.find("pods", namespace).items,
+        autoscalers=_if_allowed(cluster, "horizontalpodautoscalers", namespace),
+        services=_if_allowed(cluster, "services", namespace),
+    )
+
+
+def _if_allowed(cluster: Cluster, plural: str, namespace: str) -> list[Json] | None:
+    """Read a collection that the account may lack the right for; None then."""
+    try:
+        return cluster.find(plural, namespace).items
+    except PermanentError:
+        return None

@@ -1,0 +1,107 @@
+"""Quiet namespaces are read by a thread for each cluster: one that hangs slows no other."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from portal.errors import PermanentError
+from portal.integrations.kubernetes.client import Cluster, Listing
+from portal.integrations.kubernetes.connection import Access
+from releases.catalog.models import Connection, Environment, Running
+from releases.rollouts import rounds
+from releases.rollouts.rounds import Rounds
+from tests.cluster.objects import wait_for
+from tests.factories import Shop, make_service
+from tests.rollouts.test_findings import CALM, service
+
+Json = dict[str, Any]
+
+
+class Answering:
+    """A cluster with the shopping service in it; `bodies` may be changed, and `tell` says so."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, list[Json]] = {
+            "deployments": list(CALM.workloads.values()),
+            "pods": CALM.pods,
+            "services": [service({"app": "shopping-service"})],
+        }
+        self.forbidden: set[str] = set()
+        self.changed = threading.Event()
+
+    def find(self, plural: str, _namespace: str) -> Listing:
+        """What is there now."""
+        if plural in self.forbidden:
+            raise PermanentError("no right", code="forbidden")
+        return Listing(self.bodies.get(plural, []), "1")
+
+    def watch(self, path: str, *, version: str, seconds: int) -> Iterator[Json]:
+        """One change of a Deployment, once there is one."""
+        if path.endswith("deployments") and self.changed.wait(timeout=20):
+            self.changed.clear()
+            yield {"type": "MODIFIED", "object": self.bodies["deployments"][0]}
+
+    def tell(self) -> None:
+        """Let the watch see a change."""
+        self.changed.set()
+
+
+class Leads:
+    """A watcher that leads everywhere and watches nothing itself."""
+
+    def __init__(self) -> None:
+        self.ending = threading.Event()
+        self.places: dict[int, Any] = {}
+
+    def leads_for(self, _cluster: str) -> bool:
+        """Always."""
+        return True
+
+
+@pytest.fixture
+def answering(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
+    """Two clusters: the first accepts calls and never answers, the second one does."""
+    shop.payment.environments.clear()
+    shop.auth.environments.clear()
+    good = Answering()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dead = Cluster(Access(server=f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        lost = Connection.objects.create(name="a-dead-cluster", kind="kubernetes", spec={"dead": True})
+        place = {"system": "shop", "stage": "staging", "cluster": lost, "namespace": "shop"}
+        environment = Environment.objects.create(name="a-dead-place", **place)
+        make_service("lost-service", shop.payment.team, environment)
+        monkeypatch.setattr(rounds, "connect", lambda spec: dead if spec.get("dead") else good)
+        leader = Leads()
+        turns = Rounds(leader)
+        turns.begin_missing()
+        yield good
+        leader.ending.set()
+        good.tell()
+        for name, thread in ((each.name, each) for each in turns.threads.values()):
+            if "dead" not in name:
+                thread.join(timeout=10)
+    # The dead one's call ends with its time-out; nobody waits for it here.
+    connections.close_all()
+
+
+def row() -> Running | None:
+    """What is known of the service on the cluster that answers."""
+    return Running.objects.filter(service__name="shopping-service").first()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cluster_that_hangs_keeps_no_other_from_being_read(answering: Answering) -> None:
+    wait_for(row, what="the first look", seconds=8)
+    answering.bodies["deployments"][0]["spec"]["replicas"] = 4
+    answering.tell()
+
+    def seen() -> bool:
+        found = row()
+        return found is not None and found.seen["workloads"]["Deployment/shopping-service"]["replicas"] == 4
+
+    wait_for(seen, what="the change", seconds=8)
+    assert not Running.objects.filter(service__name="lost-service").exists()
