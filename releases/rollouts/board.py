@@ -1,17 +1,30 @@
 """The board as a page shows it: one row a service, one cell a stage, in groups of teams (screens.md 2.2)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from releases.catalog.models import Service, Stage
-from releases.rollouts.queries import BoardCell
-from releases.rollouts.states import FindingState
+from portal import access
+from portal.people.models import User
+from releases.catalog.models import Environment, Service, Stage
+from releases.rollouts.queries import BoardCell, Facts, Key, places_of
 
 STAGES = (Stage.PRODUCTION, Stage.STAGING, Stage.DEVELOPMENT)
 # The watcher writes what it sees at least each minute; older values are shown as old.
 FRESH = timedelta(seconds=180)
+PAGE_SIZE = 50
 FILTERS = ("degraded", "moving", "drift", "pinned")
+# By service and stage.
+Placed = dict[int, dict[str, Environment]]
+
+
+class _Listed(NamedTuple):
+    """A service of the board, and its team."""
+
+    service: int
+    team: str
+    title: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,38 +37,46 @@ class BoardRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """The rows that fit the filters, and the four counts over everything visible."""
+    """One page of the rows that fit the filters, and the four counts over everything visible."""
 
     groups: tuple[tuple[str, tuple[BoardRow, ...]], ...]
+    page: int
+    pages: int
     counts: Mapping[str, int]
     teams: tuple[tuple[str, str], ...]
 
 
-def arrange(cells: Iterable[BoardCell], *, team: str = "", show: str = "") -> Board:
-    """Arrange cells for the page; core services first within a team."""
-    found = list(cells)
-    rows = _rows(found)
-    shown = [row for row in rows if (not team or row.service.team.key == team) and _fits(row, show)]
+def board_page(user: User, *, team: str = "", show: str = "", page: int = 1) -> Board:
+    """Read one page of the board; core services first within a system.
+
+    Only the cells of the page are read as a whole: a board of many services is drawn as soon as one of few.
+
+    Args:
+        team: of which team, by its key; all without it.
+        show: one of `FILTERS`, or all.
+        page: which fifty of the services, from 1; one that is not there is the nearest that is.
+    """
+    environments = list(access.visible(user, Environment).order_by("name"))
+    facts = Facts(environments)
+    marks = facts.marked()
+    placed = _placed(environments)
+    listed = _listed(placed)
+    shown = [
+        each
+        for each in listed
+        if (not team or each.team == team) and _fits(each.service, placed, marks.get(show))
+    ]
+    pages = max(1, -(-len(shown) // PAGE_SIZE))
+    page = min(max(page, 1), pages)
+    rows = _rows(facts, shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE], placed)
+    drawn = {(service, each.pk) for service, places in placed.items() for each in places.values()}
     return Board(
-        groups=_grouped(shown),
-        counts={name: sum(matches(cell, name) for cell in found) for name in FILTERS},
-        teams=tuple(sorted({(row.service.team.key, row.service.team.title) for row in rows})),
+        groups=_grouped(rows),
+        page=page,
+        pages=pages,
+        counts={name: len(keys & drawn) for name, keys in marks.items()},
+        teams=tuple(sorted({(each.team, each.title) for each in listed})),
     )
-
-
-def matches(cell: BoardCell, name: str) -> bool:
-    """Whether a cell is one of those that a filter counts."""
-    return {
-        "degraded": cell.health == "degraded",
-        "moving": cell.rollout is not None,
-        "drift": cell.drift is not None and not is_explained(cell),
-        "pinned": cell.pinned,
-    }[name]
-
-
-def is_explained(cell: BoardCell) -> bool:
-    """Whether somebody said why something else runs there for now."""
-    return cell.finding is not None and cell.finding.state == FindingState.EXPLAINED
 
 
 def is_stale(cell: BoardCell, *, now: datetime) -> bool:
@@ -63,23 +84,43 @@ def is_stale(cell: BoardCell, *, now: datetime) -> bool:
     return cell.seen_at is not None and now - cell.seen_at > FRESH
 
 
-def _rows(cells: list[BoardCell]) -> list[BoardRow]:
-    services: dict[int, Service] = {}
-    places: dict[int, dict[str, BoardCell]] = {}
-    for cell in cells:
-        services.setdefault(cell.service.pk, cell.service)
-        places.setdefault(cell.service.pk, {}).setdefault(cell.environment.stage, cell)
-    ordered = sorted(services.values(), key=lambda each: (each.system, not each.core, each.name))
+def _placed(environments: list[Environment]) -> Placed:
+    """By service the environment of each stage, the first by name."""
+    by_id = {each.pk: each for each in environments}
+    order = {each.pk: place for place, each in enumerate(environments)}
+    found: Placed = {}
+    for service, environment in sorted(places_of(environments), key=lambda key: order[key[1]]):
+        found.setdefault(service, {}).setdefault(by_id[environment].stage, by_id[environment])
+    return found
+
+
+def _listed(placed: Placed) -> list[_Listed]:
+    """The services of the board in their order, with as little of each as that needs."""
+    rows = Service.objects.filter(pk__in=list(placed)).values_list(
+        "pk", "system", "core", "name", "team__key", "team__title"
+    )
+    ordered = sorted(rows, key=lambda row: (row[1], not row[2], row[3]))
+    return [_Listed(row[0], row[4], row[5]) for row in ordered]
+
+
+def _fits(service: int, placed: Placed, marks: set[Key] | None) -> bool:
+    return marks is None or any((service, each.pk) in marks for each in placed[service].values())
+
+
+def _rows(facts: Facts, listed: list[_Listed], placed: Placed) -> list[BoardRow]:
+    keys = [each.service for each in listed]
+    facts.read(keys)
+    services = Service.objects.select_related("team").defer("source").in_bulk(keys)
     return [
-        BoardRow(service=each, cells=tuple(places[each.pk].get(stage) for stage in STAGES))
-        for each in ordered
+        BoardRow(
+            service=services[key],
+            cells=tuple(
+                facts.cell(services[key], placed[key][stage]) if stage in placed[key] else None
+                for stage in STAGES
+            ),
+        )
+        for key in keys
     ]
-
-
-def _fits(row: BoardRow, show: str) -> bool:
-    if show not in FILTERS:
-        return True
-    return any(cell is not None and matches(cell, show) for cell in row.cells)
 
 
 def _grouped(rows: list[BoardRow]) -> tuple[tuple[str, tuple[BoardRow, ...]], ...]:

@@ -18,10 +18,13 @@ from releases.models import Release
 from releases.operations.locking import require_scope
 from releases.rollouts.models import Pin
 
+# Doors behind which nobody stands.
+AUTOMATIC = frozenset({"worker", "hook"})
+
 
 def is_automatic(actor: Actor) -> bool:
     """Whether nobody presses anything now: a schedule, the queue or an event starts, in whoever's name."""
-    return actor.user is None or actor.door == "worker"
+    return actor.user is None or actor.door in AUTOMATIC
 
 
 def pins_of(release: Release) -> QuerySet[Pin]:

@@ -17,7 +17,7 @@ from releases.rollouts.findings.differences import OF_IMAGES, differences, read
 from releases.rollouts.findings.wording import in_short
 from releases.rollouts.graph import UNDONE_BY
 from releases.rollouts.models import Finding, Order, Pin, Rollout, Step
-from releases.rollouts.states import ACTIVE, DONE, STANDING, Direction, RolloutState
+from releases.rollouts.states import ACTIVE, DONE, STANDING, Direction, FindingState, RolloutState
 from releases.states import ENDS, PENDING
 
 Json = dict[str, Any]
@@ -34,6 +34,10 @@ class Progress(TypedDict):
 
 
 NO_STEPS: Progress = {"done": 0, "total": 0}
+
+
+# Service and environment.
+Key = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,36 +147,44 @@ def board(user: User, *, environments: Iterable[Environment] | None = None) -> l
     """Return every cell of the board that the person may see; a constant number of queries."""
     seen = access.visible(user, Environment)
     wanted = list(seen if environments is None else seen.filter(pk__in=[each.pk for each in environments]))
-    through = Service.environments.through.objects.filter(environment__in=wanted).select_related(
-        "service__team"
-    )
+    keys = places_of(wanted)
+    services = Service.objects.select_related("team").in_bulk({service for service, _environment in keys})
+    facts = Facts(wanted)
+    facts.read(services)
     by_id = {each.pk: each for each in wanted}
-    facts = _Facts(wanted)
-    cells = [facts.cell(row.service, by_id[row.environment_id]) for row in through]
+    cells = [facts.cell(services[service], by_id[environment]) for service, environment in keys]
     return sorted(cells, key=lambda cell: (cell.environment.name, cell.service.name))
 
 
 def cell_of(service: Service, environment: Environment) -> BoardCell:
     """Return one cell of the board."""
-    return _Facts([environment]).cell(service, environment)
+    facts = Facts([environment])
+    facts.read([service.pk])
+    return facts.cell(service, environment)
 
 
-class _Facts:
-    """What is known of the cells of some environments, read at once."""
+def places_of(environments: Iterable[Environment]) -> list[Key]:
+    """Which services run in which of the environments."""
+    through = Service.environments.through.objects.filter(environment__in=list(environments))
+    return list(through.values_list("service_id", "environment_id"))
+
+
+class Facts:
+    """What is known of the cells of some environments, read at once; what runs, only of those asked for."""
 
     def __init__(self, environments: list[Environment]) -> None:
-        running = Running.objects.filter(environment__in=environments)
-        self.running = {(row.service_id, row.environment_id): row for row in running}
+        self.environments = environments
+        self.running: dict[Key, Running] = {}
         pins = Pin.objects.filter(environment__in=environments, lifted_at=None)
-        self.pinned = {(row.service_id, row.environment_id) for row in pins}
+        self.pinned = set(pins.values_list("service_id", "environment_id"))
         standing = Finding.objects.filter(environment__in=environments, state__in=STANDING)
         self.findings = {(row.service_id, row.environment_id): row for row in standing}
-        self.pending: dict[tuple[int, int], list[Release]] = {}
+        self.pending: dict[Key, list[Release]] = {}
         waiting = Release.objects.filter(environment__in=environments, state__in=PENDING)
-        for release in waiting.prefetch_related("items"):
+        for release in waiting.defer("content", "announcement").prefetch_related("items"):
             for item in release.items.all():
                 self.pending.setdefault((item.service_id, release.environment_id), []).append(release)
-        self.rollouts: dict[tuple[int, int], Rollout] = {}
+        self.rollouts: dict[Key, Rollout] = {}
         # A failed one still stands in the way until its release is over.
         failed = Q(state=RolloutState.FAILED) & ~Q(release__state__in=ENDS)
         moving = Rollout.objects.filter(
@@ -181,6 +193,25 @@ class _Facts:
         for rollout in moving.select_related("release").prefetch_related("release__items").order_by("pk"):
             for item in rollout.release.items.all():
                 self.rollouts[item.service_id, rollout.environment_id] = rollout
+
+    def read(self, services: Iterable[int]) -> None:
+        """Read what runs of these services, by their keys."""
+        rows = Running.objects.filter(environment__in=self.environments, service__in=list(services))
+        self.running |= {(row.service_id, row.environment_id): row for row in rows}
+
+    def marked(self) -> dict[str, set[Key]]:
+        """Return by filter of the board which cells it counts."""
+        rows = Running.objects.filter(environment__in=self.environments)
+        degraded = rows.filter(seen__health="degraded").values_list("service_id", "environment_id")
+        self.read({service for service, _environment in self.rollouts})
+        moving = {key for key in self.rollouts if self._moving(key, self.running.get(key)) is not None}
+        is_open = {key for key, each in self.findings.items() if each.state == FindingState.OPEN}
+        return {
+            "degraded": set(degraded),
+            "moving": moving,
+            "drift": is_open - moving,
+            "pinned": self.pinned,
+        }
 
     def cell(self, service: Service, environment: Environment) -> BoardCell:
         """Return one cell."""

@@ -13,7 +13,19 @@ from typing import Any
 
 from tests.bench.row import Row
 
-NAMES = ("start", "rollout", "failure", "sockets", "lists", "audit", "rules", "decision", "inbox", "million")
+NAMES = (
+    "start",
+    "rollout",
+    "failure",
+    "sockets",
+    "lists",
+    "board",
+    "audit",
+    "rules",
+    "decision",
+    "inbox",
+    "million",
+)
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench-results.json"
 MARK = "RESULT "

@@ -4,9 +4,9 @@ import pytest
 
 from portal.people.models import User
 from releases.models import Release
-from releases.rollouts import queries
+from releases.rollouts import board, queries
 from releases.rollouts.models import Rollout
-from tests.factories import Shop, make_release, roll_out, runs
+from tests.factories import Shop, make_release, make_service, roll_out, runs
 
 
 @pytest.fixture
@@ -46,3 +46,21 @@ def test_a_newer_release_takes_the_cell_from_a_failed_rollout(shop: Shop, failed
     seen = cell(shop.cast.author)
     assert seen.rollout is None
     assert seen.drift is not None
+
+
+def test_the_board_shows_fifty_services_at_a_time_and_counts_all_of_them(shop: Shop) -> None:
+    for number in range(board.PAGE_SIZE):
+        row = runs(
+            make_service(f"service-{number:02}", shop.payment.team, shop.environment), shop.environment, "1"
+        )
+        row.seen["health"] = "degraded"
+        row.save(update_fields=["seen"])
+    first = board.board_page(shop.cast.author)
+    last = board.board_page(shop.cast.author, page=9)
+    names = [[row.service.name for _team, rows in each.groups for row in rows] for each in (first, last)]
+    assert (len(names[0]), len(names[1])) == (50, 3)
+    assert not set(names[0]) & set(names[1])
+    assert (first.pages, last.page, first.counts["degraded"]) == (2, 2, 50)
+    shown = board.board_page(shop.cast.author, show="degraded")
+    assert (shown.pages, shown.counts) == (1, first.counts)
+    assert board.board_page(shop.cast.author, team="identity").groups[0][0] == "Identity"

@@ -1,5 +1,6 @@
 """The board (screens.md 2.2), and the lifting of a pin."""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,8 +17,8 @@ from portal.people.models import User
 from releases.catalog.models import Environment, Service, Stage
 from releases.queries import missed_reviews
 from releases.reading.lists import newest_events
-from releases.rollouts import pins, queries
-from releases.rollouts.board import FILTERS, STAGES, arrange, is_stale
+from releases.rollouts import pins
+from releases.rollouts.board import FILTERS, STAGES, Board, board_page, is_stale
 from releases.rollouts.models import Pin
 
 
@@ -54,11 +55,12 @@ def _back(name: str, env: str) -> HttpResponse:
 def _context(request: HttpRequest) -> dict[str, Any]:
     assert isinstance(request.user, User)
     team, show = request.GET.get("team", ""), request.GET.get("show", "")
+    number = request.GET.get("page", "")
+    number = number if number.isascii() and number.isdecimal() and len(number) < 6 else "1"
     environments = access.visible(request.user, Environment).values_list("name", flat=True)
     topics = newest_events(f"board.{name}" for name in environments)
-    cells = queries.board(request.user)
+    found = board_page(request.user, team=team, show=show, page=int(number))
     now = clock.now()
-    found = arrange(cells, team=team, show=show)
     return {
         "board": found,
         "stages": [Stage(stage).label for stage in STAGES],
@@ -68,10 +70,11 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         + [
             {"label": title, "url": _address(key, show), "current": key == team} for key, title in found.teams
         ],
-        "address": _address(team, show),
+        "address": _address(team, show, found.page),
+        "pages": _pages(found, team, show),
         "topics": topics,
         "missed": missed_reviews(request.user),
-        "stale": {each.environment.pk for each in cells if is_stale(each, now=now)},
+        "stale": _stale(found, now),
         "composable": set(access.visible(request.user, Service, "compose").values_list("pk", flat=True)),
     }
 
@@ -96,5 +99,19 @@ def _filters(counts: Any, team: str, show: str) -> list[dict[str, Any]]:
     ]
 
 
-def _address(team: str, show: str) -> str:
-    return "?" + urlencode({name: value for name, value in (("team", team), ("show", show)) if value})
+def _stale(found: Board, now: datetime) -> set[int]:
+    """The environments of which something that is shown was seen too long ago."""
+    cells = [cell for _team, rows in found.groups for row in rows for cell in row.cells if cell]
+    return {cell.environment.pk for cell in cells if is_stale(cell, now=now)}
+
+
+def _pages(found: Board, team: str, show: str) -> dict[str, str]:
+    """The addresses of the pages before and after this one, where there are."""
+    earlier = _address(team, show, found.page - 1) if found.page > 1 else ""
+    later = _address(team, show, found.page + 1) if found.page < found.pages else ""
+    return {"earlier": earlier, "later": later}
+
+
+def _address(team: str, show: str, page: int = 1) -> str:
+    words = {"team": team, "show": show, "page": str(page) if page > 1 else ""}
+    return "?" + urlencode({name: value for name, value in words.items() if value})

@@ -53,16 +53,15 @@ def test_what_somebody_changes_is_found_at_once_and_is_over_when_it_is_put_back(
     lay_floor: Lay, roles: Processes
 ) -> None:
     floor = lay_floor(services=("a",))
-    row = wait_for(
+    wait_for(
         lambda: Running.objects.filter(service__name="a", expected__has_key="workloads").first(),
         what="the first sight",
         seconds=30,
     )
     before = floor.image("a")
     floor.space.set_image("a", "registry.test/evil:1", fieldManager="kubectl-set")
-    found = wait_for(
-        lambda: Finding.objects.filter(service=row.service).first(), what="a finding", seconds=15
-    )
+    found = wait_for(Finding.objects.first, what="a finding", seconds=15)
+    first = found.differences[0]
     assert (first["found"], first["manager"]) == ("registry.test/evil:1", "kubectl-set")
     floor.space.set_image("a", before)
     wait_for(lambda: Finding.objects.filter(state="ended").exists(), what="its end", seconds=30)

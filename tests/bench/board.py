@@ -1,0 +1,186 @@
+"""The board of 500 services in three environments: in a browser against the same page as a plain file, and
+how soon a change in a cluster stands on the screen."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+from tests.bench.database import with_database
+from tests.bench.portal import ENVIRONMENT, Portal, running_portal
+from tests.bench.row import Row
+
+SERVICES = 500
+FEW = 20
+ROUNDS = 9
+CHANGES = 7
+TIMES = 1.5
+SCREEN_SECONDS = 1.0
+BOARD, PLAIN = "/board/", "/plain/"
+SERVICE = "blog-service"
+LOADED = "() => performance.getEntriesByType('navigation')[0].loadEventEnd"
+
+
+def run() -> list[Row]:
+    """Measure the page on a database of its own, and the delay on a whole portal."""
+    return [*with_database(_measure_page), *_measure_delay()]
+
+
+def _measure_page() -> list[Row]:
+    client, fill = _shop()
+    fill(0, FEW)
+    few = _count(client)
+    fill(FEW, SERVICES)
+    queries = _count(client) - few
+    body = client.get(BOARD).content
+    with _served(body) as address, _browser(client, address) as page:
+        times: dict[str, list[float]] = {BOARD: [], PLAIN: []}
+        for _round in range(ROUNDS):
+            for path, found in times.items():
+                found.append(min(_load(page, address + path) for _each in range(2)))
+    ratios = [board / plain for board, plain in zip(times[BOARD], times[PLAIN], strict=True)]
+    ratio = median(times[BOARD]) / median(times[PLAIN])
+    what = f"first page of {SERVICES} services in 3 environments"
+    return [
+        Row.of(f"{what}: loaded in the browser", times[BOARD], "ms"),
+        Row.of("the same page as a plain file", times[PLAIN], "ms"),
+        Row("board / plain file", ratio, "ratio", target=TIMES, runs=[round(each, 3) for each in ratios]),
+        Row(f"queries: {SERVICES} services more than {FEW}", queries, "queries", target=0),
+    ]
+
+
+def _shop() -> tuple[Any, Callable[[int, int], None]]:
+    """A client, and what adds services that run in three environments."""
+    from django.test import Client  # noqa: PLC0415  needs settings
+
+    from releases.catalog import rights  # noqa: PLC0415
+    from releases.catalog.models import Environment  # noqa: PLC0415
+    from tests.factories import make_service, make_shop, runs  # noqa: PLC0415
+
+    shop = make_shop()
+    places = [shop.environment]
+    for stage in ("staging", "development"):
+        place = {"system": "shop", "stage": stage, "cluster": shop.environment.cluster, "namespace": stage}
+        places.append(Environment.objects.create(name=f"shop-{stage}", **place))
+
+    def fill(begin: int, end: int) -> None:
+        for number in range(begin, end):
+            service = make_service(f"service-{number:03}", shop.payment.team, shop.environment)
+            service.environments.set(places)
+            for place in places:
+                runs(service, place, "2.7.4")
+        rights.grant()
+
+    client = Client()
+    client.force_login(shop.cast.author)
+    return client, fill
+
+
+def _count(client: Any) -> int:
+    from django.db import connection  # noqa: PLC0415  needs settings
+    from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
+
+    client.get(BOARD)
+    with CaptureQueriesContext(connection) as captured:
+        client.get(BOARD)
+    return len(captured)
+
+
+@contextmanager
+def _served(body: bytes) -> Iterator[str]:
+    """Serve the portal and, beside it, the same page as it came."""
+    from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler  # noqa: PLC0415
+    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
+
+    portal = get_wsgi_application()
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if environ["PATH_INFO"] != PLAIN:
+            return portal(environ, start_response)
+        start_response(
+            "200 OK", [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")]
+        )
+        return [body]
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, *_said: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadedWSGIServer(("127.0.0.1", 0), Quiet)
+    server.set_app(answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://testserver:{server.server_port}"
+    finally:
+        server.shutdown()
+
+
+@contextmanager
+def _browser(client: Any, address: str) -> Iterator[Any]:
+    from django.conf import settings  # noqa: PLC0415  needs settings
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    from tests.chromium import find_chromium, window  # noqa: PLC0415
+
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+    rules = "--host-resolver-rules=MAP testserver 127.0.0.1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu", rules]
+        )
+        context = window(browser, 1440, 900)
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": address}])
+        yield context.new_page()
+        browser.close()
+
+
+def _load(page: Any, address: str) -> float:
+    answer = page.goto(address, wait_until="load")
+    assert answer.status == 200, (address, answer.status)
+    return float(page.evaluate(LOADED))
+
+
+def _measure_delay() -> list[Row]:
+    """Change an image past the portal again and again, and put it back; look at the board all the while."""
+    from tests.chromium import chromium, window  # noqa: PLC0415  needs playwright
+
+    with running_portal() as portal, chromium() as browser:
+        link = next(each["login_url"] for each in portal.report["people"] if each["username"] == "jiho")
+        page = window(browser, 1440, 900).new_page()
+        page.goto(link)
+        page.click("main button")
+        page.goto(portal.report["url"] + BOARD)
+        cell = page.locator(f'td:has(a[href="/services/{SERVICE}/{ENVIRONMENT}/"])')
+        cell.locator(".version").wait_for(timeout=60_000)
+        delays = [_delay(portal, page, cell) for _change in range(CHANGES)]
+    return [Row.of("change past the portal to the finding on the screen", delays, "s", target=SCREEN_SECONDS)]
+
+
+def _delay(portal: Portal, page: Any, cell: Any) -> float:
+    """Seconds from the cluster's answer until the cell says so; then everything as before."""
+    mark = cell.locator('a[href^="/findings/"]')
+    mark.wait_for(state="detached", timeout=60_000)
+    page.wait_for_timeout(2_000)
+    before = _set_image(portal, f"registry.practice/{SERVICE}:other-{time.time_ns()}")
+    since = time.perf_counter()
+    mark.wait_for(state="attached", timeout=60_000)
+    seconds = time.perf_counter() - since
+    _set_image(portal, before)
+    return seconds
+
+
+def _set_image(portal: Portal, image: str) -> str:
+    """Write an image into the Deployment, and return the one before."""
+    from portal.integrations.kubernetes.client import connect  # noqa: PLC0415  slow to import
+    from portal.integrations.kubernetes.workloads import Reference  # noqa: PLC0415
+
+    cluster = connect({"kubeconfigRef": f"file:{portal.kubeconfig}"})
+    workload = cluster.workload(Reference("Deployment", NAMESPACE, SERVICE))
+    (container,) = list(workload.images)[-1:]
+    cluster.set_images(workload, {container: image}, annotations={})
+    return workload.images[container]
+
+
+NAMESPACE = "portal-universe"
