@@ -92,10 +92,13 @@ class Portal:
 
     def roll_out(self, number: int) -> dict[str, Any]:
         """Start a release, wait for its end, return the rollout."""
+        return self.wait(self.start(number), ENDS)
+
+    def start(self, number: int) -> int:
+        """Start a release and return the number of its rollout."""
         begun = self.call("jiho", "POST", f"/releases/{number}/start")
         rollout = begun["rollouts"][-1] if "rollouts" in begun else begun
-        rollout = rollout["id"] if isinstance(rollout, dict) else rollout
-        return self.wait(rollout, ENDS)
+        return int(rollout["id"] if isinstance(rollout, dict) else rollout)
 
     def wait(self, rollout: int, states: set[str]) -> dict[str, Any]:
         """Wait until the rollout is in one of the states, and return it."""

@@ -16,7 +16,7 @@ from portal.translations import compile_catalogs
 from tests.embedded.processes import wait_for
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
-READY_SECONDS = 60
+READY_SECONDS = 180
 OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE", "PORTAL_TEST_SERVICES")
 Report = dict[str, Any]
 
