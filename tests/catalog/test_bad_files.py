@@ -139,6 +139,11 @@ MISTAKES = [
         f"{JOB_OF_WEB}\n  jobs: [{{name: a, cronJob: a, purpose: restore, touches: []}}]",
         "37: A restore is a database change: `touches` must name it.",
     ),
+    (
+        JOB_OF_WEB,
+        f"{JOB_OF_WEB}\n  health: {{kind: http, service: web, port: 80, json: [{{path: a}}]}}",
+        "37: spec.health.json.0: expected what is expected there: below, above or equals.",
+    ),
     (f"system: shop\n  image: {WEB}", f"system: other\n  image: {WEB}", "belongs to the system shop."),
 ]
 

@@ -90,22 +90,36 @@ class Universe:
 
 
 @contextlib.contextmanager
-def cluster_of_universe(folder: Path, *, times: Sequence[str] = QUICK) -> Iterator[tuple[Path, str]]:
-    """Start a practice cluster on which portal-universe runs; gives kubeconfig and registry address."""
+def cluster_of_universe(
+    folder: Path,
+    *,
+    times: Sequence[str] = QUICK,
+    system: str = SYSTEM,
+    namespace: str = SYSTEM,
+    deployments: int = 10,
+) -> Iterator[tuple[Path, str]]:
+    """Start a practice cluster on which an example runs; gives kubeconfig and registry address.
+
+    Args:
+        system: the example's folder.
+        namespace: where so many Deployments have to run first.
+    """
     port, registry_port = free_ports(2)
     kubeconfig = folder / "kubeconfig"
     command = [sys.executable, "-m", "portal.embedded.cluster", "--data", str(folder), "--port", str(port)]
     command += ["--registry-port", str(registry_port), "--kubeconfig", str(kubeconfig)]
     command += [
         "--manifest",
-        str(EXAMPLES / SYSTEM / "objects.yaml"),
+        str(EXAMPLES / system / "objects.yaml"),
         "--images",
         str(EXAMPLES / "images.yaml"),
     ]
     processes = ProcessGroup(log_folder=folder)
     processes.start("practice-cluster", [*command, *times])
     try:
-        processes.wait_until(lambda: _runs(kubeconfig), name="practice-cluster", seconds=60)
+        processes.wait_until(
+            lambda: _runs(kubeconfig, namespace, deployments), name="practice-cluster", seconds=60
+        )
         yield kubeconfig, f"http://127.0.0.1:{registry_port}"
     finally:
         processes.stop()
@@ -125,17 +139,17 @@ def furnish(kubeconfig: Path, registry: str, patch: pytest.MonkeyPatch) -> Unive
     return Universe(Space(api, SYSTEM), manager, kubeconfig)
 
 
-def _runs(kubeconfig: Path) -> bool:
+def _runs(kubeconfig: Path, namespace: str, deployments: int) -> bool:
     api = from_kubeconfig(kubeconfig) if kubeconfig.exists() else None
     try:
-        return api is not None and _all_ready(api)
+        return api is not None and _all_ready(api, namespace, deployments)
     except urllib3.exceptions.HTTPError:
         return False
 
 
-def _all_ready(api: Api) -> bool:
-    answer = api.ask("GET", f"apis/apps/v1/namespaces/{SYSTEM}/deployments")
+def _all_ready(api: Api, namespace: str, deployments: int) -> bool:
+    answer = api.ask("GET", f"apis/apps/v1/namespaces/{namespace}/deployments")
     found = answer.body.get("items") or []
-    return len(found) == 10 and all(
+    return len(found) == deployments and all(
         each.get("status", {}).get("availableReplicas") == each["spec"]["replicas"] for each in found
     )

@@ -18,6 +18,8 @@ LOGGER = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 # Where a Service is really heard when its own address and port cannot be bound: `80=127.0.0.1:40123`.
 LISTENS = "practice/listens"
+# An object in JSON whose fields a health answer has as well.
+DETAILS = "practice/health-json"
 REQUEST_SECONDS = 5.0
 REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 JSON = "application/json"
@@ -170,7 +172,8 @@ class Applications:
             or is_api
         ):
             parts = {"db": {"status": health}, "diskSpace": {"status": "UP"}, "ping": {"status": "UP"}}
-            return code, JSON, json.dumps({"status": health, "components": parts})
+            said = {"status": health, "components": parts, **self._details(pod, container)}
+            return code, JSON, json.dumps(said)
         reference = read_reference(container["image"])
         version = self._version(container["image"])
         if path == "/":
@@ -191,6 +194,12 @@ class Applications:
     def _health(self, pod: Object, container: Object) -> str:
         marks = pod["metadata"].get("annotations") or {}
         return marks.get("practice/health") or self._labels(container["image"]).get("practice/health", "UP")
+
+    def _details(self, pod: Object, container: Object) -> Object:
+        """What the pod's annotation adds to a health answer, and its image's label over that."""
+        marks = pod["metadata"].get("annotations") or {}
+        texts = (marks.get(DETAILS), self._labels(container["image"]).get(DETAILS))
+        return {name: value for text in texts if text for name, value in json.loads(text).items()}
 
     def _version(self, image: str) -> str:
         reference = read_reference(image)

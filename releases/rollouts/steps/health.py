@@ -9,12 +9,15 @@ from django.utils.translation import gettext_lazy as _
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.http.client import Answer, get
 from releases.catalog.outbound import allowed
+from releases.rollouts.steps.answers import unmet
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Work, done, wait
 
 ASK_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
 # Spring counts an unknown part as healthy.
 UP = frozenset({"UP", "UNKNOWN"})
+# What a step may say of its own, over the service's document.
+OWN = frozenset({"port", "path", "url", "expect", "json"})
 PATHS = {"actuator": "/actuator/health", "http": "/"}
 
 
@@ -97,23 +100,29 @@ def _ask(work: Work, document: Json, judge: Callable[[str, Answer, Json], Outcom
 
 
 def _document(work: Work) -> Json:
-    own = {key: value for key, value in work.step.params.items() if key in {"port", "path", "url", "expect"}}
+    own = {key: value for key, value in work.step.params.items() if key in OWN}
     service = work.step.service
     known = (service.spec.get("health") if service else None) or {"kind": "none"}
     named = {"kind": work.step.params["check"]} if work.step.params.get("check") else {}
     return {**known, **own, **named}
 
 
-def _actuator(url: str, answer: Answer, document: Json) -> Outcome:  # noqa: ARG001  the judges share a form
+def _actuator(url: str, answer: Answer, document: Json) -> Outcome:
     status = str(answer.json.get("status", "")) if isinstance(answer.json, dict) else ""
     shown = status or f"HTTP {answer.status}"
-    if answer.status == 200 and status in UP:
-        return done("healthy", args={"url": url, "status": shown})
-    return wait("unhealthy", seconds=ASK_SECONDS, args={"url": url, "status": shown})
+    return _judged(url, answer, document, shown, well=answer.status == 200 and status in UP)
 
 
 def _plain(url: str, answer: Answer, document: Json) -> Outcome:
     shown = f"HTTP {answer.status}"
-    if str(answer.status) == str(document.get("expect") or 200):
-        return done("healthy", args={"url": url, "status": shown})
-    return wait("unhealthy", seconds=ASK_SECONDS, args={"url": url, "status": shown})
+    well = str(answer.status) == str(document.get("expect") or 200)
+    return _judged(url, answer, document, shown, well=well)
+
+
+def _judged(url: str, answer: Answer, document: Json, shown: str, *, well: bool) -> Outcome:
+    """Healthy where the answer is well and its JSON says what it must."""
+    wrong = unmet(answer.json, document.get("json") or ())
+    said = f"{shown}: {wrong}" if wrong else shown
+    if well and not wrong:
+        return done("healthy", args={"url": url, "status": said})
+    return wait("unhealthy", seconds=ASK_SECONDS, args={"url": url, "status": said})
