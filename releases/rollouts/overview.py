@@ -263,7 +263,7 @@ def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
         cause=texts.cause(step.failure) if step.failure else texts.step_text(step),
         choices=frozenset(str(choice) for choice in choices & may),
         spark=_spark(step),
-        gates=watched.gates_of(step),
+        gates=() if step.state == StepState.SUCCEEDED else watched.gates_of(step),
         ends_at=watched.ends_at(step),
     )
 
@@ -305,7 +305,10 @@ def _sections(steps: Sequence[Step]) -> list[tuple[tuple[str, int], list[Step]]]
     for step in steps:
         section = "wave" if step.wave else str(step.params.get("section") or "before")
         found.setdefault((section, step.wave), []).append(step)
-    return [(key, group) for key, group in found.items() if any(s.kind not in HIDDEN_KINDS for s in group)]
+    shown = {key: [s for s in group if s.kind not in HIDDEN_KINDS] for key, group in found.items()}
+    # What is recorded at the start stands before all waves; a wave begins where its own steps do.
+    order = sorted((key for key in found if shown[key]), key=lambda key: shown[key][0].position)
+    return [(key, found[key]) for key in order]
 
 
 def _members(group: Sequence[Step]) -> list[tuple[str, list[Step]]]:

@@ -206,7 +206,7 @@ def step_title(step: Step) -> str:
     """Return what the step is called: its title in the plan, else its kind."""
     title = str(step.params.get("title") or KINDS.get(step.kind, step.kind))
     share = (step.params.get("share") or step.params).get("percent")
-    return title if share is None else f"{title} {share} %"
+    return title if share is None else f"{title} {share}%"
 
 
 def wave_title(section: str, step: Step) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from portal.ui.charts import Spark, lay_spark
 from releases.catalog import watches
 from releases.rollouts import texts
@@ -13,6 +15,7 @@ from releases.rollouts.states import StepState
 # How a measurement is drawn, and by which state's shape and word its verdict is shown.
 TONES = {"good": "good", "bad": "bad", "unclear": "wait"}
 STATES = {"good": StepState.SUCCEEDED, "bad": StepState.FAILED, "unclear": StepState.INCONCLUSIVE}
+VERDICTS = {"good": _("passed"), "bad": _("breached"), "unclear": _("no clear result")}
 LIMITS = ("min", "max")
 
 
@@ -24,6 +27,7 @@ class WatchedGate:
     text: str
     limit: str
     state: str
+    verdict: str
     spark: Spark | None
     points: tuple[tuple[str, float | None, str], ...]
 
@@ -81,6 +85,7 @@ def _gate(document: dict[str, Any], kept: dict[str, Any]) -> WatchedGate:
         text=texts.measured(kept.get("seen") or {}),
         limit=", ".join(limits),
         state=STATES.get(result, StepState.WAITING),
+        verdict=str(VERDICTS.get(result, "")),
         spark=spark_of(points, document),
         points=tuple((at, value, verdict) for at, value, verdict in points),
     )

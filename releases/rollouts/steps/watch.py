@@ -154,12 +154,11 @@ def _gates(step: Step, seen: Json) -> list[_Gate]:
     gates = []
     for number, document in enumerate(step.params.get("gates") or []):
         so_far = kept[number] if number < len(kept) else {}
-        own = step.service.name if step.service else ""
         gates.append(
             _Gate(
                 key=f"{step.key}.{number}",
                 params=document,
-                service=str(document.get("service") or own) if document["kind"] == "health" else own,
+                service=_other(step, document),
                 points=list(so_far.get("points") or []),
                 seen=dict(so_far.get("seen") or {}),
                 bad=int(so_far.get("bad") or 0),
@@ -168,6 +167,12 @@ def _gates(step: Step, seen: Json) -> list[_Gate]:
             )
         )
     return gates
+
+
+def _other(step: Step, document: Json) -> str:
+    """Whose health a gate asks, where that is not the step's own service."""
+    named = str(document.get("service") or "") if document["kind"] == "health" else ""
+    return named if step.service is None or named != step.service.name else ""
 
 
 def _watching(step: Step, gates: Sequence[_Gate], now: datetime, ends: datetime, kept: Json) -> Outcome:

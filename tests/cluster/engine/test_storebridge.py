@@ -18,6 +18,7 @@ from releases.catalog.models import Checklist, Environment, Plan, Service
 from releases.catalog.operations import load_folder
 from releases.rollouts.canary_share import share_text
 from releases.rollouts.models import Rollout
+from releases.rollouts.overview import overview
 from tests.cluster.api import Json
 from tests.cluster.conftest import Cluster
 from tests.cluster.engine.test_canary import Metrics
@@ -129,6 +130,8 @@ def test_the_canary_goes_out_share_by_share_and_is_asked_back(floor: Floor) -> N
     rollout = drive(floor.start(), *ENDS, seconds=150)
     assert rollout.state == "succeeded", why(rollout)
     assert shares(rollout) == [10, 20, 50, 0]
+    titles = [wave.title for wave in overview(rollout, floor.shop.cast.author).waves if not wave.plain]
+    assert titles == ["작업자", "웹"]
     assert at_rest(floor, floor.wanted(WEB, "2.0.0"))
     assert rollout.verdict is not None
     assert rollout.verdict["exact"]
