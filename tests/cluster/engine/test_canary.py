@@ -13,14 +13,16 @@ from releases.rollouts import plans
 from releases.rollouts.canary_share import share_text
 from releases.rollouts.models import Rollout
 from releases.rollouts.steps import watch
+from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
-from tests.cluster.objects import deployment, http_route, service
+from tests.cluster.objects import deployment, failing, http_route, service
 from tests.portal.integrations.answering import Given, answering
 from tests.rollouts.floor import Floor, drive, why
 
 pytestmark = pytest.mark.usefixtures("gateway_api")
 
 ENDS = ("failed", "succeeded", "paused", "rolled_back", "rollback_failed")
+OLD = "registry.test/floor/api:1.0.0"
 ROUTE = {"name": "api", "stable": "api", "canary": "api-canary"}
 ERRORS = {
     "kind": "prometheus",
@@ -49,11 +51,11 @@ class Metrics:
 
 
 @contextmanager
-def canaried(lay_floor: Lay, metrics: Metrics, *, by: str, size: int = 10) -> Iterator[Floor]:
+def canaried(lay_floor: Lay, metrics: Metrics, *, by: str, size: int = 10, **canary: Any) -> Iterator[Floor]:
     """A floor whose service has a stable workload of some pods and a canary at rest."""
-    stable = deployment("api", image="registry.test/floor/api:1.0.0", replicas=size)
+    stable = deployment("api", image=OLD, replicas=size)
     floor = lay_floor(objects={"api": stable})
-    floor.space.create(deployment("api-canary", image="registry.test/floor/api:1.0.0", replicas=0))
+    floor.space.create(deployment("api-canary", image=OLD, replicas=0, **canary))
     for name in ("api", "api-canary"):
         floor.space.create(service(name, selector={"app": name}))
     floor.space.create(http_route("api", {"api": 1, "api-canary": 0}))
@@ -149,3 +151,22 @@ def test_weights_that_somebody_else_changed_hold(lay_floor: Lay, monkeypatch: py
         assert (rollout.pause["reason"], rollout.pause["args"]["object"]) == ("drift", "httproute/api")
         floor.order(rollout, "resume")
         assert drive(rollout, *ENDS, seconds=60).state == "succeeded", why(rollout)
+
+
+def test_a_canary_that_cannot_start_is_named_in_seconds_and_taken_back(lay_floor: Lay) -> None:
+    broken = failing("ImagePullBackOff")
+    with canaried(lay_floor, Metrics(), by="pods", size=2, pod_annotations=broken) as floor:
+        rollout = drive(floor.start(), *ENDS, seconds=60)
+        assert rollout.state == "rolled_back", why(rollout)
+        failed = rollout.steps.get(failure__isnull=False)
+        # The step itself would wait for five minutes.
+        assert (failed.key, (failed.failure or {})["code"]) == ("1.api.canary.10.scale", "ErrImagePull")
+        assert sizes(floor) == (2, 0)
+
+
+def test_pods_that_an_autoscaler_owns_are_not_shared_and_the_dry_run_says_so(lay_floor: Lay) -> None:
+    with canaried(lay_floor, Metrics(), by="pods", size=2) as floor:
+        floor.space.create(autoscaler("api", minimum=1, maximum=3))
+        errors = plans.preview(floor.release()).errors
+        assert {step.key for step in errors} == {f"1.api.canary.{share}.stable" for share in (10, 20, 50)}
+        assert "api" in errors[0].error
