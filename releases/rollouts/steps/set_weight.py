@@ -128,10 +128,8 @@ class SetWeight(_Weighing):
 
     def hindrance(self, work: Work) -> Outcome | None:
         """Traffic is never led to where no pod is ready."""
-        service = _route(work)["canary"]
-        if work.step.params.get("recorded") or _ready(work, service):
-            return None
-        return failed("no_ready_pods", args={"names": service})
+        service = _route(work)["canary" if work.step.params.get("percent") else "stable"]
+        return None if _ready(work, service) else failed("no_ready_pods", args={"names": service})
 
 
 class RestoreWeights(_Weighing):
