@@ -45,7 +45,7 @@ class ArrivalShape(Schema):
     ref: str
     commit: str
     by: str
-    state: str = Field(description="waiting, started, scheduled, submitted, replaced or refused")
+    state: str = Field(description="waiting, started, queued, scheduled, submitted, replaced or refused")
     reason: str
     release: int | None
     received_at: datetime

@@ -21,6 +21,7 @@ class PipelineConfig(AppConfig):
             {
                 "delivery.received": _("CI event received"),
                 "arrival.started": _("CI event started a rollout"),
+                "arrival.queued": _("CI event queued a rollout"),
                 "arrival.scheduled": _("CI event scheduled a release"),
                 "arrival.submitted": _("CI event submitted a release"),
                 "arrival.replaced": _("CI event replaced by a newer one"),

@@ -37,8 +37,8 @@ from releases.models import Release
 from releases.pipeline.matching import concerns, tag_of
 from releases.pipeline.models import Arrival, Delivery
 from releases.pipeline.states import ArrivalState
-from releases.rollouts.models import Pin
-from releases.rollouts.operations import start_rollout
+from releases.rollouts.models import QueuePlace
+from releases.rollouts.queueing import ask_start
 from releases.states import ReleaseState
 
 A = ArrivalState
@@ -269,32 +269,16 @@ def _exists(service: Service, version: str) -> bool:
 
 
 def _start(arrival: Arrival, release: Release, *, actor: Actor) -> None:
-    """Start it, or plan it into the next opening where only the calendar is in the way."""
-    _require_unpinned(release)
+    """Start it, or let it wait for its turn, or for the next opening where only the calendar says no."""
     try:
-        start_rollout(release.number, actor=actor)
+        begun = ask_start(release.number, actor=actor)
     except Conflict as error:
-        codes = {each.get("code") for each in error.missing}
-        if codes == {"freeze"}:
-            operations.schedule_release(release.number, actor=actor, window="next")
-            _settle(arrival.pk, A.SCHEDULED, actor=actor, reason=_words(error))
-        elif codes and codes <= {"freeze", "queue"}:
-            _wait(arrival, _words(error), actor=actor)
-        else:
+        if {each.get("code") for each in error.missing} != {"freeze"}:
             raise
+        operations.schedule_release(release.number, actor=actor, window="next")
+        _settle(arrival.pk, A.SCHEDULED, actor=actor, reason=_words(error))
     else:
-        _settle(arrival.pk, A.STARTED, actor=actor)
-
-
-def _require_unpinned(release: Release) -> None:
-    """A pin holds automation until a person lifts it (interface.md, "Settled questions")."""
-    services = release.items.values("service")
-    pins = Pin.objects.filter(environment=release.environment, service__in=services, lifted_at=None)
-    names = ", ".join(pins.order_by("service__name").values_list("service__name", flat=True))
-    if names:
-        raise Conflict(
-            _("Pinned after a rollback: {names}. Somebody must lift that first.").format(names=names)
-        )
+        _settle(arrival.pk, A.QUEUED if isinstance(begun, QueuePlace) else A.STARTED, actor=actor)
 
 
 def _wait(arrival: Arrival, reason: str, *, actor: Actor) -> None:

@@ -9,6 +9,7 @@ class ArrivalState(models.TextChoices):
 
     WAITING = "waiting", _("waiting")
     STARTED = "started", _("started")
+    QUEUED = "queued", _("queued")
     SCHEDULED = "scheduled", _("scheduled")
     SUBMITTED = "submitted", _("submitted")
     REPLACED = "replaced", _("replaced")
@@ -17,8 +18,9 @@ class ArrivalState(models.TextChoices):
 
 A = ArrivalState
 ARRIVAL_MOVES: dict[str, frozenset[str]] = {
-    A.WAITING: frozenset({A.STARTED, A.SCHEDULED, A.SUBMITTED, A.REPLACED, A.REFUSED}),
+    A.WAITING: frozenset({A.STARTED, A.QUEUED, A.SCHEDULED, A.SUBMITTED, A.REPLACED, A.REFUSED}),
     A.STARTED: frozenset(),
+    A.QUEUED: frozenset(),
     A.SCHEDULED: frozenset(),
     A.SUBMITTED: frozenset(),
     A.REPLACED: frozenset(),

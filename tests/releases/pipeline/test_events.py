@@ -19,7 +19,7 @@ from releases.models import Release
 from releases.pipeline import jobs
 from releases.pipeline.models import Arrival, Delivery
 from releases.pipeline.operations import give_up_broken
-from releases.rollouts.models import Pin, Rollout
+from releases.rollouts.models import Pin, QueuePlace, Rollout
 from tests.factories import ENGINE, FakeRegistry, Shop
 from tests.people import BY_THE_PORTAL
 from tests.portal.api import ApiClient
@@ -266,18 +266,14 @@ def test_a_pin_holds_it_until_somebody_lifts_it(ci: Shop) -> None:
     assert Pin.objects.get().lifted_at is None
 
 
-def test_it_waits_while_the_same_service_rolls_out(ci: Shop) -> None:
+def test_it_waits_for_its_turn_while_the_same_service_rolls_out(ci: Shop) -> None:
     send("shop-ci", BUILD)
-    send("shop-ci", {**BUILD, "commit": "decade00"}, delivery="d2")
-    first, second = Arrival.objects.order_by("pk")
-    Arrival.objects.filter(pk=first.pk).update(state="waiting", wake_at=clock.now(), ended_at=None)
-    Arrival.objects.filter(pk=second.pk).update(wake_at=None)
     work()
-    Arrival.objects.filter(pk=second.pk).update(wake_at=clock.now())
+    send("shop-ci", {**BUILD, "commit": "decade00"}, delivery="d2")
     work()
 
-    assert [each.state for each in Arrival.objects.order_by("pk")] == ["started", "waiting"]
-    assert str(Rollout.objects.get().pk) in arrival().reason
+    assert [each.state for each in Arrival.objects.order_by("pk")] == ["started", "queued"]
+    assert QueuePlace.objects.get().release == arrival().release
 
 
 def test_an_account_without_the_right_starts_nothing(ci: Shop) -> None:
