@@ -28,6 +28,10 @@ def _require_there(request: HttpRequest, values: Mapping[str, Any]) -> None:
         queries.visible_rollout(_user(request), values["pk"])
     if "number" in values:
         access.get_or_404(_user(request), Release, number=values["number"])
+    if "place" in values:
+        access.get_or_404(_user(request), QueuePlace, pk=values["place"])
+    if "pin" in values:
+        access.get_or_404(_user(request), Pin, pk=values["pin"])
 
 
 router = Router(tags=["rollouts"])
@@ -228,7 +232,7 @@ class CellShape(Schema):
     seen_at: datetime | None
 
 
-class PlaceShape(Schema):
+class QueuedShape(Schema):
     """A start that waits for its turn: its number in the line, and for what it waits."""
 
     id: int
@@ -275,7 +279,7 @@ class EventsQuery(Schema):
     limit: int = Field(queries.MOST_EVENTS, ge=1, le=queries.MOST_EVENTS)
 
 
-@router.post("/releases/{int:number}/start", response={201: RolloutShape, 202: PlaceShape})
+@router.post("/releases/{int:number}/start", response={201: RolloutShape, 202: QueuedShape})
 def start_rollout(request: HttpRequest, number: int) -> Status[dict[str, Any]]:
     """Start the rollout, or wait for its turn (202); a conflict names everything that is missing."""
     begun = queueing.ask_start(number, actor=actor_of(request))
@@ -284,7 +288,7 @@ def start_rollout(request: HttpRequest, number: int) -> Status[dict[str, Any]]:
     return Status(201, queries.rollout_shape(queries.visible_rollout(_user(request), begun.pk)))
 
 
-@router.get("/queue", response=Paged[PlaceShape])
+@router.get("/queue", response=Paged[QueuedShape])
 def list_queue(request: HttpRequest) -> dict[str, Any]:
     """Which starts wait for their turn, each environment's in their order."""
     scope(request, "read")

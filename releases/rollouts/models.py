@@ -211,6 +211,8 @@ class QueuePlace(models.Model):
 class Pin(models.Model):
     """After a rollback no automation rolls this service forward until someone lifts the pin with a reason."""
 
+    ACCESS_VIA: ClassVar[str] = "environment"
+
     service = models.ForeignKey(Service, models.CASCADE, related_name="pins")
     environment = models.ForeignKey(Environment, models.CASCADE, related_name="pins")
     rollout = models.ForeignKey(Rollout, models.CASCADE, related_name="pins")
