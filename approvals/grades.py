@@ -28,6 +28,8 @@ class Fact(StrEnum):
     CORE_SERVICE = "core_service"
     DATABASE_CHANGE = "database_change"
     TRAFFIC_PATH = "traffic_path"
+    RESTART = "restart"
+    JOB = "job"
 
 
 SENTENCES: dict[str, str | Promise] = {
@@ -44,16 +46,21 @@ SENTENCES: dict[str, str | Promise] = {
     Fact.CORE_SERVICE: _("New version of a core service"),
     Fact.DATABASE_CHANGE: _("Database change"),
     Fact.TRAFFIC_PATH: _("The traffic path is touched"),
+    Fact.RESTART: _("New pods take up whatever configuration has changed since the old ones began"),
+    Fact.JOB: _("A Job runs whose effect is not seen here"),
 }
 STATED = "stated"
 MEASURED = "measured"
 # What a measured reason rests on; a step of the plan is told by the object that it touches.
-BY_IMAGE, BY_KEYS, BY_CATALOG, BY_PLAN = "image", "keys", "catalog", "plan:"
+BY_IMAGE, BY_KEYS, BY_CATALOG, BY_OPERATION, BY_PLAN = "image", "keys", "catalog", "operation", "plan:"
 ORIGINS: dict[str, str | Promise] = {
     BY_IMAGE: _("its image, compared with what runs"),
     BY_KEYS: _("the changed keys"),
     BY_CATALOG: _("what the catalog says of each new version"),
+    BY_OPERATION: _("the operation itself"),
 }
+# What an operation is by itself, beside what its step touches.
+OPERATIONS = {"restart": Fact.RESTART, "run_job": Fact.JOB}
 # Facts that raise the grade by themselves, whatever sort of change it is.
 FURTHER = (Fact.NEW_API, Fact.INFRASTRUCTURE, Fact.DATABASE_CHANGE, Fact.TRAFFIC_PATH)
 
@@ -71,6 +78,7 @@ class ItemFacts:
         touches: what every new version of the service touches, as the catalog has it; counts unless the
             image stays.
         planned: (fact, object) of each step of the plan that touches more than the workloads; counts always.
+        operation: what is done to what runs, where no image is put anywhere; "" for a release of a version.
     """
 
     service: str
@@ -87,6 +95,7 @@ class ItemFacts:
     database_change: bool = False
     touches: frozenset[str] = frozenset()
     planned: tuple[tuple[str, str], ...] = ()
+    operation: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +144,8 @@ def propose(items: Sequence[ItemFacts]) -> Proposal:
 
 def further(item: ItemFacts) -> frozenset[str]:
     """The facts of `FURTHER` that are true of an item, stated or known."""
-    known = {fact for fact, _object in item.planned} | (set() if item.same_image else item.touches)
+    stays = item.same_image or item.operation
+    known = {fact for fact, _object in item.planned} | (set() if stays else item.touches)
     return frozenset(str(fact) for fact in FURTHER if fact in known or getattr(item, fact))
 
 
@@ -172,6 +182,8 @@ def _grounds(item: ItemFacts, fact: Fact) -> dict[str, str]:
 
 def _kind(item: ItemFacts) -> list[Reason]:
     """What sort of change this is; a claim of "only" that the image contradicts is not believed."""
+    if item.operation:
+        return [*_operated(item), *_scaled(item)]
     claims = [*_only(item), *_configuration(item)]
     if item.same_image and claims:
         return claims
@@ -185,6 +197,14 @@ def _kind(item: ItemFacts) -> list[Reason]:
     return [*found, *(claim for claim in claims if claim.source == MEASURED)]
 
 
+def _operated(item: ItemFacts) -> list[Reason]:
+    """A restart and a Job count as configuration whose keys nobody knows: such may take effect by them."""
+    fact = OPERATIONS.get(item.operation)
+    grade = "C" if item.core else "B"
+    about = {"service": item.service, "grade": grade, "source": MEASURED, "origin": BY_OPERATION}
+    return [Reason(fact=fact, **about)] if fact else []
+
+
 def _only(item: ItemFacts) -> list[Reason]:
     """The claims that nothing but a flag or the scale changes."""
     claims = ((Fact.FEATURE_FLAG, item.feature_flag), (Fact.SCALE_ONLY, item.scale_only))
@@ -194,7 +214,8 @@ def _only(item: ItemFacts) -> list[Reason]:
 
 def _scaled(item: ItemFacts) -> list[Reason]:
     """Scaling by the plan within the known bounds; beside a new image it is no reason of its own."""
-    known = [what for fact, what in item.planned if fact == Fact.SCALE_ONLY and item.same_image]
+    stays = item.same_image or item.operation
+    known = [what for fact, what in item.planned if fact == Fact.SCALE_ONLY and stays]
     if not known:
         return []
     origin = BY_PLAN + ", ".join(known)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ninja import Field
-from pydantic import StrictBool
+from pydantic import StrictBool, StrictInt
 
 from portal.api.paging import PageQuery
 from portal.api.schemas import Body, Moment
@@ -87,6 +87,29 @@ class NewRelease(ReleaseChange):
 
     environment: str
     items: list[ItemInput]
+
+
+class AmountsInput(Body):
+    """CPU and memory as Kubernetes writes them; what is left out stays as it is."""
+
+    cpu: str | None = None
+    memory: str | None = None
+
+
+class OperationInput(Body):
+    """What to do to a service that runs; which fields are taken depends on the kind."""
+
+    kind: str = Field(description="restart, scale, set_resources or run_job")
+    workload: str | None = Field(None, description="may be left out where the service has one only")
+    replicas: StrictInt | None = Field(None, description="scale: how many; the least where bounds are set")
+    most: StrictInt | None = Field(None, description="scale: the most, where an autoscaler owns the replicas")
+    container: str | None = Field(None, description="set_resources: which container")
+    requests: AmountsInput | None = None
+    limits: AmountsInput | None = None
+    job: str | None = Field(None, description="run_job: its name in the catalog")
+    grade: str | None = None
+    grade_reason: str | None = None
+    incident: IncidentInput | str | None = None
 
 
 class Reason(Body):

@@ -132,6 +132,7 @@ class ReleaseShape(ReleaseRow):
     database_changes: list[dict[str, str]]
     incident: dict[str, str] | None
     plan: str | None
+    operation: dict[str, Any] | None
     announcement: str
     requirements: list[RequirementShape]
     decisions: list[DecisionShape]
@@ -378,6 +379,7 @@ def _content(release: Release) -> dict[str, Any]:
         "database_changes": release.database_changes,
         "incident": release.incident,
         "plan": release.plan.name if release.plan else None,
+        "operation": release.operation or None,
         "announcement": announcement_of(release),
     }
 

@@ -21,7 +21,7 @@ def missing_in_draft(release: Release) -> list[tuple[str, str]]:
     proposed = str(release.proposal.get("grade", ""))
     if not release.items.exists():
         needed.append(("items", _("At least one service is needed.")))
-    if release.plan_id is None:
+    if release.plan_id is None and not release.operation:
         needed.append(("plan", _("This environment has no plan. A platform engineer must add one.")))
     needed += [("items", text) for text in stations.missing_before(release)]
     if grades.is_lowered(release.grade, proposed) and not release.grade_reason:

@@ -41,6 +41,8 @@ def content_of(release: Release) -> dict[str, Any]:
         "plan": _plan(release),
         "checklist": release.checklist,
         "policy": release.policy_version,
+        # Left out where there is none: what was sealed before there were operations keeps its digest.
+        **({"operation": release.operation} if release.operation else {}),
     }
 
 

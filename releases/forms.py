@@ -212,13 +212,18 @@ class WhenForm(forms.Form):
         help_text=_("Leave it empty to start by hand once it is approved."),
     )
 
-    def __init__(self, *args: Any, plans: Sequence[tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, plans: Sequence[tuple[str, str]] | None, **kwargs: Any) -> None:
+        """Offer the plans; None where an operation needs none."""
         super().__init__(*args, **kwargs)
-        self.fields["plan"].choices = list(plans)  # type: ignore[attr-defined]
+        if plans is None:
+            del self.fields["plan"]
+        else:
+            self.fields["plan"].choices = list(plans)  # type: ignore[attr-defined]
 
     def as_data(self) -> dict[str, Any]:
         """The typed values in the shape of the operation; call after is_valid()."""
-        return {"plan": self.cleaned_data["plan"] or None, "target_at": self.cleaned_data["target_at"]}
+        plan = {"plan": self.cleaned_data["plan"] or None} if "plan" in self.fields else {}
+        return {**plan, "target_at": self.cleaned_data["target_at"]}
 
 
 class WordingForm(forms.Form):

@@ -1,6 +1,5 @@
 """What is measured of a release while people are awaited, and what of it stands against going on."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from portal.errors import Missing
 from portal.ui import times
 from releases.models import CheckPhase, CheckResult, Gate, GateResult, Release
 from releases.observations import name_of, said
+from releases.operating import plan_of
 from releases.states import PENDING, ReleaseState
 
 S = ReleaseState
@@ -65,8 +65,7 @@ class GateView:
 
 def interval_of(release: Release) -> timedelta:
     """How long after a measurement the next one follows, by the release's plan."""
-    spec: Mapping[str, Any] = release.plan.spec if release.plan else {}
-    return timedelta(seconds=spec.get("measureSeconds") or INTERVAL_SECONDS)
+    return timedelta(seconds=plan_of(release).get("measureSeconds") or INTERVAL_SECONDS)
 
 
 def measured_now() -> QuerySet[Gate]:

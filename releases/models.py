@@ -24,7 +24,9 @@ class Release(models.Model):
     {"grade", "reasons": [{"fact", "service", "grade", "source"}]}; its words come from
     releases.queries.reasons_of. `checklist` is {"name", "version"} of the template copied at submission.
     `scheduled_at` and `scheduled_by` are set while it is scheduled, and only then. `carried_from` is the
-    release of the environment before, whose very images it takes along (`releases.stations`).
+    release of the environment before, whose very images it takes along (`releases.stations`). `operation` is
+    set where no version goes out but something is done to what runs: {"kind", "service", …}, see
+    releases.operating; such a release has no plan, and its item is what runs.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = MOVES
@@ -47,6 +49,7 @@ class Release(models.Model):
     announcement = models.TextField(blank=True)
     content = models.JSONField(default=dict)
     content_digest = models.CharField(max_length=80, blank=True)
+    operation = models.JSONField(default=dict, db_default={})
     checklist = models.JSONField(default=dict)
     policy_version = models.PositiveIntegerField(null=True)
     approval_request = models.ForeignKey(Request, models.PROTECT, null=True, related_name="+")

@@ -8,6 +8,8 @@ from approvals.grades import Fact
 Touched = tuple[tuple[str, str], ...]
 # A Job is taken for a migration unless the catalog says what else it touches, or that it touches nothing.
 OF_A_JOB = (Fact.DATABASE_CHANGE,)
+# Steps of an operation that are done to each workload.
+OF_WORKLOADS = frozenset({"set_resources"})
 
 
 def facts_of_plan(plan: Mapping[str, Any], service: str, spec: Mapping[str, Any]) -> Touched:
@@ -24,6 +26,7 @@ def facts_of_plan(plan: Mapping[str, Any], service: str, spec: Mapping[str, Any]
         for step in wave.get(place) or []
         if step["service"] == service
     ]
+    steps += [step for step in plan.get("each") or [] if step["kind"] in OF_WORKLOADS]
     return (*(found for step in steps for found in _touched(step, spec)), *_canary(plan, spec))
 
 
@@ -58,12 +61,17 @@ def _scale(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
     """Within the bounds that the catalog knows it is only scaling; beyond, or without any, infrastructure."""
     names = [each["name"] for each in spec.get("workloads") or []] or [step["service"]]
     name, replicas = step.get("workload", names[0]), step["replicas"]
-    bounds = spec.get("scale")
+    bounds, most = spec.get("scale"), step.get("most", replicas)
+    size = f"{name} × {replicas}" if most == replicas else f"{name} × {replicas}–{most}"
     if bounds is None:
-        return ((str(Fact.INFRASTRUCTURE), f"{name} × {replicas}"),)
-    is_within = bounds["min"] <= replicas <= bounds["max"]
+        return ((str(Fact.INFRASTRUCTURE), size),)
+    is_within = bounds["min"] <= replicas and max(replicas, most) <= bounds["max"]
     fact = Fact.SCALE_ONLY if is_within else Fact.INFRASTRUCTURE
-    return ((str(fact), f"{name} × {replicas} ({bounds['min']}–{bounds['max']})"),)
+    return ((str(fact), f"{size} ({bounds['min']}–{bounds['max']})"),)
+
+
+def _resources(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # noqa: ARG001  one shape for all
+    return ((str(Fact.INFRASTRUCTURE), f"{step['service']}: {step['container']}"),)
 
 
 def _nothing(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # noqa: ARG001  one shape for all
@@ -74,6 +82,7 @@ def _nothing(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # no
 KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Touched]] = {
     "run_job": _job,
     "scale": _scale,
+    "set_resources": _resources,
     "switch_service": _switch,
     "set_weight": _weight,
     "watch": _nothing,

@@ -1,6 +1,7 @@
 """From a release's rows to what approvals asks: facts of each item, parts, and who does not count."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import Any
@@ -12,6 +13,7 @@ from approvals import grades, policy
 from portal.people.models import User
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Item, Release
+from releases.operating import plan_of
 from releases.planned import facts_of_plan
 
 
@@ -51,9 +53,8 @@ def item_facts(release: Release, item: Item) -> grades.ItemFacts:
         traffic_path="traffic_path" in facts,
         database_change="database_change" in facts,
         touches=frozenset(item.service.spec.get("touches", [])),
-        planned=facts_of_plan(
-            release.plan.spec if release.plan else {}, item.service.name, item.service.spec
-        ),
+        planned=facts_of_plan(plan_of(release), item.service.name, item.service.spec),
+        operation=str(release.operation.get("kind", "")),
     )
 
 
@@ -77,12 +78,15 @@ def facts_of(release: Release) -> frozenset[str]:
     return frozenset(fact for item in items for fact in grades.further(item))
 
 
-def runs_already(item: Item) -> bool:
+def runs_already(item: Item, seen: Mapping[str, Any] | None = None) -> bool:
     """Whether the item's image is known to be all that runs of the service; not knowing is no.
 
     Where other pods, or other workloads of the service, run another image, the release would change it.
+
+    Args:
+        seen: what runs, as `running_of` says it; what the item remembers by default.
     """
-    running = set(item.running.get("digests", []))
+    running = set((item.running if seen is None else seen).get("digests", []))
     return bool(running) and running <= {item.digest, *item.accepted}
 
 

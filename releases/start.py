@@ -17,6 +17,7 @@ from portal.ui import times
 from releases import content, openings, queries, stations, wording
 from releases.guards import require_deploy, require_in_time, require_state
 from releases.models import CheckPhase, CheckResult, Release
+from releases.proposal import running_of, runs_already
 from releases.states import ReleaseState
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ def missing_for_start(release: Release, *, queued_behind: str = "") -> list[Miss
         *missing_checks(release, CheckPhase.BEFORE),
         *_objections(release),
         *missing_reviews(release),
+        *_runs_otherwise(release),
     ]
     if queued_behind:
         text = _("It has to wait for its turn: {name}.").format(name=queued_behind)
@@ -186,6 +188,17 @@ def _overdue(emergency: Release, rows: Sequence[Requirement]) -> Missing:
             who=", ".join(named),
         ),
     }
+
+
+def _runs_otherwise(release: Release) -> list[Missing]:
+    """An operation was approved for what ran then; something else has come to run since."""
+    text = _("{service} runs something else than when this was submitted. Duplicate it, and submit that.")
+    items = release.items.select_related("service") if release.operation else ()
+    return [
+        {"code": "digest", "text": text.format(service=item.service.name)}
+        for item in items
+        if not runs_already(item, running_of(item.service, release.environment))
+    ]
 
 
 def _objections(release: Release) -> list[Missing]:

@@ -47,7 +47,8 @@ def looks_like_one(release: Release) -> Together | None:
 
     Drafts of other people don't count: nobody asked for them yet.
     """
-    others = list(_near(release)[:MOST])
+    # Operations stand each for itself: they are no parts of a version that goes out.
+    others = [] if release.operation else list(_near(release)[:MOST])
     if not others:
         return None
     others.sort(key=lambda other: other.number)
@@ -64,6 +65,7 @@ def _near(release: Release) -> QuerySet[Release]:
     sharing = Release.objects.filter(environment=release.environment_id, items__service__team__in=teams)
     return (
         Release.objects.filter(number__in=sharing.values("number"))
+        .filter(operation={})
         .exclude(Q(number=release.number) | Q(state__in=NEVER_OUT))
         .exclude(Q(state__in=UNSENT) & ~Q(author=release.author_id))
         .annotate(at=Coalesce("target_at", "submitted_at", "changed_at"))

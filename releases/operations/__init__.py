@@ -1,7 +1,7 @@
 """Everything that writes to a release; all doors come here."""
 
 from releases.operations.checks import answer_check
-from releases.operations.create import carry_release, create_release, duplicate_release
+from releases.operations.create import carry_release, create_operation, create_release, duplicate_release
 from releases.operations.decide import answer_objection, decide_release, recheck, take_back_decision
 from releases.operations.edit import edit_release
 from releases.operations.ends import (
@@ -25,6 +25,7 @@ __all__ = [
     "carry_release",
     "claim_due",
     "close_release",
+    "create_operation",
     "create_release",
     "decide_release",
     "duplicate_release",

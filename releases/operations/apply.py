@@ -34,6 +34,7 @@ def fill(release: Release, composition: Composition) -> None:
     release.facts = dict(composition.facts)
     release.database_changes = [dict(change) for change in composition.database_changes]
     release.incident = dict(composition.incident) if composition.incident else None
+    release.operation = dict(composition.operation)
     release.grade = composition.grade or ""
 
 

@@ -4,7 +4,7 @@ All doors send the same shape (interface.md, POST /releases); unknown fields are
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,8 @@ KEYS = (
     "plan",
     "announcement",
 )
+# What follows from an operation, and is not said.
+OF_AN_OPERATION = ("environment", "items", "plan")
 ITEM_KEYS = ("service", "version", "configuration", "facts", "built_by")
 MOST_ITEMS = 200
 MOST_CHANGES = 200
@@ -77,6 +79,7 @@ class Composition:
     target_at: datetime | None
     plan: Plan | None
     announcement: str
+    operation: Mapping[str, Any] = field(default_factory=dict)
 
 
 def compose(data: object, *, actor: Actor, base: Release | None = None) -> Composition:
@@ -93,6 +96,9 @@ def compose(data: object, *, actor: Actor, base: Release | None = None) -> Compo
         raise Invalid(_("An object is expected."))
     faults = Faults()
     faults.unknown("", data, KEYS)
+    operation = base.operation if base is not None else {}
+    for key in data.keys() & OF_AN_OPERATION if operation else ():
+        faults.add(key, _("This follows from the operation. Ask for another one on the service's page."))
     known = as_data(base) if base is not None else {}
     merged = {**known, **{key: data[key] for key in KEYS if key in data}}
     if base is not None and "environment" in data and "plan" not in data:
@@ -106,6 +112,8 @@ def compose(data: object, *, actor: Actor, base: Release | None = None) -> Compo
     if faults.found or composition is None:
         raise Invalid(missing=faults.found)
     require_compose(actor, [item.service for item in items])
+    if operation:
+        return replace(composition, items=items, operation=operation, plan=None)
     return replace(composition, items=items)
 
 
@@ -150,9 +158,9 @@ def _rest(
         changes=tuple(_changes(data.get("changes"), faults)),
         facts=faults.flags("facts", data.get("facts"), FACTS),
         database_changes=tuple(_database_changes(data.get("database_changes"), drafts, faults)),
-        grade=_grade(data.get("grade"), faults),
+        grade=read_grade(data.get("grade"), faults),
         grade_reason=faults.text("grade_reason", data.get("grade_reason"), most=2000, lines=True),
-        incident=_incident(data.get("incident"), faults),
+        incident=read_incident(data.get("incident"), faults),
         target_at=faults.moment("target_at", data.get("target_at")),
         plan=_plan(data.get("plan"), environment, faults),
         announcement=faults.text("announcement", data.get("announcement"), most=10_000, lines=True),
@@ -269,7 +277,8 @@ def _database_changes(value: object, drafts: list[ComposedItem], faults: Faults)
     return rows
 
 
-def _grade(value: object, faults: Faults) -> str | None:
+def read_grade(value: object, faults: Faults) -> str | None:
+    """The grade that the author chose; None to follow the proposal."""
     if value is None or value == "":
         return None
     if isinstance(value, str) and value in [*"ABCDE"]:
@@ -278,7 +287,8 @@ def _grade(value: object, faults: Faults) -> str | None:
     return None
 
 
-def _incident(value: object, faults: Faults) -> dict[str, str] | None:
+def read_incident(value: object, faults: Faults) -> dict[str, str] | None:
+    """The incident of an emergency: its link, and why."""
     if value is None or value == "":
         return None
     if isinstance(value, str):

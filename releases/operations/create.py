@@ -11,11 +11,12 @@ from portal.audit.record import record
 from portal.errors import Invalid, NotAllowed, field_error
 from portal.live.publish import publish, touch
 from releases import stations
-from releases.catalog.models import Environment
+from releases.catalog.models import Environment, Service
 from releases.models import Release
 from releases.operations.apply import fill, grade_and_seal, write_lines
 from releases.operations.composition import Composition, as_data, compose
 from releases.operations.locking import noting_refusals
+from releases.operations.operate import compose_operation
 from releases.states import ReleaseState
 
 
@@ -34,7 +35,30 @@ def create_release(data: object, *, actor: Actor) -> Release:
         raise NotAllowed
     with noting_refusals(None, actor=actor):
         composition = compose(data, actor=actor)
-    return _store(composition, actor=actor)
+    return store(composition, actor=actor)
+
+
+def create_operation(name: str, env: str, data: object, *, actor: Actor) -> Release:
+    """Draft an operation on a service that runs: no version goes out, and its grade is proposed at once.
+
+    Args:
+        name: of the service.
+        env: of the environment.
+        data: {"kind", …} by the kind of operation, and "grade", "grade_reason", "incident" as for a release.
+
+    Raises:
+        NotFound: no such service or environment, or the person may not see it.
+        Invalid: names every wrong field.
+        NotAllowed: the person may not compose releases of the service.
+        Conflict: `running_unknown`, it is not known what runs.
+    """
+    if actor.user is None:
+        raise NotAllowed
+    environment = access.get_or_404(actor.user, Environment, name=env)
+    service = access.get_or_404(actor.user, Service, name=name, environments=environment)
+    with noting_refusals(None, actor=actor):
+        composition = compose_operation(service, environment, data, actor=actor)
+    return store(composition, actor=actor)
 
 
 def duplicate_release(number: int, *, actor: Actor) -> Release:
@@ -46,10 +70,16 @@ def duplicate_release(number: int, *, actor: Actor) -> Release:
     if actor.user is None:
         raise NotAllowed
     original = access.get_or_404(actor.user, Release, number=number)
-    data = {**as_data(original), "target_at": None}
     with noting_refusals(number, actor=actor):
-        composition = compose(data, actor=actor)
-    return _store(composition, actor=actor, duplicate_of=original)
+        composition = _composed_again(original, actor=actor)
+    return store(composition, actor=actor, duplicate_of=original)
+
+
+def _composed_again(original: Release, *, actor: Actor) -> Composition:
+    if original.operation:
+        service = original.items.select_related("service").get().service
+        return compose_operation(service, original.environment, original.operation, actor=actor)
+    return compose({**as_data(original), "target_at": None}, actor=actor)
 
 
 def carry_release(number: int, environment: str, *, actor: Actor) -> Release:
@@ -74,7 +104,7 @@ def carry_release(number: int, environment: str, *, actor: Actor) -> Release:
         raise Invalid(missing=[field_error("environment", named)])
     with noting_refusals(number, actor=actor):
         composition = compose(_onward(original, target), actor=actor, base=original)
-    return _store(composition, actor=actor, carried_from=original)
+    return store(composition, actor=actor, carried_from=original)
 
 
 def _onward(original: Release, target: Environment) -> dict[str, Any]:
@@ -97,13 +127,14 @@ def _onward(original: Release, target: Environment) -> dict[str, Any]:
     }
 
 
-def _store(
+def store(
     composition: Composition,
     *,
     actor: Actor,
     duplicate_of: Release | None = None,
     carried_from: Release | None = None,
 ) -> Release:
+    """Write a composed release as a new draft."""
     assert actor.user is not None
     now = clock.now()
     with transaction.atomic():

@@ -22,6 +22,7 @@ from releases.operations.composition import ComposedItem, pinned
 from releases.operations.gates import measure_items
 from releases.operations.locking import act, require_compose, require_state
 from releases.operations.moving import move_release
+from releases.operations.operate import as_it_runs
 from releases.operations.supersede import supersede_older, warn_of_overlap
 from releases.states import ReleaseState
 from releases.together import Together, looks_like_one
@@ -70,7 +71,15 @@ def _require_complete(release: Release) -> None:
 
 
 def _ask_registry(release: Release) -> Mapping[tuple[int, str], ComposedItem]:
-    """What every version means now, asked before anything is locked; what was carried stays as it is."""
+    """What every version means now, asked before anything is locked.
+
+    What was carried stays as it is; the version of an operation is what runs.
+    """
+    if release.operation:
+        return {
+            (item.service_id, item.version): as_it_runs(item.service, release.environment)
+            for item in release.items.select_related("service")
+        }
     answers = {}
     faults = []
     carried = _carried(release)
@@ -129,10 +138,12 @@ def _pin(release: Release, answers: Mapping[tuple[int, str], ComposedItem]) -> l
 
 
 def _write_pin(item: Item, answer: ComposedItem, release: Release) -> None:
+    item.version = answer.version
     item.image, item.digest, item.commit = answer.image, answer.digest, answer.commit
     item.accepted, item.image_authors = list(answer.accepted), answer.image_authors
     item.running = proposal.running_of(item.service, release.environment)
-    item.save(update_fields=["image", "digest", "commit", "accepted", "image_authors", "running"])
+    fields = ["version", "image", "digest", "commit", "accepted", "image_authors", "running"]
+    item.save(update_fields=fields)
 
 
 def _seal(release: Release, *, actor: Actor) -> None:

@@ -18,7 +18,8 @@ def supersede_older(release: Release, *, actor: Actor) -> list[Release]:
 
     The environment's row is locked by the caller, so that two submissions see each other.
     """
-    covered = [old for old in _overlapping(release, older=True) if _services(old) <= _services(release)]
+    older = [old for old in _overlapping(release, older=True) if _is_alike(old, release)]
+    covered = [old for old in older if _services(old) <= _services(release)]
     for old in covered:
         reason = str(_("Replaced by #{number}.").format(number=release.number))
         if old.approval_request_id is not None:
@@ -56,6 +57,11 @@ def _overlapping(release: Release, *, older: bool) -> Iterable[Release]:
         .filter(number__in=numbers.values("number"))
         .order_by("number")
     )
+
+
+def _is_alike(old: Release, release: Release) -> bool:
+    """A version replaces a version; an operation only one that does the same to the same workload."""
+    return all(old.operation.get(key) == release.operation.get(key) for key in ("kind", "workload", "job"))
 
 
 def _names(release: Release) -> set[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import combinations
-from typing import Any, Protocol
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from django.db.models import F, Q, QuerySet, Value
@@ -22,6 +22,7 @@ from releases import openings as release_openings
 from releases.catalog.models import Environment, Stage
 from releases.models import Release
 from releases.openings import Kept
+from releases.operating import plan_of
 from releases.states import PENDING, ReleaseState
 
 DAY = timedelta(days=1)
@@ -226,7 +227,7 @@ def clashes(entries: Sequence[Entry], *, now: datetime) -> list[Clash]:
 def _overlap(one: Entry, other: Entry) -> bool:
     """Whether the later begins before the earlier is expected to be over."""
     first, second = sorted((one, other), key=lambda entry: entry.at)
-    spec: dict[str, Any] = first.release.plan.spec if first.release.plan else {}
+    spec = plan_of(first.release)
     minutes = int(spec.get("expectedMinutes") or USUAL_MINUTES)
     return second.at < first.at + timedelta(minutes=minutes)
 

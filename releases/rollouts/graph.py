@@ -42,22 +42,33 @@ TIMEOUTS = {
     "record_weights": 30,
     "set_weight": 60,
     "restore_weights": 60,
+    "restart": 60,
+    "set_resources": 60,
+    "restore_resources": 60,
 }
 BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "health", "prometheus", "notice"})
-EACH = frozenset({"set_image", "wait_rollout", "health", "http", "prometheus", "watch"})
+# Those of an operation stand in no file of the catalog.
+OF_OPERATIONS = frozenset({"restart", "set_resources"})
+EACH = frozenset({"set_image", "wait_rollout", "health", "http", "prometheus", "watch"}) | OF_OPERATIONS
 # Before or after the members of a wave, each of one service.
 AROUND = frozenset({"run_job", "scale", "switch_service", "set_weight", "watch"})
-# What changes the cluster, and what takes it back; a Job is not undone.
+# What changes the cluster, and what takes it back; a Job and a restart are not undone.
 UNDONE_BY = {
     "set_image": "restore_image",
+    "set_resources": "restore_resources",
     "scale": "restore_scale",
     "switch_service": "restore_services",
     "set_weight": "restore_weights",
 }
 # What records at the start what such a step will change, and the field that says which objects.
 RECORDED_BY = {"switch_service": ("record_services", "services"), "set_weight": ("record_weights", "route")}
+# What writes the template of a workload's pods, on either way; after it one waits for new pods.
+WRITES_TEMPLATE = {
+    "forward": ("set_image", "set_resources", "restart"),
+    "back": ("restore_image", "restore_resources"),
+}
 AFTER = frozenset({"http", "health", "prometheus", "pods_running", "watch", "verify_digests", "notice"})
-PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout"})
+PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout"}) | OF_OPERATIONS
 OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
 DEFAULT_EACH: tuple[Json, ...] = ({"kind": "set_image"}, {"kind": "wait_rollout"})
 DEFAULT_WORKLOAD_KIND = "Deployment"

@@ -16,6 +16,7 @@ from portal.words import check_words
 from releases import openings, start
 from releases.catalog.models import Environment, Service
 from releases.models import Release
+from releases.operating import concerned, plan_of
 from releases.operations.locking import act, noting_refusals, require_scope
 from releases.operations.schedule import require_due
 from releases.rollouts import line, pins, release_side
@@ -135,7 +136,9 @@ def require_order(actor: Actor, kind: str, rollout: Rollout) -> None:
 def members_of(release: Release) -> list[Member]:
     """Return the services of a release as the graph needs them."""
     items = release.items.select_related("service").order_by("position", "id")
-    return [Member(name=item.service.name, spec=item.service.spec) for item in items]
+    return [
+        Member(name=item.service.name, spec=concerned(release.operation, item.service.spec)) for item in items
+    ]
 
 
 def graph_of(release: Release) -> list[Node]:
@@ -144,14 +147,14 @@ def graph_of(release: Release) -> list[Node]:
     Raises:
         Invalid: there is no plan, or it does not fit.
     """
-    if release.plan is None:
+    if release.plan is None and not release.operation:
         raise Invalid(missing=[field_error("plan", _("There is no plan for this environment."))])
-    return build_graph(release.plan.spec, members_of(release))
+    return build_graph(plan_of(release), members_of(release))
 
 
 def _create(release: Release, *, actor: Actor) -> Rollout:
     nodes = graph_of(release)
-    minutes = (release.plan.spec if release.plan else {}).get("expectedMinutes") or 30
+    minutes = plan_of(release).get("expectedMinutes") or 30
     now = clock.now()
     try:
         with transaction.atomic():

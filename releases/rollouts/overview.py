@@ -1,6 +1,6 @@
 """What the pages show of rollouts: waves with their members, progress, trouble, choices, the way back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -43,9 +43,15 @@ WORST_FIRST = (
     StepState.UNDONE,
     StepState.SUCCEEDED,
 )
+# What nothing undoes, by the words that a way back has for it.
+STAYING: dict[str, Callable[[Step], str]] = {
+    "run_job": lambda step: gettext("the Job {name}").format(name=step.params["job"]["cronJob"]),
+    "restart": lambda step: gettext("the restart of {name}").format(name=step.params["workload"]["name"]),
+}
 # What only repeats the step's title in the past tense.
 SAID_BY_TITLE = frozenset(
     {"done", "recorded", "image_set", "image_restored", "job_done", "switched", "switched_back"}
+    | {"restarted", "resources_set", "resources_restored"}
 )
 
 
@@ -190,13 +196,13 @@ def latest_of(numbers: Iterable[int]) -> dict[int, Glance]:
 
 
 def what_stays(rollout: Rollout) -> tuple[str, ...]:
-    """The Jobs that a rollback does not undo, such as migrations, by the names of their CronJobs."""
+    """What a rollback does not undo: Jobs, such as migrations, and restarts."""
     return _stays(rollout.steps.order_by("position", "id"))
 
 
 def _stays(steps: Iterable[Step]) -> tuple[str, ...]:
-    begun = [each for each in steps if each.kind == "run_job" and each.intent is not None]
-    return tuple(dict.fromkeys(str(each.params["job"]["cronJob"]) for each in begun))
+    begun = [each for each in steps if each.kind in STAYING and each.intent is not None]
+    return tuple(dict.fromkeys(STAYING[each.kind](each) for each in begun))
 
 
 def way_back(rollout: Rollout) -> list[Json]:

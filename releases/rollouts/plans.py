@@ -7,6 +7,7 @@ from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import UNAVAILABLE, UNREACHABLE
 from releases.catalog.models import Service
 from releases.models import Release
+from releases.operating import plan_of
 from releases.rollouts import texts
 from releases.rollouts.models import Step
 from releases.rollouts.operations import graph_of, step_of
@@ -88,7 +89,7 @@ def preview(release: Release) -> Preview:
         planned, lost = (Planned(), "") if cluster_error else _plan(work)
         cluster_error = cluster_error or lost
         shown.append(_shown(step, node.depends_on, planned))
-    minutes = (release.plan.spec if release.plan else {}).get("expectedMinutes") or 30
+    minutes = plan_of(release).get("expectedMinutes") or 30
     return Preview(steps=tuple(shown), expected_seconds=int(minutes) * 60, cluster_error=cluster_error)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
-from releases.rollouts.graph import TIMEOUTS, UNDONE_BY
+from releases.rollouts.graph import TIMEOUTS, UNDONE_BY, WRITES_TEMPLATE
 from releases.rollouts.models import Pin, Rollout, Step
 from releases.rollouts.states import Direction, StepState
 
@@ -34,7 +34,7 @@ def in_order_of_return(changed: Iterable[Step]) -> list[Step]:
 
 def _sides(changed: Sequence[Step]) -> tuple[list[Step], list[Step], list[Step]]:
     """Split a wave into what came after its members, them, and what came before, each as it is taken back."""
-    members = [each for each in changed if each.kind == "set_image"]
+    members = [each for each in changed if each.kind in WRITES_TEMPLATE[Direction.FORWARD]]
     first = min((each.position for each in members), default=0)
     beside = _once(sorted(set(changed) - set(members), key=lambda each: -each.position))
     late = [each for each in beside if each.position > first]

@@ -5,11 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 
 from portal.api.auth import actor_of
 from portal.api.strict import hidden_first
 from portal.people.models import User
+from releases import operations
+from releases import queries as release_queries
+from releases.api_inputs import OperationInput
+from releases.api_shapes import ReleaseShape, release_shape
 from releases.models import Release
 from releases.rollouts.looking import PodSeen, WorkloadSeen
 from releases.rollouts.service_page import Last, Portrait, portrait_of, visible_service
@@ -120,6 +124,14 @@ class ServiceHereShape(Schema):
 def read_service_here(request: HttpRequest, name: str, env: str) -> dict[str, Any]:
     """What runs of a service in an environment, its pods, and what went out."""
     return _shape(portrait_of(*visible_service(_user(request), name, env)))
+
+
+@router.post("/services/{name}/{env}/operations", response={201: ReleaseShape})
+def create_operation(request: HttpRequest, name: str, env: str, body: OperationInput) -> Status[Any]:
+    """Draft an operation: a release of what runs, graded by what it touches, and approved as any other."""
+    data = body.model_dump(exclude_unset=True)
+    release = operations.create_operation(name, env, data, actor=actor_of(request))
+    return Status(201, release_shape(release_queries.detail(_user(request), release.number)))
 
 
 def _user(request: HttpRequest) -> User:

@@ -43,6 +43,9 @@ KINDS: dict[str, Text] = {
     "record_weights": _("Record what runs"),
     "set_weight": _("Share the traffic"),
     "restore_weights": _("Share the traffic as before"),
+    "restart": _("Restart"),
+    "set_resources": _("Set the resources"),
+    "restore_resources": _("Restore the resources"),
 }
 SECTIONS: dict[str, Text] = {"before": _("Before"), "after": _("After"), "back": _("After")}
 OBSERVED: dict[str, Text] = {
@@ -63,6 +66,9 @@ OBSERVED: dict[str, Text] = {
     "waits_gateway": _("The gateway has not taken it up yet: {name}"),
     "waits_endpoints": _("The addresses do not follow yet: {names}"),
     "image_set": _("Image set"),
+    "restarted": _("Restarted"),
+    "resources_set": _("Resources set"),
+    "resources_restored": _("Resources restored"),
     "image_restored": _("Image restored"),
     "rolled_out": _("{ready}/{wanted} ready"),
     "waits_observed": _("The cluster has not taken it up yet"),
@@ -136,6 +142,8 @@ FAILURES: dict[str, Text] = {
     "ProgressDeadlineExceeded": _("The rollout made no progress within its deadline"),
     "deadline_exceeded": _("The rollout made no progress within its deadline"),
     "strategy_not_rolling": _("The workload is not updated by rolling"),
+    "workload_paused": _("The workload is paused in the cluster: new pods would not come"),
+    "no_autoscaler": _("No autoscaler owns the replicas, so there are no bounds to set"),
     "kind_not_supported": _("This kind of workload is not supported"),
     "BackoffLimitExceeded": _("The Job failed as often as it may"),
     "DeadlineExceeded": _("The Job did not end within its time"),

@@ -7,6 +7,7 @@ from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.workloads import Reference, Workload, container_statuses, containers
+from releases.rollouts.graph import WRITES_TEMPLATE
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Step
 from releases.rollouts.states import Direction, StepState
@@ -19,7 +20,10 @@ def read_back(work: Work) -> Json:
     A node may report the index's, the platform's or the config's digest: the accepted set was kept at
     approval. Where a node reports nothing, the pinned reference in the pod stands in, and that is said.
     """
-    checks = _after_rollback(work) if work.step.direction == Direction.BACK else _approved(work)
+    if work.step.direction == Direction.BACK:
+        checks = _after_rollback(work)
+    else:
+        checks = _kept(work) if work.release.operation else _approved(work)
     services = [_compare(work, reference, expected, service) for reference, expected, service in checks]
     return {"exact": all(each["ok"] for each in services), "services": services}
 
@@ -39,9 +43,15 @@ def _approved(work: Work) -> list[Check]:
     return found
 
 
+def _kept(work: Work) -> list[Check]:
+    """An operation puts no image anywhere: exactly what ran when it began must run."""
+    return [_as_recorded(work, record) for record in _steps(work, "record_running", Direction.FORWARD)]
+
+
 def _after_rollback(work: Work) -> list[Check]:
     found: list[Check] = []
-    for step in _steps(work, "restore_image", Direction.BACK):
+    restored = [each for kind in WRITES_TEMPLATE["back"] for each in _steps(work, kind, Direction.BACK)]
+    for step in restored:
         record = next(
             (
                 each
@@ -51,17 +61,19 @@ def _after_rollback(work: Work) -> list[Check]:
             ),
             None,
         )
-        if record is None or step.state == StepState.SKIPPED:
-            continue
-        digests = record.before.get("digests") or {}
-        images = record.before.get("images") or {}
-        expected = {
-            name: {*digests.get(name, []), *filter(None, [digest_of(image)])}
-            for name, image in images.items()
-        }
-        assert step.service is not None
-        found.append((_reference(work, step), expected, step.service.name))
+        if record is not None and step.state != StepState.SKIPPED:
+            found.append(_as_recorded(work, record))
     return found
+
+
+def _as_recorded(work: Work, record: Step) -> Check:
+    digests = record.before.get("digests") or {}
+    images = record.before.get("images") or {}
+    expected = {
+        name: {*digests.get(name, []), *filter(None, [digest_of(image)])} for name, image in images.items()
+    }
+    assert record.service is not None
+    return _reference(work, record), expected, record.service.name
 
 
 def _compare(work: Work, reference: Reference, expected: dict[str, set[str]], service: str) -> Json:

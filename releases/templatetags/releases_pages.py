@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from portal.ui.diffs import diff_rows
 from releases import observations
+from releases.operating import sentence
 
 register = template.Library()
 MOST_NAMES = 3
@@ -38,3 +39,9 @@ def content_diff(difference: tuple[list[str], list[str]], *, label: str = "") ->
     """Draw what changed between two sealed contents, line by line."""
     before, after = difference
     return {"rows": diff_rows("\n".join(before), "\n".join(after)), "label": label}
+
+
+@register.filter
+def said(operation: Mapping[str, Any]) -> str:
+    """What an operation does, in a few words."""
+    return sentence(operation)

@@ -125,7 +125,7 @@ def _editable(request: HttpRequest, number: int) -> Release:
 
 def _edit_context(request: HttpRequest, release: Release, typed: Part | None = None) -> dict[str, Any]:
     user = person(request)
-    every = {name: parts.stored(name, release) for name in parts.NAMES}
+    every = {name: parts.stored(name, release) for name in parts.names_of(release)}
     if typed is not None:
         every[typed.name] = typed
     context: dict[str, Any] = {
@@ -139,7 +139,7 @@ def _edit_context(request: HttpRequest, release: Release, typed: Part | None = N
         "reasons": deciding.reasons_of(release),
         "together": looks_like_one(release),
         "last_event": lists.newest_event(release.topic),
-        "part_names": parts.NAMES,
+        "part_names": parts.names_of(release),
     }
     for part in every.values():
         context.update(part.context(user))

@@ -26,6 +26,8 @@ from releases.operations.composition import as_data
 from releases.reading import composing
 
 NAMES = ("items", "changes", "grade", "checks", "when", "wording")
+# What an operation is and how it is carried out is settled.
+OF_AN_OPERATION = ("changes", "grade", "checks", "when", "wording")
 
 
 class Part(Protocol):
@@ -221,7 +223,14 @@ def typed(name: str, release: Release, post: QueryDict) -> Part:
     return _build(name, release, post)
 
 
+def names_of(release: Release) -> tuple[str, ...]:
+    """The parts that a release has."""
+    return OF_AN_OPERATION if release.operation else NAMES
+
+
 def _build(name: str, release: Release, post: QueryDict | None) -> Part:
+    if name not in names_of(release):
+        raise NotFound
     match name:
         case "items":
             return ItemsPart(release, post)
@@ -267,7 +276,9 @@ def _blank(columns: tuple[str, ...], *, when: bool = True) -> list[TypedRow]:
 
 
 def _when_form(release: Release, post: QueryDict | None) -> WhenForm:
-    plans = [(plan.name, str(plan)) for plan in release.environment.plans.order_by("name")]
+    plans = None
+    if not release.operation:
+        plans = [(plan.name, str(plan)) for plan in release.environment.plans.order_by("name")]
     start = {"plan": release.plan.name if release.plan else "", "target_at": release.target_at}
     return WhenForm(post, initial=start, plans=plans)
 

@@ -20,7 +20,7 @@ from releases.catalog.models import Plan
 from releases.catalog.policies import operations as policies
 from releases.rollouts import operations
 from tests.delegating import give
-from tests.factories import Shop, decide, find_change, make_checklist, make_release, policy_table
+from tests.factories import Shop, decide, find_change, make_checklist, make_release, policy_table, runs
 from tests.people import BY_THE_PORTAL, acting
 from tests.snapshot import count_rows
 from tests.soak import examples
@@ -45,6 +45,9 @@ PAGES = {
         "/rollouts/{rollout}/",
         "/rollouts/{rollout}/stop/",
         "/rollouts/{rollout}/rollback/",
+        "/services/shopping-service/shop-production/operate/restart/",
+        "/services/shopping-service/shop-production/operate/scale/",
+        "/services/shopping-service/shop-production/operate/set_resources/",
     ),
     "pl": (
         "/releases/{reviewed}/review/",
@@ -154,6 +157,7 @@ def places(shop: Shop) -> dict[str, Any]:
     payment = [{"service": "payment-service", "version": "1.0.0"}]
     started = make_release(shop, at="approved", items=payment)
     started.checks.update(result="done")
+    runs(shop.shopping, shop.environment, "2.7.4")
     give(shop.cast.pl, shop.cast.outsider, "pl", "service:shopping-service")
     grant_role("pl", role="director", scope="*", actor=BY_THE_PORTAL)
     table = policy_table(B={"deadlineHours": 24})

@@ -15,7 +15,7 @@ from releases import operations
 from releases.catalog import rights
 from releases.catalog.models import Environment
 from releases.models import Gate, Release
-from tests.factories import Shop, decide, make_checklist, make_release
+from tests.factories import Shop, decide, make_checklist, make_release, runs
 from tests.people import Cast, acting
 
 COMPOSERS = {"author", "pl", "team_lead"}
@@ -23,6 +23,7 @@ EVERYBODY = {field.name for field in fields(Cast)}
 
 MAY: dict[str, set[str]] = {
     "create": COMPOSERS,
+    "operate": COMPOSERS,
     "edit": COMPOSERS,
     "submit": COMPOSERS,
     "duplicate": COMPOSERS,
@@ -77,6 +78,7 @@ class World:
         self.reviewed = make_release(shop, at="in_review")
         self.objection = decide(self.reviewed, shop.cast.outsider, "object", "wait")
         self.draft = make_release(shop)
+        runs(shop.shopping, shop.environment, "2.7.4")
 
     def operations_of(self, user: User) -> dict[str, Callable[[], object]]:
         """Every operation as this person."""
@@ -85,6 +87,9 @@ class World:
         for_qa, for_anyone = self.reviewed.checks.order_by("-role")
         return {
             "create": lambda: operations.create_release(data, actor=actor),
+            "operate": lambda: operations.create_operation(
+                self.shop.shopping.name, self.shop.environment.name, {"kind": "restart"}, actor=actor
+            ),
             "edit": lambda: operations.edit_release(
                 draft, {"title": "x"}, actor=actor, if_match=self.draft.content_digest
             ),

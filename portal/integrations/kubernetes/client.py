@@ -191,6 +191,18 @@ class Cluster:
         body = image_patch(seen, images, annotations=annotations)
         return self._patch(seen.reference, body, content_type=STRATEGIC, dry_run=dry_run)
 
+    def merge_template(
+        self, seen: Workload, template: Json, *, annotations: Mapping[str, str], dry_run: bool = False
+    ) -> Workload:
+        """Merge fields into the pod template, on the condition that nothing else changed since `seen`.
+
+        Raises:
+            TemporaryError: with code "conflict" when the object changed since it was read.
+        """
+        metadata = {"resourceVersion": seen.resource_version, "annotations": dict(annotations)}
+        body = {"metadata": metadata, "spec": {"template": template}}
+        return self._patch(seen.reference, body, content_type=STRATEGIC, dry_run=dry_run)
+
     def restore_template(
         self, seen: Workload, template: Json, *, annotations: Mapping[str, str], dry_run: bool = False
     ) -> Workload:

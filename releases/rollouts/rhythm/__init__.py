@@ -2,7 +2,8 @@
 
 What is counted (product.md, "Deploys are too frequent and irregular"):
 
-- A deployment is a rollout whose first step began, on the day it began, in the reader's zone.
+- A deployment is a rollout whose first step began, on the day it began, in the reader's zone. Operations on
+  what runs, such as a restart, are none.
 - Lead time: from the submission that was approved to the end of a rollout that succeeded, which includes its
   verification. Beside it stands the time from the first draft.
 - A deployment failed when it failed once or began to be rolled back, whatever came of it afterwards; the

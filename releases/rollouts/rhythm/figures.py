@@ -37,6 +37,7 @@ WITH carried AS (
     JOIN people_team team ON team.id = service.team_id
     LEFT JOIN people_user starter ON starter.id = rollout.started_by_id
     WHERE rollout.environment_id = ANY(%(environments)s)
+      AND release.operation = '{{}}'::jsonb
       AND rollout.started_at >= %(start)s AND rollout.started_at < %(until)s
       AND (%(service)s = '' OR service.name = %(service)s) AND (%(team)s = '' OR team.key = %(team)s)
 )

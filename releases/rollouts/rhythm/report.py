@@ -100,6 +100,7 @@ def _latest(parameters: Mapping[str, Any]) -> list[Rollout]:
         started_at__gte=parameters["start"],
         started_at__lt=parameters["until"],
         release__in=items.values("release"),
+        release__operation={},
     )
     return list(
         found.select_related("release", "environment", "started_by").order_by("-started_at")[:MOST_LISTED]

@@ -8,10 +8,12 @@ from releases.rollouts.steps.metric import Metric
 from releases.rollouts.steps.notice import Notice
 from releases.rollouts.steps.pods_running import PodsRunning
 from releases.rollouts.steps.record_running import RecordRunning
+from releases.rollouts.steps.restart import Restart
 from releases.rollouts.steps.restore_image import RestoreImage
 from releases.rollouts.steps.run_job import RunJob
 from releases.rollouts.steps.scale import RestoreScale, Scale
 from releases.rollouts.steps.set_image import SetImage
+from releases.rollouts.steps.set_resources import RestoreResources, SetResources
 from releases.rollouts.steps.set_weight import RecordWeights, RestoreWeights, SetWeight
 from releases.rollouts.steps.switch_service import RecordServices, RestoreServices, SwitchService
 from releases.rollouts.steps.verify_digests import VerifyDigests
@@ -42,6 +44,9 @@ KINDS: dict[str, StepKind] = {
         RecordWeights(),
         SetWeight(),
         RestoreWeights(),
+        Restart(),
+        SetResources(),
+        RestoreResources(),
     )
 }
 # It measures with the others.

@@ -1,5 +1,7 @@
 """The way back: the recorded pod template as a whole, only over what this rollout wrote."""
 
+from typing import ClassVar
+
 from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
 from releases.rollouts.drift import find_drift
 from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work, done, failed, hold
@@ -10,6 +12,8 @@ class RestoreImage(ActingKind):
     """Undoes a set_image step from what was recorded before it."""
 
     name = "restore_image"
+    undoes: ClassVar[str] = "set_image"
+    said: ClassVar[str] = "image_restored"
 
     def prepare(self, work: Work) -> Change | Found | Outcome:
         """Compare what is there with what was recorded and with what this rollout wrote."""
@@ -22,16 +26,18 @@ class RestoreImage(ActingKind):
         before = record.before
         template, images = before["spec"]["template"], before["images"]
         if seen.template == template:
-            return Found(
-                acted=remembered(seen, images), observed={"code": "image_restored", "images": images}
-            )
+            return Found(acted=remembered(seen, images), observed={"code": self.said, "images": images})
         if seen.argo_application:
             return failed("argo_managed", seen.argo_application)
         held = self._foreign(work, seen, before)
         if held is not None:
             return held
-        changes = image_changes(seen, {name: image for name, image in images.items() if name in seen.images})
-        return Change(changes=changes, payload=(seen, template, images))
+        return Change(changes=self.changes(seen, before), payload=(seen, template, images))
+
+    def changes(self, seen: Workload, before: Json) -> list[Json]:
+        """What differs, for people."""
+        images = before["images"].items()
+        return image_changes(seen, {name: image for name, image in images if name in seen.images})
 
     def act(self, work: Work, change: Change) -> Json:
         """Send one patch."""
@@ -41,12 +47,12 @@ class RestoreImage(ActingKind):
 
     def observe(self, work: Work) -> Outcome:
         """The server's answer said it: done."""
-        return done("image_restored", images=(work.step.acted or {}).get("images", {}))
+        return done(self.said, images=(work.step.acted or {}).get("images", {}))
 
     def _foreign(self, work: Work, seen: Workload, before: Json) -> Outcome | None:
         if seen.annotations.get(STEP_ANNOTATION) == work.mark[STEP_ANNOTATION]:
             return None
-        forward = work.sibling("set_image", direction="forward")
+        forward = work.sibling(self.undoes, direction="forward")
         acted = (forward.acted if forward else None) or {}
         # Where the act was never recorded, the mark on the object tells whether it is ours.
         own = (

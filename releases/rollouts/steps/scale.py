@@ -91,7 +91,11 @@ class Scale(_Scaling):
     name = "scale"
 
     def wanted(self, work: Work, owner: Json | None) -> Bounds:
-        """With an autoscaler the number is its least, and its most only where that would be less."""
+        """With an autoscaler the number is its least; its most changes where it is named, or would be less.
+
+        Raises:
+            PermanentError: bounds are named where no autoscaler is, or a canary shares an autoscaler's pods.
+        """
         params = work.step.params
         if params.get("recorded"):
             return _recorded(work, owner)
@@ -99,9 +103,12 @@ class Scale(_Scaling):
         if share and share["by"] == canaries.PODS and owner is not None:
             raise PermanentError(owner["name"], code="autoscaler_owns")
         replicas = _shared(work, share) if share else int(params["replicas"])
+        most = params.get("most")
         if owner is None:
+            if most is not None:
+                raise PermanentError(code="no_autoscaler")
             return replicas, replicas
-        return replicas, max(replicas, int(owner["max"]))
+        return replicas, max(replicas, int(owner["max"])) if most is None else int(most)
 
 
 class RestoreScale(_Scaling):

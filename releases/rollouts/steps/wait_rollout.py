@@ -7,6 +7,8 @@ from portal.integrations.kubernetes.rollout_status import Progress, condition, j
 from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble, restart_counts
 from portal.integrations.kubernetes.workloads import Workload
 from releases.rollouts.drift import deleted, find_drift
+from releases.rollouts.graph import WRITES_TEMPLATE
+from releases.rollouts.models import Step
 from releases.rollouts.steps import evidence
 from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work, done, failed, hold, wait
 from releases.rollouts.steps.set_image import expected_spec, read_or_none
@@ -29,7 +31,7 @@ class WaitRollout(StepKind):
         held = _foreign(work, seen)
         if held is not None:
             return held
-        written = work.sibling("set_image" if work.step.direction == "forward" else "restore_image")
+        written = _written(work)
         acted = (written.acted if written else None) or {}
         progress = judge(seen, images=acted.get("images"))
         if _stale_deadline(progress, seen, acted):
@@ -128,8 +130,14 @@ def new_pods(work: Work, seen: Workload) -> list[Json]:
     return pods_of(work, seen, owner)
 
 
+def _written(work: Work) -> Step | None:
+    """The step that wrote the template of the pods which are waited for."""
+    kinds = WRITES_TEMPLATE[work.step.direction]
+    return next((found for kind in kinds if (found := work.sibling(kind)) is not None), None)
+
+
 def _foreign(work: Work, seen: Workload) -> Outcome | None:
-    written = work.sibling("set_image" if work.step.direction == "forward" else "restore_image")
+    written = _written(work)
     acted = written.acted if written else None
     if not acted or "spec" not in acted:
         return None

@@ -15,6 +15,7 @@ from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases import start as starting
 from releases.models import Release
+from releases.operating import plan_of
 from releases.rollouts import line, pins, plans, queueing
 from releases.rollouts.models import QueuePlace
 from releases.states import ReleaseState
@@ -69,7 +70,7 @@ def _panel(request: HttpRequest, release: Release, *, problem: PortalError | Non
         "stand": line.stand_of(release),
         "pinned": list(pins.pins_of(release)),
         "opens_at": _next_opening(release, missing),
-        "minutes": (release.plan.spec if release.plan else {}).get("expectedMinutes"),
+        "minutes": plan_of(release).get("expectedMinutes"),
         "problem": problem,
     }
     template = f"rollouts/panels/{'_' if is_fragment(request) else ''}start.html"
