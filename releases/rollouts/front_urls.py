@@ -11,6 +11,10 @@ urlpatterns = [
     path("board/part/", board.part, name="board-part"),
     path("services/<str:name>/<str:env>/", services.page, name="board-service"),
     path("services/<str:name>/<str:env>/part/", services.part, name="service-part"),
+    path("services/<str:name>/<str:env>/pods/<str:pod>/log/", services.log, name="service-log"),
+    path(
+        "services/<str:name>/<str:env>/pods/<str:pod>/log/part/", services.log_part, name="service-log-part"
+    ),
     path("services/<str:name>/<str:env>/operate/<str:kind>/", services.operate, name="service-operate"),
     path("services/<str:name>/<str:env>/lift-pin/", board.lift_pin, name="board-lift-pin"),
     path("findings/", findings.page, name="findings"),

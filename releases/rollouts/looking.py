@@ -76,7 +76,7 @@ def look(service: Service, environment: Environment) -> Look:
     since = time.monotonic()
     try:
         cluster = connect(environment.cluster.spec).hurried()
-        found = [(name, _workload(cluster, name)) for name in references_of(service, environment)]
+        found = [(name, workload_or_none(cluster, name)) for name in references_of(service, environment)]
         pods = cluster.find("pods", environment.namespace).items
     except (TemporaryError, PermanentError) as error:
         return Look(error=str(error.detail))
@@ -102,7 +102,8 @@ def references_of(service: Service, environment: Environment) -> list[Reference]
     ]
 
 
-def _workload(cluster: Cluster, reference: Reference) -> Workload | None:
+def workload_or_none(cluster: Cluster, reference: Reference) -> Workload | None:
+    """Read a workload that may not be there."""
     try:
         return cluster.workload(reference)
     except PermanentError as error:

@@ -1,13 +1,15 @@
 """Routes of one service in one environment."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Field, Router, Schema, Status
+from ninja import Field, Query, Router, Schema, Status
 
 from portal.api.auth import actor_of
+from portal.api.schemas import Body
 from portal.api.strict import hidden_first
 from portal.people.models import User
 from releases import operations
@@ -16,6 +18,7 @@ from releases.api_inputs import OperationInput
 from releases.api_shapes import ReleaseShape, release_shape
 from releases.models import Release
 from releases.rollouts.looking import PodSeen, WorkloadSeen
+from releases.rollouts.pod_logs import MOST_LINES, USUAL_LINES, Asked, tail
 from releases.rollouts.service_page import Last, Portrait, portrait_of, visible_service
 
 
@@ -71,6 +74,24 @@ class PodShape(Schema):
     memory_bytes: int | None
 
 
+class LogQuery(Body):
+    """Which part of which log."""
+
+    container: str = Field("", max_length=63, description="the pod's first, where it is left out")
+    previous: bool = Field(default=False, description="the run before the present one")
+    lines: int = Field(USUAL_LINES, ge=1, le=MOST_LINES)
+
+
+class LogShape(Schema):
+    """The newest lines, the newest last."""
+
+    pod: str
+    container: str
+    containers: list[str]
+    previous: bool
+    lines: list[str]
+
+
 class LastShape(Schema):
     """What a check or a Job came to last time; null where it was never made."""
 
@@ -124,6 +145,15 @@ class ServiceHereShape(Schema):
 def read_service_here(request: HttpRequest, name: str, env: str) -> dict[str, Any]:
     """What runs of a service in an environment, its pods, and what went out."""
     return _shape(portrait_of(*visible_service(_user(request), name, env)))
+
+
+@router.get("/services/{name}/{env}/pods/{pod}/log", response=LogShape)
+def read_log(request: HttpRequest, name: str, env: str, pod: str, query: Query[LogQuery]) -> dict[str, Any]:
+    """The end of a container's log; what looks like a secret is masked."""
+    user = _user(request)
+    service, environment = visible_service(user, name, env)
+    asked = Asked(pod=pod, **query.model_dump())
+    return asdict(tail(service, environment, asked, reader=user))
 
 
 @router.post("/services/{name}/{env}/operations", response={201: ReleaseShape})

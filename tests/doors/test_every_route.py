@@ -35,8 +35,18 @@ from portal.urls import api
 from releases.catalog import versions
 from releases.catalog.models import Plan
 from releases.catalog.policies import operations as policies
-from releases.rollouts import operations
-from tests.factories import Shop, decide, digest_for, find_change, make_checklist, make_release, policy_table
+from releases.rollouts import operations, service_api
+from releases.rollouts.pod_logs import Tail
+from tests.factories import (
+    Shop,
+    decide,
+    digest_for,
+    find_change,
+    make_checklist,
+    make_release,
+    policy_table,
+    runs,
+)
 from tests.people import BY_THE_PORTAL, acting
 from tests.portal.api import ApiClient
 from tests.snapshot import count_rows
@@ -93,6 +103,7 @@ class Door:
             "name": ["shopping-service"],
             "env": [shop.environment.name],
         }
+        runs(shop.shopping, shop.environment, "2.7.4")
         self.rows = count_rows()
         self.asked: set[str] = set()
 
@@ -140,6 +151,8 @@ def door(shop: Shop, kept_connection: None, monkeypatch: pytest.MonkeyPatch) -> 
     """A draft, a release in review with an objection, and a rollout."""
     found = Resolved(digest=digest_for("shopping-service", "2.8.0"), accepted=frozenset(), version="2.8.0")
     monkeypatch.setattr(versions, "versions", lambda _service: [found])
+    log = Tail(pod="a", container="app", containers=("app",), previous=False, lines=("ready",))
+    monkeypatch.setattr(service_api, "tail", lambda *_args, **_more: log)
     Plan.objects.filter(pk=shop.plan.pk).update(spec=WAVES)
     return Door(shop)
 

@@ -43,6 +43,8 @@ TOKEN_SECONDS = 60.0
 # A server that let a call wait in vain is left alone for so many times that long: who waits for it has other
 # work, and one dead cluster among several costs the others a tenth of their time at most.
 LEFT_ALONE = 9
+# More of a log is not read: the server would cut off its newest lines.
+BYTES_A_LINE = 2_048
 MOST_ALONE_SECONDS = 30.0
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -232,7 +234,7 @@ class Cluster:
         self, namespace: str, pod: str, *, container: str, previous: bool, lines: int = 50
     ) -> list[str]:
         """Return the last lines a container wrote; `previous` asks for the run before the present one."""
-        query = {"container": container, "tailLines": lines, "limitBytes": 65_536}
+        query = {"container": container, "tailLines": lines, "limitBytes": max(65_536, lines * BYTES_A_LINE)}
         if previous:
             query["previous"] = "true"
         data = self._send("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query=query).data

@@ -6,6 +6,7 @@ from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.client import Cluster
 from portal.integrations.kubernetes.trouble import Trouble
 from portal.integrations.kubernetes.workloads import Json
+from portal.masking import masked, masked_lines
 
 LOG_LINES = 50
 EVENTS = 5
@@ -19,7 +20,7 @@ def newest_events(events: Sequence[Json], *, names: set[str]) -> list[Json]:
         {
             "at": event_time(each),
             "reason": each.get("reason", ""),
-            "message": str(each.get("message", ""))[:500],
+            "message": masked(str(each.get("message", "")))[:500],
             "object": (each.get("involvedObject") or {}).get("name", ""),
             "count": each.get("count") or 1,
         }
@@ -46,5 +47,5 @@ def last_lines(cluster: Cluster, namespace: str, trouble: Trouble) -> list[str]:
         except (TemporaryError, PermanentError):
             continue
         if lines:
-            return lines
+            return masked_lines(lines)
     return []

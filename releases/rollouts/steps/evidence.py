@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from portal import clock
 from portal.integrations.kubernetes import diagnosis
 from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble
+from portal.masking import masked
 from releases.rollouts.steps.kind import Json, Outcome, Verdict, Work, failed
 
 
@@ -17,7 +18,7 @@ def told(trouble: Trouble) -> Json:
     """Return a trouble as a step's row keeps it."""
     return {
         "code": trouble.code,
-        "message": trouble.message,
+        "message": masked(trouble.message),
         "pod": trouble.pod,
         "container": trouble.container,
         "exit_code": trouble.exit_code,

@@ -1,0 +1,113 @@
+"""The end of a log, for whoever may see the service: bounded, masked, and only of the service's own pods."""
+
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+
+from django.utils.translation import gettext_lazy as _
+
+from portal.errors import Conflict, NotFound
+from portal.integrations.kubernetes.client import Cluster, connect, pods_with
+from portal.integrations.kubernetes.workloads import Json, containers
+from portal.masking import masked_lines
+from portal.people.models import User
+from releases.catalog.models import Environment, Service
+from releases.rollouts.looking import references_of, workload_or_none
+
+USUAL_LINES, MOST_LINES = 100, 500
+# So many logs are read at once by one process, and by one person; a seat is kept between two looks of one
+# who follows.
+MOST_SEATS, MOST_OF_ONE = 20, 4
+SEAT_SECONDS = 10.0
+# A name of Kubernetes; nothing else becomes a part of an address.
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which part of which log; "" for the pod's first container."""
+
+    pod: str
+    container: str = ""
+    previous: bool = False
+    lines: int = USUAL_LINES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tail:
+    """The newest lines of a log, the newest last, as people may read them."""
+
+    pod: str
+    container: str
+    containers: tuple[str, ...]
+    previous: bool
+    lines: tuple[str, ...]
+
+
+@dataclass
+class Seats:
+    """Who reads a log now: (person, pod, container) and until when the seat is kept."""
+
+    taken: dict[tuple[int, str, str], float] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, person: int, pod: str, container: str) -> None:
+        """Take a seat, or keep one's own.
+
+        Raises:
+            Conflict: `too_many_readers`, all are taken.
+        """
+        key, now = (person, pod, container), time.monotonic()
+        with self.lock:
+            self.taken = {each: until for each, until in self.taken.items() if until > now}
+            own = sum(1 for each in self.taken if each[0] == person)
+            if key not in self.taken and (len(self.taken) >= MOST_SEATS or own >= MOST_OF_ONE):
+                text = _("Too many logs are read at once. Close one, and try again in some seconds.")
+                raise Conflict(text, code="too_many_readers")
+            self.taken[key] = now + SEAT_SECONDS
+
+
+SEATS = Seats()
+
+
+def tail(service: Service, environment: Environment, asked: Asked, *, reader: User) -> Tail:
+    """Read the end of a log; nobody writes down who read it.
+
+    Raises:
+        NotFound: the pod is none of the service's, or has no such container.
+        Conflict: `too_many_readers`.
+        TemporaryError, PermanentError: the cluster is away or has no log, in its own words.
+    """
+    if not NAME.fullmatch(asked.pod):
+        raise NotFound
+    SEATS.take(reader.pk, asked.pod, asked.container)
+    cluster = connect(environment.cluster.spec).hurried()
+    pod = _pod(cluster, service, environment, asked.pod)
+    names = tuple(each["name"] for each in containers(pod))
+    container = asked.container or str(pod["spec"]["containers"][0]["name"])
+    if container not in names:
+        raise NotFound
+    lines = cluster.log_tail(
+        environment.namespace,
+        asked.pod,
+        container=container,
+        previous=asked.previous,
+        lines=max(1, min(asked.lines, MOST_LINES)),
+    )
+    return Tail(
+        pod=asked.pod,
+        container=container,
+        containers=names,
+        previous=asked.previous,
+        lines=tuple(masked_lines(lines)),
+    )
+
+
+def _pod(cluster: Cluster, service: Service, environment: Environment, name: str) -> Json:
+    """The pod, if a workload of the service selects it: others' logs are not read through this one."""
+    pod = cluster.read("pods", environment.namespace, name)
+    found = (workload_or_none(cluster, each) for each in references_of(service, environment))
+    if pod is None or not any(pods_with(each.selector, [pod]) for each in found if each and each.selector):
+        raise NotFound
+    return pod
