@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from portal.embedded.cluster import discovery, openapi, reviews
+from portal.embedded.cluster import discovery, metrics, openapi, reviews
 from portal.embedded.cluster.access import ADMINS, Act, Caller, denial
 from portal.embedded.cluster.bodies import read_body
 from portal.embedded.cluster.cluster import Cluster
@@ -50,6 +50,10 @@ class Api:
         target = parse(path)
         if target is None:
             return self._discover(path, request)
+        if target.group == metrics.GROUP:
+            self._authorize(caller, target, request)
+            labels = request.query_params.get("labelSelector", "")
+            return JSONResponse(metrics.answer(self._cluster.store, request.method, target, labels=labels))
         if target.kind is None:
             return await self._question(request, caller, target)
         self._authorize(caller, target, request)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from portal.embedded.cluster import metrics
 from portal.embedded.cluster.kinds import KINDS, REVIEW_GROUP, Kind
 
 GIT_VERSION = "v1.36.1"
@@ -37,7 +38,7 @@ QUESTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {
 
 def group_versions() -> list[tuple[str, str]]:
     found = {(kind.group, kind.version): None for kind in KINDS if kind.group}
-    return sorted([*found, *QUESTIONS])
+    return sorted([*found, *QUESTIONS, (metrics.GROUP, metrics.VERSION)])
 
 
 def core_versions() -> dict[str, Any]:
@@ -62,6 +63,8 @@ def resource_list(name: str, version: str) -> dict[str, Any] | None:
             resources.extend(_resources(kind))
     for question in QUESTIONS.get((name, version), []):
         resources.append({**question, "singularName": "", "namespaced": False, "verbs": ["create"]})
+    if (name, version) == (metrics.GROUP, metrics.VERSION):
+        resources = metrics.RESOURCES
     if not resources:
         return None
     full = f"{name}/{version}" if name else version
