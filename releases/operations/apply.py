@@ -140,7 +140,13 @@ def templates_for(release: Release) -> list[Checklist]:
 
 
 def _concerns(template: Checklist, release: Release, services: set[str]) -> bool:
-    """Whether the template's own conditions all hold; one without any is only used by its name."""
+    """Whether the template's own conditions all hold; one without any is only used by its name.
+
+    What is asked of every release of a place, or of a service, is about versions that go out: of an operation
+    only what its grade asks for.
+    """
+    if release.operation and not template.spec.get("grades"):
+        return False
     conditions = {
         "grades": {release.grade},
         "environments": {release.environment.name},

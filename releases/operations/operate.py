@@ -53,7 +53,7 @@ def compose_operation(
         title=f"{said} ({environment.name})"[:200],
         environment=environment,
         items=(as_it_runs(service, environment),),
-        changes=({"area": _("Operation"), "text": said[:500], "link": None},),
+        changes=(),
         facts=dict.fromkeys(FACTS, False),
         database_changes=(),
         grade=grade,

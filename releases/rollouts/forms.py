@@ -75,7 +75,8 @@ class OperationForm(forms.Form):
         for kind, name in AMOUNTS:
             field = f"{kind}_{name}"
             example = "250m" if name == "cpu" else "512Mi"
-            attributes = {"placeholder": now.get(field) or example, "autocomplete": "off"}
+            present = now[field] or "–" if now else example
+            attributes = {"placeholder": present, "autocomplete": "off"}
             self.fields[field] = forms.CharField(
                 label=LABELS[field],
                 required=False,

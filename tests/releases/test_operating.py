@@ -11,9 +11,10 @@ from approvals import grades
 from portal.errors import Conflict, Invalid, NotAllowed
 from portal.people.models import User
 from releases import operations
+from releases.announcement import announcement_of
 from releases.models import Release
 from releases.start import missing_for_start
-from tests.factories import FakeRegistry, Shop, approve_all, make_release, runs
+from tests.factories import FakeRegistry, Shop, approve_all, make_checklist, make_release, runs
 from tests.people import acting
 from tests.portal.api import ApiClient
 
@@ -85,6 +86,21 @@ def test_what_runs_stays_and_no_registry_is_asked(shop: Shop, registry: FakeRegi
 def test_the_operation_is_part_of_the_seal(shop: Shop) -> None:
     digests = {operate(shop, {**SCALE, "replicas": number}).content_digest for number in (3, 4)}
     assert len(digests) == 2
+
+
+def test_an_operation_is_asked_what_its_grade_asks_for(shop: Shop) -> None:
+    make_checklist({"phase": "before", "text": "of every version"})
+    grade = make_checklist({"phase": "before", "text": "of the grade"}, name="of-a-grade")
+    grade.spec["grades"] = ["B"]
+    grade.save(update_fields=["spec"])
+    release = submit(shop, operate(shop, RESTART))
+    assert list(release.checks.values_list("text", flat=True)) == ["of the grade"]
+
+
+def test_the_announcement_says_what_is_done(shop: Shop) -> None:
+    text = announcement_of(operate(shop, RESTART))
+    assert text.startswith("[shop] 작업합니다.\n- 작업: ")
+    assert "shopping-service(2.7.4)" in text
 
 
 def test_something_else_that_runs_since_holds_the_start(shop: Shop) -> None:

@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from tests.cluster.api import Json
+from tests.cluster.conftest import USES_CONTROL_PLANE
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
 from tests.pages.rollouts.conftest import browser
@@ -41,6 +42,10 @@ def test_the_pods_and_the_bounds_of_their_autoscaler_are_shown(lay_floor: Lay) -
     assert seen["pods"][0]["health"] == "healthy"
     assert seen["workloads"][0]["autoscaler"] == {"min": 1, "max": 4}
     assert seen["cluster_error"] is None
+    # A bare control plane measures nothing, and the page says so.
+    assert seen["metrics"] is not USES_CONTROL_PLANE
+    assert ("No metrics" in page) is USES_CONTROL_PLANE
+    assert (seen["pods"][0]["memory_bytes"] is None) is USES_CONTROL_PLANE
 
 
 def test_a_workload_that_is_gone_is_said_to_be(lay_floor: Lay) -> None:
