@@ -107,7 +107,12 @@ def before_of(environment: Environment) -> str:
 
 
 def onward(release: Release, user_environments: QuerySet[Environment]) -> list[Environment]:
-    """Where its images can be carried next: the environments right after its own in which a service runs."""
+    """Where its images can be carried next: the environments right after its own in which a service runs.
+
+    An operation has none to carry.
+    """
+    if release.operation:
+        return []
     services = release.items.values("service")
     candidates = user_environments.filter(services__in=services).distinct().order_by("name")
     return [each for each in candidates if before_of(each) == release.environment.name]
@@ -116,8 +121,10 @@ def onward(release: Release, user_environments: QuerySet[Environment]) -> list[E
 def missing_before(release: Release) -> list[str]:
     """What the environment before has not shown yet of these images, in sentences; an emergency goes first.
 
-    Services that do not run there are not asked for.
+    Services that do not run there are not asked for, and nothing of what runs here already.
     """
+    if release.operation:
+        return []
     asked: dict[str, Any] = release.environment.spec.get("after") or {}
     if release.grade == grades.EMERGENCY or not (asked.get("ran") or asked.get("qa")):
         return []
