@@ -28,7 +28,12 @@ def is_automatic(actor: Actor) -> bool:
 
 
 def pins_of(release: Release) -> QuerySet[Pin]:
-    """The pins that stand on services of a release, where it goes."""
+    """The pins that stand on services of a release, where it goes.
+
+    An operation rolls nothing forward: it meets no pin, and lifts none.
+    """
+    if release.operation:
+        return Pin.objects.none()
     found = Pin.objects.filter(environment=release.environment_id, lifted_at=None)
     return found.filter(service__in=release.items.values("service")).select_related(
         "service", "environment", "rollout"

@@ -9,7 +9,7 @@ from releases.models import Release
 from releases.rollouts import operations, overview, plans
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.models import Finding, Pin, Rollout
-from releases.rollouts.watcher import read_view
+from releases.rollouts.rounds import read_view
 from tests.cluster.api import Json
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
