@@ -12,9 +12,8 @@ from django.db import connection
 from releases.rollouts.models import Rollout
 from tests.factories import make_shop
 from tests.faults.conftest import World, address, let_time_pass, made_up, work
-from tests.soak import SOAKING
 
-ROLLOUTS = 200 if SOAKING else 12
+ROLLOUTS = 12
 WORKERS = 8
 CONNECTIONS = 3
 MOST_ROUNDS = 30
