@@ -9,7 +9,7 @@ TEST_WORKERS ?= 4
 CHECK := DJANGO_SETTINGS_MODULE=tests.check_settings
 
 .DEFAULT_GOAL := run
-.PHONY: setup install run reset test soak test-cluster check bench format migrate worker
+.PHONY: setup install run reset test test-all soak test-cluster check bench format migrate worker
 
 setup: ## virtual environment from the hashed lock file; installed again only when the lock changed
 	@cmp -s requirements.lock $(VENV)/installed.lock || $(MAKE) --no-print-directory install
@@ -28,8 +28,11 @@ run: setup ## everything on this machine, with demo people; Ctrl-C ends it
 reset: setup ## forget what `make run` kept
 	@$(BIN)/python -m portal.embedded.reset
 
-test: setup ## the whole suite but what needs Go
+test: setup ## what is quick of the suite: every part of it, in under three minutes on two cores
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
+
+test-all: setup ## the whole suite but what needs Go, as the CI runs it
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m ""
 
 soak: setup ## what is worth repeating at length: more examples, every place, everybody
 	@PORTAL_SOAK=on $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "soak or repeated"

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import django
+import hypothesis
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -18,6 +19,9 @@ from tests.embedded.whole import whole_portal  # noqa: E402, F401  fixtures for 
 from tests.people import cast  # noqa: E402, F401
 
 emptying.use()
+# How long one example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("portal", deadline=None)
+hypothesis.settings.load_profile("portal")
 
 NO_BROWSER = "Chromium is missing: tests in a real browser are not run. Install it, or name it in CHROMIUM."
 

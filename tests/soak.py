@@ -1,4 +1,4 @@
-"""What is repeated at length: `make test` gives an example of everything, `make soak` as much as there is."""
+"""How much is tried: `make test` is quick, `make test-all` is everything, `make soak` repeats at length."""
 
 import os
 
@@ -6,8 +6,11 @@ import hypothesis
 import pytest
 
 SOAKING = bool(os.environ.get("PORTAL_SOAK"))
-# Runs in `make soak` only: more of what a test in `make test` has proven by example.
+# More of what another test has proven by example.
 soak = pytest.mark.soak
+# Costs about half a second of processor time or more: `make test` leaves it to `make test-all` and the CI, so
+# that it stays under three minutes on two cores (interface.md, "Commands").
+long = pytest.mark.long
 
 
 def examples(usual: int, *, soaking: int) -> int:

@@ -25,6 +25,7 @@ NAMES = (
     "decision",
     "inbox",
     "million",
+    "many",
 )
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench-results.json"
