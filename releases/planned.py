@@ -49,8 +49,9 @@ def _job(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
     )
 
 
-def _switch(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # noqa: ARG001  one shape for all
-    return tuple((str(Fact.TRAFFIC_PATH), f"service/{name}") for name in step["services"])
+def _switch(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
+    names = step.get("services") or (spec.get("colours") or {}).get("services") or []
+    return tuple((str(Fact.TRAFFIC_PATH), f"service/{name}") for name in names)
 
 
 def _weight(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # noqa: ARG001  one shape for all
@@ -60,12 +61,13 @@ def _weight(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # noq
 def _scale(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
     """Within the bounds that the catalog knows it is only scaling; beyond, or without any, infrastructure."""
     names = [each["name"] for each in spec.get("workloads") or []] or [step["service"]]
-    name, replicas = step.get("workload", names[0]), step["replicas"]
-    bounds, most = spec.get("scale"), step.get("most", replicas)
-    size = f"{name} × {replicas}" if most == replicas else f"{name} × {replicas}–{most}"
+    name = step.get("workload") or (f"{step['service']} ({step['colour']})" if "colour" in step else names[0])
+    sizes = step["replicas"] if isinstance(step["replicas"], list) else [step["replicas"]]
+    bounds, most = spec.get("scale"), step.get("most", max(sizes))
+    size = f"{name} × {', '.join(map(str, sizes))}" + ("" if most == max(sizes) else f"–{most}")
     if bounds is None:
         return ((str(Fact.INFRASTRUCTURE), size),)
-    is_within = bounds["min"] <= replicas and max(replicas, most) <= bounds["max"]
+    is_within = bounds["min"] <= min(sizes) and max(*sizes, most) <= bounds["max"]
     fact = Fact.SCALE_ONLY if is_within else Fact.INFRASTRUCTURE
     return ((str(fact), f"{size} ({bounds['min']}–{bounds['max']})"),)
 
@@ -86,4 +88,5 @@ KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Touched]] = {
     "switch_service": _switch,
     "set_weight": _weight,
     "watch": _nothing,
+    "cluster_view": _nothing,
 }

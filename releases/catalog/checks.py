@@ -139,6 +139,7 @@ def _service(document: Document, world: World) -> Iterator[Problem]:
     bounds = spec.get("scale", {"min": 0, "max": 0})
     if bounds["min"] > bounds["max"]:
         yield document.problem(_("The least is more than the most."), "spec", "scale")
+    yield from _colours(document)
     jobs: set[str] = set()
     for index, job in enumerate(spec.get("jobs", [])):
         if job["name"] in jobs:
@@ -160,6 +161,18 @@ def _canary_of(document: Document) -> Iterator[Problem]:
     if canary and canary["stable"] == canary["canary"]:
         text = _("The canary is a workload of its own.")
         yield document.problem(text, "spec", "canary", "canary")
+
+
+def _colours(document: Document) -> Iterator[Problem]:
+    """A service with colours has one workload of each, and only such a service has any."""
+    named = [each["colour"] for each in document.spec["workloads"] if "colour" in each]
+    if "colours" in document.spec and sorted(named) != ["blue", "green"]:
+        yield document.problem(
+            _("Expected one workload of each colour, blue and green."), "spec", "workloads"
+        )
+    if named and "colours" not in document.spec:
+        text = _("A workload has a colour, but `colours` does not say which Services follow it.")
+        yield document.problem(text, "spec", "workloads")
 
 
 def _checklist(document: Document, world: World) -> Iterator[Problem]:
@@ -314,7 +327,14 @@ def _around_service(
         text = _("%(service)s has no Job named %(job)s.")
         yield document.problem(text % {"service": step["service"], "job": step["job"]}, *where, "job")
     named = [each for each in service["workloads"] if step.get("workload", each["name"]) == each["name"]]
-    if step["kind"] == "scale" and len(named) != 1:
+    if "colour" in step and "colours" not in service:
+        text = _("%(service)s has no colours.") % {"service": step["service"]}
+        yield document.problem(text, *where, "colour")
+    looks = [step["kind"], *(each["kind"] for each in step.get("checks", []))]
+    if "cluster_view" in looks and "clusterView" not in service:
+        text = _("%(service)s does not say how its cluster view is asked.") % {"service": step["service"]}
+        yield document.problem(text, *where)
+    if step["kind"] == "scale" and "colour" not in step and len(named) != 1:
         text = _("Say which one workload of %(service)s is scaled.") % {"service": step["service"]}
         yield document.problem(text, *where, "workload")
 

@@ -17,6 +17,7 @@ STEPS: dict[str, str | Promise] = {
     "scale": gettext_lazy("Scale"),
     "switch_service": gettext_lazy("Switch the traffic"),
     "set_weight": gettext_lazy("Share the traffic"),
+    "cluster_view": gettext_lazy("Check the cluster view"),
     "set_image": gettext_lazy("Set the image"),
     "wait_rollout": gettext_lazy("Wait for the rollout"),
     "health": gettext_lazy("Check health"),
@@ -25,6 +26,10 @@ STEPS: dict[str, str | Promise] = {
     "watch": gettext_lazy("Watch"),
     "verify_digests": gettext_lazy("Verify what runs"),
     "notice": gettext_lazy("Send the notice"),
+}
+ROLES: dict[str, str | Promise] = {
+    "idle": gettext_lazy("the idle colour"),
+    "live": gettext_lazy("the live colour"),
 }
 STRATEGIES: dict[str, str | Promise] = {
     "rolling": gettext_lazy("Rolling: new pods come before old ones go"),
@@ -88,13 +93,17 @@ def _note(step: Mapping[str, Any]) -> str:
     if step["kind"] == "run_job":
         parts.append(step["job"])
     if step["kind"] == "scale":
-        parts.append(f"{step.get('workload', '')} × {step['replicas']}".strip())
-    if step["kind"] == "switch_service":
+        sizes = step["replicas"] if isinstance(step["replicas"], list) else [step["replicas"]]
+        parts.append(f"{step.get('workload', '')} × {' → '.join(map(str, sizes))}".strip())
+        parts += [row["title"] for row in step_rows(step.get("checks", []))]
+    if step["kind"] == "switch_service" and "selector" in step:
         labels = ", ".join(f"{key}={value}" for key, value in step["selector"].items())
         parts.append(f"{', '.join(step['services'])} → {labels}")
     if step["kind"] == "set_weight":
         route = step["route"]
         parts.append(f"{route['name']} → {route['canary']} {step['percent']} %")
+    if "colour" in step:
+        parts.append(str(ROLES[step["colour"]]))
     if step["kind"] == "notice":
         shared = _("those whom the policy names")
         parts.append(", ".join(shared if each == "shared" else each for each in step["to"]))

@@ -37,6 +37,7 @@ USEFUL = [
     *_rights(DISCOVERY, ("endpointslices",), READ),
     *_rights("", ("configmaps", "resourcequotas", "limitranges"), READ),
     *_rights("", ("services",), ("list", "watch", "patch")),
+    *_rights("", ("pods/proxy",), ("get",)),
     *_rights(AUTOSCALING, ("horizontalpodautoscalers",), (*READ, "patch")),
     *_rights(GATEWAY, ("httproutes",), ("get", "patch")),
     *_rights(BATCH, ("jobs",), ("create", *READ, "delete")),

@@ -45,13 +45,17 @@ TIMEOUTS = {
     "restart": 60,
     "set_resources": 60,
     "restore_resources": 60,
+    "find_colours": 30,
+    "cluster_view": 300,
 }
 BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "health", "prometheus", "notice"})
 # Those of an operation stand in no file of the catalog.
 OF_OPERATIONS = frozenset({"restart", "set_resources"})
 EACH = frozenset({"set_image", "wait_rollout", "health", "http", "prometheus", "watch"}) | OF_OPERATIONS
 # Before or after the members of a wave, each of one service.
-AROUND = frozenset({"run_job", "scale", "switch_service", "set_weight", "watch"})
+AROUND = frozenset({"run_job", "scale", "switch_service", "set_weight", "watch", "cluster_view"})
+# After each size of a list of them.
+CHECKS = frozenset({"cluster_view", "health", "prometheus", "pods_running", "watch"})
 # What changes the cluster, and what takes it back; a Job and a restart are not undone.
 UNDONE_BY = {
     "set_image": "restore_image",
@@ -71,6 +75,8 @@ AFTER = frozenset({"http", "health", "prometheus", "pods_running", "watch", "ver
 PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout"}) | OF_OPERATIONS
 OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
 DEFAULT_EACH: tuple[Json, ...] = ({"kind": "set_image"}, {"kind": "wait_rollout"})
+# How long a cluster view stands unchanged before it counts, where the plan does not say (protocols.md, E).
+STABLE_SECONDS = 60
 DEFAULT_WORKLOAD_KIND = "Deployment"
 
 
@@ -106,6 +112,16 @@ class Member:
             each for each in (self.with_canary if name else self.workloads) if name in {"", each["name"]}
         ]
         return found[0] if len(found) == 1 else None
+
+    @property
+    def colours(self) -> Json | None:
+        """What the catalog says of its colours: {"label", "services"}; None where it has none."""
+        return self.spec.get("colours")
+
+    @property
+    def workloads_by_colour(self) -> dict[str, Json]:
+        """The workload of each colour."""
+        return {each["colour"]: each for each in self.workloads if each.get("colour")}
 
     def job(self, name: str) -> Json | None:
         """What the catalog says of a Job of this name; None where there is none."""
@@ -210,7 +226,7 @@ class _Builder:
         section: str = "wave",
     ) -> list[str]:
         """The steps before or after a wave's members, or after the sign-off, one after the other."""
-        for each in documents:
+        for each in (one for document in documents for one in stepwise(document)):
             service = str(each["service"])
             document, workload = self._resolved(each)
             key = self._add(
@@ -231,7 +247,9 @@ class _Builder:
         member = self.members[str(document["service"])]
         if document["kind"] == "run_job":
             return {**document, "job": member.job(str(document["job"]))}, None
-        if document["kind"] == "scale":
+        if document["kind"] == "switch_service" and "colour" in document:
+            return {**document, "services": (member.colours or {})["services"]}, None
+        if "colour" not in document and document["kind"] in {"scale", "cluster_view"}:
             return dict(document), member.workload(str(document.get("workload") or ""))
         return dict(document), None
 
@@ -243,7 +261,7 @@ class _Builder:
             return []
         service = str(document["service"])
         kind, field_name = RECORDED_BY[document["kind"]]
-        record = {"kind": kind, field_name: document[field_name]}
+        record = {"kind": kind, field_name: self._resolved(document)[0][field_name]}
         return [
             self._add(
                 f"{wave}.{service}.{kind}", record, after=after, service=service, wave=wave, title=title
@@ -251,11 +269,35 @@ class _Builder:
         ]
 
     def _record(self, service: str, wave: int, title: str, *, after: Sequence[str]) -> list[str]:
-        recorded = self._group({"kind": "record_running"}, service, wave, title, after=after)
-        weights = [each for each in self._documents(service) if each["kind"] == "set_weight"][:1]
-        for each in weights:
-            recorded += self._record_beside({**each, "service": service}, wave, title, after=after)
-        return recorded
+        """Record what runs; of a service with colours those that the plan works on, once they are known."""
+        member = self.members[service]
+        roles = self._roles(service) if member.colours else []
+        if not roles:
+            recorded = self._group({"kind": "record_running"}, service, wave, title, after=after)
+            weights = [each for each in self._documents(service) if each["kind"] == "set_weight"][:1]
+            for each in weights:
+                recorded += self._record_beside({**each, "service": service}, wave, title, after=after)
+            return recorded
+        find = {"kind": "find_colours", **(member.colours or {}), "workloads": member.workloads_by_colour}
+        key = f"{wave}.{service}"
+        found = self._add(f"{key}.find_colours", find, after=after, service=service, wave=wave, title=title)
+        return [
+            self._add(
+                f"{key}.record_running.{role}",
+                {"kind": "record_running", "colour": role},
+                after=[found],
+                service=service,
+                wave=wave,
+                title=title,
+            )
+            for role in roles
+        ]
+
+    def _roles(self, service: str) -> list[str]:
+        """Which of live and idle the plan works on."""
+        around = [each for _where, each in _steps_around(self.spec) if each["service"] == service]
+        documents = [*self._documents(service), *around]
+        return sorted({str(each["colour"]) for each in documents if "colour" in each})
 
     def _documents(self, service: str) -> list[Mapping[str, Any]]:
         """The steps of a member: those of the plan, between those of its canary where both have one."""
@@ -288,7 +330,11 @@ class _Builder:
         self, document: Mapping[str, Any], service: str, wave: int, title: str, *, after: Sequence[str]
     ) -> list[str]:
         key = f"{wave}.{service}.{_name(document)}"
-        workloads = self._concerned(document, service)
+        # A service without colours is taken whole.
+        has_role = "colour" in document and self.members[service].colours is not None
+        if not has_role:
+            document = {name: value for name, value in document.items() if name != "colour"}
+        workloads: list[Json | None] = [None] if has_role else self._concerned(document, service)
         return [
             self._add(
                 f"{key}.{workload['name']}" if workload and len(workloads) > 1 else key,
@@ -349,6 +395,25 @@ class _Builder:
         return next(each for each in candidates if each not in taken)
 
 
+def stepwise(document: Mapping[str, Any]) -> list[Json]:
+    """A step by itself; one that names several sizes as a step for each, with its checks behind each."""
+    sizes = document.get("replicas")
+    if document["kind"] != "scale" or not isinstance(sizes, list):
+        return [dict(document)]
+    # On its way down a workload that is smaller already is left as it is.
+    down = {"at_most": True} if sizes == sorted(sizes, reverse=True) and len(sizes) > 1 else {}
+    own = {key: value for key, value in document.items() if key not in {"checks", "id"}}
+    about: Json = {key: own[key] for key in ("service", "colour", "workload") if key in own}
+    found: list[Json] = []
+    for size in sizes:
+        name = f"{_name(document)}-{size}"
+        found.append({**own, **down, "replicas": size, "id": name})
+        found += [
+            {**about, **check, "id": f"{name}.{_name(check)}"} for check in document.get("checks") or []
+        ]
+    return found
+
+
 def _name(document: Mapping[str, Any]) -> str:
     return str(document.get("id") or document["kind"])
 
@@ -356,6 +421,8 @@ def _name(document: Mapping[str, Any]) -> str:
 def _longest(document: Mapping[str, Any]) -> int:
     """What a step may take where the plan does not say (seconds)."""
     kind = str(document["kind"])
+    if kind == "cluster_view":
+        return TIMEOUTS[kind] + int(document.get("stableSeconds", STABLE_SECONDS))
     if kind == watches.KIND:
         return TIMEOUTS[kind] + watches.measured_seconds(document)
     if kind == metrics.KIND:
@@ -404,9 +471,20 @@ def _steps_around(spec: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, A
 
 def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
     """Return (field, words) where a step names what its service does not have."""
+    strange = [each for each in document.get("checks") or [] if each.get("kind") not in CHECKS]
+    if strange:
+        return "checks", str(_("“{kind}” is no step that can stand here.")).format(
+            kind=strange[0].get("kind")
+        )
     if document["kind"] == "run_job" and member.job(str(document.get("job"))) is None:
         text = _("{service} has no Job named {job}.")
         return "job", text.format(service=member.name, job=document.get("job"))
+    if "colour" in document:
+        wrong = str(_("{service} has no colours.")).format(service=member.name)
+        return None if member.colours else ("colour", wrong)
+    if document["kind"] == "cluster_view" and not member.spec.get("clusterView"):
+        text = _("{service} does not say how its cluster view is asked.")
+        return "service", text.format(service=member.name)
     if document["kind"] == "scale" and member.workload(str(document.get("workload") or "")) is None:
         text = _("Say which one workload of {service} is scaled.")
         return "workload", text.format(service=member.name)

@@ -27,6 +27,18 @@ MOST_SERVER_ERRORS = 4
 AWAY = frozenset({UNREACHABLE, UNAVAILABLE})
 # Kept from look to look, not shown: a change in them is no news.
 INNER_KEYS = frozenset({"sights", "baseline", "done_since", "tries", "lost_since", "good", "unclear"})
+# What was seen last says what failed, past its time.
+TOLD_AS_SEEN = frozenset(
+    {
+        "pods_not_running",
+        "unhealthy",
+        "digests_differ",
+        "too_many_requests",
+        "view_differs",
+        "view_rebalances",
+        "view_silent",
+    }
+)
 # What single kinds of acts leave behind besides images.
 TOLD_OF_ACTS = ("job", "bounds", "selectors", "weights")
 
@@ -154,11 +166,7 @@ def _of_deadline(step: Step, outcome: Outcome) -> Outcome:
     if seen.get("unmeasured"):
         failure = {"code": code, "message": message, "args": args}
         return Outcome(verdict=Verdict.ERRORED, observed=seen, failure=failure)
-    known = (
-        code
-        if code in {"pods_not_running", "unhealthy", "digests_differ", "too_many_requests"}
-        else "timeout"
-    )
+    known = code if code in TOLD_AS_SEEN else "timeout"
     counts = {key: seen[key] for key in ("ready", "wanted") if key in seen}
     return failed(known, message, args={**args, **counts, "waited_for": code})
 
@@ -181,6 +189,9 @@ def _finish(
     if outcome.before is not None:
         step.before = outcome.before
         changed.append("before")
+    for other, params in outcome.resolved:
+        other.params = {**other.params, **params}
+        other.save(update_fields=["params"])
     post_all(outcome.messages)
     data = {"observed": _visible(outcome.observed), **_found_running(outcome)}
     move_step(step, StepState.SUCCEEDED, actor=actor, fields=changed, data=data)

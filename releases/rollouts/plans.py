@@ -95,6 +95,11 @@ def preview(release: Release) -> Preview:
 
 def _plan(work: Work) -> tuple[Planned, str]:
     """Return what the step would change, and why the cluster is lost if it is."""
+    if work.step.params.get("colour") and not work.step.params.keys() & {"workload", "selector"}:
+        return (
+            Planned(),
+            "",
+        )  # which colour that is could not be found, and the step that looks for it says so
     try:
         return KINDS[work.step.kind].plan(work), ""
     except (TemporaryError, PermanentError) as error:

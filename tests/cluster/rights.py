@@ -30,7 +30,7 @@ PORTAL_RULES: list[Json] = [
         "resources": ["pods", "events", "endpointslices", "configmaps", "resourcequotas", "limitranges"],
         "verbs": ["get", "list", "watch"],
     },
-    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["pods/log", "pods/proxy"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list", "watch", "patch"]},
     {
         "apiGroups": ["autoscaling"],

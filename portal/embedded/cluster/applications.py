@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import html
 import itertools
 import json
 import logging
@@ -10,20 +9,15 @@ from dataclasses import dataclass, field
 
 from portal.embedded.cluster import kinds
 from portal.embedded.cluster.controllers import podwork
-from portal.embedded.cluster.images import HOST as REGISTRY_HOST
-from portal.embedded.cluster.images import Images, read_reference
+from portal.embedded.cluster.pages import JSON, Pages
 from portal.embedded.cluster.store import Change, Key, Object, Store
 
 LOGGER = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 # Where a Service is really heard when its own address and port cannot be bound: `80=127.0.0.1:40123`.
 LISTENS = "practice/listens"
-# An object in JSON whose fields a health answer has as well.
-DETAILS = "practice/health-json"
 REQUEST_SECONDS = 5.0
 REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
-JSON = "application/json"
-HTML = "text/html; charset=utf-8"
 
 
 @dataclass
@@ -36,9 +30,9 @@ class Door:
 
 
 class Applications:
-    def __init__(self, store: Store, images: Images) -> None:
+    def __init__(self, store: Store, pages: Pages) -> None:
         self._store = store
-        self._images = images
+        self._pages = pages
         self._doors: dict[Key, Door] = {}
         self._changed: asyncio.Queue[Key] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -133,7 +127,7 @@ class Applications:
             elif method not in ("GET", "HEAD"):
                 code, type_, body = 405, JSON, json.dumps({"error": "method not allowed"})
             else:
-                code, type_, body = self._page(pod, path)
+                code, type_, body = self._pages.page(pod, path)
             writer.write(_response(code, type_, body, with_body=method != "HEAD"))
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError) as error:
@@ -161,50 +155,6 @@ class Applications:
             return None
         chosen: Object = ready[next(self._doors[key].turns) % len(ready)]
         return chosen
-
-    def _page(self, pod: Object, path: str) -> tuple[int, str, str]:
-        container = pod["spec"]["containers"][0]
-        health = self._health(pod, container)
-        code = 200 if health in ("UP", "UNKNOWN") else 503
-        is_api = path.startswith("/api/v1/") and path.endswith("/health")
-        if (
-            path in ("/actuator/health", "/actuator/health/readiness", "/actuator/health/liveness", "/health")
-            or is_api
-        ):
-            parts = {"db": {"status": health}, "diskSpace": {"status": "UP"}, "ping": {"status": "UP"}}
-            said = {"status": health, "components": parts, **self._details(pod, container)}
-            return code, JSON, json.dumps(said)
-        reference = read_reference(container["image"])
-        version = self._version(container["image"])
-        if path == "/":
-            name = html.escape(reference.repository.rpartition("/")[2])
-            page = f"<!doctype html><title>{name}</title><h1>{name}</h1><p>version {html.escape(version)}</p>"
-            return 200, HTML, page
-        if path in ("/actuator/info", "/version"):
-            return 200, JSON, json.dumps({"name": reference.repository, "version": version})
-        return 404, JSON, json.dumps({"error": "not found", "path": path})
-
-    def _labels(self, image: str) -> dict[str, str]:
-        reference = read_reference(image)
-        if reference.host != REGISTRY_HOST:
-            return {}
-        found = self._images.find(reference.repository, reference.digest or reference.tag)
-        return found.labels if found else {}
-
-    def _health(self, pod: Object, container: Object) -> str:
-        marks = pod["metadata"].get("annotations") or {}
-        return marks.get("practice/health") or self._labels(container["image"]).get("practice/health", "UP")
-
-    def _details(self, pod: Object, container: Object) -> Object:
-        """What the pod's annotation adds to a health answer, and its image's label over that."""
-        marks = pod["metadata"].get("annotations") or {}
-        texts = (marks.get(DETAILS), self._labels(container["image"]).get(DETAILS))
-        return {name: value for text in texts if text for name, value in json.loads(text).items()}
-
-    def _version(self, image: str) -> str:
-        reference = read_reference(image)
-        labelled = self._labels(image).get("org.opencontainers.image.version")
-        return labelled or reference.tag or reference.digest
 
 
 def _response(code: int, type_: str, body: str, *, with_body: bool) -> bytes:

@@ -7,6 +7,7 @@ from portal.embedded.cluster.disk import Disk
 from portal.embedded.cluster.faults import Faults
 from portal.embedded.cluster.logs import Logs
 from portal.embedded.cluster.objects import Objects
+from portal.embedded.cluster.pages import Pages
 from portal.embedded.cluster.reading import Reader
 from portal.embedded.cluster.store import Store
 from portal.embedded.cluster.watch import Watch
@@ -21,6 +22,7 @@ class Cluster:
     authorizer: Authorizer
     faults: Faults = field(default_factory=Faults)
     logs: Logs = field(default_factory=Logs)
+    pages: Pages = field(default_factory=Pages)
     watches: set[Watch] = field(default_factory=set)
 
     @classmethod

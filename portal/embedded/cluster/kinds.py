@@ -70,7 +70,7 @@ KINDS: tuple[Kind, ...] = (
         "V1Pod",
         short=("po",),
         categories=ALL,
-        subresources=("eviction", "log", "status"),
+        subresources=("eviction", "log", "proxy", "status"),
     ),
     Kind(
         "", "v1", "resourcequotas", "ResourceQuota", "V1ResourceQuota", short=("quota",), subresources=STATUS

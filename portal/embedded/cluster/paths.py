@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from portal.embedded.cluster import kinds
 from portal.embedded.cluster.kinds import Kind
 
+PROXY = "proxy"
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a path of the API names; `kind` is None where nothing of that name is served."""
+    """What a path of the API names; `kind` is None where nothing of that name is served.
+
+    `rest` is the path behind a subresource that passes it on.
+    """
 
     group: str
     version: str
@@ -17,6 +22,7 @@ class Target:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    rest: str = ""
 
 
 def parse(path: str) -> Target | None:
@@ -35,11 +41,11 @@ def _target(group: str, version: str, rest: list[str]) -> Target | None:
         namespace, rest = rest[1], rest[2:]
     elif rest[0] == "namespaces" and len(rest) > 1:
         namespace = rest[1]
-    if len(rest) > 3:
+    if len(rest) > 3 and rest[2] != PROXY:
         return None
     plural, name, subresource = [*rest, "", ""][:3]
     kind = kinds.by_path(group, version, plural)
-    return Target(group, version, plural, kind, namespace, name, subresource)
+    return Target(group, version, plural, kind, namespace, name, subresource, "/" + "/".join(rest[3:]))
 
 
 def verb_of(method: str, target: Target, *, watch: bool) -> str:

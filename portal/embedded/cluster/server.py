@@ -36,6 +36,7 @@ from portal.embedded.cluster.events import Events
 from portal.embedded.cluster.images import Images
 from portal.embedded.cluster.kubelet import Kubelet, Times
 from portal.embedded.cluster.manifests import load_manifests
+from portal.embedded.cluster.pages import Pages
 from portal.embedded.cluster.registry import Registry
 from portal.embedded.cluster.store import Object
 
@@ -75,7 +76,8 @@ async def run(settings: Settings) -> None:
     images = Images.load(settings.images)
     loop = Loop(cluster.store, cluster.faults, controllers(cluster, events))
     kubelet = Kubelet(cluster, events, images, settings.times)
-    applications = Applications(cluster.store, images)
+    cluster.pages = Pages(cluster.store, images)
+    applications = Applications(cluster.store, cluster.pages)
     is_new = disk.setting("manifests") is None
     _prepare(cluster, loop)
     if is_new:

@@ -146,6 +146,8 @@ class Verbs:
         match request.method, target.subresource:
             case "GET", "log":
                 return self._log(request, target)
+            case "GET", "proxy":
+                return self._proxy(target)
             case "POST", "token":
                 account = self._objects.find(kind, *_address(target))
                 body = await read_body(request)
@@ -212,6 +214,12 @@ class Verbs:
         if "limitBytes" in query:
             text = text[: whole(query["limitBytes"], name="limitBytes")]
         return PlainTextResponse(text)
+
+    def _proxy(self, target: Target) -> Response:
+        """What the application in a pod answers, asked as `name` or `name:port`."""
+        pod = self._objects.find(kinds.PODS, target.namespace, target.name.partition(":")[0])
+        code, type_, body = self._cluster.pages.page(pod, target.rest)
+        return Response(body, status_code=code, media_type=type_)
 
     async def _evict(self, request: Request, target: Target) -> Response:
         """Delete a pod unless a disruption budget holds it."""

@@ -46,6 +46,8 @@ LEFT_ALONE = 9
 # More of a log is not read: the server would cut off its newest lines.
 BYTES_A_LINE = 2_048
 MOST_ALONE_SECONDS = 30.0
+# Said by the server itself, not by the pod behind it.
+REFUSED = (401, 403)
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -69,6 +71,14 @@ class Listing:
 
     items: list[Json]
     version: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a pod has answered; `body` is None where that was no JSON."""
+
+    status: int
+    body: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,6 +249,32 @@ class Cluster:
             query["previous"] = "true"
         data = self._send("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query=query).data
         return bytes(data).decode(errors="replace").splitlines()[-lines:]
+
+    def ask_pod(self, namespace: str, pod: str, *, port: int, path: str, seconds: float) -> Answered | None:
+        """GET from a pod through the API server; None where it does not answer.
+
+        A pod that keeps us waiting says nothing about the server, which is left as it was believed to be.
+
+        Raises:
+            PermanentError: the server refuses to pass it on.
+        """
+        self._leave_alone()
+        url = f"{self.access.server}/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"
+        headers = {"Accept": "application/json", "User-Agent": _agent(), **self._authorization()}
+        try:
+            answer = self._client.call_api(
+                "GET", url, header_params=headers, _request_timeout=(CONNECT_SECONDS, seconds)
+            )
+            response: urllib3.BaseHTTPResponse = answer.response
+            data = response.data
+        except (urllib3.exceptions.HTTPError, library.exceptions.ApiException):
+            return None
+        if response.status in REFUSED:
+            raise refused(response.status, data, response.headers)
+        try:
+            return Answered(response.status, json.loads(data))
+        except ValueError:
+            return Answered(response.status, None)
 
     def watch(self, path: str, *, version: str, seconds: int) -> Iterator[Json]:
         """Yield the events of a watch until the server ends it after `seconds`.

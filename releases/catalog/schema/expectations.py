@@ -3,6 +3,12 @@
 from django.utils.translation import gettext_noop as _
 
 EXPECTATIONS = (
+    _("a label's name"),
+    _("a number of members, or colour, or all"),
+    _("either colour, or services and selector together"),
+    _("fields joined by dots, such as view.members"),
+    _("replicas, from 0 to 1,000, or a list of sizes one after the other"),
+    _("seconds, from 0 to 3,600"),
     _("a CronJob of the namespace, from whose template the Job is made"),
     _("a Kubernetes name"),
     _("a label's value"),

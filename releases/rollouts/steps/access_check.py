@@ -28,6 +28,7 @@ OF_KINDS = {
         Right(verb="list", resource="horizontalpodautoscalers", group=AUTOSCALING),
         Right(verb="patch", resource="horizontalpodautoscalers", group=AUTOSCALING),
     ),
+    "cluster_view": (Right(verb="get", resource="pods", subresource="proxy"),),
     "switch_service": (
         Right(verb="get", resource="services"),
         Right(verb="patch", resource="services"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import Cluster, connect
 from portal.integrations.kubernetes.workloads import (
     PLURALS,
@@ -47,6 +48,7 @@ class Outcome:
         before: what was recorded for the way back.
         verdict_found: what verification found, kept with the rollout.
         messages: what leaves with this outcome or not at all.
+        resolved: parameters of other steps that are known from now on.
     """
 
     verdict: Verdict
@@ -57,6 +59,7 @@ class Outcome:
     before: Json | None = None
     verdict_found: Json | None = None
     messages: Sequence[Letter] = ()
+    resolved: Sequence[tuple[Step, Json]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +131,14 @@ class Work:
 
     @property
     def workload(self) -> Reference:
-        """The workload this step is about."""
-        document = self.step.params["workload"]
+        """The workload this step is about.
+
+        Raises:
+            PermanentError: with code "colours_unknown" where it is a colour's, and nobody knows yet which.
+        """
+        document = self.step.params.get("workload")
+        if document is None:
+            raise PermanentError(code="colours_unknown")
         return Reference(document.get("kind", "Deployment"), self.environment.namespace, document["name"])
 
     @property

@@ -1,6 +1,8 @@
 """The one list of step kinds."""
 
 from releases.rollouts.steps.access_check import AccessCheck
+from releases.rollouts.steps.cluster_view import ClusterView
+from releases.rollouts.steps.colours import FindColours
 from releases.rollouts.steps.health import Health, HttpCheck
 from releases.rollouts.steps.image_exists import ImageExists
 from releases.rollouts.steps.kind import StepKind
@@ -26,6 +28,7 @@ KINDS: dict[str, StepKind] = {
         AccessCheck(),
         PodsRunning(),
         ImageExists(),
+        FindColours(),
         RecordRunning(),
         RunJob(),
         Scale(),
@@ -35,6 +38,7 @@ KINDS: dict[str, StepKind] = {
         WaitRollout(),
         Health(),
         HttpCheck(),
+        ClusterView(),
         Metric(),
         VerifyDigests(),
         Notice(),

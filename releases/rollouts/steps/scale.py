@@ -103,6 +103,8 @@ class Scale(_Scaling):
         if share and share["by"] == canaries.PODS and owner is not None:
             raise PermanentError(owner["name"], code="autoscaler_owns")
         replicas = _shared(work, share) if share else int(params["replicas"])
+        if params.get("at_most"):
+            replicas = min(replicas, work.listed_workload(work.workload).replicas)
         most = params.get("most")
         if owner is None:
             if most is not None:
@@ -204,6 +206,8 @@ def _write(work: Work, change: Change, *, dry_run: bool = False) -> Json:
     plural = AUTOSCALERS if owner else PLURALS[seen.reference.kind]
     marked = {**body, "metadata": {"annotations": work.mark}}
     written = work.cluster.change(plural, target, marked, dry_run=dry_run)
+    # The next size may follow in the same round: what was listed before this write is old by then.
+    work.listed.pop(plural, None)
     after = seen if owner else Workload({"kind": seen.reference.kind, **written})
     return _remembered(after, wanted)
 
