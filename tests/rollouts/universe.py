@@ -151,5 +151,5 @@ def _all_ready(api: Api, namespace: str, deployments: int) -> bool:
     answer = api.ask("GET", f"apis/apps/v1/namespaces/{namespace}/deployments")
     found = answer.body.get("items") or []
     return len(found) == deployments and all(
-        each.get("status", {}).get("availableReplicas") == each["spec"]["replicas"] for each in found
+        each.get("status", {}).get("availableReplicas", 0) == each["spec"]["replicas"] for each in found
     )

@@ -1,0 +1,104 @@
+"""kop from approved to announced in one plan: grown with its JGroups view, signed off, switched, shrunk."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from portal.people.models import User
+from releases import operations as release_operations
+from releases.catalog.models import Plan
+from releases.models import Release
+from releases.rollouts import operations
+from releases.rollouts.models import Rollout
+from tests.cluster.objects import Space
+from tests.factories import approve_all, sign_off
+from tests.people import acting, person
+from tests.rollouts.floor import drive, why
+from tests.rollouts.universe import cluster_of_universe, furnish
+
+Served = tuple[Path, str]
+SYSTEM = "kop-production"
+SERVICES = ("hybris", "hybris-api", "hybris-backoffice")
+ENDS = ("succeeded", "failed", "paused", "stopped", "awaiting_signoff")
+VERSION = "deploy-2026-01-08"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("kop")
+    with cluster_of_universe(folder, system="kop", namespace=SYSTEM, deployments=5) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Kop:
+    """The running system, and who rolls it out."""
+
+    space: Space
+    manager: User
+
+    def start(self) -> Rollout:
+        """Compose, check, approve and start a release of hybris."""
+        actor = acting(self.manager)
+        items = [{"service": "hybris", "version": VERSION}]
+        data = {"environment": SYSTEM, "plan": SYSTEM, "items": items, "changes": [], "facts": {}}
+        release = release_operations.create_release(data, actor=actor)
+        release_operations.submit_release(release.number, actor=actor)
+        self.answer(release, "before")
+        approve_all(release)
+        return operations.start_rollout(release.number, actor=actor)
+
+    def answer(self, release: Release, phase: str) -> None:
+        """Tick every check of a phase."""
+        for check in release.checks.filter(phase=phase):
+            who = User.objects.get(username="universe-qa") if check.role == "qa" else self.manager
+            release_operations.answer_check(release.number, check.pk, actor=acting(who), result="done")
+
+    def live(self) -> set[str]:
+        """The colours that the three Services follow."""
+        return {self.space.get("services", name)["spec"]["selector"]["color"] for name in SERVICES}
+
+    def sizes(self) -> dict[str, int]:
+        """How many pods each colour asks for."""
+        found = self.space.find("deployments", labelSelector="app=hybris")
+        return {each["metadata"]["labels"]["color"]: each["spec"]["replicas"] for each in found}
+
+
+@pytest.fixture
+def kop(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kop]:
+    made = furnish(*served, monkeypatch)
+    person("hybris-lead", ("team_lead", "team:hybris"))
+    plan = Plan.objects.get(name=SYSTEM)
+    # The plan itself, watched for a second where it says a minute.
+    text = json.dumps(plan.spec).replace('"stableSeconds": 60', '"stableSeconds": 1')
+    plan.spec = json.loads(text.replace('"minutes": 10', '"seconds": 1, "everySeconds": 5'))
+    plan.save(update_fields=["spec"])
+    yield Kop(Space(made.space.api, SYSTEM), made.manager)
+    made.space.api.close()
+
+
+def test_the_idle_colour_grows_is_signed_off_switched_to_and_the_old_one_shrinks(kop: Kop) -> None:
+    rollout = drive(kop.start(), *ENDS, seconds=120)
+    assert rollout.state == "awaiting_signoff", why(rollout)
+    assert (kop.live(), kop.sizes()) == ({"blue"}, {"blue": 15, "green": 15})
+    release = rollout.release
+    sign_off(release)
+    # The JGroups item of the checklist is ticked by a person, and holds the switch until then.
+    assert drive(rollout, *ENDS).state == "awaiting_signoff"
+    kop.answer(release, "during")
+    drive(rollout, *set(ENDS) - {"awaiting_signoff"}, seconds=120)
+    assert rollout.state == "succeeded", why(rollout)
+    assert (kop.live(), kop.sizes()) == ({"green"}, {"blue": 0, "green": 15})
+    grown = rollout.steps.filter(kind="scale", params__colour="idle").order_by("position")
+    assert [step.params["replicas"] for step in grown] == [5, 10, 15]
+    views = rollout.steps.filter(kind="cluster_view").order_by("position")
+    assert [step.observed["wanted"] for step in views] == [20, 25, 30, 27, 24, 21, 18, 15]
+    release.refresh_from_db()
+    assert release.state == "announced"
+    operations.give_order(rollout.pk, "rollback", actor=acting(kop.manager))
+    drive(rollout, "rolled_back", "rollback_failed", "paused", seconds=120)
+    assert rollout.state == "rolled_back", why(rollout)
+    assert (kop.live(), kop.sizes()) == ({"blue"}, {"blue": 15, "green": 0})
