@@ -36,7 +36,6 @@ TOLD_AS_SEEN = frozenset(
         "too_many_requests",
         "view_differs",
         "view_rebalances",
-        "view_silent",
     }
 )
 # What single kinds of acts leave behind besides images.
@@ -163,6 +162,8 @@ def _of_deadline(step: Step, outcome: Outcome) -> Outcome:
     code = str(seen.get("code", ""))
     args = {**(seen.get("args") or {}), "seconds": step.timeout_seconds}
     message = str(args.get("message", ""))
+    if seen.get("undecided"):
+        return Outcome(verdict=Verdict.INCONCLUSIVE, observed=seen)
     if seen.get("unmeasured"):
         failure = {"code": code, "message": message, "args": args}
         return Outcome(verdict=Verdict.ERRORED, observed=seen, failure=failure)

@@ -13,6 +13,7 @@ from portal.ui.charts import Spark
 from releases import openings
 from releases.rollouts import by_itself, queries, release_side, texts, watched
 from releases.rollouts.canary_share import share_text
+from releases.rollouts.colours import Act, Colours, after_signoff, colours_of, goes_back_at_once
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE
@@ -123,6 +124,8 @@ class Overview:
     back: bool = False
     stays: tuple[str, ...] = ()
     back_because: str = ""
+    colours: tuple[Colours, ...] = ()
+    after_signoff: tuple[Act, ...] = ()
 
     @property
     def tone(self) -> str:
@@ -175,6 +178,8 @@ def overview(rollout: Rollout, user: User) -> Overview:
         back=way == Direction.BACK,
         stays=_stays(steps),
         back_because=by_itself.cause_of(rollout) if way == Direction.BACK else "",
+        colours=colours_of(steps),
+        after_signoff=after_signoff(steps),
     )
 
 
@@ -198,6 +203,11 @@ def latest_of(numbers: Iterable[int]) -> dict[int, Glance]:
 def what_stays(rollout: Rollout) -> tuple[str, ...]:
     """What a rollback does not undo: Jobs, such as migrations, and restarts."""
     return _stays(rollout.steps.order_by("position", "id"))
+
+
+def traffic_first(rollout: Rollout) -> bool:
+    """Whether a rollback leads the traffic back before all else, to a colour that still stands."""
+    return goes_back_at_once(list(rollout.steps.order_by("position", "id")))
 
 
 def _stays(steps: Iterable[Step]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from releases.catalog.models import Environment, Running, Service
 from releases.models import Item
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Rollout
+from releases.rollouts.steps.colours import live_colour, selector_of
 
 Json = dict[str, Any]
 Objects = Mapping[tuple[str, str], Json]
@@ -102,7 +103,8 @@ def seen_of(service: Service, view: View, *, before: Json) -> Json:
     Args:
         before: what was seen the last time; it stands for what this look leaves out.
     """
-    found = [(each, view.workloads.get((each["kind"], each["name"]))) for each in documents_of(service)]
+    documents = _with_traffic(service, view, known=before.get("selectors") or {})
+    found = [(each, view.workloads.get((each["kind"], each["name"]))) for each in documents]
     present = [(each, Workload(body)) for each, body in found if body is not None]
     absent = [each["name"] for each, body in found if body is None]
     seen = _seen(present, view, health=UNKNOWN if absent else "", text=", ".join(absent))
@@ -115,6 +117,17 @@ def seen_of(service: Service, view: View, *, before: Json) -> Json:
 def documents_of(service: Service) -> list[Json]:
     """Return which workloads a service consists of, as the catalog names them."""
     return service.spec.get("workloads") or [{"kind": "Deployment", "name": service.name}]
+
+
+def _with_traffic(service: Service, view: View, *, known: Json) -> list[Json]:
+    """Of colours only the live one, where that can be told: what the other runs gets no traffic."""
+    documents, colours = documents_of(service), service.spec.get("colours")
+    if not colours:
+        return documents
+    seen = {each["metadata"]["name"]: selector_of(each) for each in view.services or []} or known
+    selectors = {name: seen[name] for name in colours["services"] if name in seen}
+    live = live_colour(selectors, colours["label"])
+    return [each for each in documents if each.get("colour") == live] or documents
 
 
 def _name(document: Json) -> str:

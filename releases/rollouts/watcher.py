@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 Json = dict[str, Any]
 ADVANCE = "releases.rollouts.jobs.advance"
 PLURALS = ("deployments", "statefulsets", "replicasets", "pods")
+SERVICES = "services"
 LEAD_SECONDS = 10
 RENEW_SECONDS = 3.0
 PLAN_SECONDS = 0.2
@@ -70,7 +71,9 @@ class Place:
             for plural in KINDS
             for body in list(self.watches[plural].objects.values())
         }
-        return View(workloads, list(self.watches["pods"].objects.values()))
+        services = self.watches.get(SERVICES)
+        listed = list(services.objects.values()) if services is not None else None
+        return View(workloads, list(self.watches["pods"].objects.values()), services=listed)
 
 
 class Watcher:
@@ -142,7 +145,7 @@ class Watcher:
             plural: CollectionWatch(
                 cluster, plural, environment.namespace, seen=self._seen(environment.pk, plural)
             )
-            for plural in PLURALS
+            for plural in (*PLURALS, *_more_of(environment))
         }
         for plural, watch in watches.items():
             name = f"watch-{environment.name}-{plural}"
@@ -228,6 +231,11 @@ def take_lead(cluster: str, owner: str) -> bool:
         lead.owner, lead.until = owner, until
         lead.save(update_fields=["owner", "until"])
         return True
+
+
+def _more_of(environment: Environment) -> tuple[str, ...]:
+    """What is watched besides: which colour of a service has the traffic."""
+    return (SERVICES,) if environment.services.filter(spec__has_key="colours").exists() else ()
 
 
 def ends_wait(plural: str, body: Json) -> bool:

@@ -187,10 +187,7 @@ def concluded(work: Work, seen: Json, history: list[list[Any]], now: datetime) -
     if seen["code"] == "view_silent":
         # Nothing is known of that time: it counts anew.
         kept["views"] = []
-        late = work.step.deadline_at is not None and now >= work.step.deadline_at
-        observed = {"code": "view_silent", "args": args, **kept}
-        verdict = Verdict.INCONCLUSIVE if late else Verdict.WAIT
-        return Outcome(verdict=verdict, observed=observed, wake_seconds=ASK_SECONDS)
+        return wait("view_silent", seconds=ASK_SECONDS, args=args, undecided=True, **kept)
     if seen["code"] != "view_settled":
         return wait(seen["code"], seconds=ASK_SECONDS, args=args, **kept)
     left = stable - _ago(history[-1][0], now)

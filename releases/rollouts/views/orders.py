@@ -108,6 +108,7 @@ def _panel(
         "reasons": STOP_REASONS,
         "way_back": way_back,
         "returning": len({row["service"] for row in way_back}),
+        "traffic_first": kind == OrderKind.ROLLBACK and overview.traffic_first(rollout),
         "stays": overview.what_stays(rollout) if kind == OrderKind.ROLLBACK else (),
     }
     template = f"rollouts/panels/{'_' if is_fragment(request) else ''}order.html"
