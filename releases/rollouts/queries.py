@@ -100,7 +100,7 @@ def progress(rollout: Rollout) -> Progress:
 
 def eta(rollout: Rollout, counted: Progress) -> datetime | None:
     """When it should be over, judged by the plan's expectation and by how far it is; None when it stands."""
-    if rollout.state not in ACTIVE or rollout.started_at is None:
+    if rollout.state not in ACTIVE - {RolloutState.AWAITING_SIGNOFF} or rollout.started_at is None:
         return None
     left = counted["total"] - counted["done"]
     if not counted["total"] or not left:
