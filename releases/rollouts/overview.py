@@ -273,7 +273,7 @@ def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
         choices.add(OrderKind.SKIP)
     return StepView(
         step=step,
-        title=texts.step_title(step),
+        title=texts.sized_title(step),
         text="" if _said_by_title(step) else texts.step_text(step),
         failure=step.failure,
         cause=texts.cause(step.failure) if step.failure else texts.step_text(step),
@@ -297,7 +297,7 @@ def _said_by_title(step: Step) -> bool:
 def _waves(steps: Sequence[Step], views: dict[int, StepView], items: dict[int, Any]) -> list[WaveView]:
     waves: list[WaveView] = []
     for (section, _number), group in _sections(steps):
-        title = texts.wave_title(section, group[0])
+        title = texts.wave_title(section, next(each for each in group if each.kind not in HIDDEN_KINDS))
         if section != "wave":
             waves.append(WaveView(title=title, members=(_plain_member(title, group, views),), plain=True))
             continue

@@ -113,7 +113,7 @@ def _shown(step: Step, depends_on: tuple[str, ...], planned: Planned) -> Planned
     return PlannedStep(
         key=step.key,
         kind=step.kind,
-        title=texts.step_title(step),
+        title=texts.sized_title(step),
         service=step.service.name if step.service else "",
         wave=step.wave,
         wave_title=step.wave_title,

@@ -234,6 +234,12 @@ def step_title(step: Step) -> str:
     return title if share is None else f"{title} {share}%"
 
 
+def sized_title(step: Step) -> str:
+    """Return what the step is called, one of several sizes with its own."""
+    title = step_title(step)
+    return f"{title} × {step.params['replicas']}" if step.kind == "scale" else title
+
+
 def wave_title(section: str, step: Step) -> str:
     """Return the title of a group of steps."""
     if section != "wave":

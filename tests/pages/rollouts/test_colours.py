@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from releases.rollouts import operations
+from releases.rollouts import operations, overview
 from releases.rollouts.graph import Member, build_graph
 from releases.rollouts.models import Rollout
 from releases.rollouts.running import View, seen_of
@@ -82,6 +82,15 @@ def test_tiles_name_the_live_colour_and_both_sizes(shop: Shop, rollout: Rollout)
     text = page(shop, f"/rollouts/{rollout.pk}/")
     assert 'class="tile tile-green tile-live"' in text
     assert 'class="tile tile-blue"' in text
+
+
+def test_what_follows_the_sign_off_stands_last_and_each_size_has_its_step(
+    shop: Shop, rollout: Rollout
+) -> None:
+    view = overview.overview(rollout, shop.cast.author)
+    assert [wave.plain for wave in view.waves] == [False, True, False]
+    [member] = view.waves[-1].members
+    assert [each.title.rpartition("× ")[2] for each in member.steps[2:]] == ["6", "3", "0"]
 
 
 def test_the_sign_off_says_what_it_sets_off(shop: Shop, rollout: Rollout) -> None:
