@@ -237,7 +237,8 @@ def step_title(step: Step) -> str:
 def sized_title(step: Step) -> str:
     """Return what the step is called, one of several sizes with its own."""
     title = step_title(step)
-    return f"{title} × {step.params['replicas']}" if step.kind == "scale" else title
+    size = step.params.get("replicas") if step.kind == "scale" else None
+    return title if size is None else f"{title} × {size}"
 
 
 def wave_title(section: str, step: Step) -> str:
