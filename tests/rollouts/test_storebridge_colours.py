@@ -14,7 +14,7 @@ from tests.cluster.objects import Space
 from tests.factories import approve_all, sign_off
 from tests.people import acting, person
 from tests.rollouts.floor import drive, why
-from tests.rollouts.universe import Universe, cluster_of, furnish
+from tests.rollouts.universe import Universe, cluster_of_universe, furnish
 
 Served = tuple[Path, str]
 PLACE, PLAN, SERVICE = "storebridge-staging", "storebridge-staging-blue-green", "storebridge-front"
@@ -23,7 +23,8 @@ ENDS = ("succeeded", "failed", "paused", "stopped", "awaiting_signoff")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with cluster_of("storebridge", tmp_path_factory.mktemp("storebridge"), namespace=PLACE) as made:
+    folder = tmp_path_factory.mktemp("storebridge")
+    with cluster_of_universe(folder, system="storebridge", namespace=PLACE, deployments=5) as made:
         yield made
 
 
