@@ -20,7 +20,8 @@ from tests.people import cast  # noqa: E402, F401
 
 emptying.use()
 # How long one example takes says nothing on a busy machine.
-hypothesis.settings.register_profile("portal", deadline=None)
+SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("portal", deadline=None, suppress_health_check=SLOW)
 hypothesis.settings.load_profile("portal")
 
 NO_BROWSER = "Chromium is missing: tests in a real browser are not run. Install it, or name it in CHROMIUM."
