@@ -3,6 +3,11 @@
 from django.utils.translation import gettext_noop as _
 
 EXPECTATIONS = (
+    _("how many rollouts may run here at once; without it, as many as their services allow"),
+    _("a CI system whose signed events start releases, in the name of `account`"),
+    _("the environment before this one in the row, and what it must have shown of the same images"),
+    _("the username of the account it acts for"),
+    _("its repository, by which CI events find it; version: the image's tag, of {ref}, {commit}, {short}"),
     _("a label's name"),
     _("a number of members, or colour, or all"),
     _("either colour, or services and selector together"),
