@@ -26,6 +26,7 @@ class OperationKind(StrEnum):
     SCALE = "scale"
     RESOURCES = "set_resources"
     JOB = "run_job"
+    RESTORE = "restore_database"
 
 
 SENTENCES: dict[str, str | Promise] = {
@@ -33,7 +34,13 @@ SENTENCES: dict[str, str | Promise] = {
     OperationKind.SCALE: _("Scale {name} to {size}"),
     OperationKind.RESOURCES: _("Other resources for {name}: {resources}"),
     OperationKind.JOB: _("Run the Job {job} of {service}"),
+    OperationKind.RESTORE: _("Restore the database of {service} from {backup}"),
 }
+
+
+def is_restore(release: Release) -> bool:
+    """Whether the release restores a database: that is asked twice, and is grade D (product.md)."""
+    return bool(release.operation.get("kind") == OperationKind.RESTORE)
 
 
 def plan_of(release: Release) -> Mapping[str, Any]:
@@ -49,7 +56,7 @@ def plan_for(operation: Mapping[str, Any]) -> Json:
     step = {key: value for key, value in operation.items() if key != "workload"}
     beside: list[Json] = []
     each: list[Json] = [{"kind": "health"}]
-    if kind == OperationKind.JOB:
+    if kind in {OperationKind.JOB, OperationKind.RESTORE}:
         beside = [step]
     elif kind == OperationKind.SCALE:
         beside = [dict(operation)]
@@ -77,6 +84,7 @@ def sentence(operation: Mapping[str, Any]) -> str:
         "service": operation["service"],
         "name": operation.get("workload") or operation["service"],
         "job": operation.get("job", ""),
+        "backup": operation.get("backup", ""),
         "size": "–".join(str(operation[key]) for key in ("replicas", "most") if key in operation),
         "resources": ", ".join(
             f"{kind} {name} {amount}"

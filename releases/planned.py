@@ -49,6 +49,11 @@ def _job(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
     )
 
 
+def _restore(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # noqa: ARG001  one shape for all
+    """The whole of the data changes, whatever the catalog says of the Job."""
+    return ((str(Fact.DATABASE_CHANGE), str(step["backup"])),)
+
+
 def _switch(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
     names = step.get("services") or (spec.get("colours") or {}).get("services") or []
     return tuple((str(Fact.TRAFFIC_PATH), f"service/{name}") for name in names)
@@ -83,6 +88,7 @@ def _nothing(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # no
 
 KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Touched]] = {
     "run_job": _job,
+    "restore_database": _restore,
     "scale": _scale,
     "set_resources": _resources,
     "switch_service": _switch,

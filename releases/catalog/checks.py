@@ -326,6 +326,9 @@ def _around_service(
     if step["kind"] == "run_job" and step["job"] not in jobs:
         text = _("%(service)s has no Job named %(job)s.")
         yield document.problem(text % {"service": step["service"], "job": step["job"]}, *where, "job")
+    if step["kind"] == "run_job" and step["job"] in schedule_checks.restores_of(service):
+        text = _("A database is restored by a request of its own, never by a plan.")
+        yield document.problem(text, *where, "job")
     named = [each for each in service["workloads"] if step.get("workload", each["name"]) == each["name"]]
     if "colour" in step and "colours" not in service:
         text = _("%(service)s has no colours.") % {"service": step["service"]}

@@ -99,7 +99,11 @@ class Environment(Named):
 class Service(Named):
     """Something that is released: its owner, its cluster objects, its health."""
 
-    ACCESS_CODENAMES: ClassVar[dict[str, str]] = {"view": "view_service", "compose": "compose_service"}
+    ACCESS_CODENAMES: ClassVar[dict[str, str]] = {
+        "view": "view_service",
+        "compose": "compose_service",
+        "restore": "restore_service",
+    }
 
     team = models.ForeignKey(Team, models.PROTECT, related_name="services")
     system = models.CharField(max_length=120)
@@ -109,7 +113,10 @@ class Service(Named):
     spec = models.JSONField(default=dict)
 
     class Meta(Named.Meta):
-        permissions = [("compose_service", "Compose a release of this service")]
+        permissions = [
+            ("compose_service", "Compose a release of this service"),
+            ("restore_service", "Ask for and start a restore of its database"),
+        ]
 
 
 class Plan(Named):

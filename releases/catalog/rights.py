@@ -1,4 +1,4 @@
-"""Who may see, compose, deploy, operate and stop: rights of the groups "ROLE@SCOPE" on the catalog's rows.
+"""Who may see, compose, restore, deploy, operate and stop: rights of the groups "ROLE@SCOPE".
 
 The whole table is worked out afresh at each load; what is not in it is taken away.
 """
@@ -20,13 +20,15 @@ from releases.catalog.models import (
 )
 
 COMPOSE = {Role.RELEASE_MANAGER, Role.PL, Role.TEAM_LEAD}
+# Narrower than composing: data written since the backup are lost.
+RESTORE = {Role.PL, Role.TEAM_LEAD}
 DEPLOY = COMPOSE
 OPERATE = DEPLOY | {Role.INFRA_SENIOR, Role.DIRECTOR}
 STOP = OPERATE | {Role.QA, Role.ADMINISTRATOR}
 # The whole portal's roles that see a private environment without a role in its scopes.
 SEE_PRIVATE = {Role.AUDITOR, Role.ADMINISTRATOR, Role.DIRECTOR}
 
-SERVICE_RIGHTS = {"view_service": set(Role), "compose_service": COMPOSE}
+SERVICE_RIGHTS = {"view_service": set(Role), "compose_service": COMPOSE, "restore_service": RESTORE}
 ENVIRONMENT_RIGHTS = {
     "view_environment": set(Role),
     "deploy_environment": DEPLOY,

@@ -20,6 +20,11 @@ def job_named(service: Spec, name: str) -> dict[str, Any] | None:
     return next((dict(each) for each in service.get("jobs", []) if each["name"] == name), None)
 
 
+def restores_of(service: Spec) -> set[str]:
+    """The names of the Jobs that restore a database."""
+    return {str(job["name"]) for job in service.get("jobs", []) if job.get("purpose") == RESTORE}
+
+
 def of_environment(document: Document, service_named: Callable[[str], Spec | None]) -> Iterator[Problem]:
     """Everything wrong with the schedules of an environment."""
     seen: set[str] = set()

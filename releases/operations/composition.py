@@ -18,6 +18,7 @@ from releases.catalog import versions
 from releases.catalog.models import Environment, Plan, Service
 from releases.content import FACTS
 from releases.models import Release
+from releases.operating import is_restore
 from releases.operations.fields import Faults
 from releases.operations.locking import require_compose
 
@@ -99,6 +100,8 @@ def compose(data: object, *, actor: Actor, base: Release | None = None) -> Compo
     operation = base.operation if base is not None else {}
     for key in data.keys() & OF_AN_OPERATION if operation else ():
         faults.add(key, _("This follows from the operation. Ask for another one on the service's page."))
+    if base is not None and is_restore(base) and data.get("grade") not in {None, "", "D"}:
+        faults.add("grade", _("A restore is grade D: it is approved before it begins."))
     known = as_data(base) if base is not None else {}
     merged = {**known, **{key: data[key] for key in KEYS if key in data}}
     if base is not None and "environment" in data and "plan" not in data:

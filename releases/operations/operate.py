@@ -11,6 +11,7 @@ from portal.errors import Conflict, Invalid
 from portal.integrations.kubernetes.usage import quantity
 from releases import proposal
 from releases.catalog.models import Environment, Service
+from releases.catalog.schedule_checks import restores_of
 from releases.content import FACTS
 from releases.operating import OperationKind, sentence
 from releases.operations.composition import ComposedItem, Composition, read_grade, read_incident
@@ -48,6 +49,23 @@ def compose_operation(
     reason = faults.text("grade_reason", data.get("grade_reason"), most=2000, lines=True)
     if faults.found:
         raise Invalid(missing=faults.found)
+    return composed(operation, service, environment, grade=grade, grade_reason=reason, incident=incident)
+
+
+def composed(
+    operation: Mapping[str, Any],
+    service: Service,
+    environment: Environment,
+    *,
+    grade: str | None = None,
+    grade_reason: str = "",
+    incident: Mapping[str, str] | None = None,
+) -> Composition:
+    """Compose an operation that has been checked; the item of the release is what runs now.
+
+    Raises:
+        Conflict: `running_unknown`, it is not known what runs.
+    """
     said = sentence(operation)
     return Composition(
         title=f"{said} ({environment.name})"[:200],
@@ -57,7 +75,7 @@ def compose_operation(
         facts=dict.fromkeys(FACTS, False),
         database_changes=(),
         grade=grade,
-        grade_reason=reason,
+        grade_reason=grade_reason,
         incident=incident,
         target_at=None,
         plan=None,
@@ -93,6 +111,10 @@ def as_it_runs(service: Service, environment: Environment) -> ComposedItem:
 
 def _operation(service: Service, data: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
     kind = data.get("kind")
+    if kind == OperationKind.RESTORE:
+        # Not here: it takes a right of its own and the name of a backup that is known.
+        faults.add("kind", _("A restore is asked for at the backup that it restores."))
+        return {}
     if kind not in [*OperationKind]:
         faults.add("kind", _("One of restart, scale, set_resources and run_job is expected."))
         return {}
@@ -138,6 +160,8 @@ def _job(service: Service, data: Mapping[str, Any], faults: Faults) -> dict[str,
     name = faults.text("job", data.get("job"), most=63, required=True)
     if name and name not in [each["name"] for each in service.spec.get("jobs") or []]:
         faults.add("job", _("{service} has no Job named {job}.").format(service=service.name, job=name))
+    if name in restores_of(service.spec):
+        faults.add("job", _("A restore is asked for at the backup that it restores."))
     return {"job": name}
 
 

@@ -11,6 +11,7 @@ from portal.ui import times
 from portal.words import check_words
 from releases import notices, openings
 from releases.models import Release
+from releases.operating import is_restore
 from releases.operations.locking import act, require_deploy, require_state
 from releases.operations.moving import move_release
 from releases.start import missing_reviews, refuse, still_approved
@@ -37,11 +38,14 @@ def schedule_release(
     Raises:
         NotFound, NotAllowed.
         Invalid: neither or both are given, the time is over, or the approval ends before it.
-        Conflict: the state, then what is missing: rows of the review, or what closes the place at that time.
+        Conflict: it restores a database; the state, then what is missing: rows of the review, or what closes
+            the place at that time.
     """
     with act(number, actor=actor) as release:
         require_state(release, SCHEDULABLE)
         require_deploy(actor, release)
+        if is_restore(release):
+            raise Conflict(_("A restore is started by somebody who is there: it asks once more."))
         moment = _moment(release, at, window)
         _require_in_time(release, moment, field="at" if window is None else "window")
         missing = [*still_approved(release), *missing_reviews(release)]

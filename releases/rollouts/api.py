@@ -272,6 +272,12 @@ class SignoffInput(Body):
     on_behalf_of: str | None = Field(None, alias="for")
 
 
+class StartInput(Body):
+    """What a start takes where it can't be undone."""
+
+    confirm: str = Field("", description="the service's name, where its database is restored")
+
+
 class EventsQuery(Schema):
     """From where, and how many."""
 
@@ -280,9 +286,12 @@ class EventsQuery(Schema):
 
 
 @router.post("/releases/{int:number}/start", response={201: RolloutShape, 202: QueuedShape})
-def start_rollout(request: HttpRequest, number: int) -> Status[dict[str, Any]]:
+def start_rollout(
+    request: HttpRequest, number: int, body: StartInput | None = None
+) -> Status[dict[str, Any]]:
     """Start the rollout, or wait for its turn (202); a conflict names everything that is missing."""
-    begun = queueing.ask_start(number, actor=actor_of(request))
+    confirmed = body.confirm if body else ""
+    begun = queueing.ask_start(number, actor=actor_of(request), confirmed=confirmed)
     if isinstance(begun, QueuePlace):
         return Status(202, _place(line.stand_of(begun.release)))
     return Status(201, queries.rollout_shape(queries.visible_rollout(_user(request), begun.pk)))

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Invalid, Missing, field_error
 from releases.catalog import canaries, metrics, watches
+from releases.catalog.schedule_checks import RESTORE
 from releases.rollouts.states import SWITCH
 
 Json = dict[str, Any]
@@ -43,6 +44,7 @@ TIMEOUTS = {
     "set_weight": 60,
     "restore_weights": 60,
     "restart": 60,
+    "restore_database": 3600,
     "set_resources": 60,
     "restore_resources": 60,
     "find_colours": 30,
@@ -53,7 +55,9 @@ BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "hea
 OF_OPERATIONS = frozenset({"restart", "set_resources"})
 EACH = frozenset({"set_image", "wait_rollout", "health", "http", "prometheus", "watch"}) | OF_OPERATIONS
 # Before or after the members of a wave, each of one service.
-AROUND = frozenset({"run_job", "scale", "switch_service", "set_weight", "watch", "cluster_view"})
+AROUND = frozenset(
+    {"run_job", "scale", "switch_service", "set_weight", "watch", "cluster_view", "restore_database"}
+)
 # After each size of a list of them.
 CHECKS = frozenset({"cluster_view", "health", "prometheus", "pods_running", "watch"})
 # What changes the cluster, and what takes it back; a Job and a restart are not undone.
@@ -245,7 +249,7 @@ class _Builder:
     def _resolved(self, document: Mapping[str, Any]) -> tuple[Json, Json | None]:
         """What a step names, as the catalog has it: the Job, or the workload to scale."""
         member = self.members[str(document["service"])]
-        if document["kind"] == "run_job":
+        if document["kind"] in {"run_job", "restore_database"}:
             return {**document, "job": member.job(str(document["job"]))}, None
         if document["kind"] == "switch_service" and "colour" in document:
             return {**document, "services": (member.colours or {})["services"]}, None
@@ -469,6 +473,18 @@ def _steps_around(spec: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, A
                     yield f"plan.{part}[{number}].{place}[{index}]", each
 
 
+def _wrong_job(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
+    """A Job that is not there, or that restores a database where that is not what was asked and approved."""
+    job = member.job(str(document.get("job")))
+    names = {"service": member.name, "job": document.get("job")}
+    if job is None:
+        return "job", _("{service} has no Job named {job}.").format(**names)
+    if (job.get("purpose") == RESTORE) != (document["kind"] == "restore_database"):
+        text = _("A database is restored by a request of its own, and by a Job of that purpose.")
+        return "job", str(text)
+    return None
+
+
 def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
     """Return (field, words) where a step names what its service does not have."""
     strange = [each for each in document.get("checks") or [] if each.get("kind") not in CHECKS]
@@ -476,15 +492,14 @@ def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] 
         return "checks", str(_("“{kind}” is no step that can stand here.")).format(
             kind=strange[0].get("kind")
         )
-    if document["kind"] == "run_job" and member.job(str(document.get("job"))) is None:
-        text = _("{service} has no Job named {job}.")
-        return "job", text.format(service=member.name, job=document.get("job"))
     if "colour" in document:
         wrong = str(_("{service} has no colours.")).format(service=member.name)
         return None if member.colours else ("colour", wrong)
     if document["kind"] == "cluster_view" and not member.spec.get("clusterView"):
         text = _("{service} does not say how its cluster view is asked.")
         return "service", text.format(service=member.name)
+    if document["kind"] in {"run_job", "restore_database"}:
+        return _wrong_job(document, member)
     if document["kind"] == "scale" and member.workload(str(document.get("workload") or "")) is None:
         text = _("Say which one workload of {service} is scaled.")
         return "workload", text.format(service=member.name)

@@ -16,7 +16,7 @@ from portal.words import check_words
 from releases import openings, start
 from releases.catalog.models import Environment, Service
 from releases.models import Release
-from releases.operating import concerned, plan_of
+from releases.operating import concerned, is_restore, plan_of
 from releases.operations.locking import act, noting_refusals, require_scope
 from releases.operations.schedule import require_due
 from releases.rollouts import line, pins, release_side
@@ -47,40 +47,54 @@ NEEDS_STEP = frozenset({OrderKind.RETRY, OrderKind.SKIP})
 OPEN = [*sorted(ACTIVE), RolloutState.PAUSED, RolloutState.FAILED]
 
 
-def start_rollout(number: int, *, actor: Actor, due: datetime | None = None) -> Rollout:
+def start_rollout(number: int, *, actor: Actor, due: datetime | None = None, confirmed: str = "") -> Rollout:
     """Create the rollout of a release with its whole graph of steps, and nudge the engine.
 
     Args:
         due: the time for which it was scheduled, where that is why it starts.
+        confirmed: the service's name as the person typed it, where a database is restored.
 
     Raises:
         NotFound, NotAllowed, Conflict: what `releases.start.require_startable` finds, all of it together, and
             code "queue" where it would have to wait: see `queueing.ask_start`.
-        Invalid: the plan does not fit the release.
+        Invalid: the plan does not fit the release, or a restore is not confirmed.
     """
     with act(number, actor=actor, refused="release.start_refused") as release:
         if due is not None:
             require_due(release, due)
-        return begin(release, actor=actor, queued_behind=line.waits_text(release))
+        return begin(release, actor=actor, queued_behind=line.waits_text(release), confirmed=confirmed)
 
 
-def begin(release: Release, *, actor: Actor, queued_behind: str = "") -> Rollout:
+def begin(release: Release, *, actor: Actor, queued_behind: str = "", confirmed: str = "") -> Rollout:
     """Begin the rollout of a locked release, if nothing stands against it.
 
     Args:
         queued_behind: what has its services or its room there; found by the caller.
+        confirmed: as for a start.
 
     Raises:
         NotAllowed, Conflict, Invalid: as for a start.
     """
     pinned = pins.missing_for(release, actor=actor)
     start.require_startable(release, actor=actor, queued_behind=queued_behind, also=pinned)
+    _require_confirmed(release, actor=actor, confirmed=confirmed)
     rollout = _create(release, actor=actor)
     openings.note_passage(release, actor=actor, windows_too=True)
     release_side.follow(release, ReleaseState.ROLLING_OUT, actor=actor)
     touch(f"board.{release.environment.name}")
     enqueue(ADVANCE, rollout.pk)
     return rollout
+
+
+def _require_confirmed(release: Release, *, actor: Actor, confirmed: str) -> None:
+    """A restore asks a second time, and takes its own right a second time (product.md, "Decisions")."""
+    if not is_restore(release):
+        return
+    service = release.items.select_related("service").get().service
+    access.require(actor, "restore", service)
+    if confirmed.strip() != service.name:
+        text = _("Type {name} to restore its database.").format(name=service.name)
+        raise Invalid(missing=[field_error("confirm", text)])
 
 
 def give_order(

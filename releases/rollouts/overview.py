@@ -47,6 +47,7 @@ WORST_FIRST = (
 # What nothing undoes, by the words that a way back has for it.
 STAYING: dict[str, Callable[[Step], str]] = {
     "run_job": lambda step: gettext("the Job {name}").format(name=step.params["job"]["cronJob"]),
+    "restore_database": lambda step: gettext("the restore from {name}").format(name=step.params["backup"]),
     "restart": lambda step: gettext("the restart of {name}").format(name=step.params["workload"]["name"]),
 }
 # What only repeats the step's title in the past tense.

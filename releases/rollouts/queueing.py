@@ -20,6 +20,7 @@ from portal.words import check_words
 from releases import notices, start
 from releases.catalog.models import Environment
 from releases.models import Release
+from releases.operating import is_restore
 from releases.operations.locking import act, require_scope, require_state
 from releases.operations.moving import move_release
 from releases.operations.schedule import require_due
@@ -31,11 +32,14 @@ from releases.states import ReleaseState
 logger = logging.getLogger(__name__)
 
 
-def ask_start(number: int, *, actor: Actor, due: datetime | None = None) -> Rollout | QueuePlace:
+def ask_start(
+    number: int, *, actor: Actor, due: datetime | None = None, confirmed: str = ""
+) -> Rollout | QueuePlace:
     """Start the rollout of a release, or let it wait for its turn where that is all that is in the way.
 
     Args:
         due: the time for which it was scheduled, where that is why it starts.
+        confirmed: the service's name as the person typed it, where a database is restored.
 
     Raises:
         NotFound, NotAllowed, Conflict, Invalid: as for a start; waiting for others is no reason any more.
@@ -45,10 +49,14 @@ def ask_start(number: int, *, actor: Actor, due: datetime | None = None) -> Roll
             require_due(release, due)
         stand = line.stand_of(release)
         if stand.is_free:
-            return _begin(release, stand.place, actor=actor)
+            return _begin(release, stand.place, actor=actor, confirmed=confirmed)
         if stand.place is not None:
             text = _("It waits in the queue already, at place {number}: {text}.")
             raise Conflict(text.format(number=stand.number, text=stand.text), code="queue")
+        if is_restore(release):
+            # It asks whoever starts it; when its turn came, nobody would be there.
+            text = _("A restore does not wait in the queue. Start it once this is over: {text}.")
+            raise Conflict(text.format(text=stand.text), code="queue")
         return _queue(release, stand, actor=actor)
 
 
@@ -99,8 +107,8 @@ def _take_turn(place: QueuePlace) -> None:
         _give_back(place, reason=gone if isinstance(error, NotFound) else str(error.detail))
 
 
-def _begin(release: Release, place: QueuePlace | None, *, actor: Actor) -> Rollout:
-    rollout = operations.begin(release, actor=actor)
+def _begin(release: Release, place: QueuePlace | None, *, actor: Actor, confirmed: str = "") -> Rollout:
+    rollout = operations.begin(release, actor=actor, confirmed=confirmed)
     if place is not None:
         place.rollout = rollout
         _end(place, PlaceState.BEGUN, actor=actor)

@@ -26,6 +26,7 @@ KINDS: dict[str, Text] = {
     "image_exists": _("Check that the images exist"),
     "record_running": _("Record what runs"),
     "run_job": _("Run the Job"),
+    "restore_database": _("Restore the database"),
     "scale": _("Scale"),
     "record_services": _("Record what runs"),
     "switch_service": _("Switch the traffic"),
@@ -59,6 +60,7 @@ OBSERVED: dict[str, Text] = {
     "recorded": _("Recorded"),
     "job_runs": _("The Job {name} runs"),
     "job_done": _("The Job {name} is done"),
+    "database_restored": _("Restored from {name}: {rows} rows, as many as the backup has; {before} before"),
     "job_still_runs": _("Waits for an earlier attempt that still runs: {name}"),
     "scaled": _("{ready}/{wanted} ready"),
     "waits_scaled": _("{ready}/{wanted} ready"),
@@ -173,6 +175,11 @@ FAILURES: dict[str, Text] = {
     "job_gone": _(
         "The Job {name} was deleted while it was watched; whether it did its work is not known. "
         "A retry makes a new one; skip the step if its work is done"
+    ),
+    "rows_differ": _("After the restore there are {rows} rows, where the backup has {expected}"),
+    "rows_unsaid": _("The Job did not say how many rows it restored. Look into the database, then decide"),
+    "rows_uncompared": _(
+        "Restored {rows} rows; how many the backup has is not known. Look into the database, then decide"
     ),
     "job_name_taken": _("There is a Job {name} that is not this rollout's"),
     "rights_missing": _("Rights are missing in the namespace"),

@@ -4,16 +4,18 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from portal import access
 from portal.api import paging
 from portal.api.auth import actor_of
 from portal.api.paging import PageQuery
-from portal.api.schemas import Paged
+from portal.api.schemas import Body, Paged
 from portal.people.models import User
+from releases import queries as release_queries
+from releases.api_shapes import ReleaseShape, release_shape
 from releases.catalog.models import Environment
-from releases.schedules import queries
+from releases.schedules import queries, restoring
 from releases.schedules.models import Backup, Schedule, ScheduledRun
 from releases.schedules.recovery import Recovery, recoveries_in
 from releases.schedules.wording import outcome_text, title_of
@@ -75,6 +77,13 @@ class RecoveryShape(Schema):
     recoveries: int
 
 
+class RestoreInput(Body):
+    """Which backup, and the first time that it is asked; the start asks again."""
+
+    backup: str
+    confirm: str = Field(description="the service's name")
+
+
 @router.get("/environments/{name}/schedules", response=Paged[ScheduleShape])
 def list_schedules(request: HttpRequest, name: str) -> dict[str, Any]:
     """List what the environment does by the clock."""
@@ -99,10 +108,21 @@ def list_recoveries(request: HttpRequest, name: str) -> dict[str, Any]:
     return paging.whole(_recovery(each) for each in recoveries_in(_environment(request, name)))
 
 
+@router.post("/services/{name}/{env}/restores", response={201: ReleaseShape})
+def request_restore(request: HttpRequest, name: str, env: str, body: RestoreInput) -> Status[Any]:
+    """Draft the restore of a database: grade D, with an approval of its own; its start asks again."""
+    release = restoring.request_restore(name, env, body.model_dump(), actor=actor_of(request))
+    return Status(201, release_shape(release_queries.detail(_user(request), release.number)))
+
+
 def _environment(request: HttpRequest, name: str) -> Environment:
+    return access.get_or_404(_user(request), Environment, name=name)
+
+
+def _user(request: HttpRequest) -> User:
     user = actor_of(request).user
-    assert isinstance(user, User)
-    return access.get_or_404(user, Environment, name=name)
+    assert user is not None
+    return user
 
 
 def _schedule(row: Schedule, run: ScheduledRun | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from approvals.calendar.places import Place
 from portal import clock
 from portal.audit.record import record
 from releases import openings
+from releases.catalog.counts import count_in
 from releases.catalog.schedule_checks import BACKUP, RETENTION
 from releases.rollouts.models import Step
 from releases.rollouts.states import Direction, StepState
@@ -26,7 +27,6 @@ CLAIM = timedelta(seconds=120)
 HELD_SECONDS = 30
 MOST_AT_ONCE = 100
 LONGEST_NAME = 200
-LARGEST = 2**62
 
 
 def claim_due() -> list[int]:
@@ -177,13 +177,6 @@ def _keep(backup: Backup, *, job: str, report: Json) -> None:
         backup.pk = known.pk
     backup.save()
     _record_backup("backup.made", backup)
-
-
-def count_in(report: Json, field: str) -> int | None:
-    """A count that a Job reports; None where it is none."""
-    found = report.get(field)
-    is_count = isinstance(found, int) and not isinstance(found, bool) and 0 <= found < LARGEST
-    return found if is_count else None
 
 
 def _record_backup(action: str, backup: Backup) -> None:

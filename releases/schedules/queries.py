@@ -5,7 +5,10 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 
 from releases.catalog.models import Environment, Service
+from releases.models import Release
+from releases.operating import OperationKind
 from releases.schedules.models import Backup, Outcome, Schedule, ScheduledRun
+from releases.states import ENDS
 
 MEASURED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.ERRORED)
 
@@ -30,10 +33,17 @@ def backups_in(environment: Environment) -> QuerySet[Backup]:
 def past_their_time(
     service: Service | None, environment: Environment, *, days: int, now: datetime
 ) -> list[str]:
-    """The names of backups older than so many days; the newest of all stays, however old."""
+    """The names of backups older than so many days.
+
+    The newest of all stays, however old, and so does one whose restore has been asked for and is not over.
+    """
     newest = backups_of(service, environment).first()
     old = backups_of(service, environment).filter(made_at__lt=now - timedelta(days=days))
-    return [each.name for each in old if each != newest]
+    open_ = Release.objects.exclude(state__in=ENDS).filter(
+        environment=environment, items__service=service, operation__kind=OperationKind.RESTORE
+    )
+    needed = set(open_.values_list("operation__backup", flat=True))
+    return [each.name for each in old if each != newest and each.name not in needed]
 
 
 def schedules_of(environment: Environment) -> list[tuple[Schedule, ScheduledRun | None]]:

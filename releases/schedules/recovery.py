@@ -8,6 +8,7 @@ from statistics import median
 from portal import clock
 from releases.catalog.models import Environment, Service
 from releases.catalog.schedule_checks import BACKUP
+from releases.operating import OperationKind
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import Direction, RolloutState, StepState
 from releases.schedules.models import Backup
@@ -15,7 +16,6 @@ from releases.schedules.queries import backups_in
 
 # Older recoveries say little about how long one takes now.
 LOOKED_BACK = timedelta(days=365)
-RESTORE = "restore_database"
 Span = tuple[int, datetime | None, datetime | None]
 
 
@@ -117,7 +117,7 @@ def _rollbacks(services: Sequence[int], environment: Environment, now: datetime)
 
 def _restores(services: Sequence[int], environment: Environment, now: datetime) -> Iterable[Span]:
     found = Step.objects.filter(
-        kind=RESTORE,
+        kind=OperationKind.RESTORE,
         service__in=services,
         rollout__environment=environment,
         direction=Direction.FORWARD,

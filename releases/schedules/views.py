@@ -1,18 +1,24 @@
 """The schedules of an environment: what is due when, what came of it, and what could be restored."""
 
+import secrets
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import access
+from portal.people.doors import browser_actor
 from portal.people.models import User
-from releases.catalog.models import Environment
+from releases.catalog.models import Environment, Service
+from releases.catalog.schedule_checks import restores_of
 from releases.schedules import queries
-from releases.schedules.models import Schedule, ScheduledRun
+from releases.schedules.models import Backup, Schedule, ScheduledRun
 from releases.schedules.recovery import recoveries_in
+from releases.schedules.restoring import request_restore
 from releases.schedules.wording import outcome_text, service_text, title_of
+from releases.views.answers import REFUSALS, go, is_fragment, once, refuse
 
 SHOWN_RUNS = 30
 SHOWN_BACKUPS = 20
@@ -29,8 +35,43 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
         "runs": [_run(each) for each in queries.runs_of(environment)[:SHOWN_RUNS]],
         "recoveries": recoveries_in(environment),
         "backups": queries.backups_in(environment)[:SHOWN_BACKUPS],
+        "restorable": _restorable(request.user, environment),
     }
     return render(request, "schedules/page.html", context)
+
+
+def _restorable(user: User, environment: Environment) -> set[int]:
+    """The services whose database the person may restore here, and which have a Job for it."""
+    services = access.visible_set(user, Service, "restore").filter(environments=environment)
+    return {each.pk for each in services if restores_of(each.spec)}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def restore(request: HttpRequest, name: str, pk: int) -> HttpResponse:
+    """Ask for the restore of one backup, by typing the service's name; it becomes a draft."""
+    assert isinstance(request.user, User)
+    backup = access.get_or_404(request.user, Backup, environment__name=name, pk=pk, removed_at=None)
+    access.require(browser_actor(request), "restore", backup.service)
+    context = {
+        "backup": backup,
+        "operation": {"backup": backup.name},
+        "environment": backup.environment,
+        "confirm": request.POST.get("confirm", ""),
+        "once": request.POST.get("once") or secrets.token_hex(16),
+    }
+    template = f"schedules/panels/{'_' if is_fragment(request) else ''}restore.html"
+    if request.method != "POST":
+        return render(request, template, context)
+    try:
+        return go(request, once(request, lambda: _draft(request, backup)))
+    except REFUSALS as error:
+        return refuse(request, template, context, error)
+
+
+def _draft(request: HttpRequest, backup: Backup) -> str:
+    data = {"backup": backup.name, "confirm": request.POST.get("confirm", "")}
+    made = request_restore(backup.service.name, backup.environment.name, data, actor=browser_actor(request))
+    return reverse("releases:edit", args=[made.number])
 
 
 def _schedule(row: Schedule, run: ScheduledRun | None) -> dict[str, Any]:

@@ -231,12 +231,18 @@ ATTACKS: dict[str, tuple[str, ...]] = {
         "rollouts/test_client.py::test_the_way_back_is_one_conditional_patch",
         "rollouts/test_orders_refused.py::test_what_a_newer_release_has_replaced_is_not_rolled_back",
     ),
+    "1c: a database restore hidden in a rollback": (
+        "schedules/test_restoring.py::test_no_other_release_restores",
+        "schedules/test_restoring.py::test_nobody_else_may_ask_or_start_through_any_door",
+        "schedules/test_restoring.py::test_it_is_asked_twice_by_typing_the_services_name",
+        "schedules/test_restoring.py::test_its_own_author_and_one_approval_less_start_nothing",
+        "cluster/engine/test_restore.py::test_a_restore_with_the_rows_of_its_backup_succeeds_and_counts_as_a_recovery",
+    ),
 }
 # Rows without a test, and why.
 WITHOUT = {
     "1a: one human with two accounts": "there is no single sign-on yet, hence one account of a kind",
     "1b: an ambiguous Git ref, a force-push": "images alone are sealed; no Git repository is read yet",
-    "1c: a database restore hidden in a rollback": "no step restores a database yet",
 }
 
 

@@ -14,11 +14,13 @@ import pytest
 from django.test import Client
 from django.urls import resolve
 
+from portal import clock
 from portal.people.models import User
 from portal.people.operations import grant_role
-from releases.catalog.models import Plan
+from releases.catalog.models import Plan, Service
 from releases.catalog.policies import operations as policies
 from releases.rollouts import operations
+from releases.schedules.models import Backup
 from tests.delegating import give
 from tests.factories import Shop, decide, find_change, make_checklist, make_release, policy_table, runs
 from tests.people import BY_THE_PORTAL, acting
@@ -59,6 +61,7 @@ PAGES = {
         "/policy/proposals/{proposal}/",
         "/policy/proposals/{proposal}/decide/approve/",
         "/policy/proposals/{proposal}/decide/reject/",
+        "/environments/shop-production/backups/{backup}/restore/",
     ),
     "team_lead": (
         "/findings/{finding}/adopt/",
@@ -172,8 +175,19 @@ def places(shop: Shop) -> dict[str, Any]:
         "started": started.number,
         "finding": find_change(shop.shopping, shop.environment).pk,
         "rollout": operations.start_rollout(started.number, actor=acting(shop.cast.author)).pk,
+        "backup": _restorable(shop).pk,
         "proposal": policies.propose(table, actor=acting(shop.cast.administrator), note="Faster.").pk,
     }
+
+
+def _restorable(shop: Shop) -> Backup:
+    """A backup of the service that runs, with the Job that would restore it."""
+    Service.objects.filter(pk=shop.shopping.pk).update(
+        spec={**shop.shopping.spec, "jobs": [{"name": "restore", "cronJob": "restore", "purpose": "restore"}]}
+    )
+    return Backup.objects.create(
+        service=shop.shopping, environment=shop.environment, name="nightly", made_at=clock.now()
+    )
 
 
 def forms_of(client: Client, addresses: tuple[str, ...], places: dict[str, Any]) -> Iterator[Form]:

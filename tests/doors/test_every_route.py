@@ -100,7 +100,7 @@ class Door:
             "decision_id": [objection.pk],
             "check_id": list(reviewed.checks.values_list("pk", flat=True)),
             "username": ["author", "pl"],
-            "name": ["shopping-service"],
+            "name": ["shopping-service", shop.environment.name],
             "env": [shop.environment.name],
         }
         runs(shop.shopping, shop.environment, "2.7.4")

@@ -17,13 +17,15 @@ READS = (
 )
 
 
+JOBS = (
+    Right(verb="create", resource="jobs", group=BATCH),
+    Right(verb="get", resource="jobs", group=BATCH),
+    Right(verb="get", resource="cronjobs", group=BATCH),
+)
 # What single kinds of step need besides.
 OF_KINDS = {
-    "run_job": (
-        Right(verb="create", resource="jobs", group=BATCH),
-        Right(verb="get", resource="jobs", group=BATCH),
-        Right(verb="get", resource="cronjobs", group=BATCH),
-    ),
+    "run_job": JOBS,
+    "restore_database": JOBS,
     "scale": (
         Right(verb="list", resource="horizontalpodautoscalers", group=AUTOSCALING),
         Right(verb="patch", resource="horizontalpodautoscalers", group=AUTOSCALING),

@@ -11,6 +11,7 @@ from releases.rollouts.steps.notice import Notice
 from releases.rollouts.steps.pods_running import PodsRunning
 from releases.rollouts.steps.record_running import RecordRunning
 from releases.rollouts.steps.restart import Restart
+from releases.rollouts.steps.restore_database import RestoreDatabase
 from releases.rollouts.steps.restore_image import RestoreImage
 from releases.rollouts.steps.run_job import RunJob
 from releases.rollouts.steps.scale import RestoreScale, Scale
@@ -31,6 +32,7 @@ KINDS: dict[str, StepKind] = {
         FindColours(),
         RecordRunning(),
         RunJob(),
+        RestoreDatabase(),
         Scale(),
         RecordServices(),
         SwitchService(),

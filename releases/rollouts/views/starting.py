@@ -15,7 +15,7 @@ from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases import start as starting
 from releases.models import Release
-from releases.operating import plan_of
+from releases.operating import is_restore, plan_of
 from releases.rollouts import line, pins, plans, queueing
 from releases.rollouts.models import QueuePlace
 from releases.states import ReleaseState
@@ -51,7 +51,8 @@ def _visible(request: HttpRequest, number: int) -> Release:
 
 def _start(request: HttpRequest, release: Release) -> HttpResponse:
     try:
-        begun = queueing.ask_start(release.number, actor=browser_actor(request))
+        confirmed = request.POST.get("confirm", "")
+        begun = queueing.ask_start(release.number, actor=browser_actor(request), confirmed=confirmed)
     except PortalError as error:
         if error.status not in {409, 422}:
             raise
@@ -67,6 +68,7 @@ def _panel(request: HttpRequest, release: Release, *, problem: PortalError | Non
         "release": release,
         "items": list(release.items.select_related("service")),
         "missing": missing,
+        "restores": is_restore(release),
         "stand": line.stand_of(release),
         "pinned": list(pins.pins_of(release)),
         "opens_at": _next_opening(release, missing),
