@@ -11,14 +11,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from portal.integrations.kubernetes.workloads import Workload, containers
+from portal.integrations.kubernetes.workloads import Workload, containers, with_holder
 from releases.catalog.images import Image, parse_image
 from releases.catalog.schema import API_VERSION
 
 Json = dict[str, Any]
 Listed = Mapping[str, list[Json]]
 
-WORKLOADS = ("Deployment", "StatefulSet")
+WORKLOADS = ("Deployment", "StatefulSet", "Rollout")
 BESIDE = ("DaemonSet", "Job", "CronJob", "ReplicaSet", "Pod")
 NAME_LABELS = ("app.kubernetes.io/name", "app", "k8s-app")
 ARGO_LABEL = "argocd.argoproj.io/instance"
@@ -58,7 +58,7 @@ def discover(listed: Listed, *, place: Place) -> Discovery:
     Args:
         listed: objects by kind, as read from the namespace.
     """
-    workloads = [Workload({"kind": kind, **each}) for kind in WORKLOADS for each in listed.get(kind, [])]
+    workloads = _workloads(listed)
     views = [_View(each, listed.get("Service", [])) for each in workloads]
     found = Discovery()
     for group in _groups(views):
@@ -70,6 +70,20 @@ def discover(listed: Listed, *, place: Place) -> Discovery:
     ]
     found.warnings = [*_stray_autoscalers(listed), *_blind_services(listed, views)]
     return found
+
+
+def _workloads(listed: Listed) -> list[Workload]:
+    """What runs pods; a Deployment that only holds a Rollout's template is not one."""
+    deployments = listed.get("Deployment", [])
+    bodies = [
+        {**with_holder(each, deployments), "kind": kind}
+        for kind in WORKLOADS
+        for each in listed.get(kind, [])
+    ]
+    # A Rollout that names a Deployment which is not there runs nothing.
+    found = [each for each in map(Workload, bodies) if each.template]
+    held = {each.written for each in found if each.holder is not None}
+    return [each for each in found if each.reference not in held]
 
 
 class _View:

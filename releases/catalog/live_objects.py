@@ -2,11 +2,13 @@
 
 from portal.errors import NotFound, PermanentError
 from portal.integrations.kubernetes.client import Cluster
+from portal.integrations.kubernetes.errors import MISSING
 from releases.catalog.discovery import Json
 
 PATHS = {
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
     "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets",
+    "Rollout": "/apis/argoproj.io/v1alpha1/namespaces/{}/rollouts",
     "Service": "/api/v1/namespaces/{}/services",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
     "DaemonSet": "/apis/apps/v1/namespaces/{}/daemonsets",
@@ -32,10 +34,12 @@ def read_namespace(cluster: Cluster, namespace: str) -> tuple[dict[str, list[Jso
     for kind, path in PATHS.items():
         try:
             listed[kind] = cluster.get(path.format(namespace)).get("items") or []
-        except PermanentError:
+        except PermanentError as error:
             if kind in NEEDED:
                 raise
-            unread.append(kind)
+            # A cluster that knows no such kind holds none of it.
+            if error.code != MISSING:
+                unread.append(kind)
     return listed, unread
 
 

@@ -20,6 +20,7 @@ STEPS: dict[str, str | Promise] = {
     "cluster_view": gettext_lazy("Check the cluster view"),
     "set_image": gettext_lazy("Set the image"),
     "wait_rollout": gettext_lazy("Wait for the rollout"),
+    "promote": gettext_lazy("Promote the canary"),
     "health": gettext_lazy("Check health"),
     "http": gettext_lazy("Check HTTP"),
     "prometheus": gettext_lazy("Check a metric"),

@@ -12,6 +12,7 @@ AT_ONCE = 8
 READ = ("get", "list", "watch")
 APPS, AUTOSCALING, BATCH, DISCOVERY = "apps", "autoscaling", "batch", "discovery.k8s.io"
 GATEWAY = "gateway.networking.k8s.io"
+ARGO = "argoproj.io"
 
 
 def _rights(group: str, resources: Iterable[str], verbs: Iterable[str]) -> list[Right]:
@@ -40,6 +41,9 @@ USEFUL = [
     *_rights("", ("pods/proxy",), ("get",)),
     *_rights(AUTOSCALING, ("horizontalpodautoscalers",), (*READ, "patch")),
     *_rights(GATEWAY, ("httproutes",), ("get", "patch")),
+    *_rights(ARGO, ("rollouts",), (*READ, "patch")),
+    *_rights(ARGO, ("rollouts/status",), ("patch",)),
+    *_rights(ARGO, ("applications",), ("get",)),
     *_rights(BATCH, ("jobs",), ("create", *READ, "delete")),
     *_rights(BATCH, ("cronjobs",), ("get",)),
     *_rights("metrics.k8s.io", ("pods",), ("list",)),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
-from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workload
+from portal.integrations.kubernetes.workloads import Reference, Workload
 from releases.models import Release
 from releases.rollouts import release_side
 from releases.rollouts.drift import Drift, deleted, find_drift
@@ -78,8 +78,7 @@ def _seen(work: Work, steps: Sequence[Step]) -> dict[Reference, Workload]:
     """Read the workloads of the steps, a collection at a time: one question is cheaper than ten."""
     found: dict[Reference, Workload] = {}
     for kind in sorted({_reference(work, step).kind for step in steps}):
-        for body in work.collection(PLURALS[kind]):
-            workload = Workload({**body, "kind": kind})
+        for workload in work.workloads(kind):
             found[workload.reference] = workload
     return found
 

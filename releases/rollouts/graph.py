@@ -26,6 +26,7 @@ TIMEOUTS = {
     "image_exists": 30,
     "record_running": 30,
     "set_image": 60,
+    "promote": 600,
     "wait_rollout": 600,
     "health": 120,
     "http": 60,
@@ -53,7 +54,7 @@ TIMEOUTS = {
 BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "health", "prometheus", "notice"})
 # Those of an operation stand in no file of the catalog.
 OF_OPERATIONS = frozenset({"restart", "set_resources"})
-EACH = frozenset({"set_image", "wait_rollout", "health", "http", "prometheus", "watch"}) | OF_OPERATIONS
+EACH = OF_OPERATIONS | {"set_image", "wait_rollout", "promote", "health", "http", "prometheus", "watch"}
 # Before or after the members of a wave, each of one service.
 AROUND = frozenset(
     {"run_job", "scale", "switch_service", "set_weight", "watch", "cluster_view", "restore_database"}
@@ -76,11 +77,13 @@ WRITES_TEMPLATE = {
     "back": ("restore_image", "restore_resources"),
 }
 AFTER = frozenset({"http", "health", "prometheus", "pods_running", "watch", "verify_digests", "notice"})
-PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout"}) | OF_OPERATIONS
+PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout", "promote"}) | OF_OPERATIONS
 OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
 DEFAULT_EACH: tuple[Json, ...] = ({"kind": "set_image"}, {"kind": "wait_rollout"})
 # How long a cluster view stands unchanged before it counts, where the plan does not say (protocols.md, E).
 STABLE_SECONDS = 60
+# What only workloads of some kinds have.
+ONLY_FOR = {"promote": frozenset({"Rollout"})}
 DEFAULT_WORKLOAD_KIND = "Deployment"
 
 
@@ -324,6 +327,9 @@ class _Builder:
             return [member.workload(str(document["workload"]))]
         if document["kind"] not in PER_WORKLOAD:
             return [None]
+        if document["kind"] in ONLY_FOR:
+            kinds = ONLY_FOR[document["kind"]]
+            return [each for each in member.workloads if each.get("kind") in kinds]
         if not self.spec.get("canary") or not member.canary:
             return list(member.workloads)
         if document["kind"] == "record_running":
@@ -339,6 +345,8 @@ class _Builder:
         if not has_role:
             document = {name: value for name, value in document.items() if name != "colour"}
         workloads: list[Json | None] = [None] if has_role else self._concerned(document, service)
+        if not workloads:
+            return list(after)
         return [
             self._add(
                 f"{key}.{workload['name']}" if workload and len(workloads) > 1 else key,

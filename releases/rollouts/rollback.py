@@ -6,6 +6,7 @@ from typing import Any
 from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
+from portal.integrations.kubernetes.workloads import ROLLOUT
 from releases.rollouts.graph import TIMEOUTS, UNDONE_BY, WRITES_TEMPLATE
 from releases.rollouts.models import Pin, Rollout, Step
 from releases.rollouts.states import Direction, StepState
@@ -111,7 +112,9 @@ class _WayBack:
 
     def _service(self, origins: Sequence[Step], after: Sequence[Step]) -> list[Step]:
         """Restore the workloads of one service and wait for them, then check it as on the way forward."""
-        ends = [self._waited(origin, self._restore(origin, after)) for origin in origins]
+        ends = [
+            self._waited(origin, self._skipping(origin, self._restore(origin, after))) for origin in origins
+        ]
         for check in self._forward(origins[0], CHECKS):
             ends = [self._add(_again(check), after=ends)]
         return ends
@@ -128,6 +131,21 @@ class _WayBack:
             undo_of=origin,
         )
         return self._add(step, after=after)
+
+    def _skipping(self, origin: Step, restore: Step) -> Step:
+        """A canary that had reached its end would walk all its steps back: they are skipped."""
+        if origin.params["workload"].get("kind") != ROLLOUT:
+            return restore
+        step = Step(
+            key=f"back.{origin.key}.promote",
+            kind="promote",
+            service=origin.service,
+            wave=origin.wave,
+            wave_title=origin.wave_title,
+            params={"workload": origin.params["workload"], "full": True},
+            timeout_seconds=TIMEOUTS["promote"],
+        )
+        return self._add(step, after=[restore])
 
     def _waited(self, origin: Step, restore: Step) -> Step:
         """Wait as the plan does, as long and with the same time to settle."""

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from portal.integrations.kubernetes.client import Cluster, connect
 from portal.integrations.kubernetes.connection import CONNECTION
 from portal.integrations.kubernetes.errors import UNREACHABLE
 from portal.integrations.kubernetes.watch import CollectionWatch
+from portal.integrations.kubernetes.workloads import with_holder
 from releases.catalog.models import Environment
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.running import View
@@ -26,7 +27,8 @@ from releases.rollouts.running import View
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-KINDS = {"deployments": "Deployment", "statefulsets": "StatefulSet"}
+KINDS = {"deployments": "Deployment", "statefulsets": "StatefulSet", "rollouts": "Rollout"}
+EVERYWHERE = ("deployments", "statefulsets")
 # How often everything is read, and how often new clusters are looked for.
 ROUND_SECONDS = 10.0
 CLUSTERS_SECONDS = 2.0
@@ -148,7 +150,7 @@ class Round:
     def _look(self, environment: Environment) -> bool:
         self.looked[environment.pk] = time.monotonic()
         try:
-            view = read_view(connect(environment.cluster.spec), environment.namespace)
+            view = read_view(connect(environment.cluster.spec), environment)
         except (TemporaryError, PermanentError) as error:
             logger.info("%s cannot be read: %s", environment.name, error.detail)
             return error.code not in {UNREACHABLE, CONNECTION}
@@ -171,7 +173,8 @@ class Round:
             logger.warning("%s cannot be watched: %s", environment.name, error.detail)
             return []
         seen = self._teller(environment.pk)
-        watches = [CollectionWatch(cluster, each, environment.namespace, seen=seen) for each in KINDS]
+        plurals = workloads_of(environment)
+        watches = [CollectionWatch(cluster, each, environment.namespace, seen=seen) for each in plurals]
         for watch in watches:
             name = f"quiet-{environment.name}-{watch.plural}"
             threading.Thread(target=watch.run, name=name, daemon=True).start()
@@ -186,19 +189,38 @@ class Round:
         return tell
 
 
-def read_view(cluster: Cluster, namespace: str) -> View:
-    """Read a namespace once."""
-    workloads = {
-        (kind, body["metadata"]["name"]): {**body, "kind": kind}
-        for plural, kind in KINDS.items()
-        for body in cluster.find(plural, namespace).items
-    }
+def read_view(cluster: Cluster, environment: Environment) -> View:
+    """Read an environment's namespace once."""
+    namespace = environment.namespace
+    found = {plural: cluster.find(plural, namespace).items for plural in workloads_of(environment)}
     return View(
-        workloads,
+        workloads_in(found),
         cluster.find("pods", namespace).items,
         autoscalers=_if_allowed(cluster, "horizontalpodautoscalers", namespace),
         services=_if_allowed(cluster, "services", namespace),
     )
+
+
+def workloads_in(found: Mapping[str, list[Json]]) -> dict[tuple[str, str], Json]:
+    """Return workloads by kind and name, a Rollout with the Deployment that holds its template."""
+    return {
+        (KINDS[plural], body["metadata"]["name"]): {
+            **with_holder(body, found["deployments"]),
+            "kind": KINDS[plural],
+        }
+        for plural, bodies in found.items()
+        for body in bodies
+    }
+
+
+def workloads_of(environment: Environment) -> tuple[str, ...]:
+    """Return the collections that hold the workloads of an environment.
+
+    Rollouts are asked for only where the catalog names one: elsewhere the cluster need not know them.
+    """
+    specs = environment.services.values_list("spec", flat=True)
+    kinds = {each.get("kind") for spec in specs for each in spec.get("workloads") or []}
+    return (*EVERYWHERE, "rollouts") if "Rollout" in kinds else EVERYWHERE
 
 
 def _if_allowed(cluster: Cluster, plural: str, namespace: str) -> list[Json] | None:

@@ -21,6 +21,8 @@ from releases.rollouts.steps.colours import live_colour, selector_of
 Json = dict[str, Any]
 Objects = Mapping[tuple[str, str], Json]
 SAID_AGAIN = timedelta(seconds=30)
+# Also a canary that stands at one of its own steps is on its way.
+MOVING = frozenset({"observed", "updated", "old_pods", "promotion", "pause"})
 HEALTHY, PROGRESSING, DEGRADED, UNKNOWN = "healthy", "progressing", "degraded", "unknown"
 
 
@@ -212,7 +214,7 @@ def _health(judged: list[Progress], present: list[tuple[Json, Workload]]) -> str
     if all(each.done for each in judged):
         short = any(_ready(workload) < workload.replicas for _document, workload in present)
         return DEGRADED if short else HEALTHY
-    rolling = any(each.waits_for in {"observed", "updated", "old_pods"} for each in judged)
+    rolling = any(each.waits_for in MOVING for each in judged)
     return PROGRESSING if rolling else DEGRADED
 
 

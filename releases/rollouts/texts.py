@@ -34,6 +34,7 @@ KINDS: dict[str, Text] = {
     "cluster_view": _("Check the cluster view"),
     "set_image": _("Set the image"),
     "wait_rollout": _("Wait for the rollout"),
+    "promote": _("Promote the canary"),
     "health": _("Check health"),
     "http": _("Check HTTP"),
     "prometheus": _("Check a metric"),
@@ -87,6 +88,10 @@ OBSERVED: dict[str, Text] = {
     "waits_old_pods": _("{ready}/{wanted} ready, old pods end"),
     "waits_available": _("{ready}/{wanted} ready"),
     "waits_ready": _("{ready}/{wanted} ready"),
+    "waits_promotion": _("{weight} % on the new version: it stands at a pause of its own that no step lifts"),
+    "waits_pause": _("{weight} % on the new version: it stands at a pause of its own that ends by itself"),
+    "canary_stands": _("{weight} % on the new version: {updated} of {total} pods"),
+    "canary_goes_on": _("The canary has gone on already"),
     "waits_unpaused": _("The workload is paused in the cluster"),
     "settling": _("{ready}/{wanted} ready, watched for {seconds} s more"),
     "healthy": _("{status}"),
@@ -204,6 +209,15 @@ FAILURES: dict[str, Text] = {
     "no_such_container": _("The container does not exist"),
     "containers_unnamed": _("The catalog does not say which container"),
     "argo_managed": _("Argo CD owns this workload; it is changed in Git only"),
+    "canary_under_way": _(
+        "An update of this Rollout is under way or was aborted: finish it, or undo it, and start again"
+    ),
+    "canary_aborted": _("The canary was aborted in the cluster"),
+    "canary_degraded": _("The canary does not go on"),
+    "canary_invalid": _("The Rollout's specification is not valid"),
+    "canary_stops_differ": _(
+        "The Rollout pauses {stops} times without a duration, and the plan promotes it {promotions} times"
+    ),
     "nothing_recorded": _("Nothing was recorded to go back to"),
     "connection": _("The connection to the cluster is not usable"),
     "no_address": _("The service has no address"),

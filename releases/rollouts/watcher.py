@@ -26,7 +26,7 @@ from portal.integrations.kubernetes.workloads import Workload
 from releases.catalog.models import Environment
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.models import Rollout, WatchLead
-from releases.rollouts.rounds import KINDS, Rounds
+from releases.rollouts.rounds import KINDS, Rounds, workloads_in, workloads_of
 from releases.rollouts.running import View
 from releases.rollouts.states import ACTIVE, RolloutState
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 ADVANCE = "releases.rollouts.jobs.advance"
-PLURALS = ("deployments", "statefulsets", "replicasets", "pods")
+BESIDE = ("replicasets", "pods")
 SERVICES = "services"
 LEAD_SECONDS = 10
 RENEW_SECONDS = 3.0
@@ -66,14 +66,13 @@ class Place:
         """Return the namespace as it is now, once everything was listed."""
         if not all(watch.listed for watch in self.watches.values()):
             return None
-        workloads = {
-            (KINDS[plural], body["metadata"]["name"]): {"kind": KINDS[plural], **body}
-            for plural in KINDS
-            for body in list(self.watches[plural].objects.values())
+        found = {
+            plural: list(watch.objects.values()) for plural, watch in self.watches.items() if plural in KINDS
         }
         services = self.watches.get(SERVICES)
         listed = list(services.objects.values()) if services is not None else None
-        return View(workloads, list(self.watches["pods"].objects.values()), services=listed)
+        pods = list(self.watches["pods"].objects.values())
+        return View(workloads_in(found), pods, services=listed)
 
 
 class Watcher:
@@ -145,7 +144,7 @@ class Watcher:
             plural: CollectionWatch(
                 cluster, plural, environment.namespace, seen=self._seen(environment.pk, plural)
             )
-            for plural in (*PLURALS, *_more_of(environment))
+            for plural in (*workloads_of(environment), *BESIDE, *_more_of(environment))
         }
         for plural, watch in watches.items():
             name = f"watch-{environment.name}-{plural}"
@@ -243,7 +242,7 @@ def ends_wait(plural: str, body: Json) -> bool:
     if not body.get("spec"):
         return True
     progress = judge(Workload({"kind": KINDS[plural], **body}))
-    return progress.done or bool(progress.failure)
+    return progress.done or bool(progress.failure) or progress.waits_for == "promotion"
 
 
 def run() -> None:

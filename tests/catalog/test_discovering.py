@@ -256,3 +256,18 @@ def test_what_the_examples_run_is_found_as_their_catalog_describes_it(system: st
         assert (sorted(proposed[key][0]), proposed[key][1]) == (sorted(names_), image)
     beside = {("Deployment", "storebridge-web-canary"), ("Deployment", "runbook-monitoring")}
     assert set(proposed) - set(described) <= beside
+
+
+def test_a_rollout_is_proposed_and_the_deployment_that_holds_its_template_is_not() -> None:
+    own = workload("own", container("own", IMAGE), kind="Rollout")
+    named = workload("named", kind="Rollout", workloadRef={"kind": "Deployment", "name": "held"})
+    lost = workload("lost", kind="Rollout", workloadRef={"kind": "Deployment", "name": "gone"})
+    for each in (named, lost):
+        del each["spec"]["template"]
+    held = workload("held", container("web", "registry.practice/shop/other:1"))
+    found = find(own, named, lost, held)
+    proposed = [each.document["spec"]["workloads"] for each in found.services]
+    assert proposed == [
+        [{"kind": "Rollout", "name": "named", "containers": ["web"]}],
+        [{"kind": "Rollout", "name": "own", "containers": ["own"]}],
+    ]

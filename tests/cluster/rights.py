@@ -39,6 +39,12 @@ PORTAL_RULES: list[Json] = [
     },
     {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": ["get", "patch"]},
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch", "delete"]},
+    {
+        "apiGroups": ["argoproj.io"],
+        "resources": ["rollouts", "rollouts/status"],
+        "verbs": ["get", "list", "watch", "patch"],
+    },
+    {"apiGroups": ["argoproj.io"], "resources": ["applications"], "verbs": ["get"]},
     {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]},
     {"apiGroups": ["metrics.k8s.io"], "resources": ["pods"], "verbs": ["list"]},
 ]

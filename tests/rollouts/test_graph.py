@@ -193,3 +193,14 @@ def test_a_step_that_cannot_stand_after_the_sign_off_is_named() -> None:
     with pytest.raises(Invalid) as error:
         build_graph(spec, [Member(name="store")])
     assert [each["field"] for each in error.value.missing] == ["plan.switch[0].steps[0].kind"]
+
+
+def test_only_canaries_are_promoted_and_what_follows_waits_for_them_alone() -> None:
+    each = [{"kind": kind} for kind in ("set_image", "wait_rollout", "promote", "health")]
+    spec = {"waves": [{"title": "", "services": ["alpha", "beta"]}], "each": each}
+    canary = {"workloads": [{"kind": "Rollout", "name": "a"}, {"kind": "Deployment", "name": "b"}]}
+    nodes = by_key(build_graph(spec, [Member(name="alpha", spec=canary), Member(name="beta")]))
+    assert [key for key, node in nodes.items() if node.kind == "promote"] == ["1.alpha.promote"]
+    assert nodes["1.alpha.promote"].params["workload"]["name"] == "a"
+    assert nodes["1.alpha.health"].depends_on == ("1.alpha.promote",)
+    assert nodes["1.beta.health"].depends_on == ("1.beta.wait_rollout",)

@@ -27,9 +27,10 @@ from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 
 from portal import trace
 from portal.errors import PermanentError, TemporaryError
+from portal.integrations.argo.rollouts import image_operations
 from portal.integrations.kubernetes.connection import Access, read_connection
 from portal.integrations.kubernetes.errors import MISSING, refused, unreachable
-from portal.integrations.kubernetes.workloads import Json, Reference, Workload
+from portal.integrations.kubernetes.workloads import HOLDER, ROLLOUT, Json, Reference, Workload
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ GROUPS = {
     "httproutes": "/apis/gateway.networking.k8s.io/v1",
     "jobs": "/apis/batch/v1",
     "cronjobs": "/apis/batch/v1",
+    "rollouts": "/apis/argoproj.io/v1alpha1",
+    "applications": "/apis/argoproj.io/v1alpha1",
 }
 
 
@@ -156,8 +159,11 @@ class Cluster:
         query = _writing(dry_run=dry_run)
         return self.call("POST", collection_path(plural, namespace), query=query, body=body)
 
-    def change(self, plural: str, seen: Json, body: Json, *, dry_run: bool = False) -> Json:
+    def change(self, plural: str, seen: Json, body: Json, *, part: str = "", dry_run: bool = False) -> Json:
         """Merge fields into an object, on the condition that nothing else changed since it was `seen`.
+
+        Args:
+            part: a subresource, such as "status" of a custom resource that keeps it apart.
 
         Raises:
             TemporaryError: with code "conflict" when the object changed since it was read.
@@ -166,19 +172,24 @@ class Cluster:
         metadata = {**body.get("metadata", {}), "resourceVersion": found["resourceVersion"]}
         return self.call(
             "PATCH",
-            f"{collection_path(plural, found['namespace'])}/{found['name']}",
+            f"{collection_path(plural, found['namespace'])}/{found['name']}" + (f"/{part}" if part else ""),
             query=_writing(dry_run=dry_run),
             body={**body, "metadata": metadata},
             content_type=MERGE_PATCH,
         )
 
     def workload(self, reference: Reference) -> Workload:
-        """Read one workload.
+        """Read one workload, with the Deployment that holds its template where one does.
 
         Raises:
             PermanentError: with code "missing" when it does not exist.
         """
-        return Workload({"kind": reference.kind, **self.get(reference.path)})
+        found = Workload({"kind": reference.kind, **self.get(reference.path)})
+        named = found.raw["spec"].get("workloadRef") if reference.kind == ROLLOUT else None
+        if not named:
+            return found
+        held = Reference("Deployment", reference.namespace, named["name"])
+        return Workload({**found.raw, HOLDER: self.get(held.path)})
 
     def set_images(
         self,
@@ -200,8 +211,15 @@ class Cluster:
                 workload=seen.reference, names=", ".join(missing)
             )
             raise PermanentError(text, code="no_such_container")
+        if seen.written.kind == ROLLOUT:
+            operations = [
+                *_guarded(seen),
+                *image_operations(seen.template, images),
+                *_annotating(seen, annotations),
+            ]
+            return self._patch(seen, operations, content_type=JSON_PATCH, dry_run=dry_run)
         body = image_patch(seen, images, annotations=annotations)
-        return self._patch(seen.reference, body, content_type=STRATEGIC, dry_run=dry_run)
+        return self._patch(seen, body, content_type=STRATEGIC, dry_run=dry_run)
 
     def merge_template(
         self, seen: Workload, template: Json, *, annotations: Mapping[str, str], dry_run: bool = False
@@ -220,7 +238,7 @@ class Cluster:
     ) -> Workload:
         """Put a recorded pod template back as a whole, on the condition that nothing changed since `seen`."""
         operations = template_patch(seen, template, annotations=annotations)
-        return self._patch(seen.reference, operations, content_type=JSON_PATCH, dry_run=dry_run)
+        return self._patch(seen, operations, content_type=JSON_PATCH, dry_run=dry_run)
 
     def may(self, right: Right, *, namespace: str) -> bool:
         """Ask the cluster whether the portal's account has a right (SelfSubjectAccessReview)."""
@@ -320,10 +338,12 @@ class Cluster:
             raise unreachable(self.access.server, ValueError("not an object"))
         return decoded
 
-    def _patch(self, reference: Reference, body: object, *, content_type: str, dry_run: bool) -> Workload:
+    def _patch(self, seen: Workload, body: object, *, content_type: str, dry_run: bool) -> Workload:
         query = _writing(dry_run=dry_run)
-        answer = self.call("PATCH", reference.path, query=query, body=body, content_type=content_type)
-        return Workload({"kind": reference.kind, **answer})
+        answer = self.call("PATCH", seen.written.path, query=query, body=body, content_type=content_type)
+        if seen.holder is not None:
+            return Workload({**seen.raw, HOLDER: answer})
+        return Workload({"kind": seen.reference.kind, **answer})
 
     def _send(
         self,
@@ -437,13 +457,19 @@ def image_patch(seen: Workload, images: Mapping[str, str], *, annotations: Mappi
 
 def template_patch(seen: Workload, template: Json, *, annotations: Mapping[str, str]) -> list[Json]:
     """Return the JSON patch that puts a template back; a stale version is answered with a clean conflict."""
-    operations: list[Json] = [
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": seen.resource_version},
-        {"op": "replace", "path": "/spec/template", "value": template},
-    ]
-    if "annotations" not in seen.raw["metadata"]:
-        return [*operations, {"op": "add", "path": "/metadata/annotations", "value": dict(annotations)}]
-    return operations + [
+    put_back: Json = {"op": "replace", "path": "/spec/template", "value": template}
+    return [*_guarded(seen), put_back, *_annotating(seen, annotations)]
+
+
+def _guarded(seen: Workload) -> list[Json]:
+    """The operation that makes a JSON patch conditional."""
+    return [{"op": "replace", "path": "/metadata/resourceVersion", "value": seen.resource_version}]
+
+
+def _annotating(seen: Workload, annotations: Mapping[str, str]) -> list[Json]:
+    if not seen.annotations:
+        return [{"op": "add", "path": "/metadata/annotations", "value": dict(annotations)}]
+    return [
         {"op": "add", "path": f"/metadata/annotations/{_escaped(key)}", "value": value}
         for key, value in annotations.items()
     ]

@@ -1,14 +1,20 @@
 """When is a rollout done? Pure: the rules of `kubectl rollout status`, proof against an old answer.
 
-Rules and their order: protocols.md, A1 (from kubectl's polymorphichelpers).
+Rules and their order: protocols.md, A1 (from kubectl's polymorphichelpers); of Argo's Rollouts: section C.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from portal.integrations.kubernetes.workloads import Json, Workload
+from portal.integrations.argo.rollouts import DEGRADED, HEALTHY, canary_of, is_current, stops_of
+from portal.integrations.kubernetes.workloads import ROLLOUT, Json, Workload
 
 DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+DEGRADATIONS = {
+    DEADLINE_EXCEEDED: "deadline_exceeded",
+    "RolloutAborted": "canary_aborted",
+    "InvalidSpec": "canary_invalid",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +23,8 @@ class Progress:
 
     Attributes:
         done: everything wanted runs and nothing old is left.
-        waits_for: observed, updated, old_pods, available, ready, or empty when done.
+        waits_for: observed, updated, old_pods, available, ready; promotion or pause where a canary stands at
+            one of its own steps; or empty when done.
         failure: why it can never be done without someone's help; a code, empty if it can.
         ready, updated, wanted: counts of pods.
     """
@@ -44,6 +51,8 @@ def judge(workload: Workload, *, images: Mapping[str, str] | None = None) -> Pro
         return _deployment(workload, status)
     if workload.reference.kind == "StatefulSet":
         return _stateful_set(workload, status)
+    if workload.reference.kind == ROLLOUT:
+        return _canary(workload, status)
     return _progress(workload, status, failure="kind_not_supported")
 
 
@@ -88,6 +97,24 @@ def _stateful_set(workload: Workload, status: Json) -> Progress:
     if partition == 0 and status.get("updateRevision") != status.get("currentRevision"):
         return _progress(workload, status, waits_for="old_pods")
     return _progress(workload, status)
+
+
+def _canary(workload: Workload, status: Json) -> Progress:
+    if not is_current(workload):
+        return _progress(workload, status, waits_for="observed")
+    canary = canary_of(workload)
+    if canary.phase == DEGRADED:
+        reason = canary.message.partition(":")[0]
+        failure = DEGRADATIONS.get(reason, "canary_degraded")
+        return _progress(workload, status, failure=failure, message=canary.message)
+    if canary.phase == HEALTHY and canary.finished:
+        return _progress(workload, status)
+    if workload.spec.get("paused"):
+        return _progress(workload, status, waits_for="unpaused")
+    if canary.waits_for_promotion:
+        lasts = canary.step in stops_of(workload)
+        return _progress(workload, status, waits_for="promotion" if lasts else "pause")
+    return _progress(workload, status, waits_for="updated")
 
 
 def _progress(

@@ -1,7 +1,8 @@
-"""A Deployment or StatefulSet as the API server describes it, with the few facts the portal decides by."""
+"""A workload as the API server describes it, with the few facts the portal decides by."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,18 @@ PLURALS = {
     "StatefulSet": "statefulsets",
     "DaemonSet": "daemonsets",
     "ReplicaSet": "replicasets",
+    "Rollout": "rollouts",
 }
+# Of Argo Rollouts; the others are the cluster's own.
+ROLLOUT = "Rollout"
+API_GROUPS = {ROLLOUT: "argoproj.io"}
+VERSIONS = {ROLLOUT: "v1alpha1"}
+# Where a Rollout's body keeps the Deployment that holds its template.
+HOLDER = "holder"
 ROLLOUT_ANNOTATION = "portal/rollout"
 STEP_ANNOTATION = "portal/step"
 REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
+ROLLOUT_REVISION = "rollout.argoproj.io/revision"
 ARGO_TRACKING = "argocd.argoproj.io/tracking-id"
 
 
@@ -30,7 +39,13 @@ class Reference:
     @property
     def path(self) -> str:
         """The object's path below the server's address."""
-        return f"/apis/apps/v1/namespaces/{self.namespace}/{PLURALS[self.kind]}/{self.name}"
+        group = f"/apis/{self.group}/{VERSIONS.get(self.kind, 'v1')}"
+        return f"{group}/namespaces/{self.namespace}/{PLURALS[self.kind]}/{self.name}"
+
+    @property
+    def group(self) -> str:
+        """The API group of its kind."""
+        return API_GROUPS.get(self.kind, "apps")
 
     def __str__(self) -> str:
         return f"{self.kind.lower()}/{self.name}"
@@ -38,7 +53,11 @@ class Reference:
 
 @dataclass(frozen=True)
 class Workload:
-    """One workload as last read; `raw` is the answer itself."""
+    """One workload as last read; `raw` is the answer itself.
+
+    The template of a Rollout can stand in a Deployment that it names: that one is then its `holder`, and all
+    that is written on the template is written there.
+    """
 
     raw: Json
 
@@ -49,10 +68,32 @@ class Workload:
         return Reference(self.raw["kind"], metadata["namespace"], metadata["name"])
 
     @property
+    def holder(self) -> Json | None:
+        """The Deployment that holds a Rollout's template; None where it holds its own."""
+        found: Json | None = self.raw.get(HOLDER)
+        return found
+
+    @property
+    def written(self) -> Reference:
+        """The object on which its template is written."""
+        if self.holder is None:
+            return self.reference
+        return Reference("Deployment", self.reference.namespace, self.holder["metadata"]["name"])
+
+    @property
+    def status(self) -> Json:
+        """What its controller says of it."""
+        return self.raw.get("status") or {}
+
+    @property
     def spec(self) -> Json:
-        """What is wanted."""
+        """What is wanted, with the template wherever it stands."""
         spec: Json = self.raw["spec"]
-        return spec
+        if self.raw["kind"] != ROLLOUT:
+            return spec
+        held = self.holder["spec"] if self.holder else spec
+        selector = spec.get("selector") or held.get("selector") or {}
+        return {**spec, "selector": selector, "template": _tidy(held.get("template") or {})}
 
     @property
     def template(self) -> Json:
@@ -62,13 +103,18 @@ class Workload:
 
     @property
     def annotations(self) -> dict[str, str]:
-        """The object's annotations."""
-        return self.raw["metadata"].get("annotations") or {}
+        """The annotations of the object that holds the template."""
+        return self._written_metadata.get("annotations") or {}
 
     @property
     def resource_version(self) -> str:
-        """The version a conditional write names."""
-        return str(self.raw["metadata"]["resourceVersion"])
+        """The version a conditional write of the template names."""
+        return str(self._written_metadata["resourceVersion"])
+
+    @property
+    def _written_metadata(self) -> Json:
+        found: Json = (self.holder or self.raw)["metadata"]
+        return found
 
     @property
     def uid(self) -> str:
@@ -99,7 +145,8 @@ class Workload:
     @property
     def revision(self) -> str:
         """The rollout's number: a label for people, not an identity (protocols.md, fact 3)."""
-        return self.annotations.get(REVISION_ANNOTATION, "")
+        own = self.raw["metadata"].get("annotations") or {}
+        return str(own.get(REVISION_ANNOTATION) or own.get(ROLLOUT_REVISION) or "")
 
     @property
     def argo_application(self) -> str:
@@ -107,6 +154,32 @@ class Workload:
         tracking = self.annotations.get(ARGO_TRACKING, "")
         here = f":apps/{self.reference.kind}:{self.reference.namespace}/{self.reference.name}"
         return tracking if tracking.endswith(here) else ""
+
+
+def with_holder(body: Json, deployments: Iterable[Json]) -> Json:
+    """Return a workload's body together with the Deployment that holds its template, where one does.
+
+    Args:
+        deployments: those of its namespace.
+    """
+    name = (body["spec"].get("workloadRef") or {}).get("name")
+    found = next((each for each in deployments if each["metadata"]["name"] == name), None)
+    return {**body, HOLDER: found} if name and found else body
+
+
+def _tidy(template: Json) -> Json:
+    """A template without the empty `resources` that the controller adds when it writes a Rollout."""
+    spec = template.get("spec")
+    if not spec:
+        return template
+    kept = dict(spec)
+    for field in ("initContainers", "containers"):
+        if field in spec:
+            kept[field] = [
+                {key: value for key, value in each.items() if key != "resources" or value}
+                for each in spec[field]
+            ]
+    return {**template, "spec": kept}
 
 
 def containers(template: Json) -> list[Json]:

@@ -3,11 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from portal.integrations.kubernetes.client import Right
-from portal.integrations.kubernetes.workloads import PLURALS
+from portal.integrations.kubernetes.workloads import API_GROUPS, PLURALS, ROLLOUT
 from releases.rollouts.steps.kind import Outcome, Planned, StepKind, Work, done, failed
 
 AT_ONCE = 6
-BATCH, AUTOSCALING = "batch", "autoscaling"
+BATCH, AUTOSCALING, ARGO = "batch", "autoscaling", API_GROUPS[ROLLOUT]
 READS = (
     Right(verb="list", resource="pods"),
     Right(verb="watch", resource="pods"),
@@ -63,13 +63,13 @@ class AccessCheck(StepKind):
 
 def _rights(work: Work) -> list[Right]:
     documents = [each for item in work.items for each in item.service.spec.get("workloads") or []]
-    plurals = sorted(
-        {PLURALS.get(each.get("kind", ""), "deployments") for each in documents} or {"deployments"}
-    )
+    found = sorted({each.get("kind", "Deployment") for each in documents} or {"Deployment"})
     writes = [
-        Right(verb=verb, resource=plural, group="apps")
-        for plural in plurals
+        Right(verb=verb, resource=PLURALS[kind], group=API_GROUPS.get(kind, "apps"))
+        for kind in found
         for verb in ("get", "list", "watch", "patch")
     ]
+    if ROLLOUT in found:
+        writes.append(Right(verb="patch", resource="rollouts", group=ARGO, subresource="status"))
     kinds = sorted({each.kind for each in work.siblings} & OF_KINDS.keys())
     return [*writes, *READS, *(right for kind in kinds for right in OF_KINDS[kind])]

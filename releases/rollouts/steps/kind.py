@@ -16,6 +16,7 @@ from portal.integrations.kubernetes.workloads import (
     STEP_ANNOTATION,
     Reference,
     Workload,
+    with_holder,
 )
 from portal.outbox.post import Letter
 from releases.catalog.models import Environment
@@ -113,11 +114,18 @@ class Work:
         Raises:
             PermanentError: with code "missing" when it does not exist.
         """
-        bodies = self.collection(PLURALS[reference.kind])
-        found = (Workload({**body, "kind": reference.kind}) for body in bodies)
+        found = self.workloads(reference.kind)
         return next((each for each in found if each.reference == reference), None) or self.cluster.workload(
             reference
         )
+
+    def workloads(self, kind: str) -> list[Workload]:
+        """Return all workloads of a kind in the namespace, read once for all steps of the same look round."""
+        bodies = self.collection(PLURALS[kind])
+        if any((body["spec"].get("workloadRef") or {}).get("name") for body in bodies):
+            held = self.collection(PLURALS["Deployment"])
+            bodies = [with_holder(body, held) for body in bodies]
+        return [Workload({**body, "kind": kind}) for body in bodies]
 
     @property
     def cluster(self) -> Cluster:

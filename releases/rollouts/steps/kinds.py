@@ -9,6 +9,7 @@ from releases.rollouts.steps.kind import StepKind
 from releases.rollouts.steps.metric import Metric
 from releases.rollouts.steps.notice import Notice
 from releases.rollouts.steps.pods_running import PodsRunning
+from releases.rollouts.steps.promote import Promote
 from releases.rollouts.steps.record_running import RecordRunning
 from releases.rollouts.steps.restart import Restart
 from releases.rollouts.steps.restore_database import RestoreDatabase
@@ -38,6 +39,7 @@ KINDS: dict[str, StepKind] = {
         SwitchService(),
         SetImage(),
         WaitRollout(),
+        Promote(),
         Health(),
         HttpCheck(),
         ClusterView(),

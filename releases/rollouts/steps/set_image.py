@@ -7,6 +7,7 @@ from portal.integrations.kubernetes.rollout_status import DEADLINE_EXCEEDED, con
 from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
 from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.images import target_image
+from releases.rollouts.steps import canaries
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -30,8 +31,9 @@ class SetImage(ActingKind):
         """Let the server check the patch without keeping it."""
         seen = work.cluster.workload(work.workload)
         images = wanted_images(work, seen)
-        if seen.argo_application:
-            return Planned(error={"code": "argo_managed", "message": seen.argo_application})
+        refusal = refused(work, seen)
+        if refusal is not None:
+            return Planned(error=refusal.failure)
         work.cluster.set_images(seen, images, annotations=work.mark, dry_run=True)
         return Planned(changes=image_changes(seen, images))
 
@@ -46,8 +48,9 @@ class SetImage(ActingKind):
         images = wanted_images(work, seen)
         if _same(seen, images) and seen.annotations.get(STEP_ANNOTATION) == work.mark[STEP_ANNOTATION]:
             return Found(acted=remembered(seen, images), observed={"code": "image_set", "images": images})
-        if seen.argo_application:
-            return failed("argo_managed", seen.argo_application)
+        refusal = refused(work, seen)
+        if refusal is not None:
+            return refusal
         drift = self._drift(work, seen)
         if drift is not None:
             return hold("drift", **drift.args)
@@ -73,6 +76,13 @@ class SetImage(ActingKind):
         ):
             return None  # an earlier attempt of this very step
         return find_drift(seen, spec, uid=uid, scaled_by_others=scaled, accepted=work.accepted_drifts)
+
+
+def refused(work: Work, seen: Workload) -> Outcome | None:
+    """Why the image of a workload may not be set now: Argo CD owns it, or another update is on its way."""
+    if seen.argo_application:
+        return failed("argo_managed", seen.argo_application)
+    return canaries.under_way(work, seen)
 
 
 def expected_spec(work: Work) -> tuple[Json, str, bool] | None:

@@ -3,14 +3,26 @@
 from datetime import datetime, timedelta
 
 from portal import clock
+from portal.integrations.argo import rollouts
 from portal.integrations.kubernetes.rollout_status import Progress, condition, judge
 from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble, restart_counts
-from portal.integrations.kubernetes.workloads import Workload
+from portal.integrations.kubernetes.workloads import ROLLOUT, Workload
 from releases.rollouts.drift import deleted, find_drift
 from releases.rollouts.graph import WRITES_TEMPLATE
 from releases.rollouts.models import Step
-from releases.rollouts.steps import evidence
-from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work, done, failed, hold, wait
+from releases.rollouts.steps import canaries, evidence
+from releases.rollouts.steps.kind import (
+    Json,
+    Outcome,
+    Planned,
+    StepKind,
+    Verdict,
+    Work,
+    done,
+    failed,
+    hold,
+    wait,
+)
 from releases.rollouts.steps.set_image import expected_spec, read_or_none
 
 POLL_SECONDS = 2.0
@@ -23,12 +35,19 @@ class WaitRollout(StepKind):
 
     name = "wait_rollout"
 
+    def plan(self, work: Work) -> Planned:
+        """Say where a canary would stand for ever, or not at all."""
+        if work.workload.kind != ROLLOUT:
+            return Planned()
+        wrong = canaries.unlike_plan(work, work.cluster.workload(work.workload))
+        return Planned(error=wrong.failure if wrong else None)
+
     def observe(self, work: Work) -> Outcome:
         """Judge the workload, then its pods where it is not done."""
         seen = read_or_none(work.cluster, work)
         if seen is None:
             return hold("drift", **deleted(str(work.workload)).args)
-        held = _foreign(work, seen)
+        held = foreign(work, seen)
         if held is not None:
             return held
         written = _written(work)
@@ -42,19 +61,23 @@ class WaitRollout(StepKind):
                 wanted=progress.wanted,
                 waits_for="updated",
             )
+        return self._judged(work, seen, progress)
+
+    def _judged(self, work: Work, seen: Workload, progress: Progress) -> Outcome:
         if progress.failure == "deadline_exceeded" and not progress.done:
             return self._with_evidence(work, seen, progress, final=True)
         if progress.failure:
             return failed(progress.failure, progress.message)
-        if progress.done:
+        if progress.done or canaries.stands(work, seen, progress):
             return self._settled(work, seen, progress)
         return self._with_evidence(work, seen, progress, final=False)
 
     def _settled(self, work: Work, seen: Workload, progress: Progress) -> Outcome:
         settle = int(work.step.params.get("settleSeconds") or 0)
-        counts = {"ready": progress.ready, "wanted": progress.wanted}
+        counts = {"ready": progress.ready, "wanted": progress.wanted, **canaries.share(seen)}
+        reached = "rolled_out" if progress.done else "canary_stands"
         if settle <= 0:
-            return done("rolled_out", **counts)
+            return done(reached, **counts)
         now = clock.now()
         since = datetime.fromisoformat(work.step.observed.get("done_since") or now.isoformat())
         pods = new_pods(work, seen)
@@ -65,7 +88,7 @@ class WaitRollout(StepKind):
             return _failure(work, troubles[0], [])
         left = settle - (now - since).total_seconds()
         if left <= 0:
-            return done("rolled_out", **counts)
+            return done(reached, **counts)
         seconds = min(left, POLL_SECONDS)
         return wait(
             "settling", seconds=seconds, done_since=since.isoformat(), args={"seconds": settle}, **counts
@@ -73,7 +96,7 @@ class WaitRollout(StepKind):
 
     def _with_evidence(self, work: Work, seen: Workload, progress: Progress, *, final: bool) -> Outcome:
         now = clock.now()
-        owner = new_replica_set(work, seen) if seen.reference.kind == "Deployment" else seen.raw
+        owner = _owner(work, seen)
         pods = pods_of(work, seen, owner)
         events = _events(work, pods, now)
         sights = Sights(dict(work.step.observed.get("sights") or {}))
@@ -92,6 +115,7 @@ class WaitRollout(StepKind):
             "ready": progress.ready,
             "wanted": progress.wanted,
             "updated": progress.updated,
+            **canaries.share(seen),
             "sights": sights.seen,
             "baseline": baseline,
         }
@@ -104,6 +128,8 @@ def new_replica_set(work: Work, seen: Workload) -> Json | None:
     """Return the ReplicaSet that carries the present template, once the controller has made it."""
     found = work.cluster.find("replicasets", seen.reference.namespace, labels=seen.selector).items
     own = [each for each in found if _owned(each, seen.uid)]
+    if seen.reference.kind == ROLLOUT:
+        return rollouts.set_of(seen, own)
     same = [each for each in own if _without_hash(each["spec"]["template"]) == _without_hash(seen.template)]
     return min(same, key=lambda each: each["metadata"].get("creationTimestamp") or "", default=None)
 
@@ -126,8 +152,7 @@ def pods_of(work: Work, seen: Workload, owner: Json | None) -> list[Json]:
 
 def new_pods(work: Work, seen: Workload) -> list[Json]:
     """Return the pods that carry the present template."""
-    owner = new_replica_set(work, seen) if seen.reference.kind == "Deployment" else seen.raw
-    return pods_of(work, seen, owner)
+    return pods_of(work, seen, _owner(work, seen))
 
 
 def _written(work: Work) -> Step | None:
@@ -136,7 +161,13 @@ def _written(work: Work) -> Step | None:
     return next((found for kind in kinds if (found := work.sibling(kind)) is not None), None)
 
 
-def _foreign(work: Work, seen: Workload) -> Outcome | None:
+def _owner(work: Work, seen: Workload) -> Json | None:
+    """The object that owns the pods of the present template; None where it is not made yet."""
+    return seen.raw if seen.reference.kind == "StatefulSet" else new_replica_set(work, seen)
+
+
+def foreign(work: Work, seen: Workload) -> Outcome | None:
+    """Return a hold where somebody else has changed what this rollout wrote."""
     written = _written(work)
     acted = written.acted if written else None
     if not acted or "spec" not in acted:

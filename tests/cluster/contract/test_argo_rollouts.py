@@ -42,7 +42,21 @@ def paused_at(space: Space, index: int) -> Json:
 
 
 def set_image(space: Space, image: str) -> Json:
-    """The portal's own patch: refused where the container is another, or the object has changed."""
+    """The portal's own patch, sent again where the controller has just written something."""
+    return wait_for(lambda: _unless_conflict(space, image), what="the image to be set")
+
+
+def _unless_conflict(space: Space, image: str) -> Json | None:
+    try:
+        return _set_image(space, image)
+    except Refused as error:
+        if error.code != 409:
+            raise
+        return None
+
+
+def _set_image(space: Space, image: str) -> Json:
+    """Refused where the container is another, or the object has changed."""
     version = space.get("rollouts", "web")["metadata"]["resourceVersion"]
     place = "/spec/template/spec/containers/0"
     operations = [
@@ -156,7 +170,7 @@ def test_a_pause_by_hand_holds_the_pods_where_they_are(canary: Space) -> None:
 def test_a_canary_that_makes_no_progress_is_degraded_at_its_deadline(space: Space) -> None:
     space.create(argo_rollout("web", steps=STEPS[:2], replicas=2, progressDeadlineSeconds=2))
     healthy(space)
-    bad = {"op": "add", "path": "/spec/template/metadata/annotations", "value": failing("ImagePullBackOff")}
+    bad = {"op": "add", "path": "/spec/template/metadata/annotations", "value": failing("ErrImagePull")}
     space.patch("rollouts", "web", [bad], kind="json")
     seen = space.wait("rollouts", "web", lambda seen: phase(seen) == "Degraded")
     assert seen["status"]["message"].startswith("ProgressDeadlineExceeded: ")

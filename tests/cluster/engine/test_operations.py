@@ -26,7 +26,7 @@ LIMITS = {"limits": {"memory": "256Mi"}, "requests": {"cpu": "20m"}}
 def watch(floor: Floor) -> None:
     """Look at the namespace as the watcher does."""
     environment = floor.environment
-    look(environment, read_view(connect(environment.cluster.spec), environment.namespace))
+    look(environment, read_view(connect(environment.cluster.spec), environment))
 
 
 def approved(floor: Floor, **data: Any) -> Release:

@@ -48,7 +48,7 @@ class Rollouts:
         if wrong:
             self._write(item, canary_status.invalid(item, wrong))
             return None
-        digest = template_hash(item["spec"]["template"])
+        digest = template_hash(_filled(item)["spec"]["template"])
         steps_hash = template_hash(canary.steps_of(item))
         if (digest, steps_hash) != tuple(map(item["status"].get, ("currentPodHash", "currentStepHash"))):
             self._write(item, canary_status.begun_anew(item, digest=digest, steps_hash=steps_hash))
@@ -118,11 +118,14 @@ class Rollouts:
         self._numbered(item, number)
 
     def _numbered(self, item: Object, number: str) -> None:
-        """Write the revision on the Rollout as it is kept, without what was resolved for this look."""
+        """Write the revision on the Rollout as it is kept, without what was resolved for this look.
+
+        The real controller writes the whole object, and leaves `resources: {}` where containers ask for none.
+        """
         metadata = item["metadata"]
         kept = self._store.get(kinds.ROLLOUTS, metadata["namespace"], metadata["name"])
         if kept is not None:
-            self._annotated(kept, **{REVISION: number})
+            self._annotated(_filled(kept), **{REVISION: number})
             self._tell(kept, "RolloutUpdated", f"Rollout updated to revision {number}")
 
     def _scaled(self, item: Object, sets: Sets) -> bool:
@@ -170,6 +173,16 @@ class Rollouts:
 
     def _tell(self, item: Object, reason: str, message: str) -> None:
         self._events.tell(kinds.ROLLOUTS, item, reason=reason, message=message, component=COMPONENT)
+
+
+def _filled(item: Object) -> Object:
+    template = copy.deepcopy(item["spec"].get("template"))
+    for each in (template or {}).get("spec", {}).get("containers") or []:
+        each.setdefault("resources", {})
+    if template == item["spec"].get("template"):
+        return item
+    metadata = {**item["metadata"], "generation": item["metadata"]["generation"] + 1}
+    return {**item, "metadata": metadata, "spec": {**item["spec"], "template": template}}
 
 
 def _revision(each: Object) -> int:

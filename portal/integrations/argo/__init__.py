@@ -1,0 +1,1 @@
+"""Argo: canaries of Argo Rollouts, and what Argo CD owns, through the Kubernetes API."""
