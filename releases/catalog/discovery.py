@@ -11,6 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from portal.integrations.argo.ownership import claim_of
 from portal.integrations.kubernetes.workloads import Workload, containers, with_holder
 from releases.catalog.images import Image, parse_image
 from releases.catalog.schema import API_VERSION
@@ -21,7 +22,6 @@ Listed = Mapping[str, list[Json]]
 WORKLOADS = ("Deployment", "StatefulSet", "Rollout")
 BESIDE = ("DaemonSet", "Job", "CronJob", "ReplicaSet", "Pod")
 NAME_LABELS = ("app.kubernetes.io/name", "app", "k8s-app")
-ARGO_LABEL = "argocd.argoproj.io/instance"
 ACTUATOR = "/actuator/health"
 
 
@@ -243,11 +243,10 @@ def _probes(view: _View) -> Iterator[str]:
 
 
 def _owners(view: _View, listed: Listed) -> Iterator[str]:
-    metadata = view.workload.raw["metadata"]
-    application = view.workload.argo_application.partition(":")[0]
-    application = application or (metadata.get("labels") or {}).get(ARGO_LABEL, "")
-    values = {"workload": view.workload.reference, "owner": application}
-    if application:
+    claim = claim_of(view.workload)
+    owner = claim.application if claim is not None and not claim.common else ""
+    values = {"workload": view.workload.reference, "owner": owner}
+    if owner:
         text = _(
             "%(workload)s belongs to the Argo CD application %(owner)s, which undoes what others change."
         )

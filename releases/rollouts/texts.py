@@ -208,7 +208,15 @@ FAILURES: dict[str, Text] = {
     "too_many_requests": _("The cluster is overloaded"),
     "no_such_container": _("The container does not exist"),
     "containers_unnamed": _("The catalog does not say which container"),
-    "argo_managed": _("Argo CD owns this workload; it is changed in Git only"),
+    "argo_managed": _(
+        "{object} belongs to the Argo CD application {application}, which undoes what others change: "
+        "commit the change to its Git repository and sync"
+    ),
+    "argo_unread": _(
+        "{object} belongs to the Argo CD application {application}, which could not be read in the namespace "
+        "{namespace}, so that nobody knows whether it undoes what others change: give the portal's account "
+        "`get` on applications there, or change it in Git"
+    ),
     "canary_under_way": _(
         "An update of this Rollout is under way or was aborted: finish it, or undo it, and start again"
     ),

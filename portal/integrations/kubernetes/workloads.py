@@ -25,7 +25,6 @@ ROLLOUT_ANNOTATION = "portal/rollout"
 STEP_ANNOTATION = "portal/step"
 REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
 ROLLOUT_REVISION = "rollout.argoproj.io/revision"
-ARGO_TRACKING = "argocd.argoproj.io/tracking-id"
 
 
 @dataclass(frozen=True, order=True)
@@ -147,13 +146,6 @@ class Workload:
         """The rollout's number: a label for people, not an identity (protocols.md, fact 3)."""
         own = self.raw["metadata"].get("annotations") or {}
         return str(own.get(REVISION_ANNOTATION) or own.get(ROLLOUT_REVISION) or "")
-
-    @property
-    def argo_application(self) -> str:
-        """The Argo CD tracking id, where it names this very object; else empty."""
-        tracking = self.annotations.get(ARGO_TRACKING, "")
-        here = f":apps/{self.reference.kind}:{self.reference.namespace}/{self.reference.name}"
-        return tracking if tracking.endswith(here) else ""
 
 
 def with_holder(body: Json, deployments: Iterable[Json]) -> Json:

@@ -1,9 +1,13 @@
-"""Preflight: does the portal's account have every right it will need in the namespace (protocols.md, A7)?"""
+"""Preflight: may the portal do all it will need in the namespace, and are the workloads its to change?
+
+The rights: protocols.md, A7.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 
 from portal.integrations.kubernetes.client import Right
-from portal.integrations.kubernetes.workloads import API_GROUPS, PLURALS, ROLLOUT
+from portal.integrations.kubernetes.workloads import API_GROUPS, PLURALS, ROLLOUT, Reference
+from releases.rollouts.steps import git_owned
 from releases.rollouts.steps.kind import Outcome, Planned, StepKind, Work, done, failed
 
 AT_ONCE = 6
@@ -39,6 +43,10 @@ OF_KINDS = {
 }
 
 
+# Steps that patch the workload they name.
+PATCHING = frozenset({"set_image", "scale"})
+
+
 class AccessCheck(StepKind):
     """Asks the cluster once per right."""
 
@@ -58,7 +66,20 @@ class AccessCheck(StepKind):
         missing = [str(right) for right, may in zip(rights, held, strict=True) if not may]
         if missing:
             return failed("rights_missing", ", ".join(missing), args={"rights": ", ".join(missing)})
-        return done("rights_held")
+        return _owned_by_git(work) or done("rights_held")
+
+
+def _owned_by_git(work: Work) -> Outcome | None:
+    """Name the first workload that would be patched and is changed in Git alone."""
+    documents = [each.params["workload"] for each in work.siblings if each.kind in PATCHING]
+    namespace = work.environment.namespace
+    patched = {Reference(each.get("kind", "Deployment"), namespace, each["name"]) for each in documents}
+    for kind in sorted({each.kind for each in patched}):
+        for seen in work.workloads(kind):
+            refusal = git_owned.refused(work, seen) if seen.reference in patched else None
+            if refusal is not None:
+                return refusal
+    return None
 
 
 def _rights(work: Work) -> list[Right]:

@@ -1,6 +1,7 @@
 """Before anything changes: record what runs, so that there is a way back to exactly that."""
 
 from portal.errors import PermanentError
+from portal.integrations.argo.ownership import claim_of
 from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.trouble import restart_counts
 from portal.integrations.kubernetes.workloads import Workload, container_statuses
@@ -40,7 +41,7 @@ def recorded(work: Work, workload: Workload) -> Json:
         "digests": running_digests(pods),
         "restarts": restart_counts(pods),
         "autoscaler": autoscaler(work, workload),
-        "argo": workload.argo_application,
+        "argo": claim.application if (claim := claim_of(workload)) and not claim.common else "",
     }
 
 

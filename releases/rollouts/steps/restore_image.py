@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
 from releases.rollouts.drift import find_drift
+from releases.rollouts.steps import git_owned
 from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work, done, failed, hold
 from releases.rollouts.steps.set_image import image_changes, listed_or_held, remembered
 
@@ -27,8 +28,9 @@ class RestoreImage(ActingKind):
         template, images = before["spec"]["template"], before["images"]
         if seen.template == template:
             return Found(acted=remembered(seen, images), observed={"code": self.said, "images": images})
-        if seen.argo_application:
-            return failed("argo_managed", seen.argo_application)
+        owned = git_owned.refused(work, seen)
+        if owned is not None:
+            return owned
         held = self._foreign(work, seen, before)
         if held is not None:
             return held

@@ -8,7 +8,7 @@ from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workload
 from releases.catalog import canaries
 from releases.rollouts.drift import Drift, deleted, find_drift
-from releases.rollouts.steps import evidence
+from releases.rollouts.steps import evidence, git_owned
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -18,7 +18,6 @@ from releases.rollouts.steps.kind import (
     Planned,
     Work,
     done,
-    failed,
     hold,
 )
 from releases.rollouts.steps.record_running import autoscaler
@@ -35,8 +34,9 @@ class _Scaling(ActingKind):
     def plan(self, work: Work) -> Planned:
         """Let the server check the patch without keeping it."""
         seen = work.cluster.workload(work.workload)
-        if seen.argo_application:
-            return Planned(error={"code": "argo_managed", "message": seen.argo_application})
+        owned = git_owned.refused(work, seen)
+        if owned is not None:
+            return Planned(error=owned.failure)
         if work.step.params.get("recorded"):
             return Planned()  # back to what is there now
         change = _change(work, seen, self.wanted(work, _owner(work, seen)))
@@ -54,8 +54,9 @@ class _Scaling(ActingKind):
         found = _change(work, seen, self.wanted(work, owner))
         if isinstance(found, Found):
             return found
-        if seen.argo_application:
-            return failed("argo_managed", seen.argo_application)
+        owned = git_owned.refused(work, seen)
+        if owned is not None:
+            return owned
         return _foreign(work, seen, owner) or found
 
     def act(self, work: Work, change: Change) -> Json:

@@ -7,7 +7,7 @@ from portal.integrations.kubernetes.rollout_status import DEADLINE_EXCEEDED, con
 from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
 from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.images import target_image
-from releases.rollouts.steps import canaries
+from releases.rollouts.steps import canaries, git_owned
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -17,7 +17,6 @@ from releases.rollouts.steps.kind import (
     Planned,
     Work,
     done,
-    failed,
     hold,
 )
 
@@ -80,9 +79,7 @@ class SetImage(ActingKind):
 
 def refused(work: Work, seen: Workload) -> Outcome | None:
     """Why the image of a workload may not be set now: Argo CD owns it, or another update is on its way."""
-    if seen.argo_application:
-        return failed("argo_managed", seen.argo_application)
-    return canaries.under_way(work, seen)
+    return git_owned.refused(work, seen) or canaries.under_way(work, seen)
 
 
 def expected_spec(work: Work) -> tuple[Json, str, bool] | None:

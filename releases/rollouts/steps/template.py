@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
 from releases.rollouts.drift import Drift, find_drift
+from releases.rollouts.steps import git_owned
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -68,8 +69,9 @@ class TemplateKind(ActingKind):
 
 def _refusal(seen: Workload) -> Outcome | None:
     """Why new pods would not come, or would not last; None where they would (protocols.md, A3)."""
-    if seen.argo_application:
-        return failed("argo_managed", seen.argo_application)
+    owned = git_owned.refused(work, seen)
+    if owned is not None:
+        return owned
     if seen.spec.get("paused"):
         return failed("workload_paused")
     strategy = (seen.spec.get("updateStrategy") or {}).get("type")

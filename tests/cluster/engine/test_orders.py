@@ -131,7 +131,7 @@ def test_the_replicas_of_an_autoscaled_workload_are_never_drift(lay_floor: Lay) 
     assert floor.space.get("deployments", "slow")["spec"]["replicas"] == 2
 
 
-def test_a_workload_of_argo_cd_is_refused(lay_floor: Lay) -> None:
+def test_a_workload_of_argo_cd_whose_application_is_not_there_is_refused(lay_floor: Lay) -> None:
     floor = lay_floor(services=("web",))
     tracking = f"web:apps/Deployment:{floor.space.name}/web"
     patch = {"metadata": {"annotations": {"argocd.argoproj.io/tracking-id": tracking}}}
@@ -139,7 +139,7 @@ def test_a_workload_of_argo_cd_is_refused(lay_floor: Lay) -> None:
     rollout = drive(floor.start(), "failed", "succeeded")
     step = rollout.steps.get(state="failed")
     assert step.failure is not None
-    assert step.failure["code"] == "argo_managed"
+    assert step.failure["code"] == "argo_unread"
     assert floor.image("web").endswith(":1.0.0")
 
 
