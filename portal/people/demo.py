@@ -66,7 +66,7 @@ OTHER_SYSTEMS = [
     _pl("arin", "문아린", "runbook", "runbook-api"),
     *_managers("storebridge", ("seunghyun", "양승현"), ("jimin", "손지민")),
     _lead("eunji", "배은지", "storebridge"),
-    _pl("hyunwoo", "조현우", "storebridge", "storebridge-web"),
+    _pl("hyunwoo", "조현우", "storebridge", "storebridge-web", "storebridge-web-argo"),
     DemoPerson("storebridge-ci", "스토어브리지 CI", "", ((str(Role.RELEASE_MANAGER), "team:storebridge"),)),
     _pl("soyul", "백소율", "storebridge", "storebridge-worker-normal", "storebridge-worker-batch"),
     *_managers("hybris", ("dohyun", "허도현"), ("yerin", "남예린")),

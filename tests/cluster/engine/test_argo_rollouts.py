@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable
 
 import pytest
+from django.utils import translation
 
 from portal import jobs
 from releases.rollouts import engine, plans
@@ -50,12 +51,12 @@ def _catalogued(floor: Floor) -> None:
     healthy(floor)
 
 
-def healthy(floor: Floor) -> Json:
+def healthy(floor: Floor, name: str = "api") -> Json:
     def holds(seen: Json) -> bool:
         status, generation = seen.get("status", {}), str(seen["metadata"]["generation"])
         return status.get("phase") == "Healthy" and status["observedGeneration"] == generation
 
-    return floor.space.wait("rollouts", "api", holds)
+    return floor.space.wait("rollouts", name, holds)
 
 
 def images(floor: Floor) -> dict[str, int]:
@@ -171,8 +172,9 @@ def test_a_canary_of_somebody_else_is_not_overwritten(lay_canary: Callable[..., 
     foreign = [{"op": "replace", "path": place, "value": "registry.test/floor/api:other"}]
     floor.space.patch("rollouts", "api", foreign, kind="json")
     paused_at(floor, 1)
-    release = floor.release()
-    assert "under way" in next(each.error for each in plans.preview(release).errors)
+    with translation.override("en"):
+        errors = [each.error for each in plans.preview(floor.release()).errors]
+    assert any("under way" in each for each in errors)
     rollout = drive(floor.start("3.0.0"), *ENDS)
     failure = rollout.steps.get(kind="set_image").failure
     assert failure is not None
