@@ -54,7 +54,7 @@ def _catalogued(floor: Floor) -> None:
 def healthy(floor: Floor, name: str = "api") -> Json:
     def holds(seen: Json) -> bool:
         status, generation = seen.get("status", {}), str(seen["metadata"]["generation"])
-        return status.get("phase") == "Healthy" and status["observedGeneration"] == generation
+        return bool(status.get("phase") == "Healthy" and status["observedGeneration"] == generation)
 
     return floor.space.wait("rollouts", name, holds)
 
@@ -201,7 +201,7 @@ def _until_first_pause(rollout: Rollout) -> None:
 def paused_at(floor: Floor, step: int) -> None:
     def holds(seen: Json) -> bool:
         status = seen["status"]
-        return status.get("phase") == "Paused" and status.get("currentStepIndex") == step
+        return bool(status.get("phase") == "Paused" and status.get("currentStepIndex") == step)
 
     floor.space.wait("rollouts", "api", holds)
 

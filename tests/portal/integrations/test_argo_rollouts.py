@@ -88,7 +88,9 @@ def test_only_pauses_without_a_duration_wait_for_somebody() -> None:
 
 @given(weights=st.lists(st.integers(0, 100), min_size=1, max_size=6))
 def test_the_weight_is_that_of_the_last_step_that_sets_one(weights: list[int]) -> None:
-    steps: list[Json] = [step for weight in weights for step in ({"setWeight": weight}, {"pause": {}})]
+    steps: list[Json] = []
+    for weight in weights:
+        steps += [{"setWeight": weight}, {"pause": {}}]
     assert [weight_at(steps, 2 * at + 1) for at in range(len(weights))] == weights
     assert weight_at(steps, len(steps)) == 100
 
