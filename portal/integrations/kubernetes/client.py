@@ -231,7 +231,7 @@ class Cluster:
         """
         metadata = {"resourceVersion": seen.resource_version, "annotations": dict(annotations)}
         body = {"metadata": metadata, "spec": {"template": template}}
-        return self._patch(seen.reference, body, content_type=STRATEGIC, dry_run=dry_run)
+        return self._patch(seen, body, content_type=STRATEGIC, dry_run=dry_run)
 
     def restore_template(
         self, seen: Workload, template: Json, *, annotations: Mapping[str, str], dry_run: bool = False

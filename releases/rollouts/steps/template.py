@@ -31,7 +31,7 @@ class TemplateKind(ActingKind):
     def plan(self, work: Work) -> Planned:
         """Let the server check the patch without keeping it."""
         seen = work.cluster.workload(work.workload)
-        refused = _refusal(seen)
+        refused = _refusal(work, seen)
         if refused is not None:
             return Planned(error=refused.failure)
         work.cluster.merge_template(seen, self.template(work, seen), annotations=work.mark, dry_run=True)
@@ -44,7 +44,7 @@ class TemplateKind(ActingKind):
             return seen
         if seen.annotations.get(STEP_ANNOTATION) == work.mark[STEP_ANNOTATION]:
             return Found(acted=remembered(seen, seen.images), observed={"code": self.said})
-        refused = _refusal(seen)
+        refused = _refusal(work, seen)
         if refused is not None:
             return refused
         drift = _drift(work, seen)
@@ -67,7 +67,7 @@ class TemplateKind(ActingKind):
         """What differs then, for people."""
 
 
-def _refusal(seen: Workload) -> Outcome | None:
+def _refusal(work: Work, seen: Workload) -> Outcome | None:
     """Why new pods would not come, or would not last; None where they would (protocols.md, A3)."""
     owned = git_owned.refused(work, seen)
     if owned is not None:
