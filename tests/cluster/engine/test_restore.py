@@ -34,7 +34,7 @@ def restored(lay_floor: Lay, *, said: object, rows: int | None = 120) -> tuple[F
     service.spec["jobs"] = [RESTORE]
     service.save(update_fields=["spec"])
     rights.grant()
-    look(environment, read_view(connect(environment.cluster.spec), environment.namespace))
+    look(environment, read_view(connect(environment.cluster.spec), environment))
     Backup.objects.create(
         service=service, environment=environment, name="nightly", made_at=clock.now(), rows=rows
     )
