@@ -274,6 +274,10 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "release-portal@localhost")
 OUTBOUND_HOSTS = env.words("OUTBOUND_HOSTS", "")
 PRACTICE_REGISTRY_URL = env.text("PRACTICE_REGISTRY_URL", "")
 
+# Helm: its program, and the one folder whose charts may be released (docs/helm.md)
+HELM_BINARY = env.text("HELM_BINARY", "helm")
+HELM_CHARTS = env.text("HELM_CHARTS", "")
+
 LOGGING = logs.configuration(
     form=env.choice("LOG_FORMAT", "line", logs.FORMS), level=env.text("LOG_LEVEL", "INFO")
 )

@@ -6,7 +6,9 @@ Title, wording of the announcement and comments are left out on purpose: they ma
 from typing import Any
 
 from approvals.digests import digest_of
+from releases.catalog import charts
 from releases.catalog.connections import place_of, registries_of
+from releases.catalog.models import Environment
 from releases.catalog.versions import split_image
 from releases.models import Change, Item, Release
 
@@ -33,7 +35,7 @@ def content_of(release: Release) -> dict[str, Any]:
             "namespace": environment.namespace,
         },
         "registries": registries_of(split_image(item.image)[0] for item in items),
-        "items": [_item(item) for item in items],
+        "items": [_item(item, environment) for item in items],
         "changes": [_change(change) for change in release.changes.all()],
         "database_changes": release.database_changes,
         "facts": {fact: bool(release.facts.get(fact)) for fact in FACTS},
@@ -76,8 +78,12 @@ def _items(release: Release) -> list[Item]:
     return sorted(release.items.select_related("service"), key=lambda item: item.service.name)
 
 
-def _item(item: Item) -> dict[str, Any]:
-    """An item counts with the objects it is written into: the same image elsewhere is another content."""
+def _item(item: Item, environment: Environment) -> dict[str, Any]:
+    """An item counts with the objects it is written into: the same image elsewhere is another content.
+
+    So it does with the chart and the values that write it, where Helm does.
+    """
+    helm = charts.approved_of(item.service, environment)
     facts = {fact: True for fact in FACTS if item.facts.get(fact)}
     return {
         "service": item.service.name,
@@ -91,6 +97,7 @@ def _item(item: Item) -> dict[str, Any]:
         **({"facts": facts} if facts else {}),
         # Left out where there are none: what was sealed before there were Jobs keeps its digest.
         **({"jobs": item.service.spec["jobs"]} if item.service.spec.get("jobs") else {}),
+        **({"helm": helm} if helm else {}),
     }
 
 

@@ -140,6 +140,7 @@ def _service(document: Document, world: World) -> Iterator[Problem]:
     if bounds["min"] > bounds["max"]:
         yield document.problem(_("The least is more than the most."), "spec", "scale")
     yield from _colours(document)
+    yield from _under_helm(document, world)
     jobs: set[str] = set()
     for index, job in enumerate(spec.get("jobs", [])):
         if job["name"] in jobs:
@@ -173,6 +174,32 @@ def _colours(document: Document) -> Iterator[Problem]:
     if named and "colours" not in document.spec:
         text = _("A workload has a colour, but `colours` does not say which Services follow it.")
         yield document.problem(text, "spec", "workloads")
+
+
+def _under_helm(document: Document, world: World) -> Iterator[Problem]:
+    """Values are of environments in which the service runs, and a Helm release is of one service."""
+    helm = document.spec.get("helm")
+    if helm is None:
+        return
+    if "canary" in document.spec:
+        yield document.problem(
+            _("A service under Helm has no canary: Helm owns its workloads."), "spec", "canary"
+        )
+    if "colours" in document.spec:
+        yield document.problem(
+            _("A service under Helm has no colours: Helm owns its workloads."), "spec", "colours"
+        )
+    for name in helm.get("values", {}):
+        if name not in document.spec["environments"]:
+            text = _("%(service)s does not run in %(environment)s.")
+            values = {"service": document.name, "environment": name}
+            yield document.problem(text % values, "spec", "helm", "values", name)
+    for name, other in world.all("Service").items():
+        shared = set(other["environments"]) & set(document.spec["environments"])
+        if name != document.name and shared and other.get("helm", {}).get("release") == helm["release"]:
+            text = _("The Helm release %(release)s already belongs to %(service)s.")
+            values = {"release": helm["release"], "service": name}
+            yield document.problem(text % values, "spec", "helm", "release")
 
 
 def _checklist(document: Document, world: World) -> Iterator[Problem]:
@@ -225,8 +252,31 @@ def _plan(document: Document, world: World) -> Iterator[Problem]:
     yield from _plan_around(document, world)
     yield from _plan_steps(document, world)
     yield from _plan_canary(document, world)
-    if [step["kind"] for step in document.spec["each"]].count("set_image") > 1:
-        yield document.problem(_("set_image may stand in `each` only once."), "spec", "each")
+    kinds = [step["kind"] for step in document.spec["each"]]
+    for kind in ("set_image", "helm_upgrade"):
+        if kinds.count(kind) > 1:
+            text = _("%(kind)s may stand in `each` only once.") % {"kind": kind}
+            yield document.problem(text, "spec", "each")
+    yield from _plan_helm(document, world, kinds)
+
+
+def _plan_helm(document: Document, world: World, kinds: list[str]) -> Iterator[Problem]:
+    """One owner per workload: what is under Helm is upgraded by Helm, after a backup or with a reason."""
+    for number, wave in enumerate(document.spec["waves"]):
+        for index, name in enumerate(wave["services"]):
+            under_helm = "helm" in (world.spec("Service", name) or {})
+            if under_helm and "helm_upgrade" not in kinds:
+                text = _(
+                    "%(service)s is under Helm; `each` has no helm_upgrade, and nothing else changes it."
+                )
+                where = ("spec", "waves", number, "services", index)
+                yield document.problem(text % {"service": name}, *where)
+    if "helm_upgrade" not in kinds:
+        return
+    index = kinds.index("helm_upgrade")
+    if "helm_backup" not in kinds[:index] and "skipBackup" not in document.spec["each"][index]:
+        text = _("Before helm_upgrade stands helm_backup, or `skipBackup` says why there is none.")
+        yield document.problem(text, "spec", "each", index)
 
 
 def _plan_canary(document: Document, world: World) -> Iterator[Problem]:
@@ -337,7 +387,10 @@ def _around_service(
     if "cluster_view" in looks and "clusterView" not in service:
         text = _("%(service)s does not say how its cluster view is asked.") % {"service": step["service"]}
         yield document.problem(text, *where)
-    if step["kind"] == "scale" and "colour" not in step and len(named) != 1:
+    if step["kind"] == "scale" and "helm" in service:
+        text = _("%(service)s is under Helm: its replicas are a value of its chart.")
+        yield document.problem(text % {"service": step["service"]}, *where)
+    elif step["kind"] == "scale" and "colour" not in step and len(named) != 1:
         text = _("Say which one workload of %(service)s is scaled.") % {"service": step["service"]}
         yield document.problem(text, *where, "workload")
 

@@ -143,6 +143,7 @@ def _files(path: Path) -> list[tuple[Path, str]]:
         if each.suffix in SUFFIXES
         and each.name not in BESIDE
         and not any(part.startswith(".") for part in each.relative_to(path).parts)
+        and not _in_chart(each, path)
         and each.is_file()
         and each.resolve().is_relative_to(root)
     ]
@@ -153,6 +154,12 @@ def _files(path: Path) -> list[tuple[Path, str]]:
     if not found:
         raise Invalid(_("There is no catalog file (*.yaml) in %(path)s.") % {"path": path})
     return found
+
+
+def _in_chart(file: Path, root: Path) -> bool:
+    """Whether a file is part of a Helm chart, which may lie beside the catalog that names it."""
+    folders = [each for each in file.parents if each != root and each.is_relative_to(root)]
+    return any((each / "Chart.yaml").is_file() for each in folders)
 
 
 def _decoded(file: Path) -> str | None:

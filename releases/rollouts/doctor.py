@@ -23,8 +23,10 @@ from portal.audit import queries as record
 from portal.audit.grants import could_rewrite
 from portal.audit.keys import signer
 from portal.errors import PortalError
+from portal.integrations.helm.client import program_version
 from portal.integrations.kubernetes.client import Cluster, connect
 from portal.people.models import User
+from releases.catalog.charts import chart_of
 from releases.catalog.models import Connection, ConnectionKind, Environment, Service
 from releases.catalog.references import value_of
 from releases.catalog.versions import registry_for
@@ -58,6 +60,7 @@ def examine() -> Iterator[Finding]:
         yield from _record()
         yield from _catalog()
         yield from _connections()
+        yield from _helm()
 
 
 def _settings() -> Iterator[Finding]:
@@ -207,6 +210,24 @@ def _connections() -> Iterator[Finding]:
             yield from look(each)
         except PortalError as error:
             yield Finding(FAULT, f"connection {each.name}", _words(error))
+
+
+def _helm() -> Iterator[Finding]:
+    """Services under Helm need its program and their charts; a portal without such services needs neither."""
+    services = Service.objects.filter(spec__has_key="helm").order_by("name")
+    if not services:
+        return
+    try:
+        version = program_version(settings.HELM_BINARY)
+        yield Finding(GOOD, "HELM_BINARY", f"Helm {'.'.join(map(str, version))}")
+    except PortalError as error:
+        yield Finding(FAULT, "HELM_BINARY", _words(error))
+    for service in services:
+        try:
+            chart = chart_of(service.spec["helm"])
+            yield Finding(GOOD, f"service {service.name}", f"{chart.name} {chart.digest[:19]}")
+        except PortalError as error:
+            yield Finding(FAULT, f"service {service.name}", _words(error))
 
 
 def _cluster(row: Connection) -> Iterator[Finding]:

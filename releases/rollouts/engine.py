@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from datetime import datetime, timedelta
+from functools import partial
 
 from portal import clock, jobs, trace
 from portal.actors import Actor
@@ -153,6 +154,7 @@ class Pass:
             rollout=rollout,
             siblings=self.course.steps,
             listed=self.listed,
+            beat=partial(leases.keep, self.lease),
         )
 
     def _due(self, step: Step) -> bool:

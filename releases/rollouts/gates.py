@@ -9,6 +9,7 @@ from portal.integrations.kubernetes.workloads import Reference, Workload
 from releases.models import Release
 from releases.rollouts import release_side
 from releases.rollouts.drift import Drift, deleted, find_drift
+from releases.rollouts.graph import RELEASING
 from releases.rollouts.models import Step
 from releases.rollouts.states import Direction, StepState
 from releases.rollouts.steps.kind import Json, Work
@@ -59,19 +60,28 @@ def _is_forward_write(step: Step) -> bool:
 
 
 def _drift_so_far(work: Work) -> Drift | None:
-    earlier = [
-        each
+    changed = {
+        (each.wave, each.service_id)
         for each in work.siblings
-        if each.kind == "set_image"
+        if each.kind in RELEASING
         and each.wave < work.step.wave
         and each.acted
         and each.state == StepState.SUCCEEDED
+    }
+    earlier = [
+        each
+        for each in work.siblings
+        if each.kind == "record_running" and (each.wave, each.service_id) in changed and _writes(work, each)
     ]
     try:
         seen = _seen(work, earlier)
     except (TemporaryError, PermanentError):
         return None  # the step itself will meet the same trouble and back off
     return next(filter(None, (_drift(work, step, seen) for step in earlier)), None)
+
+
+def _writes(work: Work, step: Step) -> list[Json]:
+    return replace(work, step=step).writes()
 
 
 def _seen(work: Work, steps: Sequence[Step]) -> dict[Reference, Workload]:
@@ -89,18 +99,15 @@ def _reference(work: Work, step: Step) -> Reference:
 
 
 def _drift(work: Work, step: Step, present: Mapping[Reference, Workload]) -> Drift | None:
-    record = replace(work, step=step)
-    recorded = record.sibling("record_running")
-    before = (recorded.before if recorded else None) or {}
-    acted, expected = step.acted or {}, record.own_spec()
+    """Compare a workload as it was recorded with what this rollout wrote to it."""
+    written = _writes(work, step)[-1]
     seen = present.get(_reference(work, step))
     if seen is None:
         return deleted(str(_reference(work, step)))
-    assert expected is not None
     return find_drift(
         seen,
-        expected,
-        uid=acted.get("uid", ""),
-        scaled_by_others=before.get("autoscaler") is not None,
-        accepted=record.accepted_drifts,
+        written["spec"],
+        uid=written.get("uid", ""),
+        scaled_by_others=(step.before or {}).get("autoscaler") is not None,
+        accepted=work.accepted_drifts,
     )

@@ -50,11 +50,21 @@ TIMEOUTS = {
     "restore_resources": 60,
     "find_colours": 30,
     "cluster_view": 300,
+    "helm_check": 120,
+    "helm_backup": 60,
+    "helm_upgrade": 300,
+    "helm_status": 60,
+    "helm_rollback": 300,
 }
-BEFORE = frozenset({"access_check", "pods_running", "image_exists", "http", "health", "prometheus", "notice"})
+BEFORE = frozenset(
+    {"access_check", "pods_running", "image_exists", "helm_check", "http", "health", "prometheus", "notice"}
+)
 # Those of an operation stand in no file of the catalog.
 OF_OPERATIONS = frozenset({"restart", "set_resources"})
-EACH = OF_OPERATIONS | {"set_image", "wait_rollout", "promote", "health", "http", "prometheus", "watch"}
+EACH = OF_OPERATIONS | {
+    *("set_image", "wait_rollout", "promote", "health", "http", "prometheus", "watch"),
+    *("helm_backup", "helm_upgrade"),
+}
 # Before or after the members of a wave, each of one service.
 AROUND = frozenset(
     {"run_job", "scale", "switch_service", "set_weight", "watch", "cluster_view", "restore_database"}
@@ -68,15 +78,23 @@ UNDONE_BY = {
     "scale": "restore_scale",
     "switch_service": "restore_services",
     "set_weight": "restore_weights",
+    "helm_upgrade": "helm_rollback",
 }
 # What records at the start what such a step will change, and the field that says which objects.
 RECORDED_BY = {"switch_service": ("record_services", "services"), "set_weight": ("record_weights", "route")}
 # What writes the template of a workload's pods, on either way; after it one waits for new pods.
 WRITES_TEMPLATE = {
-    "forward": ("set_image", "set_resources", "restart"),
-    "back": ("restore_image", "restore_resources"),
+    "forward": ("set_image", "set_resources", "restart", "helm_upgrade"),
+    "back": ("restore_image", "restore_resources", "helm_rollback"),
 }
-AFTER = frozenset({"http", "health", "prometheus", "pods_running", "watch", "verify_digests", "notice"})
+# What gives the members of a wave their new images, each by its owner, and what gives them back.
+RELEASING = frozenset({"set_image", "helm_upgrade"})
+GIVES_BACK = frozenset(UNDONE_BY[each] for each in RELEASING)
+# What is about a Helm release: done for each service under Helm, and for no other.
+HELM = frozenset({"helm_check", "helm_backup", "helm_upgrade", "helm_status"})
+AFTER = frozenset(
+    {"http", "health", "prometheus", "pods_running", "watch", "verify_digests", "helm_status", "notice"}
+)
 PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout", "promote"}) | OF_OPERATIONS
 OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
 DEFAULT_EACH: tuple[Json, ...] = ({"kind": "set_image"}, {"kind": "wait_rollout"})
@@ -130,6 +148,16 @@ class Member:
         """The workload of each colour."""
         return {each["colour"]: each for each in self.workloads if each.get("colour")}
 
+    @property
+    def helm(self) -> Json | None:
+        """How Helm owns it; None where Helm does not."""
+        found: Json | None = self.spec.get("helm")
+        return found
+
+    def concerns(self, kind: str) -> bool:
+        """Whether a kind of step is for it: a service under Helm is changed by Helm alone."""
+        return self.helm is not None if kind in HELM else kind not in RELEASING or self.helm is None
+
     def job(self, name: str) -> Json | None:
         """What the catalog says of a Job of this name; None where there is none."""
         return next((each for each in self.spec.get("jobs") or [] if each["name"] == name), None)
@@ -182,7 +210,9 @@ class _Builder:
 
     def build(self) -> list[Node]:
         before = [
-            self._add(f"before.{_name(each)}", each, after=()) for each in self.spec.get("before") or []
+            self._add(key, each, after=(), service=service)
+            for each in self.spec.get("before") or []
+            for key, service in self._placed(f"before.{_name(each)}", each)
         ]
         waves = [self._wave(each) for each in self.spec.get("waves") or []]
         waves = [wave for wave in waves if wave.names or wave.before or wave.after]
@@ -208,6 +238,12 @@ class _Builder:
         for number, stage in enumerate(switches, start=len(waves) + 1):
             last = self._around(stage.before, number, stage.title, recorded, after=last, section=SWITCH)
         return self.nodes
+
+    def _placed(self, key: str, document: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return (key, service) for each time that a step outside the waves is done."""
+        if document["kind"] in HELM:
+            return [(f"{key}.{name}", name) for name, member in self.members.items() if member.helm]
+        return [(key, "")]
 
     def _wave(self, document: Mapping[str, Any]) -> Wave:
         before, after = (
@@ -317,7 +353,8 @@ class _Builder:
     def _member(self, service: str, wave: int, title: str, *, after: Sequence[str]) -> list[str]:
         last = list(after)
         for each in self._documents(service):
-            last = self._group(each, service, wave, title, after=last)
+            if self.members[service].concerns(each["kind"]):
+                last = self._group(each, service, wave, title, after=last)
         return last
 
     def _concerned(self, document: Mapping[str, Any], service: str) -> list[Json | None]:
@@ -368,8 +405,10 @@ class _Builder:
             others = [each for each in documents if each["kind"] != "notice"]
             documents = [*others, {"kind": "verify_digests"}, *notices]
         for each in documents:
-            service = str(each.get("service") or "") if each["kind"] in {"health", "watch"} else ""
-            last = [self._add(f"after.{_name(each)}", each, after=last, service=service)]
+            for key, member in self._placed(f"after.{_name(each)}", each):
+                own = each["kind"] in {"health", "watch"}
+                service = str(each.get("service") or "") if own else member
+                last = [self._add(key, each, after=last, service=service)]
         return last
 
     def _add(
@@ -387,6 +426,8 @@ class _Builder:
         params = {name: value for name, value in document.items() if name not in OWN_KEYS}
         params |= {"title": document["title"]} if document.get("title") else {}
         params |= {"workload": workload} if workload else {}
+        if document["kind"] in HELM:
+            params |= {"helm": self.members[service].helm, "workloads": self.members[service].workloads}
         node = Node(
             key=self._unique(key),
             kind=document["kind"],
@@ -451,7 +492,11 @@ def _require_sound(spec: Mapping[str, Any], members: Sequence[Member]) -> None:
                 wrong.append(field_error(f"plan.{section}[{index}].kind", text))
     wrong += _wrong_around(spec, members)
     placed = [name for wave in spec.get("waves") or [] for name in wave.get("services") or []]
+    kinds = {each.get("kind") for each in spec.get("each") or DEFAULT_EACH}
     for member in members:
+        if member.helm and "helm_upgrade" not in kinds:
+            owned = _("{service} is under Helm, and the plan has no helm_upgrade.")
+            wrong.append(field_error("plan.each", owned.format(service=member.name)))
         if placed.count(member.name) != 1:
             text = _("The plan has no place, or more than one, for {service}.").format(service=member.name)
             wrong.append(field_error("plan.waves", text))

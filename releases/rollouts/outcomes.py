@@ -27,7 +27,7 @@ MOST_SERVER_ERRORS = 4
 AWAY = frozenset({UNREACHABLE, UNAVAILABLE})
 # Kept from look to look, not shown: a change in them is no news.
 INNER_KEYS = frozenset(
-    {"sights", "baseline", "done_since", "tries", "lost_since", "good", "unclear", "views"}
+    {"sights", "baseline", "done_since", "tries", "lost_since", "good", "unclear", "views", "pending_since"}
 )
 # What was seen last says what failed, past its time.
 TOLD_AS_SEEN = frozenset(
@@ -41,7 +41,7 @@ TOLD_AS_SEEN = frozenset(
     }
 )
 # What single kinds of acts leave behind besides images.
-TOLD_OF_ACTS = ("job", "bounds", "selectors", "weights")
+TOLD_OF_ACTS = ("job", "bounds", "selectors", "weights", "revision")
 
 
 def of_temporary(step: Step, error: TemporaryError, *, acting: bool, now: datetime) -> Outcome:

@@ -7,15 +7,16 @@ from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.integrations.kubernetes.workloads import ROLLOUT
-from releases.rollouts.graph import TIMEOUTS, UNDONE_BY, WRITES_TEMPLATE
+from releases.rollouts.graph import GIVES_BACK, TIMEOUTS, UNDONE_BY, WRITES_TEMPLATE
 from releases.rollouts.models import Pin, Rollout, Step
 from releases.rollouts.states import Direction, StepState
 
 Json = dict[str, Any]
+
 # How the plan checks a service once it runs; checked in the same way once it is back.
 CHECKS = frozenset({"health", "http"})
 # What says to a step which objects it is about, and what was done to them.
-TARGETS = ("workload", "services", "selector", "route")
+TARGETS = ("workload", "services", "selector", "route", "helm", "workloads")
 # Restored to what was recorded, however often it was changed: once is enough.
 RESTORED_ONCE = frozenset({"scale", "set_weight"})
 
@@ -113,7 +114,10 @@ class _WayBack:
     def _service(self, origins: Sequence[Step], after: Sequence[Step]) -> list[Step]:
         """Restore the workloads of one service and wait for them, then check it as on the way forward."""
         ends = [
-            self._waited(origin, self._skipping(origin, self._restore(origin, after))) for origin in origins
+            self._waited(origin, workload, restore)
+            for origin in origins
+            for restore in [self._skipping(origin, self._restore(origin, after))]
+            for workload in _workloads(origin)
         ]
         for check in self._forward(origins[0], CHECKS):
             ends = [self._add(_again(check), after=ends)]
@@ -134,7 +138,7 @@ class _WayBack:
 
     def _skipping(self, origin: Step, restore: Step) -> Step:
         """A canary that had reached its end would walk all its steps back: they are skipped."""
-        if origin.params["workload"].get("kind") != ROLLOUT:
+        if (origin.params.get("workload") or {}).get("kind") != ROLLOUT:
             return restore
         step = Step(
             key=f"back.{origin.key}.promote",
@@ -147,12 +151,14 @@ class _WayBack:
         )
         return self._add(step, after=[restore])
 
-    def _waited(self, origin: Step, restore: Step) -> Step:
+    def _waited(self, origin: Step, workload: Json, restore: Step) -> Step:
         """Wait as the plan does, as long and with the same time to settle."""
         found = self._forward(origin, frozenset({"wait_rollout"}))
-        own = [each for each in found if each.params.get("workload") == origin.params["workload"]]
+        own = [each for each in found if each.params.get("workload") == workload]
         waiting = _again(own[0] if own else origin)
-        waiting.key, waiting.kind = f"back.{origin.key}.wait_rollout", "wait_rollout"
+        waiting.params = {**waiting.params, "workload": workload}
+        name = f".{workload['name']}" if len(_workloads(origin)) > 1 else ""
+        waiting.key, waiting.kind = f"back.{origin.key}.wait_rollout{name}", "wait_rollout"
         waiting.timeout_seconds = own[0].timeout_seconds if own else TIMEOUTS["wait_rollout"]
         return self._add(waiting, after=[restore])
 
@@ -174,6 +180,12 @@ class _WayBack:
         return step
 
 
+def _workloads(origin: Step) -> list[Json]:
+    """What a step wrote to: its workload, or all that Helm renders for the service."""
+    own: Json | None = origin.params.get("workload")
+    return [own] if own else list(origin.params["workloads"])
+
+
 def _again(forward: Step) -> Step:
     """The same look as on the way forward."""
     params = {key: value for key, value in forward.params.items() if key != "accepted_drifts"}
@@ -191,7 +203,7 @@ def _again(forward: Step) -> Step:
 def pin_services(rollout: Rollout, steps: Sequence[Step], *, actor: Actor) -> None:
     """Keep automation from rolling the restored services forward again until a person lifts the pin."""
     for step in steps:
-        if step.kind != "restore_image" or step.state != StepState.SUCCEEDED or step.service is None:
+        if step.kind not in GIVES_BACK or step.state != StepState.SUCCEEDED or step.service is None:
             continue
         _pin, created = Pin.objects.get_or_create(
             service=step.service,

@@ -14,6 +14,7 @@ from portal.integrations.kubernetes.workloads import Workload, container_statuse
 from portal.live.publish import touch
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Item
+from releases.rollouts.graph import GIVES_BACK
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Rollout
 from releases.rollouts.steps.colours import live_colour, selector_of
@@ -72,7 +73,7 @@ def expect_release(rollout: Rollout) -> None:
 
 def expect_recorded(rollout: Rollout) -> None:
     """Note after a rollback that what ran before the rollout is what should run again."""
-    restored = rollout.steps.filter(kind="restore_image").values("service")
+    restored = rollout.steps.filter(kind__in=GIVES_BACK).values("service")
     recorded = rollout.steps.filter(kind="record_running", service__in=restored)
     found: dict[Service, set[str]] = {}
     for step in recorded.select_related("service"):

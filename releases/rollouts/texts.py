@@ -33,6 +33,11 @@ KINDS: dict[str, Text] = {
     "find_colours": _("Find the idle colour"),
     "cluster_view": _("Check the cluster view"),
     "set_image": _("Set the image"),
+    "helm_check": _("Check the chart"),
+    "helm_backup": _("Back up what Helm has deployed"),
+    "helm_upgrade": _("Upgrade by Helm"),
+    "helm_status": _("Show what Helm has deployed"),
+    "helm_rollback": _("Roll back by Helm"),
     "wait_rollout": _("Wait for the rollout"),
     "promote": _("Promote the canary"),
     "health": _("Check health"),
@@ -81,6 +86,16 @@ OBSERVED: dict[str, Text] = {
     "resources_set": _("Resources set"),
     "resources_restored": _("Resources restored"),
     "image_restored": _("Image restored"),
+    "helm_checked": _(
+        "Helm {version}: the chart renders, and the cluster would take it; {count} fields differ"
+    ),
+    "helm_backed_up": _("Revision {revision} recorded with its values and manifest"),
+    "helm_none_before": _("Helm has deployed nothing under this name yet"),
+    "helm_upgraded": _("Revision {revision} written"),
+    "helm_rolled_back": _("Revision {revision} written, as revision {target} was"),
+    "helm_status": _("{release}: revision {revision} of {chart} is deployed. Reached at: {addresses}"),
+    "helm_pending": _("Revision {revision} is {status}: helm may still be at work"),
+    "helm_timeout": _("helm took too long and was ended; the next try follows: {message}"),
     "rolled_out": _("{ready}/{wanted} ready"),
     "waits_observed": _("The cluster has not taken it up yet"),
     "waits_template": _("The workload asks for another image"),
@@ -225,6 +240,37 @@ FAILURES: dict[str, Text] = {
     "canary_invalid": _("The Rollout's specification is not valid"),
     "canary_stops_differ": _(
         "The Rollout pauses {stops} times without a duration, and the plan promotes it {promotions} times"
+    ),
+    "helm_managed": _("Helm owns this workload; the catalog must say so (`helm`), and Helm changes it"),
+    "helm_missing": _("Helm is missing where the workers run"),
+    "helm_too_old": _("Helm is too old"),
+    "helm_failed": _("Helm could not do it"),
+    "helm_does_not_render": _("The chart does not render; correct the chart or its values in the catalog"),
+    "helm_unknown_kind": _("The chart has a kind of object that the cluster does not know; install it first"),
+    "helm_not_owned": _("An object of the chart exists already and does not belong to this Helm release"),
+    "helm_values": _("The image does not fit into the chart's values"),
+    "helm_pending": _(
+        "Helm's revision {revision} is {status}: another operation is at work, or its helm was killed. "
+        "Wait for it, or end it with helm rollback, and retry"
+    ),
+    "helm_busy": _(
+        "Another operation is at work on the Helm release, or its helm was killed. "
+        "Wait for it, or end it with helm rollback, and retry"
+    ),
+    "helm_other_namespace": _("The chart writes into another namespace: {names}"),
+    "helm_workloads_differ": _("The chart and the catalog do not name the same workloads: {names}"),
+    "helm_image_unset": _("The chart does not take the release's image: {names}"),
+    "helm_fresh": _(
+        "The chart renders other values each time, such as random passwords: {names}. "
+        "Let the chart keep them, or allow them by name (`fresh`)"
+    ),
+    "helm_none_before": _("There is no earlier revision of this Helm release to go back to"),
+    "helm_other_revision": _("Revision {revision} is deployed, which this rollout did not write"),
+    "chart_refused": _("The chart cannot be used"),
+    "chart_changed": _("The chart was changed after the approval; submit the release again"),
+    "image_unpinned": _(
+        "Production takes no image without a digest and no tag latest: {names}. "
+        "Pin it in the chart, or allow it by name (`unpinned`)"
     ),
     "nothing_recorded": _("Nothing was recorded to go back to"),
     "connection": _("The connection to the cluster is not usable"),

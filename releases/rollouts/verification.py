@@ -1,17 +1,17 @@
 """What truly runs, read from the nodes through the pods, compared with what was approved or recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.workloads import Reference, Workload, container_statuses, containers
-from releases.rollouts.graph import WRITES_TEMPLATE
+from releases.rollouts.graph import RELEASING, WRITES_TEMPLATE
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Step
 from releases.rollouts.states import Direction, StepState
-from releases.rollouts.steps.kind import Json, Work
+from releases.rollouts.steps.kind import Json, Work, written_to
 
 
 def read_back(work: Work) -> Json:
@@ -33,35 +33,35 @@ Check = tuple[Reference, dict[str, set[str]], str]
 
 def _approved(work: Work) -> list[Check]:
     found: list[Check] = []
-    for step in _steps(work, "set_image", Direction.FORWARD):
+    for step, workload in _written(work, RELEASING, Direction.FORWARD):
         item = next((each for each in work.items if each.service_id == step.service_id), None)
-        if item is None or step.state == StepState.SKIPPED:
+        if item is None:
             continue
-        images = (step.acted or {}).get("images") or {}
+        images = (written_to(step, workload) or {}).get("images") or {}
         accepted = accepted_digests(item)
-        found.append((_reference(work, step), dict.fromkeys(images, accepted), item.service.name))
+        found.append((_reference(work, workload), dict.fromkeys(images, accepted), item.service.name))
     return found
 
 
 def _kept(work: Work) -> list[Check]:
     """An operation puts no image anywhere: exactly what ran when it began must run."""
-    return [_as_recorded(work, record) for record in _steps(work, "record_running", Direction.FORWARD)]
+    return [_as_recorded(work, each) for each in work.siblings if each.kind == "record_running"]
 
 
 def _after_rollback(work: Work) -> list[Check]:
     found: list[Check] = []
-    restored = [each for kind in WRITES_TEMPLATE["back"] for each in _steps(work, kind, Direction.BACK)]
-    for step in restored:
+    for step, workload in _written(work, WRITES_TEMPLATE["back"], Direction.BACK):
         record = next(
             (
                 each
-                for each in _steps(work, "record_running", Direction.FORWARD)
-                if each.service_id == step.service_id
-                and each.params.get("workload") == step.params.get("workload")
+                for each in work.siblings
+                if each.kind == "record_running"
+                and each.service_id == step.service_id
+                and each.params.get("workload") == workload
             ),
             None,
         )
-        if record is not None and step.state != StepState.SKIPPED:
+        if record is not None:
             found.append(_as_recorded(work, record))
     return found
 
@@ -73,7 +73,7 @@ def _as_recorded(work: Work, record: Step) -> Check:
         name: {*digests.get(name, []), *filter(None, [digest_of(image)])} for name, image in images.items()
     }
     assert record.service is not None
-    return _reference(work, record), expected, record.service.name
+    return _reference(work, record.params["workload"]), expected, record.service.name
 
 
 def _compare(work: Work, reference: Reference, expected: dict[str, set[str]], service: str) -> Json:
@@ -119,10 +119,14 @@ def _row(service: str, expected: dict[str, set[str]], found: dict[str, set[str]]
     }
 
 
-def _steps(work: Work, kind: str, direction: str) -> Sequence[Step]:
-    return [each for each in work.siblings if each.kind == kind and each.direction == direction]
+def _written(work: Work, kinds: Collection[str], direction: str) -> Iterator[tuple[Step, Json]]:
+    """Every workload that a step of these kinds writes to; a step that was skipped wrote nothing."""
+    for step in work.siblings:
+        if step.kind in kinds and step.direction == direction and step.state != StepState.SKIPPED:
+            own = step.params.get("workload")
+            for workload in [own] if own else step.params["workloads"]:
+                yield step, workload
 
 
-def _reference(work: Work, step: Step) -> Reference:
-    document = step.params["workload"]
-    return Reference(document.get("kind", "Deployment"), work.environment.namespace, document["name"])
+def _reference(work: Work, workload: Json) -> Reference:
+    return Reference(workload.get("kind", "Deployment"), work.environment.namespace, workload["name"])

@@ -14,7 +14,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "catalog.md"
 
 
 def test_the_example_of_the_documentation_is_in_order() -> None:
-    example = PAGE.read_text().split("```yaml\n")[1].split("```")[0]
+    example = PAGE.read_text().split("## A system in one file\n```yaml\n")[1].split("```")[0]
     documents, problems = read_text(example, "example.yaml")
     assert problems + check_documents(documents, {}) == []
     assert len(documents) == 6

@@ -32,7 +32,8 @@ QUICK_PODS = [
     "--ready-seconds=0.05",
     "--terminate-seconds=0.1",
 ]
-collect_ignore = [] if USES_CONTROL_PLANE else ["controlplane"]
+# The module folders of the control plane and of helm.
+collect_ignore = [] if USES_CONTROL_PLANE else ["controlplane", "helm"]
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ import pytest
 from django.core.management import call_command
 from django.utils import translation
 
-from releases.catalog.models import Connection
+from releases.catalog.models import Connection, Service
 from releases.rollouts.doctor import _connections
+from tests.charts import HELM, standin, write_chart
 from tests.factories import Shop
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -144,6 +145,25 @@ def test_what_does_not_answer_is_named_and_the_rest_is_looked_at_all_the_same(
     assert code == 1
     assert faults == {"REDIS_URL", "EMAIL_HOST", "connection shop-cluster", "connection shop-registry"}
     assert said(lines, "REDIS_URL")[0][1].startswith("127.0.0.1:1 does not answer")
+
+
+def test_services_under_helm_need_its_program_and_their_chart(
+    outside: Outside, settings: Any, tmp_path: Path
+) -> None:
+    _code, lines = doctor()
+    assert said(lines, "HELM_BINARY") == []
+    Service.objects.filter(name="shopping-service").update(spec={"helm": HELM})
+    settings.HELM_BINARY, settings.HELM_CHARTS = str(tmp_path / "none"), ""
+    code, lines = doctor()
+    assert code == 1
+    assert "HELM_BINARY" in said(lines, "HELM_BINARY")[0][1]
+    assert "HELM_CHARTS" in said(lines, "service shopping-service")[0][1]
+    write_chart(tmp_path / "charts")
+    settings.HELM_BINARY = str(standin(tmp_path / "bin"))
+    settings.HELM_CHARTS = str(tmp_path / "charts")
+    _code, lines = doctor()
+    assert said(lines, "HELM_BINARY") == [("good", "Helm 3.22.0")]
+    assert said(lines, "service shopping-service")[0][0] == "good"
 
 
 def test_hosts_that_let_nobody_in_are_a_fault(shop: Shop, settings: Any) -> None:

@@ -25,6 +25,7 @@ ROLLOUT_ANNOTATION = "portal/rollout"
 STEP_ANNOTATION = "portal/step"
 REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
 ROLLOUT_REVISION = "rollout.argoproj.io/revision"
+HELM_RELEASE = "meta.helm.sh/release-name"
 
 
 @dataclass(frozen=True, order=True)
@@ -146,6 +147,11 @@ class Workload:
         """The rollout's number: a label for people, not an identity (protocols.md, fact 3)."""
         own = self.raw["metadata"].get("annotations") or {}
         return str(own.get(REVISION_ANNOTATION) or own.get(ROLLOUT_REVISION) or "")
+
+    @property
+    def helm_release(self) -> str:
+        """The Helm release that it belongs to; empty where none does."""
+        return self.annotations.get(HELM_RELEASE, "")
 
 
 def with_holder(body: Json, deployments: Iterable[Json]) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -87,11 +87,16 @@ class Planned:
     error: Json | None = None
 
 
+def no_beat() -> None:
+    """Nobody holds a lease while a plan is only previewed, or a gate measured."""
+
+
 @dataclass(kw_only=True)
 class Work:
     """A step with all it concerns; `rollout` is None while a plan is only previewed.
 
-    `listed` is shared by the steps that are looked at together.
+    `listed` is shared by the steps that are looked at together. What takes longer than a call calls `beat`
+    about once a second: it keeps the lease, and raises where another worker has taken over.
     """
 
     step: Step
@@ -101,6 +106,7 @@ class Work:
     rollout: Rollout | None = None
     siblings: Sequence[Step] = ()
     listed: dict[str, list[Json]] = field(default_factory=dict)
+    beat: Callable[[], None] = no_beat
 
     def collection(self, plural: str) -> list[Json]:
         """Return all of a kind in the namespace, read once for all steps of the same look round."""
@@ -175,18 +181,31 @@ class Work:
         ]
         return found[-1] if found else None
 
+    def writes(self, *, direction: str = "forward") -> list[Json]:
+        """Return what this rollout wrote to this step's workload, the newest last."""
+        return [
+            written
+            for each in self.siblings
+            if each.direction == direction and each.service_id == self.step.service_id
+            for written in [written_to(each, self.step.params.get("workload"))]
+            if written is not None and "spec" in written
+        ]
+
     def own_spec(self, *, direction: str = "forward") -> Json | None:
         """Return the spec of this step's workload as this rollout last wrote it; None where it has not."""
-        written = [
-            each.acted["spec"]
-            for each in self.siblings
-            if each.direction == direction
-            and each.service_id == self.step.service_id
-            and each.params.get("workload") == self.step.params.get("workload")
-            and each.acted
-            and "spec" in each.acted
-        ]
-        return written[-1] if written else None
+        written = self.writes(direction=direction)
+        return written[-1]["spec"] if written else None
+
+
+def written_to(step: Step, workload: Json | None) -> Json | None:
+    """Return what a step wrote to a workload; what Helm writes goes to several at once."""
+    acted = step.acted or {}
+    if "workloads" in acted:
+        found: Json | None = (
+            acted["workloads"].get(f"{workload['kind']}/{workload['name']}") if workload else None
+        )
+        return found
+    return acted if acted and step.params.get("workload") == workload else None
 
 
 class StepKind(ABC):

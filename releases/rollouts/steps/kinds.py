@@ -4,6 +4,11 @@ from releases.rollouts.steps.access_check import AccessCheck
 from releases.rollouts.steps.cluster_view import ClusterView
 from releases.rollouts.steps.colours import FindColours
 from releases.rollouts.steps.health import Health, HttpCheck
+from releases.rollouts.steps.helm_backup import HelmBackup
+from releases.rollouts.steps.helm_check import HelmCheck
+from releases.rollouts.steps.helm_rollback import HelmRollback
+from releases.rollouts.steps.helm_status import HelmStatus
+from releases.rollouts.steps.helm_upgrade import HelmUpgrade
 from releases.rollouts.steps.image_exists import ImageExists
 from releases.rollouts.steps.kind import StepKind
 from releases.rollouts.steps.metric import Metric
@@ -38,6 +43,11 @@ KINDS: dict[str, StepKind] = {
         RecordServices(),
         SwitchService(),
         SetImage(),
+        HelmCheck(),
+        HelmBackup(),
+        HelmUpgrade(),
+        HelmStatus(),
+        HelmRollback(),
         WaitRollout(),
         Promote(),
         Health(),

@@ -17,6 +17,7 @@ from releases.rollouts.steps.kind import (
     Planned,
     Work,
     done,
+    failed,
     hold,
 )
 
@@ -78,7 +79,9 @@ class SetImage(ActingKind):
 
 
 def refused(work: Work, seen: Workload) -> Outcome | None:
-    """Why the image of a workload may not be set now: Argo CD owns it, or another update is on its way."""
+    """Why the image of a workload may not be set now: another owns it, or another update is on its way."""
+    if seen.helm_release:
+        return failed("helm_managed", seen.helm_release)
     return git_owned.refused(work, seen) or canaries.under_way(work, seen)
 
 

@@ -8,8 +8,6 @@ from portal.integrations.kubernetes.rollout_status import Progress, condition, j
 from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble, restart_counts
 from portal.integrations.kubernetes.workloads import ROLLOUT, Workload
 from releases.rollouts.drift import deleted, find_drift
-from releases.rollouts.graph import WRITES_TEMPLATE
-from releases.rollouts.models import Step
 from releases.rollouts.steps import canaries, evidence
 from releases.rollouts.steps.kind import (
     Json,
@@ -50,8 +48,7 @@ class WaitRollout(StepKind):
         held = foreign(work, seen)
         if held is not None:
             return held
-        written = _written(work)
-        acted = (written.acted if written else None) or {}
+        acted = _written(work) or {}
         progress = judge(seen, images=acted.get("images"))
         if _stale_deadline(progress, seen, acted):
             progress = Progress(
@@ -155,12 +152,6 @@ def new_pods(work: Work, seen: Workload) -> list[Json]:
     return pods_of(work, seen, _owner(work, seen))
 
 
-def _written(work: Work) -> Step | None:
-    """The step that wrote the template of the pods which are waited for."""
-    kinds = WRITES_TEMPLATE[work.step.direction]
-    return next((found for kind in kinds if (found := work.sibling(kind)) is not None), None)
-
-
 def _owner(work: Work, seen: Workload) -> Json | None:
     """The object that owns the pods of the present template; None where it is not made yet."""
     return seen.raw if seen.reference.kind == "StatefulSet" else new_replica_set(work, seen)
@@ -168,9 +159,8 @@ def _owner(work: Work, seen: Workload) -> Json | None:
 
 def foreign(work: Work, seen: Workload) -> Outcome | None:
     """Return a hold where somebody else has changed what this rollout wrote."""
-    written = _written(work)
-    acted = written.acted if written else None
-    if not acted or "spec" not in acted:
+    acted = _written(work)
+    if acted is None:
         return None
     expected = expected_spec(work)
     scaled = expected[2] if expected else False
@@ -184,6 +174,12 @@ def foreign(work: Work, seen: Workload) -> Outcome | None:
     if drift is None:
         return None
     return hold("drift", **drift.args)
+
+
+def _written(work: Work) -> Json | None:
+    """What was written last that asked for an image, on the way that the rollout goes."""
+    written = [each for each in work.writes(direction=work.step.direction) if "images" in each]
+    return written[-1] if written else None
 
 
 def _stale_deadline(progress: Progress, seen: Workload, acted: Json) -> bool:

@@ -1,0 +1,1 @@
+"""Helm, by its own program: charts of a folder rendered, released and taken back (protocols.md, D)."""

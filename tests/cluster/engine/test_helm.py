@@ -1,0 +1,268 @@
+"""A service under Helm: upgraded once, watched like any other, taken back; refused where that can be known.
+
+On the practice cluster with a stand-in for helm, on the real control plane with helm itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from portal.integrations.helm.charts import read_chart
+from portal.integrations.helm.client import Charted, Helm
+from portal.integrations.kubernetes.connection import read_connection
+from releases.rollouts import engine, leases, plans, texts
+from releases.rollouts.models import Pin, Rollout, Step
+from releases.rollouts.steps import helm as under
+from releases.rollouts.steps.helm_backup import HelmBackup
+from releases.rollouts.steps.kind import Outcome, Work
+from tests.charts import HELM, owned_deployment, standin, write_chart
+from tests.cluster.api import Json
+from tests.cluster.conftest import Cluster
+from tests.cluster.engine.conftest import Lay
+from tests.cluster.helm import build
+from tests.cluster.objects import Space, config_map, failing
+from tests.rollouts.floor import Floor, drive, states
+
+ENDS = ("failed", "succeeded", "paused")
+EACH: tuple[Json, ...] = (
+    {"kind": "helm_backup"},
+    {"kind": "helm_upgrade", "timeoutSeconds": 120},
+    {"kind": "wait_rollout", "timeoutSeconds": 60},
+)
+BEFORE = ({"kind": "access_check"}, {"kind": "helm_check"})
+OLD = f"sha256:{'0' * 64}"
+
+
+@dataclass(frozen=True)
+class Shore:
+    """A floor whose one service is under Helm: revision 1 is deployed."""
+
+    floor: Floor
+    charts: Path
+    helm: Helm
+
+    def deploy(self, digest: str = OLD) -> None:
+        """Upgrade by hand, past the portal."""
+        values = {"replicas": 1, "image": {"repository": "registry.test/floor/api", "digest": digest}}
+        charted = Charted(release="api", chart=read_chart(str(self.charts), "api"), values=values)
+        self.helm.upgrade(charted, labels={"by": "hand"}, description="by hand", seconds=10)
+
+    def statuses(self) -> list[str]:
+        """What Helm knows of the release, the oldest revision first."""
+        return [each.status for each in self.helm.history("api")]
+
+
+@pytest.fixture
+def helm_binary(cluster: Cluster, tmp_path: Path) -> Path:
+    """The helm program that fits the cluster."""
+    return build.ensure() if cluster.kind == "real" else standin(tmp_path / "bin")
+
+
+@pytest.fixture
+def shore(
+    cluster: Cluster,
+    space: Space,
+    lay_floor: Lay,
+    helm_binary: Path,
+    tmp_path: Path,
+    settings: Settings,
+) -> Shore:
+    """A service under Helm."""
+    charts = tmp_path / "charts"
+    write_chart(charts)
+    settings.HELM_CHARTS, settings.HELM_BINARY = str(charts), str(helm_binary)
+    body = owned_deployment(space.name, image=f"registry.test/floor/api@{OLD}")
+    floor = lay_floor(
+        objects={"api": body}, each=EACH, before=BEFORE, after=({"kind": "helm_status"},), unsettled=("api",)
+    )
+    service = floor.services["api"]
+    service.spec["helm"] = HELM
+    service.save(update_fields=["spec"])
+    access = read_connection({"kubeconfigRef": f"file:{cluster.kubeconfig_path}"})
+    made = Shore(floor, charts, Helm(binary=str(helm_binary), access=access, namespace=space.name))
+    made.deploy()
+    space.settle("api")
+    return made
+
+
+def test_an_upgrade_is_shown_written_watched_and_verified(shore: Shore) -> None:
+    floor = shore.floor
+    release = floor.release()
+    planned = {step.kind: step for step in plans.preview(release).steps}
+    assert (planned["helm_check"].error, planned["helm_upgrade"].error) == ("", "")
+    shown = {each["field"]: (each["before"], each["after"]) for each in planned["helm_upgrade"].differing}
+    assert shown["spec.replicas"] == ("1", "2")
+    assert "spec.template.spec.containers[web].image" in shown
+    assert shore.statuses() == ["deployed"]
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "succeeded", states(rollout)
+    assert floor.image("api") == floor.wanted("api", "2.0.0")
+    assert shore.statuses() == ["superseded", "deployed"]
+    assert rollout.verdict is not None
+    assert rollout.verdict["exact"] is True
+    kept = rollout.steps.get(kind="helm_backup").before
+    assert kept["revision"] == 1
+    assert OLD in kept["manifest"]
+    assert rollout.steps.get(kind="helm_status").observed["args"]["revision"] == 2
+    # The release's digest, and no step that would patch past Helm.
+    assert not rollout.steps.filter(kind="set_image").exists()
+
+
+def test_pods_that_cannot_start_fail_it_and_helm_brings_back_what_ran(shore: Shore) -> None:
+    write_chart(shore.charts, template_annotations=failing("ErrImagePull"))
+    floor = shore.floor
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "failed"
+    assert (rollout.steps.get(kind="wait_rollout").failure or {})["code"] == "ErrImagePull"
+    floor.order(rollout, "rollback")
+    drive(rollout, "rolled_back", "rollback_failed")
+    assert rollout.state == "rolled_back", states(rollout)
+    assert floor.image("api") == f"registry.test/floor/api@{OLD}"
+    assert shore.statuses() == ["superseded", "superseded", "deployed"]
+    assert shore.helm.history("api")[-1].description == "Rollback to 1"
+    assert Pin.objects.filter(service=floor.services["api"], lifted_at=None).exists()
+
+
+def killed_at(shore: Shore, rollout: Rollout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the worker die, and helm with it, as soon as the release is half-way."""
+
+    def die(_lease: object) -> None:
+        if shore.statuses()[-1].startswith("pending"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(leases, "keep", die)
+        with pytest.raises(KeyboardInterrupt):
+            drive(rollout, *ENDS)
+    Rollout.objects.filter(pk=rollout.pk).update(lease_until=None, lease_owner="")
+
+
+HOOK: Json = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"name": "first", "annotations": {"helm.sh/hook": "pre-upgrade"}},
+    "spec": {
+        "backoffLimit": 0,
+        "template": {
+            "metadata": {"annotations": failing("CreateContainerConfigError")},
+            "spec": {
+                "restartPolicy": "Never",
+                "containers": [{"name": "web", "image": f"registry.test/floor/api@{OLD}"}],
+            },
+        },
+    },
+}
+
+
+def test_a_helm_killed_half_way_is_found_again_and_settled(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_chart(shore.charts, more=[HOOK])
+    floor = shore.floor
+    rollout = floor.start()
+    killed_at(shore, rollout, monkeypatch)
+    assert shore.statuses() == ["deployed", "pending-upgrade"]
+    engine.advance(rollout.pk)
+    step = rollout.steps.get(kind="helm_upgrade")
+    # It might still be at work: nobody interferes before its time is over.
+    assert (step.state, step.observed["code"]) == ("running", "helm_pending")
+    assert shore.statuses() == ["deployed", "pending-upgrade"]
+    monkeypatch.setattr(under, "PENDING_SECONDS", 0.0)
+    monkeypatch.setattr(under, "HOOK_SECONDS", 2)
+    Step.objects.filter(pk=step.pk).update(wake_at=None)
+    drive(rollout, *ENDS)
+    # Settled by a rollback, sent again, and failed for what it is: its hook never ends.
+    assert rollout.state == "failed", states(rollout)
+    assert [each.status for each in shore.helm.history("api")][-2:] == ["deployed", "failed"]
+    floor.order(rollout, "rollback")
+    drive(rollout, "rolled_back", "rollback_failed")
+    assert rollout.state == "rolled_back", states(rollout)
+    assert shore.statuses()[-1] == "deployed"
+
+
+def test_a_worker_that_dies_after_the_upgrade_makes_no_second_revision(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_args: object, **_named: object) -> None:
+        raise KeyboardInterrupt
+
+    floor = shore.floor
+    rollout = floor.start()
+    with monkeypatch.context() as dying:
+        dying.setattr(under, "remembered_release", dies)
+        with pytest.raises(KeyboardInterrupt):
+            drive(rollout, *ENDS)
+    Rollout.objects.filter(pk=rollout.pk).update(lease_until=None, lease_owner="")
+    drive(rollout, *ENDS)
+    assert rollout.state == "succeeded", states(rollout)
+    assert shore.statuses() == ["superseded", "deployed"]
+
+
+def test_somebody_elses_upgrade_in_between_holds_it(shore: Shore, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = HelmBackup.observe
+
+    def backed_up_and_overtaken(kind: HelmBackup, work: Work) -> Outcome:
+        outcome = look(kind, work)
+        shore.deploy(f"sha256:{'1' * 64}")
+        return outcome
+
+    monkeypatch.setattr(HelmBackup, "observe", backed_up_and_overtaken)
+    rollout = shore.floor.start()
+    drive(rollout, *ENDS)
+    assert rollout.state == "paused"
+    assert rollout.pause is not None
+    assert rollout.pause["reason"] == "drift"
+    assert rollout.pause["args"]["object"] == "helm/api"
+    assert shore.statuses() == ["superseded", "deployed"]
+
+
+Spoil = Callable[[Shore, Settings], None]
+
+
+def _elsewhere(shore: Shore, _settings: Settings) -> None:
+    stray = config_map("stray", a="b")
+    stray["metadata"]["namespace"] = "kube-system"
+    write_chart(shore.charts, more=[stray])
+
+
+def _unknown(shore: Shore, _settings: Settings) -> None:
+    write_chart(
+        shore.charts, more=[{"apiVersion": "acme.test/v1", "kind": "Wonder", "metadata": {"name": "w"}}]
+    )
+
+
+def _unpinned(shore: Shore, _settings: Settings) -> None:
+    write_chart(shore.charts, containers=[{"name": "side", "image": "registry.test/side:latest"}])
+
+
+def _unnamed(shore: Shore, _settings: Settings) -> None:
+    shore.floor.services["api"].spec["workloads"][0]["name"] = "other"
+    shore.floor.services["api"].save(update_fields=["spec"])
+
+
+def _missing(_shore: Shore, settings: Settings) -> None:
+    settings.HELM_BINARY = "/nowhere/helm"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "words"),
+    [
+        (_missing, "helm_missing", "HELM_BINARY"),
+        (_elsewhere, "helm_other_namespace", "ConfigMap/stray (kube-system)"),
+        (_unknown, "helm_unknown_kind", "Wonder"),
+        (_unpinned, "image_unpinned", "registry.test/side:latest"),
+        (_unnamed, "helm_workloads_differ", "Deployment/api"),
+    ],
+)
+def test_what_cannot_go_out_is_named_before_anything_is_written(
+    shore: Shore, settings: Settings, spoil: Spoil, code: str, words: str
+) -> None:
+    spoil(shore, settings)
+    release = shore.floor.release()
+    check = next(step for step in plans.preview(release).steps if step.kind == "helm_check")
+    assert words in check.error
+    assert check.error.startswith(str(texts.cause({"code": code, "args": {"names": words}}))[:20])
+    assert len(shore.statuses()) == 1

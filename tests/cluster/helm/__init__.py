@@ -1,0 +1,1 @@
+"""The real helm program, which needs Go to be had; see `build`."""

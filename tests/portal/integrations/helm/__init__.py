@@ -1,0 +1,1 @@
+"""The helm program, its charts and what they render."""
