@@ -31,8 +31,8 @@ reset: setup ## forget what `make run` kept
 test: setup ## what is quick of the suite: every part of it, in under three minutes on two cores
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
-test-all: setup ## the whole suite but what needs Go, as the CI runs it
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m ""
+test-all: setup ## the whole suite but what needs Go or repeats at length, as the CI runs it
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not soak"
 
 soak: setup ## what is worth repeating at length: more examples, every place, everybody
 	@PORTAL_SOAK=on $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "soak or repeated"
