@@ -38,7 +38,7 @@ soak: setup ## what is worth repeating at length: more examples, every place, ev
 	@PORTAL_SOAK=on $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "soak or repeated"
 
 test-cluster: setup ## the cluster suite on a real Kubernetes control plane
-	@PORTAL_TEST_CLUSTER=real $(BIN)/python -m pytest -m "" tests/cluster
+	@PORTAL_TEST_CLUSTER=real $(BIN)/python -m pytest -m "not soak" tests/cluster
 
 check: setup ## format, lint, types, imports, templates, migrations, translations
 	$(BIN)/ruff format --check --quiet .
