@@ -117,7 +117,11 @@ MISTAKES = [
         "35: There is no workload named other.",
     ),
     (IN_ORDER, BESIDE.format("scale", "replicas: many"), "44: spec.waves.1.after.0.replicas: expected"),
-    (IN_ORDER, BESIDE.format("switch_service", "services: [a]"), "44: The field selector is missing in"),
+    (
+        IN_ORDER,
+        BESIDE.format("switch_service", "services: [a]"),
+        "44: spec.waves.1.after.0: expected either colour, or services and selector together.",
+    ),
     ("name: web}", 'name: "web\\n"}', "30: metadata.name: expected lower-case letters"),
     ("title: Commerce", 'title: "two\\nlines"', "4: metadata.title: expected one line of text"),
     ("registry.practice/shop/web\n", '"registry.practice/shop/web\\n"\n', "34: spec.image: expected"),

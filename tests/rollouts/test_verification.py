@@ -49,6 +49,7 @@ def work_on(found: dict[str, Any]) -> Work:
     }
     work = SimpleNamespace(
         step=SimpleNamespace(direction=Direction.FORWARD),
+        release=SimpleNamespace(operation={}),
         siblings=[set_image],
         items=[SimpleNamespace(service_id=1, service=service, image="", digest=GOOD, accepted=[GOOD])],
         environment=SimpleNamespace(namespace="shop"),
