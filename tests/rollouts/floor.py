@@ -144,6 +144,12 @@ def lay(
     return floor
 
 
+def pinned(name: str = "api") -> dict[str, Json]:
+    """A service's Deployment with its image pinned: where nodes report no digest, that says what runs."""
+    image = f"registry.test/floor/{name}:1.0.0@{digest_for(name, '1.0.0')}"
+    return {name: deployment(name, image=image)}
+
+
 def _service(floor: Floor, name: str) -> Service:
     service = make_service(name, floor.shop.shopping.team, floor.environment)
     service.spec = {"workloads": [{"kind": "Deployment", "name": name, "containers": ["web"]}]}

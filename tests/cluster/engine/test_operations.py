@@ -15,7 +15,7 @@ from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import cron_job
 from tests.factories import approve_all
-from tests.rollouts.floor import Floor, drive, why
+from tests.rollouts.floor import Floor, digest_for, drive, pinned, why
 
 ENDS = ("failed", "succeeded", "paused")
 BACK = ("rolled_back", "rollback_failed", "paused")
@@ -57,7 +57,7 @@ def resources_of(floor: Floor) -> Json:
 
 
 def test_a_restart_replaces_the_pods_and_nothing_else(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     before, image = {pod["metadata"]["uid"] for pod in floor.space.pods("api")}, floor.image("api")
     release = approved(floor, kind="restart")
     [planned] = plans.preview(release).changing
@@ -73,14 +73,14 @@ def test_a_restart_replaces_the_pods_and_nothing_else(lay_floor: Lay) -> None:
 
 
 def test_a_restart_is_not_taken_back_and_says_so(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     rollout = carried_out(floor, kind="restart")
     assert ["api" in each for each in overview.what_stays(rollout)] == [True]
     assert overview.way_back(rollout) == []
 
 
 def test_an_operation_changes_nothing_about_what_should_run(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     drive(floor.start(), *ENDS)
     row = Running.objects.get(service=floor.services["api"])
     assert carried_out(floor, kind="restart").state == "succeeded"
@@ -90,7 +90,7 @@ def test_an_operation_changes_nothing_about_what_should_run(lay_floor: Lay) -> N
 
 
 def test_what_an_operation_changed_is_no_finding(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     watch(floor)
     assert carried_out(floor, kind="scale", replicas=2).state == "succeeded"
     watch(floor)
@@ -99,7 +99,7 @@ def test_what_an_operation_changed_is_no_finding(lay_floor: Lay) -> None:
 
 
 def test_resources_are_set_and_taken_back(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     before = resources_of(floor)
     rollout = carried_out(floor, kind="set_resources", container="web", **LIMITS)
     assert rollout.state == "succeeded", why(rollout)
@@ -114,7 +114,7 @@ def test_resources_are_set_and_taken_back(lay_floor: Lay) -> None:
 
 
 def test_resources_that_somebody_changes_meanwhile_hold(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     rollout = carried_out(floor, kind="set_resources", container="web", **LIMITS)
     foreign = {"spec": {"template": {"metadata": {"annotations": {"by": "somebody"}}}}}
     floor.space.patch("deployments", "api", foreign, kind="merge")
@@ -125,7 +125,7 @@ def test_resources_that_somebody_changes_meanwhile_hold(lay_floor: Lay) -> None:
 
 
 def test_a_container_that_is_not_there_is_never_added(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     release = approved(floor, kind="set_resources", container="other", **LIMITS)
     [wrong] = plans.preview(release).errors
     assert wrong.kind == "set_resources"
@@ -135,7 +135,7 @@ def test_a_container_that_is_not_there_is_never_added(lay_floor: Lay) -> None:
 
 
 def test_replicas_are_set_and_taken_back(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     rollout = carried_out(floor, kind="scale", replicas=2)
     assert rollout.state == "succeeded", why(rollout)
     assert spec_of(floor)["replicas"] == 2
@@ -145,7 +145,7 @@ def test_replicas_are_set_and_taken_back(lay_floor: Lay) -> None:
 
 
 def test_an_autoscaler_gets_both_bounds(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     floor.space.create(autoscaler("api", minimum=1, maximum=3))
     rollout = carried_out(floor, kind="scale", replicas=2, most=6)
     assert rollout.state == "succeeded", why(rollout)
@@ -154,13 +154,13 @@ def test_an_autoscaler_gets_both_bounds(lay_floor: Lay) -> None:
 
 
 def test_bounds_without_an_autoscaler_are_refused_before_the_start(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     release = approved(floor, kind="scale", replicas=2, most=6)
     assert [step.kind for step in plans.preview(release).errors] == ["scale"]
 
 
 def test_a_job_of_the_catalog_runs_with_the_image_that_runs(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     floor.space.create(cron_job("api-tidy"))
     service = floor.services["api"]
     service.spec["jobs"] = [{"name": "tidy", "cronJob": "api-tidy", "containers": ["web"], "touches": []}]
@@ -169,11 +169,11 @@ def test_a_job_of_the_catalog_runs_with_the_image_that_runs(lay_floor: Lay) -> N
     assert rollout.state == "succeeded", why(rollout)
     [job] = floor.space.find("jobs")
     [container] = job["spec"]["template"]["spec"]["containers"]
-    assert container["image"].startswith("registry.test/floor/api@sha256:")
+    assert container["image"].partition("@")[2] == digest_for("api", "1.0.0")
 
 
 def test_a_paused_workload_is_not_restarted(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     release = approved(floor, kind="restart")
     floor.space.patch("deployments", "api", {"spec": {"paused": True}}, kind="merge")
     rollout = drive(operations.start_rollout(release.number, actor=floor.actor), *ENDS)

@@ -20,7 +20,7 @@ from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import cron_job
 from tests.factories import approve_all
 from tests.people import acting, person
-from tests.rollouts.floor import Floor, drive, why
+from tests.rollouts.floor import Floor, drive, pinned, why
 
 ENDS = ("failed", "succeeded", "paused")
 RESTORE: Json = {"name": "restore", "cronJob": "api-restore", "purpose": "restore"}
@@ -28,7 +28,7 @@ RESTORE: Json = {"name": "restore", "cronJob": "api-restore", "purpose": "restor
 
 def restored(lay_floor: Lay, *, said: object, rows: int | None = 120) -> tuple[Floor, Rollout]:
     """Let a restore be asked for, approved and carried out by a Job that says this of its work."""
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     floor.space.create(cron_job("api-restore", pod_annotations={"practice/message": json.dumps(said)}))
     service, environment = floor.services["api"], floor.environment
     service.spec["jobs"] = [RESTORE]
