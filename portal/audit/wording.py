@@ -13,6 +13,11 @@ from portal.ui.looks import ALIASES, ROLES, STATES, role_name, state_look
 Names = Mapping[str, str | Promise]
 
 SUBJECTS: Final[Names] = {
+    "arrival": pgettext_lazy("subject", "CI event in an environment"),
+    "backup": pgettext_lazy("subject", "Backup"),
+    "delivery": pgettext_lazy("subject", "CI event"),
+    "finding": pgettext_lazy("subject", "Unapproved change"),
+    "place": pgettext_lazy("subject", "Place in the queue"),
     "catalog": pgettext_lazy("subject", "Catalog"),
     "check": pgettext_lazy("subject", "Check"),
     "decision": pgettext_lazy("subject", "Decision"),

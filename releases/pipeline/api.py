@@ -6,7 +6,7 @@ from typing import Any
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from ninja import Field, Query, Router, Schema, Status
+from ninja import Field, P, PathEx, Query, Router, Schema, Status
 
 from portal import access
 from portal.api import paging
@@ -54,7 +54,7 @@ class ArrivalShape(Schema):
 
 @router.post("/hooks/{connection}", response={200: ReceivedShape, 202: ReceivedShape}, auth=None)
 @raw_body
-def receive_event(request: HttpRequest, connection: str) -> Status[Any]:
+def receive_event(request: HttpRequest, connection: PathEx[str, P(max_length=120)]) -> Status[Any]:
     """Take in a signed event; 200 where this delivery came before."""
     _require_seldom(request)
     headers = {name.lower(): value for name, value in request.headers.items()}

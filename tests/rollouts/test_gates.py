@@ -64,7 +64,12 @@ def test_a_role_lost_between_the_look_and_the_write_stops_the_write(
 
 def test_a_cluster_that_is_silent_is_asked_once_for_all_earlier_waves(rollout: Rollout) -> None:
     Step.objects.filter(rollout=rollout, wave__lt=3).update(state="succeeded", acted={"spec": {}, "uid": ""})
-    steps = list(rollout.steps.all())
+    for wave in (1, 2):
+        params = {"workload": WORKLOAD}
+        Step.objects.create(rollout=rollout, key=f"r{wave}", kind="record_running", wave=wave, params=params)
+    steps = list(rollout.steps.filter(kind="set_image").order_by("wave")) + list(
+        rollout.steps.filter(kind="record_running")
+    )
     cluster: Any = mock.Mock()
     cluster.find.side_effect = TemporaryError("silence")
     work = Work(

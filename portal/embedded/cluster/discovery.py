@@ -21,6 +21,7 @@ SCALE = {"kind": "Scale", "group": "autoscaling", "version": "v1", "verbs": ["ge
 SUBRESOURCES: dict[str, dict[str, Any]] = {
     "scale": SCALE,
     "log": {"kind": "Pod", "verbs": ["get"]},
+    "proxy": {"kind": "PodProxyOptions", "verbs": ["create", "delete", "get", "patch", "update"]},
     "eviction": {"kind": "Eviction", "group": "policy", "version": "v1", "verbs": ["create"]},
     "token": {"kind": "TokenRequest", "group": "authentication.k8s.io", "version": "v1", "verbs": ["create"]},
     "finalize": {"verbs": ["update"]},

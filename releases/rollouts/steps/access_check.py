@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from portal.integrations.kubernetes.client import Right
 from portal.integrations.kubernetes.workloads import API_GROUPS, PLURALS, ROLLOUT, Reference
+from releases.rollouts.models import Step
 from releases.rollouts.steps import git_owned
-from releases.rollouts.steps.kind import Outcome, Planned, StepKind, Work, done, failed
+from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Work, done, failed
 
 AT_ONCE = 6
 BATCH, AUTOSCALING, ARGO = "batch", "autoscaling", API_GROUPS[ROLLOUT]
@@ -71,7 +72,7 @@ class AccessCheck(StepKind):
 
 def _owned_by_git(work: Work) -> Outcome | None:
     """Name the first workload that would be patched and is changed in Git alone."""
-    documents = [each.params["workload"] for each in work.siblings if each.kind in PATCHING]
+    documents = [each for step in work.siblings if step.kind in PATCHING for each in _patched(work, step)]
     namespace = work.environment.namespace
     patched = {Reference(each.get("kind", "Deployment"), namespace, each["name"]) for each in documents}
     for kind in sorted({each.kind for each in patched}):
@@ -80,6 +81,14 @@ def _owned_by_git(work: Work) -> Outcome | None:
             if refusal is not None:
                 return refusal
     return None
+
+
+def _patched(work: Work, step: Step) -> list[Json]:
+    """The workloads that a step may patch; of a step that names a colour, each of its service."""
+    if "workload" in step.params:
+        return [step.params["workload"]]
+    specs = [item.service.spec for item in work.items if item.service_id == step.service_id]
+    return [each for spec in specs for each in spec.get("workloads") or []]
 
 
 def _rights(work: Work) -> list[Right]:
