@@ -154,7 +154,7 @@ def test_weights_that_somebody_else_changed_hold(lay_floor: Lay, monkeypatch: py
 
 
 def test_a_canary_that_cannot_start_is_named_in_seconds_and_taken_back(lay_floor: Lay) -> None:
-    broken = failing("ImagePullBackOff")
+    broken = failing("ErrImagePull")
     with canaried(lay_floor, Metrics(), by="pods", size=2, pod_annotations=broken) as floor:
         rollout = drive(floor.start(), *ENDS, seconds=60)
         assert rollout.state == "rolled_back", why(rollout)
