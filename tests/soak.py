@@ -8,8 +8,8 @@ import pytest
 SOAKING = bool(os.environ.get("PORTAL_SOAK"))
 # More of what another test has proven by example.
 soak = pytest.mark.soak
-# Costs about half a second of processor time or more: `make test` leaves it to `make test-all` and the CI, so
-# that it stays under three minutes on two cores (interface.md, "Commands").
+# Costs about a quarter of a second of processor time or more: `make test` leaves it to `make test-all` and
+# the CI, so that it stays under three minutes on two cores (interface.md, "Commands").
 long = pytest.mark.long
 
 

@@ -15,6 +15,7 @@ from releases.catalog.policies.coverage import look
 from tests.factories import Shop, make_release
 from tests.factories import policy_table as example
 from tests.people import BY_THE_PORTAL, acting
+from tests.soak import long
 
 ROLES = ["pl", "team_lead", "infra_senior", "director", "qa"]
 SCOPES = ["service:a", "service:b", "team:x", "team:y", "cluster_group:g", "*"]
@@ -29,6 +30,7 @@ capacities = st.tuples(st.sampled_from(ROLES), st.sampled_from(SCOPES))
 holders = st.dictionaries(capacities, st.frozensets(st.integers(1, 5), min_size=1), max_size=9)
 
 
+@long
 @given(held=holders, table=st.sampled_from(TABLES), authors=st.frozensets(st.integers(1, 6)))
 def test_a_gap_is_what_a_submission_by_that_author_would_lack(
     held: dict[Capacity, frozenset[int]], table: dict[str, object], authors: frozenset[int]
@@ -59,6 +61,7 @@ def test_a_gap_is_what_a_submission_by_that_author_would_lack(
                 assert own <= rows
 
 
+@long
 @pytest.mark.django_db
 def test_the_look_agrees_with_submitting(shop: Shop) -> None:
     for user in ("pl", "director"):

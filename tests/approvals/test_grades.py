@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.grades import Fact, ItemFacts, Proposal, is_lowered, propose
-from tests.soak import many
+from tests.soak import long, many
 
 
 def proposal(*items: Mapping[str, object]) -> Proposal:
@@ -88,6 +88,7 @@ any_item: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
 any_items = st.lists(any_item, min_size=1, max_size=3)
 
 
+@long
 @pytest.mark.repeated
 @many
 @given(items=any_items, place=st.integers(0, 2), fact=st.sampled_from(FLAGS), is_known=st.booleans())
@@ -102,6 +103,7 @@ def test_a_further_fact_never_lowers_the_grade(
     assert proposal(*others, more).grade >= proposal(*others, one).grade
 
 
+@long
 @pytest.mark.repeated
 @many
 @given(item=any_item, claim=st.sampled_from(CLAIMS), key=st.sampled_from(("banner", "limit")))
@@ -115,6 +117,7 @@ def test_a_further_claim_or_changed_key_lowers_only_what_nothing_was_said_about(
     assert keyed.grade >= before or nothing_said or (item["configuration_only"] and not item["changed_keys"])
 
 
+@long
 @pytest.mark.repeated
 @many
 @given(items=any_items)
@@ -162,6 +165,7 @@ def test_scaling_by_the_plan_is_measured_and_counts_alone_only_where_the_image_s
     assert [(reason.fact, reason.grade) for reason in changed.reasons] == [("core_service", "D")]
 
 
+@long
 @given(items=any_items)
 def test_every_measured_reason_says_what_it_rests_on_and_no_stated_one_does(
     items: list[dict[str, object]],

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.matching import Matched, Row, Vote, could_fill, match, unmet
-from tests.soak import many
+from tests.soak import long, many
 
 ROLES = ("pl", "team_lead", "infra_senior")
 SCOPES = ("one", "two")
@@ -56,6 +56,7 @@ def filled(matched: Matched) -> int:
     return sum(len(people) for people in matched.values())
 
 
+@long
 @pytest.mark.repeated
 @many
 @given(rows_of(), votes_of())
@@ -64,6 +65,7 @@ def test_no_other_choice_of_roles_fills_more_places(rows: list[Row], votes: list
     assert filled(match(rows, votes)) == best
 
 
+@long
 @pytest.mark.repeated
 @many
 @given(rows_of(), votes_of())
@@ -79,6 +81,7 @@ def test_everybody_is_entitled_to_the_rows_they_fill_and_to_one_role(
         assert all(could_fill(row, held[person]) for person in matched[row.key])
 
 
+@long
 @pytest.mark.repeated
 @many
 @given(rows_of(), votes_of(), st.lists(st.none() | st.integers(0, 4), min_size=5, max_size=5))
@@ -95,6 +98,7 @@ def test_a_mandate_counts_once_in_a_row_whoever_decides_by_it(
     assert filled(match(rows, sorted(first, key=lambda vote: vote.person))) <= filled(matched)
 
 
+@long
 @pytest.mark.repeated
 @many
 @given(rows_of(), votes_of(4), st.frozensets(st.sampled_from(CAPACITIES), max_size=4))
@@ -107,6 +111,7 @@ def test_one_more_approval_never_undoes_what_was_met(
     assert unmet(rows, before) or not unmet(rows, after)
 
 
+@long
 @pytest.mark.repeated
 @many
 @given(rows_of(), votes_of(4))

@@ -9,6 +9,7 @@ from tests.factories import Shop
 from tests.factories import policy_table as example
 from tests.people import person
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 
 @pytest.fixture
@@ -17,6 +18,7 @@ def second(shop: Shop) -> User:
     return person("second", ("director", "*"))
 
 
+@long
 def test_a_change_is_proposed_signed_and_in_force(shop: Shop, second: User) -> None:
     admin = ApiClient(shop.cast.administrator)
     now = admin.get("/policy").json()
@@ -45,6 +47,7 @@ def code(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
+@long
 def test_refusals_have_their_codes(shop: Shop, second: User) -> None:
     admin, director = ApiClient(shop.cast.administrator), ApiClient(shop.cast.director)
     body = {"grades": example(B={"deadlineHours": 24}), "note": "Faster."}
@@ -66,6 +69,7 @@ def test_refusals_have_their_codes(shop: Shop, second: User) -> None:
     assert admin.post(f"/policy/proposals/{made['number']}/withdraw").json()["state"] == "withdrawn"
 
 
+@long
 def test_the_inbox_lists_what_waits_for_a_signature(shop: Shop, second: User) -> None:
     body = {"grades": example(B={"deadlineHours": 24}), "note": "Faster."}
     made = ApiClient(shop.cast.administrator).post("/policy/proposals", body).json()

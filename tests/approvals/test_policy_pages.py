@@ -19,6 +19,7 @@ from releases.catalog.policies.jobs import look_for_gaps
 from tests.factories import Shop
 from tests.factories import policy_table as example
 from tests.people import BY_THE_PORTAL, acting, person
+from tests.soak import long
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def fields_of(answer: Any) -> dict[str, Any]:
     return {name: value for name, value in drawn.items() if value is not None and value is not False}
 
 
+@long
 def test_a_change_goes_from_the_form_over_its_difference_to_the_signatures(shop: Shop, second: User) -> None:
     author = browser(shop.cast.administrator)
     page = author.get("/policy/propose/")
@@ -79,6 +81,7 @@ def test_a_change_goes_from_the_form_over_its_difference_to_the_signatures(shop:
     assert "version 2" in text_of(author.get("/policy/"))
 
 
+@long
 def test_the_form_asks_of_grade_e_alone_whether_an_overdue_review_holds(shop: Shop, second: User) -> None:
     author = browser(shop.cast.administrator)
     page = author.get("/policy/propose/")
@@ -88,6 +91,7 @@ def test_the_form_asks_of_grade_e_alone_whether_an_overdue_review_holds(shop: Sh
     assert "An overdue review holds the next release of its services: no → yes" in shown
 
 
+@long
 def test_the_text_is_the_second_way_and_says_what_is_wrong(shop: Shop, second: User) -> None:
     author = browser(shop.cast.administrator)
     text = author.get("/policy/propose/text/").context["form"].initial["text"]
@@ -105,6 +109,7 @@ def test_the_text_is_the_second_way_and_says_what_is_wrong(shop: Shop, second: U
     assert "Deadline: 72 h → 71 h" in text_of(shown)
 
 
+@long
 def test_a_proposal_is_made_by_administrators_and_ended_by_its_author_or_a_no(
     shop: Shop, second: User
 ) -> None:
@@ -122,6 +127,7 @@ def test_a_proposal_is_made_by_administrators_and_ended_by_its_author_or_a_no(
     assert [each.state for each in PolicyProposal.objects.all()] == ["rejected", "withdrawn"]
 
 
+@long
 def test_the_catalogs_document_says_what_holds(shop: Shop, second: User) -> None:
     source = {"apiVersion": "portal/v1", "kind": "Policy", "metadata": {"name": "grades"}}
     spec = {"grades": example()}
@@ -143,6 +149,7 @@ def test_the_catalogs_document_says_what_holds(shop: Shop, second: User) -> None
     assert browser(second).get("/catalog/policies/grades/").status_code == 200
 
 
+@long
 def test_a_new_gap_is_shown_first_and_told_once_to_administrators(shop: Shop) -> None:
     look()
     Message.objects.all().delete()
@@ -162,6 +169,7 @@ def test_a_new_gap_is_shown_first_and_told_once_to_administrators(shop: Shop) ->
     revoke_role("lead", role="team_lead", scope="team:commerce", actor=BY_THE_PORTAL)
 
 
+@long
 def test_a_change_that_was_sent_back_is_changed_and_proposed_anew(shop: Shop, second: User) -> None:
     author = browser(shop.cast.administrator)
     proposal = policies.propose(

@@ -18,6 +18,7 @@ from releases.catalog.policies import operations as policies
 from tests.factories import Shop, make_release
 from tests.factories import policy_table as example
 from tests.people import BY_THE_PORTAL, acting, person
+from tests.soak import long
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ def refusal(act: Any) -> str:
     return error.value.code
 
 
+@long
 def test_two_signatures_put_it_into_force_for_what_is_submitted_later(shop: Shop, second: User) -> None:
     old = make_release(shop, at="in_review")
     proposal = propose(shop)
@@ -98,6 +100,7 @@ def test_sent_back_it_is_over_and_another_may_be_proposed(shop: Shop, second: Us
     assert propose(shop).state == "open"
 
 
+@long
 def test_anybody_but_an_auditor_objects_and_a_signer_answers(shop: Shop, second: User) -> None:
     proposal = propose(shop)
     assert refusal(lambda: sign(proposal, shop.cast.auditor, "object")) == "not_entitled"
@@ -122,6 +125,7 @@ def test_an_objection_is_taken_back_by_who_raised_it(shop: Shop, second: User) -
     sign(proposal, second)
 
 
+@long
 def test_a_signature_is_taken_back_and_one_whose_role_ended_does_not_count(shop: Shop, second: User) -> None:
     proposal = propose(shop)
     third = person("third", ("director", "*"))

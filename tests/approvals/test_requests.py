@@ -13,6 +13,7 @@ from portal.errors import Conflict, Invalid, NotAllowed, NotFound
 from portal.people.models import User
 from tests.factories import policy_table
 from tests.people import BY_THE_PORTAL, Cast, acting
+from tests.soak import long
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -72,6 +73,7 @@ def test_a_sign_off_is_asked_for_after_the_review_only(policy: PolicyVersion, ca
     assert approve(request, cast.team_lead, phase=Phase.SIGNOFF).phase_met
 
 
+@long
 def test_a_reviewer_may_sign_off_unless_the_policy_wants_another(policy: PolicyVersion, cast: Cast) -> None:
     request = open_one(policy, cast.author)
     approve(request, cast.pl)

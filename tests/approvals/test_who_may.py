@@ -14,6 +14,7 @@ from releases.catalog.policies import coverage
 from releases.catalog.policies import operations as policies
 from tests.factories import Shop, policy_table
 from tests.people import Cast, acting, person
+from tests.soak import long
 
 EVERYBODY = {field.name for field in fields(Cast)}
 SIGNERS = {"director"}
@@ -71,6 +72,7 @@ class World:
         )
 
 
+@long
 @pytest.mark.django_db
 def test_only_those_in_the_table_get_through_and_the_others_leave_one_entry(shop: Shop) -> None:
     world = World(shop)

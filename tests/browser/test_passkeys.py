@@ -27,6 +27,7 @@ from tests.browser.test_release_pages import (
 )
 from tests.factories import Shop, make_release, policy_table
 from tests.people import BY_THE_PORTAL
+from tests.soak import long
 
 __all__ = ["browser", "registry", "shop", "visitors"]
 
@@ -78,6 +79,7 @@ def sign_in(visitor: Visitor, user: User) -> None:
     visitor.context.add_cookies([{"name": "session", "value": session, "url": visitor.address}])
 
 
+@long
 def test_a_passkey_signs_in_and_decides_within_five_minutes(
     shop: Shop, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +113,7 @@ def test_a_passkey_signs_in_and_decides_within_five_minutes(
     assert [each for each in lead.complaints if "403" not in each and "409" not in each] == []
 
 
+@long
 def test_the_passkey_of_another_person_decides_nothing(shop: Shop, visitors: Visitors) -> None:
     publish_policy(policy_table(D={"secondFactor": "fresh"}), actor=BY_THE_PORTAL)
     release = make_release(shop, at="in_review", **RISKY)
@@ -128,6 +131,7 @@ def test_the_passkey_of_another_person_decides_nothing(shop: Shop, visitors: Vis
     assert other.complaints == []
 
 
+@long
 def test_without_scripts_the_pages_say_what_else_will_do(shop: Shop, visitors: Visitors) -> None:
     lead = visitors.enter(shop.cast.team_lead, PHONE, scripts=False)
     page = lead.go(ADD)

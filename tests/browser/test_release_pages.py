@@ -19,6 +19,7 @@ from tests.chromium import chromium, window
 from tests.factories import Shop, decide, make_release
 from tests.pages.releases.conftest import registry, shop
 from tests.people import acting
+from tests.soak import long
 
 __all__ = ["registry", "shop"]
 
@@ -122,6 +123,7 @@ def width_of(page: Page) -> int:
     return width
 
 
+@long
 def test_pages_fit_the_phone_and_keep_the_security_policy(shop: Shop, visitors: Visitors) -> None:
     draft, review = make_release(shop, **RISKY), make_release(shop, at="in_review", **RISKY)
     lead = visitors.enter(shop.cast.team_lead, PHONE)
@@ -142,6 +144,7 @@ def test_pages_fit_the_phone_and_keep_the_security_policy(shop: Shop, visitors: 
     assert author.complaints == []
 
 
+@long
 def test_what_decides_stands_above_the_bar_of_a_phone(shop: Shop, visitors: Visitors) -> None:
     release = make_release(shop, at="in_review", **RISKY)
     page = visitors.enter(shop.cast.team_lead, PHONE).go(f"/releases/{release.number}/review/")
@@ -154,6 +157,7 @@ def test_what_decides_stands_above_the_bar_of_a_phone(shop: Shop, visitors: Visi
         assert box["y"] + box["height"] <= bar["y"], part
 
 
+@long
 def test_danger_stands_away_from_the_normal_button(shop: Shop, visitors: Visitors) -> None:
     release = make_release(shop, at="in_review")
     page = visitors.enter(shop.cast.pl, PHONE).go(f"/releases/{release.number}/review/")
@@ -165,6 +169,7 @@ def test_danger_stands_away_from_the_normal_button(shop: Shop, visitors: Visitor
     assert min(reject["height"], approve["height"]) >= 44
 
 
+@long
 def test_approving_by_keyboard_opens_a_panel_without_reloading(shop: Shop, visitors: Visitors) -> None:
     release = make_release(shop, at="in_review")
     visitor = visitors.enter(shop.cast.pl)
@@ -184,6 +189,7 @@ def test_approving_by_keyboard_opens_a_panel_without_reloading(shop: Shop, visit
     assert visitor.complaints == []
 
 
+@long
 def test_a_content_that_changed_meanwhile_keeps_the_typed_words(shop: Shop, visitors: Visitors) -> None:
     release = make_release(shop, at="in_review")
     page = visitors.enter(shop.cast.pl).go(f"/releases/{release.number}/review/")
@@ -203,6 +209,7 @@ def test_a_content_that_changed_meanwhile_keeps_the_typed_words(shop: Shop, visi
     expect(page.locator("#decide-button")).to_have_count(0)
 
 
+@long
 def test_composing_saves_part_by_part_and_shows_the_announcement(shop: Shop, visitors: Visitors) -> None:
     visitor = visitors.enter(shop.cast.author)
     page = visitor.go("/releases/new/")
@@ -231,6 +238,7 @@ def test_composing_saves_part_by_part_and_shows_the_announcement(shop: Shop, vis
     assert visitor.complaints == []
 
 
+@long
 def test_two_saves_in_a_row_do_not_get_in_each_others_way(shop: Shop, visitors: Visitors) -> None:
     release = make_release(shop)
     page = visitors.enter(shop.cast.author).go(f"/releases/{release.number}/edit/")
@@ -243,6 +251,7 @@ def test_two_saves_in_a_row_do_not_get_in_each_others_way(shop: Shop, visitors: 
     expect(page.locator("#part-wording .problem")).to_have_count(0)
 
 
+@long
 def test_everything_up_to_the_approval_works_without_scripts(shop: Shop, visitors: Visitors) -> None:
     author = visitors.enter(shop.cast.author, scripts=False)
     page = author.go("/releases/new/")
@@ -276,6 +285,7 @@ def test_a_phone_shows_one_part_of_a_draft_at_a_time(shop: Shop, visitors: Visit
     expect(page.locator("#part-grade")).to_contain_text("Saved.")
 
 
+@long
 def test_a_part_under_way_is_not_swapped_by_what_others_do(shop: Shop, visitors: Visitors) -> None:
     release = make_release(shop, at="in_review", facts={"database_change": True})
     visitor = visitors.enter(shop.cast.team_lead)

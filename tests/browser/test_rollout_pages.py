@@ -9,6 +9,7 @@ from releases.rollouts.states import RolloutState, StepState
 from tests.browser.test_release_pages import DESKTOP, NARROW, PHONE, Visitors, browser, visitors, width_of
 from tests.factories import Shop, make_release, runs
 from tests.pages.rollouts.conftest import approved, registry, rollout, shop
+from tests.soak import long
 
 __all__ = ["approved", "browser", "registry", "rollout", "shop", "visitors"]
 
@@ -39,6 +40,7 @@ def is_unscrolled(page: Page, selector: str) -> bool:
     return part["y"] >= 0 and part["y"] + part["height"] <= bar["y"]
 
 
+@long
 @pytest.mark.parametrize("size", [PHONE, NARROW])
 def test_nothing_of_the_top_layer_scrolls_sideways(
     shop: Shop, rollout: Rollout, visitors: Visitors, size: tuple[int, int]
@@ -66,6 +68,7 @@ def test_nothing_of_the_top_layer_scrolls_sideways(
     assert visitor.complaints == []
 
 
+@long
 def test_a_failed_rollout_shows_cause_words_and_choices_unscrolled(
     shop: Shop, rollout: Rollout, visitors: Visitors
 ) -> None:
@@ -75,6 +78,7 @@ def test_a_failed_rollout_shows_cause_words_and_choices_unscrolled(
         assert is_unscrolled(page, part), part
 
 
+@long
 def test_stop_is_reached_and_given_by_keyboard_alone(
     shop: Shop, rollout: Rollout, visitors: Visitors
 ) -> None:
@@ -95,6 +99,7 @@ def test_stop_is_reached_and_given_by_keyboard_alone(
     assert order.reason
 
 
+@long
 def test_starting_and_stopping_work_without_scripts(
     shop: Shop, approved: Release, visitors: Visitors
 ) -> None:

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.real_portal import PATIENCE_MS, Json, Person, RealPortal, has_kubectl
 from tests.chromium import chromium
 from tests.embedded.whole import Portal
+from tests.soak import long
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("whole")]
 
@@ -29,6 +30,7 @@ def portal(whole_portal: Portal) -> Iterator[RealPortal]:
     expect.set_options(timeout=USUAL_MS)
 
 
+@long
 def test_a_core_release_goes_from_composing_to_closed(portal: RealPortal) -> None:
     manager = portal.enter(MANAGER)
     number = compose(manager, {"auth-service": "v1.4.0", "blog-service": "v1.4.0"})
@@ -49,6 +51,7 @@ def test_a_core_release_goes_from_composing_to_closed(portal: RealPortal) -> Non
     assert portal.complaints() == {}
 
 
+@long
 def test_a_stopped_rollout_returns_to_what_ran_and_the_auditor_reads_it(portal: RealPortal) -> None:
     versions = {"auth-service": "v1.4.1", "notification-service": "v1.4.0-unready"}
     before = running_digests(portal, versions) if has_kubectl() else {}

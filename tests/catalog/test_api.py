@@ -12,6 +12,7 @@ from tests.catalog.conftest import load_examples
 from tests.people import Cast
 from tests.portal.api import ApiClient
 from tests.portal.integrations.image_registry import ImageRegistry, image_registry
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +36,7 @@ def registry(shared_registry: ImageRegistry, monkeypatch: pytest.MonkeyPatch) ->
     return shared_registry
 
 
+@long
 def test_services_are_listed_with_team_core_and_environments(api: ApiClient) -> None:
     answer = api.get("/services?system=portal-universe&limit=200").json()
     assert answer["next"] is None
@@ -45,6 +47,7 @@ def test_services_are_listed_with_team_core_and_environments(api: ApiClient) -> 
     assert found["blog-service"]["environments"] == ["portal-universe-production", "portal-universe-staging"]
 
 
+@long
 def test_services_come_in_pages(api: ApiClient) -> None:
     names: list[str] = []
     cursor = ""
@@ -58,6 +61,7 @@ def test_services_come_in_pages(api: ApiClient) -> None:
     assert len(names) == 10
 
 
+@long
 def test_environments_are_listed(api: ApiClient) -> None:
     found = {each["name"]: each for each in api.get("/environments").json()["items"]}
     production = found["portal-universe-production"]
@@ -69,6 +73,7 @@ def test_environments_are_listed(api: ApiClient) -> None:
     assert found["portal-universe-staging"]["protected"] is False
 
 
+@long
 def test_versions_come_newest_first_with_their_digests(api: ApiClient, registry: ImageRegistry) -> None:
     repository = "portal-universe/blog-service"
     old = registry.push(repository, "v1.10.0", created="2026-01-01T00:00:00Z", commit="aaa")
@@ -82,17 +87,20 @@ def test_versions_come_newest_first_with_their_digests(api: ApiClient, registry:
     assert items[0]["created_at"].startswith("2026-01-09T")
 
 
+@long
 def test_versions_of_an_unknown_service_are_not_found(api: ApiClient) -> None:
     answer = api.get("/services/nothing/versions")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
+@long
 def test_versions_of_a_service_without_a_repository_say_so(api: ApiClient, registry: ImageRegistry) -> None:
     answer = api.get("/services/api-gateway/versions")
     assert answer.json()["code"] == "image_not_found"
     assert answer.status_code == 502
 
 
+@long
 def test_an_absent_registry_is_a_problem_that_passes(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     versions.LISTS.clear()
     monkeypatch.setenv("PRACTICE_REGISTRY_URL", f"http://127.0.0.1:{free_port()}")
@@ -100,6 +108,7 @@ def test_an_absent_registry_is_a_problem_that_passes(api: ApiClient, monkeypatch
     assert (answer.status_code, answer.json()["code"]) == (503, "registry_unreachable")
 
 
+@long
 def test_a_registry_whose_address_is_not_set_is_named(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from releases.catalog.documents import DEPTH, FILE_BYTES, NODES, read, read_text
 from releases.catalog.files import check, load_folder
 from releases.catalog.models import Service, StoredDocument
 from tests.catalog.conftest import LOADER, SMALL, Folder
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db
 
@@ -276,6 +277,7 @@ BOMBS: dict[str, Callable[[], str]] = {
 }
 
 
+@long
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_hostile_file_is_refused_quickly_and_in_little_memory(folder: Folder, name: str) -> None:
     root = folder(BOMBS[name]())

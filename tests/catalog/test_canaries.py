@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from releases.catalog import canaries
 from releases.rollouts.graph import Member, Node, build_graph
+from tests.soak import long
 
 WORKLOADS = [{"kind": "Deployment", "name": name, "containers": ["app"]} for name in ("web", "job")]
 ROUTE = {"name": "web", "stable": "web", "canary": "web-canary"}
@@ -58,6 +59,7 @@ def steps_of(by: str, steps: list[int]) -> list[Node]:
     return [node for node in build_graph(plan(by, steps), [WEB]) if node.service == "web"]
 
 
+@long
 @given(steps=shares(), by=st.sampled_from(["pods", "weight"]))
 def test_each_share_is_reached_and_watched_before_the_next(steps: list[int], by: str) -> None:
     nodes = steps_of(by, steps)
@@ -72,6 +74,7 @@ def test_each_share_is_reached_and_watched_before_the_next(steps: list[int], by:
     assert list(dict.fromkeys(given_to)) == steps[:-1]
 
 
+@long
 @given(steps=shares(), by=st.sampled_from(["pods", "weight"]))
 def test_the_stable_workload_gets_the_version_last_and_all_is_put_back(steps: list[int], by: str) -> None:
     nodes = steps_of(by, steps)

@@ -16,6 +16,7 @@ from releases.catalog.models import Checklist, Environment, Plan, Service
 from releases.models import Release
 from tests.catalog.conftest import EXAMPLES, LOADER, SMALL, Folder
 from tests.people import person
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db
 
@@ -142,6 +143,7 @@ def test_an_export_gives_the_same_files_back(folder: Folder, tmp_path: Path) -> 
     assert load_folder(root, actor=LOADER).is_empty
 
 
+@long
 def test_the_examples_load_and_come_back_byte_for_byte() -> None:
     load_folder(EXAMPLES, actor=LOADER)
     files = export()

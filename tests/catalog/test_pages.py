@@ -12,6 +12,7 @@ from releases.catalog.files import load_folder
 from releases.catalog.schema import KINDS
 from tests.catalog.conftest import LOADER, SMALL, Folder, load_examples
 from tests.people import Cast, person
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +34,7 @@ def reader() -> Client:
     return client
 
 
+@long
 def test_a_page_shows_what_was_loaded(reader: Client) -> None:
     for page, arguments, shown in PAGES:
         answer = reader.get(reverse(page, args=arguments))
@@ -45,11 +47,13 @@ def test_a_page_asks_for_a_sign_in() -> None:
         assert Client().get(reverse(page, args=arguments)).status_code == 302, page
 
 
+@long
 def test_a_page_shows_the_document_as_it_was_written(reader: Client) -> None:
     page = reader.get(reverse("catalog:environment", args=["portal-universe-production"])).content.decode()
     assert "# A version tag asks for a release" in page
 
 
+@long
 def test_what_is_not_there_is_not_found() -> None:
     client = Client()
     client.force_login(person("reader"))
@@ -57,6 +61,7 @@ def test_what_is_not_there_is_not_found() -> None:
         assert client.get(reverse(f"catalog:{page}", args=["nothing"])).status_code == 404, page
 
 
+@long
 def test_the_list_takes_as_many_queries_for_many_services_as_for_few(reader: Client, folder: Folder) -> None:
     address = reverse("catalog:list")
     reader.get(address)
@@ -68,6 +73,7 @@ def test_the_list_takes_as_many_queries_for_many_services_as_for_few(reader: Cli
     assert len(many) == len(few)
 
 
+@long
 def test_a_private_environment_is_hidden_from_those_without_a_role_there(folder: Folder, cast: Cast) -> None:
     load_folder(
         folder(SMALL.replace("namespace: shop}", "namespace: shop, visibility: private}")), actor=LOADER

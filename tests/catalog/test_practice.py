@@ -20,6 +20,7 @@ from releases.catalog.schema import problems_of
 from tests.catalog.conftest import EXAMPLES, LOADER
 from tests.catalog.test_command import run
 from tests.cluster.controlplane.processes import ProcessGroup, free_ports
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db
 FAST = ("pull", "start", "ready", "terminate")
@@ -78,6 +79,7 @@ def practice(running: Practice, monkeypatch: pytest.MonkeyPatch) -> Practice:
     return running
 
 
+@long
 def test_every_service_says_that_it_is_well(practice: Practice) -> None:
     cluster, asked = practice.connect(), 0
     for service in Service.objects.prefetch_related("environments"):
@@ -93,6 +95,7 @@ def test_every_service_says_that_it_is_well(practice: Practice) -> None:
     assert asked > 30
 
 
+@long
 def test_what_runs_is_what_the_registry_says(practice: Practice) -> None:
     cluster = practice.connect()
     service = Service.objects.get(name="auth-service")
@@ -106,16 +109,19 @@ def test_what_runs_is_what_the_registry_says(practice: Practice) -> None:
     assert found.revision
 
 
+@long
 def test_an_image_says_who_built_it(practice: Practice) -> None:
     service = Service.objects.get(name="blog-service")
     assert [versions.resolve(service, version).authors for version in ("v1.2.0", "v1.3.0")] == ["chaewon", ""]
 
 
+@long
 def test_newer_versions_than_what_runs_are_offered(practice: Practice) -> None:
     offered = [each.version for each in versions.versions(Service.objects.get(name="blog-service"))]
     assert offered == ["v1.4.1", "v1.4.0", "v1.4.0-broken", "v1.3.0", "v1.2.0"]
 
 
+@long
 def test_discovery_of_each_namespace_fits_the_catalog(practice: Practice) -> None:
     for environment in Environment.objects.order_by("name"):
         text = run("discover", "--namespace", environment.namespace, "--kubeconfig", practice.kubeconfig)

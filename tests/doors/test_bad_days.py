@@ -14,6 +14,7 @@ from releases.catalog.models import Connection, Plan
 from releases.models import Release
 from tests.factories import FakeRegistry, Shop, make_release
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ASK = """
@@ -38,6 +39,7 @@ print(json.dumps(told))
 """
 
 
+@long
 def test_without_a_database_every_door_says_so_and_the_process_lives() -> None:
     environment = {**os.environ, "DATABASE_URL": "postgresql://portal:canary-pass@127.0.0.1:1/portal"}
     command = [sys.executable, "-c", ASK]

@@ -20,6 +20,7 @@ from releases.catalog.models import Connection, Service
 from releases.rollouts.doctor import _connections
 from tests.charts import HELM, standin, write_chart
 from tests.factories import Shop
+from tests.soak import long
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CANARY = "canary-5e8f0c"
@@ -104,6 +105,7 @@ def said(lines: list[list[str]], about: str) -> list[tuple[str, str]]:
     return [(sign, words) for sign, part, words in lines if part == about]
 
 
+@long
 def test_a_whole_portal_is_told_part_by_part_and_ends_with_nought(outside: Outside) -> None:
     outside.denied = {("get", "secrets"), ("create", "pods/exec"), ("*", "*")}
     code, lines = doctor()
@@ -120,6 +122,7 @@ def test_a_whole_portal_is_told_part_by_part_and_ends_with_nought(outside: Outsi
     assert said(lines, "SECRET_KEY") == [("good", "set")]
 
 
+@long
 def test_a_missing_right_is_a_fault_and_one_too_many_a_remark(outside: Outside) -> None:
     outside.denied = {("patch", "deployments"), ("watch", "configmaps"), ("*", "*")}
     code, lines = doctor()
@@ -147,6 +150,7 @@ def test_what_does_not_answer_is_named_and_the_rest_is_looked_at_all_the_same(
     assert said(lines, "REDIS_URL")[0][1].startswith("127.0.0.1:1 does not answer")
 
 
+@long
 def test_services_under_helm_need_its_program_and_their_chart(
     outside: Outside, settings: Any, tmp_path: Path
 ) -> None:
@@ -174,6 +178,7 @@ def test_hosts_that_let_nobody_in_are_a_fault(shop: Shop, settings: Any) -> None
     assert said(lines, "ALLOWED_HOSTS")[0][0] == "FAULT"
 
 
+@long
 def test_a_database_that_is_away_is_a_fault_and_no_traceback() -> None:
     environment = {**os.environ, "DATABASE_URL": f"postgresql://portal:{CANARY}@127.0.0.1:1/portal"}
     command = [sys.executable, "manage.py", "doctor"]

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from portal import env
 from portal.embedded.stack import Stack
+from tests.soak import long
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WRONG = [
@@ -50,6 +51,7 @@ def test_a_missing_variable_stops_settings_with_its_name(name: str, monkeypatch:
         runpy.run_path(str(REPOSITORY / "portal" / "settings.py"))
 
 
+@long
 def test_the_command_line_says_it_in_one_line() -> None:
     command = [sys.executable, "manage.py", "diffsettings"]
     environment = {**os.environ, "TIME_ZONE": "Mars"}

@@ -25,7 +25,7 @@ from tests.delegating import give
 from tests.factories import Shop, decide, find_change, make_checklist, make_release, policy_table, runs
 from tests.people import BY_THE_PORTAL, acting
 from tests.snapshot import count_rows
-from tests.soak import examples
+from tests.soak import examples, long
 
 WAVES = {"expectedMinutes": 30, "waves": [{"title": "All", "services": ["payment-service"]}]}
 # By person, the pages with forms that are theirs to send.
@@ -205,6 +205,7 @@ def forms_of(client: Client, addresses: tuple[str, ...], places: dict[str, Any])
                 yield form
 
 
+@long
 @pytest.mark.repeated
 @pytest.mark.parametrize("who", PAGES)
 def test_no_form_is_a_fault_of_ours_or_leaves_a_half(shop: Shop, places: dict[str, Any], who: str) -> None:

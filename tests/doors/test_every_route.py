@@ -50,7 +50,7 @@ from tests.factories import (
 from tests.people import BY_THE_PORTAL, acting
 from tests.portal.api import ApiClient
 from tests.snapshot import count_rows
-from tests.soak import examples
+from tests.soak import examples, long
 
 Case = schemathesis.Case[Any]
 Operation = APIOperation[Any, Any, Any, Any]
@@ -171,6 +171,7 @@ def routes() -> list[Operation]:
     return [each.ok() for each in found if isinstance(each, Ok)]
 
 
+@long
 @pytest.mark.repeated
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_every_route_answers_as_the_document_says(door: Door, mode: GenerationMode) -> None:
@@ -185,6 +186,7 @@ def test_every_route_answers_as_the_document_says(door: Door, mode: GenerationMo
     assert door.asked == {operation.label for operation in routes()}
 
 
+@long
 @pytest.mark.repeated
 def test_what_is_no_json_and_what_no_row_can_hold_is_refused_everywhere(door: Door) -> None:
     for operation in routes():

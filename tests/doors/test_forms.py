@@ -10,6 +10,7 @@ from releases.catalog.policies import operations as policies
 from releases.models import Release
 from tests.factories import Shop, make_release, policy_table
 from tests.people import acting, person
+from tests.soak import long
 
 HUGE = 10**20
 ADDRESSES = [
@@ -45,6 +46,7 @@ def test_an_address_that_no_row_can_have_is_not_found(shop: Shop, address: str) 
     assert client.get(address).status_code == 404
 
 
+@long
 @pytest.mark.parametrize(
     "address",
     [
@@ -66,6 +68,7 @@ def test_a_parameter_that_no_row_can_have_is_no_fault(shop: Shop, address: str) 
     assert client.get(address).status_code in {200, 404, 422}
 
 
+@long
 @pytest.mark.parametrize("verdict", ["approve", "reject", "send_back", "object"])
 @pytest.mark.parametrize(
     "fields", [{}, {"content_digest": "\x00"}, {"content_digest": "x", "reason": "\x00\x07"}]
@@ -79,6 +82,7 @@ def test_a_decision_with_odd_fields_is_refused_in_the_form(
     assert Decision.objects.count() == 0
 
 
+@long
 @pytest.mark.parametrize("verdict", ["approve", "reject", "send_back", "object"])
 def test_a_signature_with_odd_fields_is_refused_in_the_form(shop: Shop, verdict: str) -> None:
     signer = Client()
@@ -96,12 +100,14 @@ def test_a_signature_with_odd_fields_is_refused_in_the_form(shop: Shop, verdict:
     assert Decision.objects.count() == 0
 
 
+@long
 @pytest.mark.parametrize("act", ["withdraw", "submit", "announce", "close", "duplicate", "start"])
 def test_an_act_with_nothing_sent_is_answered(shop: Shop, browser: Client, act: str) -> None:
     release = make_release(shop, at="in_review")
     assert browser.post(f"/releases/{release.number}/{act}/", {}).status_code < 500
 
 
+@long
 @pytest.mark.parametrize("when", ["9999-12-31T23:59", "0001-01-01T00:00", "soon"])
 def test_a_time_out_of_reach_is_refused_beside_its_field(shop: Shop, when: str) -> None:
     release = make_release(shop)
@@ -113,6 +119,7 @@ def test_a_time_out_of_reach_is_refused_beside_its_field(shop: Shop, when: str) 
     assert release.target_at is None
 
 
+@long
 @pytest.mark.parametrize("query", ["end=9999-12-31", "start=0001-01-01", f"release={HUGE}", "end=soon"])
 @pytest.mark.parametrize("address", ["/audit/", "/audit/export/"])
 def test_a_search_out_of_reach_is_refused(shop: Shop, address: str, query: str) -> None:
@@ -163,6 +170,7 @@ def test_a_form_pressed_twice_makes_one_release(shop: Shop) -> None:
     assert Release.objects.count() == 1
 
 
+@long
 def test_a_forms_key_that_no_row_can_hold_is_as_good_as_none(shop: Shop) -> None:
     client = Client()
     client.force_login(shop.cast.author)

@@ -12,6 +12,7 @@ from releases.catalog import rights
 from releases.rollouts.operations import start_rollout
 from tests.factories import Shop, find_change, make_release, make_service
 from tests.people import acting, person
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db
 
@@ -84,6 +85,7 @@ def fill_lists(shop: Shop, *names: str) -> None:
         person(f"lead-of-{name}", ("pl", f"service:{name}"))
 
 
+@long
 def test_lists_ask_as_often_for_many_rows_as_for_few(shop: Shop) -> None:
     def asked() -> list[tuple[str, int]]:
         return [*questions(shop.cast.author, LISTS), *questions(shop.cast.auditor, (*LISTS, *RECORDS))]
@@ -113,6 +115,7 @@ def release_of(shop: Shop, *services: str) -> dict[str, int]:
     return {"draft": draft, "review": review, "approved": approved, "rollout": rollout.pk}
 
 
+@long
 def test_a_release_asks_as_often_for_many_services_as_for_few(shop: Shop) -> None:
     services = [f"service-{number}" for number in range(8)]
     for name in services:

@@ -13,6 +13,7 @@ from releases.rollouts.events import tell_step
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release
 from tests.people import acting
+from tests.soak import long
 
 WAVES = {"expectedMinutes": 30, "waves": [{"title": "All", "services": ["shopping-service"]}]}
 
@@ -39,11 +40,13 @@ def test_every_promised_measurement_is_there(shop: Shop) -> None:
     assert measured('step_reaction_seconds{quantile="0.99"}') == 0
 
 
+@long
 def test_rollouts_are_counted_by_state(rollout: Rollout) -> None:
     assert measured('rollouts{state="queued"}') == 1
     assert measured('rollouts{state="failed"}') == 0
 
 
+@long
 def test_the_reaction_of_steps_runs_from_ready_to_begun(rollout: Rollout) -> None:
     step = rollout.steps.order_by("position")[0]
     tell_step(step, "ready")

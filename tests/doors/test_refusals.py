@@ -23,6 +23,7 @@ from tests.factories import Shop, decide, make_release, roll_out
 from tests.people import acting, person
 from tests.portal.api import ApiClient
 from tests.snapshot import count_rows
+from tests.soak import long
 
 RECORD = "audit_auditentry"
 ENGLISH = {"Accept-Language": "en"}
@@ -144,6 +145,7 @@ ATTACKS = {
 }
 
 
+@long
 @pytest.mark.parametrize("name", ATTACKS)
 def test_both_doors_refuse_it_alike_and_write_one_line(shop: Shop, name: str) -> None:
     attack = ATTACKS[name]

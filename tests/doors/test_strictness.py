@@ -9,6 +9,7 @@ from releases.models import Release
 from tests.factories import Shop, make_release
 from tests.people import Cast
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 PROMISED = {"type", "title", "status", "code", "detail", "missing"}
 
@@ -49,6 +50,7 @@ def test_an_act_without_a_body_refuses_one(shop: Shop, act: str) -> None:
     assert (release.state, Release.objects.count()) == ("draft", 1)
 
 
+@long
 def test_an_empty_object_is_no_body(shop: Shop) -> None:
     release = make_release(shop)
     answer = ApiClient(shop.cast.author).post(f"/releases/{release.number}/submit", {})
@@ -119,6 +121,7 @@ def test_what_is_not_there_is_not_found_by_what_would_fit(
     assert refused(answer) == (404, "not_found", set())
 
 
+@long
 @pytest.mark.parametrize("words", ["a\u0007b", "\u001b[31m", "x" * 5000])
 def test_words_beside_an_act_hold_nothing_that_a_terminal_would_obey(shop: Shop, words: str) -> None:
     release = make_release(shop, at="in_review")

@@ -15,6 +15,7 @@ from portal.embedded.ports import free_port
 from portal.embedded.postgres import Postgres
 from tests.embedded.processes import running, wait_for
 from tests.embedded.whole import Portal, Report
+from tests.soak import long
 
 pytestmark = pytest.mark.xdist_group("whole")
 
@@ -47,6 +48,7 @@ def answer(address: str, token: str | None = None) -> tuple[int, bytes]:
         return got.status, got.read()
 
 
+@long
 def test_everything_starts_heals_stops_and_goes_on_where_it_ended(whole_portal: Portal) -> None:
     portal = whole_portal
     first = portal.report()

@@ -15,6 +15,7 @@ from portal.embedded.child import StartError, is_alive
 from portal.embedded.ports import free_port
 from portal.embedded.postgres import Postgres
 from tests.embedded.processes import running, wait_for
+from tests.soak import long
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ def server(tmp_path: Path) -> Postgres:
 RIGHTS = "SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user"
 
 
+@long
 def test_one_role_owns_the_database_another_uses_it_and_none_is_a_superuser(server: Postgres) -> None:
     with running(server):
         server.open_for_portal()
@@ -44,6 +46,7 @@ def test_one_role_owns_the_database_another_uses_it_and_none_is_a_superuser(serv
     assert version[0].startswith("18")
 
 
+@long
 def test_data_and_password_stay_over_a_stop_and_a_start(server: Postgres) -> None:
     with running(server):
         server.open_for_portal()
@@ -54,6 +57,7 @@ def test_data_and_password_stay_over_a_stop_and_a_start(server: Postgres) -> Non
         assert connection.execute("SELECT text FROM note").fetchone() == ("kept",)
 
 
+@long
 def test_data_stays_over_kill_9_of_the_server(tmp_path: Path) -> None:
     server = Postgres(tmp_path / "postgres", free_port())
     with running(server) as process:
@@ -66,6 +70,7 @@ def test_data_stays_over_kill_9_of_the_server(tmp_path: Path) -> None:
         assert connection.execute("SELECT text FROM note").fetchone() == ("committed",)
 
 
+@long
 def test_a_lock_whose_number_belongs_to_another_program_now_is_no_obstacle(server: Postgres) -> None:
     with running(server):
         pass
@@ -75,6 +80,7 @@ def test_a_lock_whose_number_belongs_to_another_program_now_is_no_obstacle(serve
         assert process.poll() is None
 
 
+@long
 def test_a_wrong_password_is_refused(server: Postgres) -> None:
     with running(server):
         server.open_for_portal()
@@ -83,6 +89,7 @@ def test_a_wrong_password_is_refused(server: Postgres) -> None:
             psycopg.connect(address)
 
 
+@long
 def test_passwords_are_readable_by_their_owner_only(server: Postgres) -> None:
     server.prepare()
     _ = server.url, server.owner_url
@@ -92,6 +99,7 @@ def test_passwords_are_readable_by_their_owner_only(server: Postgres) -> None:
     assert stat.S_IMODE((server.folder / "data").stat().st_mode) == 0o700
 
 
+@long
 def test_data_of_another_major_version_is_refused_in_words(server: Postgres) -> None:
     server.prepare()
     (server.folder / "data" / "PG_VERSION").write_text("15\n")
@@ -99,6 +107,7 @@ def test_data_of_another_major_version_is_refused_in_words(server: Postgres) -> 
         server.prepare()
 
 
+@long
 def test_the_server_and_its_backends_end_with_the_process_that_started_it(
     server: Postgres, tmp_path: Path
 ) -> None:
@@ -116,6 +125,7 @@ def test_the_server_and_its_backends_end_with_the_process_that_started_it(
     assert not server.is_ready()
 
 
+@long
 def test_the_server_runs_without_roots_rights_whoever_starts_it(server: Postgres) -> None:
     with running(server):
         owner = (server.folder / "data" / "postmaster.pid").stat().st_uid

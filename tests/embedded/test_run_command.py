@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.soak import long
+
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 NOBODY_THERE = {
     "DATABASE_URL": "postgresql://portal:hush@127.0.0.1:1/portal",
@@ -25,6 +27,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@long
 @pytest.mark.parametrize("role", ["web", "worker", "watcher", "sweeper"])
 def test_a_role_without_a_database_stops_with_the_variables_name(role: str) -> None:
     result = run(role)
@@ -33,6 +36,7 @@ def test_a_role_without_a_database_stops_with_the_variables_name(role: str) -> N
     assert "Traceback" not in result.stderr
 
 
+@long
 def test_a_role_whose_database_does_not_answer_says_so_without_the_password() -> None:
     result = run("sweeper", SECRET_KEY="x", **NOBODY_THERE)
     assert result.returncode == 1
@@ -40,6 +44,7 @@ def test_a_role_whose_database_does_not_answer_says_so_without_the_password() ->
     assert "hush" not in result.stderr
 
 
+@long
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [

@@ -11,6 +11,7 @@ import pytest
 
 from portal.embedded.child import is_alive
 from tests.embedded.processes import wait_for
+from tests.soak import long
 
 NAMES = ("early", "late", "stubborn")
 
@@ -38,6 +39,7 @@ def supervisor(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@long
 def test_every_line_of_a_part_is_led_by_its_name(supervisor: subprocess.Popen[str]) -> None:
     supervisor.terminate()
     printed, _ = supervisor.communicate(timeout=15)
@@ -45,6 +47,7 @@ def test_every_line_of_a_part_is_led_by_its_name(supervisor: subprocess.Popen[st
     assert "late       | hello from late\n" in printed
 
 
+@long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_parts_last_batch_first(
     supervisor: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
@@ -58,6 +61,7 @@ def test_a_signal_ends_the_parts_last_batch_first(
     assert not any(is_alive(pid) for pair in living.values() for pid in pair)
 
 
+@long
 def test_a_part_that_dies_is_started_again_and_the_change_is_told(
     supervisor: subprocess.Popen[str], tmp_path: Path
 ) -> None:
@@ -80,6 +84,7 @@ def test_kill_9_of_the_supervisor_leaves_no_process_behind(
     assert wait_for(lambda: not any(is_alive(pid) for pid in living))
 
 
+@long
 def test_a_second_supervisor_on_the_same_folder_is_refused_and_told_why(
     supervisor: subprocess.Popen[str], tmp_path: Path
 ) -> None:
@@ -94,6 +99,7 @@ def test_a_second_supervisor_on_the_same_folder_is_refused_and_told_why(
     assert supervisor.poll() is None
 
 
+@long
 def test_a_start_right_after_kill_9_waits_for_the_old_parts_and_goes_on(
     supervisor: subprocess.Popen[str], tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from tests.embedded.processes import wait_for
 from tests.rollouts.conftest import notices
 from tests.rollouts.nursery import CLOCK, Nursery, nursery
 from tests.rollouts.processes import database_url
+from tests.soak import long
 
 __all__ = ["notices"]
 
@@ -32,6 +33,7 @@ def wrong(transactional_db: None, tmp_path: Path) -> Iterator[Nursery]:
     django_rq.get_connection("default").flushdb()
 
 
+@long
 def test_nothing_begins_early_and_every_time_is_the_databases(wrong: Nursery, notices: Rollout) -> None:
     begun = clock.now()
     early = begun + timedelta(seconds=MINUTES / 2)

@@ -15,6 +15,7 @@ from tests.factories import Shop, make_release, make_shop
 from tests.faults.conftest import World, address, let_time_pass, made_up, work
 from tests.faults.line import Line
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 ACTS = 2
 MOST_ROUNDS = 40
@@ -41,6 +42,7 @@ def require_whole(rollout: Rollout, world: World) -> None:
     assert rollout.stumble is None
 
 
+@long
 def test_a_lost_answer_to_any_commit_loses_and_repeats_nothing(line: Line, world: World) -> None:
     shop = make_shop()
     lost = 0
@@ -57,6 +59,7 @@ def test_a_lost_answer_to_any_commit_loses_and_repeats_nothing(line: Line, world
     assert lost > ACTS * 2
 
 
+@long
 def test_a_database_away_costs_the_time_it_is_away(line: Line, world: World) -> None:
     rollout = made_up(make_shop())
 
@@ -106,6 +109,7 @@ def read_only(transactional_db: None) -> Iterator[Any]:
     switch(on=False)
 
 
+@long
 def test_a_database_that_takes_no_writes_holds_a_rollout_up_and_blames_no_step(
     read_only: Any, world: World
 ) -> None:

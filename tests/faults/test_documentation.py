@@ -4,11 +4,14 @@ import ast
 import re
 from pathlib import Path
 
+from tests.soak import long
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "faults.md"
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
+@long
 def test_every_fault_names_tests_that_exist() -> None:
     rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| F")]
     assert all(NAMED.search(row) for row in rows)

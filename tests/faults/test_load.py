@@ -12,6 +12,7 @@ from django.db import connection
 from releases.rollouts.models import Rollout
 from tests.factories import make_shop
 from tests.faults.conftest import World, address, let_time_pass, made_up, work
+from tests.soak import long
 
 ROLLOUTS = 12
 WORKERS = 8
@@ -29,6 +30,7 @@ def few_connections(transactional_db: None) -> Iterator[None]:
         other.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
 
 
+@long
 def test_more_rollouts_and_workers_than_connections_lose_nothing(
     few_connections: None, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,7 +23,7 @@ from tests.factories import Shop, make_release
 from tests.portal.api import ApiClient
 from tests.rollouts.conftest import notices
 from tests.rollouts.processes import Processes, processes
-from tests.soak import SOAKING, soak
+from tests.soak import SOAKING, long, soak
 
 __all__ = ["notices"]
 
@@ -102,6 +102,7 @@ def roles(transactional_db: None, server: Server) -> Iterator[Processes]:
         yield made
 
 
+@long
 @pytest.mark.parametrize("name", [pytest.param("emptied", marks=soak), "killed", "hangs", "full"])
 def test_a_rollout_goes_on_seconds_after_redis_is_back(
     roles: Processes, server: Server, notices: Rollout, name: str
@@ -117,6 +118,7 @@ def test_a_rollout_goes_on_seconds_after_redis_is_back(
     assert all(process.poll() is None for process in roles.running), "a process gave up"
 
 
+@long
 @pytest.mark.parametrize("name", ["hangs", "killed"])
 def test_people_decide_without_redis(transactional_db: None, server: Server, shop: Shop, name: str) -> None:
     release = make_release(shop, at="in_review")
@@ -129,6 +131,7 @@ def test_people_decide_without_redis(transactional_db: None, server: Server, sho
     assert time.monotonic() - since < CLICK_SECONDS
 
 
+@long
 def test_a_worker_ends_when_asked_although_redis_is_away(roles: Processes, server: Server) -> None:
     worker = roles.running[0]
     server.kill()
@@ -139,6 +142,7 @@ def test_a_worker_ends_when_asked_although_redis_is_away(roles: Processes, serve
     assert ended == 0
 
 
+@long
 def test_nudges_that_nobody_takes_do_not_fill_redis(
     transactional_db: None, server: Server, notices: Rollout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from tests.embedded.processes import wait_for
 from tests.faults.line import Line
 from tests.rollouts.conftest import notices
 from tests.rollouts.nursery import nursery
-from tests.soak import soak
+from tests.soak import long, soak
 
 __all__ = ["notices"]
 
@@ -166,6 +166,7 @@ def address_over(line: Line) -> str:
     return f"postgresql://{found['USER']}:{found['PASSWORD']}@{HOST}:{line.port}/{found['NAME']}"
 
 
+@long
 def test_what_a_killed_server_acknowledged_is_there_when_it_is_back(
     primary: Copy, line: Line, notices: Rollout, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from portal import clock, jobs
 from releases.rollouts import engine
 from releases.rollouts.models import Rollout, Step
 from tests.rollouts.conftest import notices
+from tests.soak import long
 
 __all__ = ["notices"]
 
@@ -26,6 +27,7 @@ def connection_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "close_old_connections", lambda: None)
 
 
+@long
 def test_an_old_worker_leaves_a_new_kind_of_step_to_new_workers(notices: Rollout) -> None:
     Step.objects.filter(rollout=notices, key="third").update(kind="of_the_next_version")
     before = list(notices.steps.values_list("key", "state"))

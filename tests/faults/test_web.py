@@ -21,7 +21,7 @@ from tests.portal.live.browser import session_of
 from tests.rollouts.conftest import notices
 from tests.rollouts.nursery import Nursery, nursery
 from tests.rollouts.processes import database_url
-from tests.soak import SOAKING
+from tests.soak import SOAKING, long
 
 __all__ = ["notices"]
 
@@ -86,6 +86,7 @@ def write(topic: str) -> None:
     connections.close_all()
 
 
+@long
 def test_browsers_miss_and_double_nothing_while_web_processes_die(
     web: tuple[Nursery, str], shop: Shop, notices: Rollout
 ) -> None:

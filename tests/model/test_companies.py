@@ -38,7 +38,7 @@ from tests.delegating import give, let_run_out
 from tests.factories import Shop, decide, verify
 from tests.model import rules
 from tests.people import BY_THE_PORTAL, acting, person
-from tests.soak import examples
+from tests.soak import examples, long
 
 pytestmark = [pytest.mark.django_db, pytest.mark.repeated]
 
@@ -421,6 +421,7 @@ class Companies(RuleBasedStateMachine):
         return User.objects.get(username=name)
 
 
+@long
 def test_whatever_people_do_the_product_answers_as_the_rules_say(shop: Shop) -> None:
     for name in ("editor", "stand-in"):
         person(name, *STARTING[name])

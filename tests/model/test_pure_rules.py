@@ -16,7 +16,7 @@ from approvals.matching import Row, Vote, match, unmet
 from approvals.policy import Part, People
 from tests.factories import policy_table as example
 from tests.model import rules
-from tests.soak import examples
+from tests.soak import examples, long
 
 GRADES = policy_table.read(example())
 SERVICES = (
@@ -56,6 +56,7 @@ def any_release(chance: Random) -> tuple[rules.Release, rules.Company]:
     return release, company
 
 
+@long
 @pytest.mark.repeated
 def test_the_rows_and_whether_anybody_can_meet_them_are_those_of_the_rules() -> None:
     for number in COMPANIES:

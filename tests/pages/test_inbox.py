@@ -7,6 +7,7 @@ from releases.inbox import sections
 from releases.models import Release
 from releases.rollouts.views.inbox import MOST_OF_A_KIND
 from tests.factories import Shop, decide, make_release, registry, shop
+from tests.soak import long
 
 __all__ = ["registry", "shop"]
 
@@ -39,6 +40,7 @@ def many(shop: Shop, count: int) -> list[Release]:
     return found
 
 
+@long
 def test_a_long_inbox_shows_the_most_urgent_and_the_whole_on_demand(shop: Shop) -> None:
     found = many(shop, MOST_OF_A_KIND + 3)
     shown = page(shop.cast.pl, "/")
@@ -51,6 +53,7 @@ def test_a_long_inbox_shows_the_most_urgent_and_the_whole_on_demand(shop: Shop) 
     assert page(shop.cast.pl, "/inbox/part/?all=1").count("/review/") == len(found)
 
 
+@long
 def test_what_others_decided_on_waits_only_for_whom_something_is_left(shop: Shop) -> None:
     both = [{"service": name, "version": "2.8.0"} for name in ("payment-service", "auth-service")]
     release = make_release(shop, at="in_review", items=both)
@@ -62,6 +65,7 @@ def test_what_others_decided_on_waits_only_for_whom_something_is_left(shop: Shop
     assert (section.kind, section.total, section.rows) == ("decision", 1, ())
 
 
+@long
 def test_the_deadline_of_the_review_is_not_that_of_the_sign_off(shop: Shop) -> None:
     make_release(shop, at="awaiting_signoff")
     (waiting,) = sections(shop.cast.pl)[0].rows

@@ -15,6 +15,7 @@ from portal.people.operations import deactivate_person
 from tests.factories import Shop
 from tests.people import BY_THE_PORTAL, Cast, person
 from tests.portal.api import BASE, ApiClient
+from tests.soak import long
 
 NEW = {"username": "newcomer", "name": "새 사람"}
 
@@ -43,6 +44,7 @@ def test_me_says_who_asks_and_how_far_the_token_reaches(cast: Cast) -> None:
     assert body["scopes"] == ["read", "compose", "operate", "decide"]
 
 
+@long
 def test_a_session_reads_and_writes_only_with_its_csrf_token(cast: Cast) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(cast.administrator)
@@ -72,6 +74,7 @@ def test_unknown_addresses_and_methods_are_problems(cast: Cast) -> None:
     assert answer.headers["Allow"] == "GET, HEAD"
 
 
+@long
 @pytest.mark.parametrize("path", ["/me", "/people", "/people/author", "/openapi.json"])
 def test_head_answers_like_get_without_a_body(cast: Cast, path: str) -> None:
     client = ApiClient(cast.author)
@@ -222,6 +225,7 @@ def test_a_wrong_page_is_refused(cast: Cast, query: str) -> None:
     assert problem(ApiClient(cast.author).get(f"/people?{query}"))["code"] == "invalid"
 
 
+@long
 def test_the_document_names_every_refusal(cast: Cast) -> None:
     document = json.loads(Client().get(BASE + "/openapi.json").content)
     assert document["openapi"].startswith("3.1")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from portal import clock
+from tests.soak import long
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CODE = ("portal", "approvals", "releases")
@@ -23,6 +24,7 @@ MAY_READ = {
 }
 
 
+@long
 def test_nothing_that_decides_reads_the_clock_of_its_host() -> None:
     found = {name for folder in CODE for name in _readers(REPOSITORY / folder)}
     assert {name for name in found if not name.startswith(LEFT_OUT)} == MAY_READ

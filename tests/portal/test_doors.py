@@ -12,6 +12,7 @@ from portal.audit.models import AuditEntry
 from portal.people.auditors import OWN_PAGES
 from tests.people import Cast
 from tests.portal.api import BASE, ApiClient
+from tests.soak import long
 
 PUBLIC = {
     "livez",
@@ -61,6 +62,7 @@ def writes_of_the_api() -> Iterator[tuple[str, str]]:
                 yield method.upper(), re.sub(r"\{[^}]+\}", "1", path).removeprefix(BASE)
 
 
+@long
 @pytest.mark.django_db
 def test_every_address_asks_for_sign_in_or_is_listed_as_public() -> None:
     client = Client()
@@ -81,6 +83,7 @@ def test_no_address_of_the_admin_site_exists() -> None:
     assert not [name for name, _path in addresses() if name.startswith("admin:")]
 
 
+@long
 def test_an_auditor_changes_nothing_through_any_page(cast: Cast) -> None:
     client = Client()
     client.force_login(cast.auditor)
@@ -95,6 +98,7 @@ def test_an_auditor_changes_nothing_through_any_page(cast: Cast) -> None:
     assert len(names) > 5
 
 
+@long
 def test_an_auditor_changes_nothing_through_the_api(cast: Cast) -> None:
     by_token, by_session = ApiClient(cast.auditor), ApiClient(None)
     by_session.client.force_login(cast.auditor)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.masking import LONGEST_LINE, MASK, masked_lines
+from tests.soak import long
 
 LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
 SECRET = st.text(LETTERS, min_size=12, max_size=40).map(lambda text: f"Zq9{text}")
@@ -48,6 +49,7 @@ def test_no_way_of_writing_it_shows_a_secret(secret: str, way: str) -> None:
     assert MASK in shown
 
 
+@long
 @given(st.lists(st.text(LETTERS, min_size=64, max_size=64), min_size=1, max_size=5), st.integers(0, 6))
 def test_a_block_is_one_line_even_where_its_beginning_is_cut_off(key: list[str], skipped: int) -> None:
     block = ["-----BEGIN RSA PRIVATE KEY-----", *key, "-----END RSA PRIVATE KEY-----"]

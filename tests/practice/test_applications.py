@@ -9,6 +9,7 @@ import urllib3
 
 from tests.cluster.objects import Space, deployment, failing, service, wait_for
 from tests.practice.conftest import Practice, plain_get
+from tests.soak import long
 
 PORT = 18080
 
@@ -73,6 +74,7 @@ def test_a_service_that_is_gone_no_longer_listens(space: Space) -> None:
     assert wait_for(refused, what="the listener to close")
 
 
+@long
 def test_clusters_beside_each_other_answer_for_their_own(practice: Practice, tmp_path: Path) -> None:
     other = Practice(tmp_path)
     other.start()

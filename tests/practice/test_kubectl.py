@@ -4,6 +4,7 @@ import json
 
 from tests.cluster.objects import Space, deployment, failing
 from tests.practice.conftest import Kubectl
+from tests.soak import long
 
 MANIFEST = """
 apiVersion: apps/v1
@@ -19,6 +20,7 @@ spec:
 """
 
 
+@long
 def test_apply_makes_and_changes_objects(kubectl: Kubectl) -> None:
     assert "created" in kubectl("apply", "-f", "-", given=MANIFEST)
     assert "unchanged" in kubectl("apply", "-f", "-", given=MANIFEST)
@@ -32,6 +34,7 @@ def test_apply_refuses_an_unknown_field(kubectl: Kubectl) -> None:
     assert 'unknown field "spec.replicsa"' in kubectl("apply", "-f", "-", given=wrong, code=1)
 
 
+@long
 def test_server_side_apply_tells_conflicts(kubectl: Kubectl) -> None:
     kubectl("apply", "--server-side", "-f", "-", given=MANIFEST)
     kubectl("set", "image", "deploy/web", "web=registry.test/web:2")
@@ -41,6 +44,7 @@ def test_server_side_apply_tells_conflicts(kubectl: Kubectl) -> None:
     assert "web:1" in kubectl("get", "deploy", "web", "-o", "wide")
 
 
+@long
 def test_image_history_and_undo(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", given=MANIFEST)
     kubectl("rollout", "status", "deploy/web", "--timeout=20s")
@@ -53,6 +57,7 @@ def test_image_history_and_undo(kubectl: Kubectl) -> None:
     assert "web:1" in kubectl("get", "deploy", "web", "-o", "wide")
 
 
+@long
 def test_scale_pause_resume_and_restart(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", given=MANIFEST)
     kubectl("scale", "deploy/web", "--replicas=3", "--current-replicas=2")
@@ -63,6 +68,7 @@ def test_scale_pause_resume_and_restart(kubectl: Kubectl) -> None:
     assert "successfully rolled out" in kubectl("rollout", "status", "deploy/web", "--timeout=20s")
 
 
+@long
 def test_get_prints_columns_and_describe_events(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", given=MANIFEST)
     kubectl("rollout", "status", "deploy/web", "--timeout=20s")

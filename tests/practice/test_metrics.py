@@ -3,12 +3,14 @@
 from portal.integrations.kubernetes.usage import Usage, quantity
 from tests.cluster.objects import Space, deployment
 from tests.practice.conftest import Kubectl
+from tests.soak import long
 
 REQUESTS = {"requests": {"cpu": "200m", "memory": "256Mi"}}
 CONTAINER = {"name": "web", "image": "registry.test/web:1", "resources": REQUESTS}
 POD_METRICS = "/apis/metrics.k8s.io/v1beta1/namespaces/{}/pods"
 
 
+@long
 def test_top_shows_pods_and_nodes(kubectl: Kubectl, space: Space) -> None:
     space.create(deployment("web", pod_spec={"containers": [CONTAINER]}))
     space.settle("web")

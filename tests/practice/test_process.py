@@ -10,8 +10,10 @@ import pytest
 from tests.cluster.api import Refused
 from tests.cluster.objects import Space, config_map, deployment
 from tests.practice.conftest import Practice
+from tests.soak import long
 
 
+@long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_everything_is_there_after_a_new_start(tmp_path: Path, number: signal.Signals) -> None:
     practice = Practice(tmp_path)
@@ -44,6 +46,7 @@ def test_the_kubeconfig_is_for_its_owner_only(practice: Practice) -> None:
     assert stat.S_IMODE(practice.kubeconfig.stat().st_mode) == 0o600
 
 
+@long
 def test_manifests_are_applied_at_the_first_start_only(tmp_path: Path) -> None:
     manifest = tmp_path / "objects.yaml"
     manifest.write_text(

@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from releases.models import Release
 from tests.factories import Shop, decide, make_checklist, make_release, runs
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 OTHER = "sha256:" + "0" * 64
 
@@ -80,6 +81,7 @@ def test_a_composed_release_answers_in_the_promised_shape(shop: Shop) -> None:
     assert client(shop).get(f"/releases/{answer['number']}") == (200, answer)
 
 
+@long
 def test_a_release_is_submitted_decided_and_taken_back_over_the_api(shop: Shop) -> None:
     release = make_release(shop)
     status, answer = client(shop).post(f"/releases/{release.number}/submit")
@@ -108,6 +110,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
 ]
 
 
+@long
 def test_refusals_of_a_decision_are_problems_with_stable_codes(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     for name, verdict, status, code in REFUSED:
@@ -138,6 +141,7 @@ def test_fields_that_nobody_may_set_are_refused(shop: Shop, field: str) -> None:
     assert status == 422
 
 
+@long
 def test_an_edit_needs_the_digest_it_began_from(shop: Shop) -> None:
     release = make_release(shop)
     path = f"/releases/{release.number}"
@@ -150,6 +154,7 @@ def test_an_edit_needs_the_digest_it_began_from(shop: Shop) -> None:
     assert answer["content_digest"] != release.content_digest
 
 
+@long
 def test_lists_are_filtered_and_paged(shop: Shop) -> None:
     first = make_release(shop, at="in_review")
     second = make_release(shop, title="결제")
@@ -168,6 +173,7 @@ def test_lists_are_filtered_and_paged(shop: Shop) -> None:
         assert [row["number"] for row in answer["items"]] == [release.number for release in found]
 
 
+@long
 def test_the_checklist_is_read_and_answered(shop: Shop) -> None:
     make_checklist({"phase": "before", "text": "시험 통과", "role": "qa"})
     release = make_release(shop, at="in_review")
@@ -193,6 +199,7 @@ def test_the_checklist_is_read_and_answered(shop: Shop) -> None:
     assert (status, ticked["result"], ticked["evidence"], ticked["by"]) == (200, "done", "run 42", "qa")
 
 
+@long
 def test_the_inbox_says_what_waits_for_whom(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     _status, answer = client(shop, "pl").get("/inbox")
@@ -211,6 +218,7 @@ def test_the_inbox_says_what_waits_for_whom(shop: Shop) -> None:
     assert (own["kind"], own["state"]) == ("own", "approved")
 
 
+@long
 def test_a_list_takes_the_same_number_of_queries_for_one_and_for_many(
     shop: Shop, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
@@ -232,6 +240,7 @@ def test_a_release_that_is_not_there_is_not_found(shop: Shop, act: str) -> None:
     assert client(shop).get("/releases/99999999999999999999999")[0] == 404
 
 
+@long
 def test_an_auditor_reads_and_changes_nothing(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     auditor = client(shop, "auditor")
@@ -243,6 +252,7 @@ def test_an_auditor_reads_and_changes_nothing(shop: Shop) -> None:
     assert Release.objects.count() == 1
 
 
+@long
 def test_a_search_means_the_same_as_on_the_page(shop: Shop) -> None:
     first = make_release(shop, title="One")
     second = make_release(shop, title="Two", items=[{"service": "auth-service", "version": "9.9"}])

@@ -19,6 +19,7 @@ from releases.start import require_startable, still_approved
 from tests.delegating import give
 from tests.factories import Shop, decide, make_release, registry, shop
 from tests.people import BY_THE_PORTAL, acting, person
+from tests.soak import long
 
 __all__ = ["registry", "shop"]
 
@@ -74,6 +75,7 @@ FORGERIES: dict[str, Forge] = {
 }
 
 
+@long
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
 def test_a_start_is_refused_where_the_rows_differ_from_the_record(shop: Shop, forge: Forge) -> None:
     release = make_release(shop, at="approved")
@@ -86,6 +88,7 @@ def test_a_start_is_refused_where_the_rows_differ_from_the_record(shop: Shop, fo
     assert AuditEntry.objects.filter(release=release.number, action="release.start_refused").count() == 1
 
 
+@long
 def test_a_rejected_release_that_is_set_to_approved_does_not_start(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     operations.withdraw_release(release.number, actor=acting(shop.cast.author))
@@ -96,6 +99,7 @@ def test_a_rejected_release_that_is_set_to_approved_does_not_start(shop: Shop) -
     assert [entry["code"] for entry in refused.value.missing] == ["requirement", "requirement"]
 
 
+@long
 def test_an_approval_taken_back_counts_no_more_though_its_row_says_so(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     decision = decisions_of(release).get()
@@ -106,6 +110,7 @@ def test_an_approval_taken_back_counts_no_more_though_its_row_says_so(shop: Shop
     assert "The approval of Pl is not the one that the record has." in texts
 
 
+@long
 def test_an_objection_that_was_made_to_vanish_still_holds_the_start(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     objection = decide(release, shop.cast.qa, "object", "not tested")
@@ -114,6 +119,7 @@ def test_an_objection_that_was_made_to_vanish_still_holds_the_start(shop: Shop) 
     assert [entry["code"] for entry in still_approved(release)] == ["requirement"]
 
 
+@long
 def test_a_true_delegated_approval_stands_in_the_record(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     deputy = person("deputy", ("pl", "service:payment-service"))
@@ -122,6 +128,7 @@ def test_a_true_delegated_approval_stands_in_the_record(shop: Shop) -> None:
     assert still_approved(Release.objects.get(pk=release.pk)) == []
 
 
+@long
 def test_a_worker_pauses_before_the_wave_where_the_rows_differ(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from releases.models import Release
 from tests.factories import FakeRegistry, Shop, make_release
 from tests.people import BY_THE_PORTAL
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +44,7 @@ def review_page(shop: Shop, release: Release) -> str:
     return client.get(f"/releases/{release.number}/review/").content.decode()
 
 
+@long
 def test_who_is_named_as_builder_does_not_decide_and_the_row_climbs(shop: Shop) -> None:
     status, answer = compose(shop, built_by="pl")
     assert (status, answer["items"][0]["built_by"]) == (201, "pl")
@@ -52,12 +54,14 @@ def test_who_is_named_as_builder_does_not_decide_and_the_row_climbs(shop: Shop) 
     assert verdict(shop.cast.team_lead, release) == "approved"
 
 
+@long
 def test_a_commits_address_is_matched_to_its_account(shop: Shop) -> None:
     change_person("pl", actor=BY_THE_PORTAL, email="pl@shop.example")
     _status, answer = compose(shop, built_by="PL@shop.example")
     assert verdict(shop.cast.pl, submitted(shop, answer["number"])) == "self_approval"
 
 
+@long
 @pytest.mark.parametrize("authors", ["pl", "somebody; Pl <pl@shop.example>", "Team, PL"])
 def test_an_image_that_names_its_builder_bars_them_whomever_the_author_names(
     shop: Shop, registry: FakeRegistry, authors: str
@@ -75,6 +79,7 @@ def test_a_name_that_nobody_has_is_refused_where_it_stands(shop: Shop) -> None:
     assert [entry["field"] for entry in answer["missing"]] == ["items.0.built_by"]
 
 
+@long
 def test_an_unknown_builder_is_said_to_be_unknown(shop: Shop) -> None:
     stranger = make_release(
         shop, items=[{"service": "auth-service", "version": "3", "built_by": "x@else.example"}]
@@ -86,6 +91,7 @@ def test_an_unknown_builder_is_said_to_be_unknown(shop: Shop) -> None:
     assert "unknown" in unsaid
 
 
+@long
 def test_another_builder_is_another_content(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     item = {"service": "shopping-service", "version": "2.8.0"}

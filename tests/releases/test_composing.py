@@ -14,6 +14,7 @@ from releases.content import content_of
 from releases.models import Release
 from tests.factories import FakeRegistry, Shop, digest_for, make_release, policy_table, runs
 from tests.people import BY_THE_PORTAL, acting
+from tests.soak import long
 
 
 def faults(shop: Shop, **changes: Any) -> set[str]:
@@ -78,6 +79,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@long
 def test_wrong_and_unknown_fields_are_refused_by_name(shop: Shop) -> None:
     for changes, field in WRONG:
         assert faults(shop, **changes) == {field}, changes
@@ -186,6 +188,7 @@ SEALED: list[dict[str, Any]] = [
 ]
 
 
+@long
 @pytest.mark.parametrize("changes", SEALED)
 @pytest.mark.parametrize("at", ["in_review", "approved"])
 def test_sealed_content_that_changes_returns_to_draft_and_voids(
@@ -201,6 +204,7 @@ def test_sealed_content_that_changes_returns_to_draft_and_voids(
     assert request.state == "void"
 
 
+@long
 @pytest.mark.parametrize(
     "changes",
     [
@@ -216,6 +220,7 @@ def test_wording_changes_under_an_approval(shop: Shop, changes: dict[str, Any]) 
     assert (edited.state, edited.content_digest) == ("approved", release.content_digest)
 
 
+@long
 def test_a_new_policy_or_another_running_version_does_not_void_on_a_change_of_wording(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     publish_policy(policy_table(B={"deadline_hours": 1}), actor=BY_THE_PORTAL)
@@ -225,6 +230,7 @@ def test_a_new_policy_or_another_running_version_does_not_void_on_a_change_of_wo
     assert edited.policy_version == shop.policy.version
 
 
+@long
 def test_what_a_submission_required_is_not_emptied_afterwards(shop: Shop) -> None:
     incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
     emergency = make_release(shop, grade="E", incident=incident)
@@ -274,6 +280,7 @@ def test_an_ended_release_is_not_edited(shop: Shop) -> None:
 # Withdrawing and duplicating
 
 
+@long
 def test_the_author_or_somebody_with_the_right_withdraws(shop: Shop) -> None:
     for user in (shop.cast.author, shop.cast.team_lead):
         release = make_release(shop, at="in_review")
@@ -284,6 +291,7 @@ def test_the_author_or_somebody_with_the_right_withdraws(shop: Shop) -> None:
             operations.withdraw_release(release.number, actor=acting(user))
 
 
+@long
 def test_a_duplicate_is_a_new_draft_with_the_same_content(shop: Shop) -> None:
     release = make_release(shop, at="approved", facts={"new_api": True}, grade="D")
     copy = operations.duplicate_release(release.number, actor=acting(shop.cast.team_lead))
@@ -292,6 +300,7 @@ def test_a_duplicate_is_a_new_draft_with_the_same_content(shop: Shop) -> None:
     assert copy.number != release.number
 
 
+@long
 def test_whose_content_was_copied_cannot_approve_the_copy(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     copy = operations.duplicate_release(release.number, actor=acting(shop.cast.team_lead))

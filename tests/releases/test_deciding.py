@@ -17,6 +17,7 @@ from releases.queries import objections_of, open_points
 from releases.start import missing_for_start, still_approved
 from tests.factories import Shop, decide, make_release
 from tests.people import BY_THE_PORTAL, acting, person
+from tests.soak import long
 
 OTHER = "sha256:" + "0" * 64
 
@@ -34,6 +35,7 @@ def refusal(release: Release, user: User, verdict: str = "approve", **more: str)
     return error.value.code
 
 
+@long
 def test_the_last_yes_makes_it_approved_and_starts_nothing(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     decide(release, shop.cast.pl)
@@ -43,6 +45,7 @@ def test_the_last_yes_makes_it_approved_and_starts_nothing(shop: Shop) -> None:
     assert not release.rollouts.exists()
 
 
+@long
 def test_the_author_cannot_decide_on_their_own_release(shop: Shop) -> None:
     release = make_release(shop, at="in_review", author=shop.cast.team_lead)
     assert refusal(release, shop.cast.team_lead) == "self_approval"
@@ -65,6 +68,7 @@ def test_who_edited_the_content_cannot_approve_it(shop: Shop) -> None:
     assert refusal(release, shop.cast.pl) == "self_approval"
 
 
+@long
 def test_who_only_changed_the_title_may_still_approve(shop: Shop) -> None:
     release = make_release(shop)
     editor = acting(shop.cast.pl)
@@ -75,6 +79,7 @@ def test_who_only_changed_the_title_may_still_approve(shop: Shop) -> None:
     assert release.state == "approved"
 
 
+@long
 def test_who_built_an_image_cannot_approve_it(shop: Shop) -> None:
     release = make_release(shop)
     release.items.update(built_by="pl")
@@ -84,6 +89,7 @@ def test_who_built_an_image_cannot_approve_it(shop: Shop) -> None:
     decide(release, second)
 
 
+@long
 def test_nobody_without_an_asked_for_role_decides(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     for user in (
@@ -118,6 +124,7 @@ def test_a_token_without_the_scope_decide_does_not_decide(shop: Shop) -> None:
     assert error.value.code == "not_entitled"
 
 
+@long
 def test_one_person_decides_once_in_a_phase(shop: Shop) -> None:
     lead = person("both-leads", ("team_lead", "team:commerce"), ("team_lead", "team:identity"))
     items = [{"service": name, "version": "3.0.0"} for name in ("payment-service", "auth-service")]
@@ -129,6 +136,7 @@ def test_one_person_decides_once_in_a_phase(shop: Shop) -> None:
     assert release.state == "approved"
 
 
+@long
 def test_one_person_may_fill_the_rows_of_one_role_in_two_scopes(shop: Shop) -> None:
     lead = person("both-leads", ("team_lead", "team:commerce"), ("team_lead", "team:identity"))
     items = [{"service": name, "version": "3.0.0"} for name in ("payment-service", "auth-service")]
@@ -153,6 +161,7 @@ def test_an_unknown_verdict_is_invalid(shop: Shop, verdict: str) -> None:
         decide(make_release(shop, at="in_review"), shop.cast.pl, verdict, "because")
 
 
+@long
 @pytest.mark.parametrize(("verdict", "state"), [("send_back", "sent_back"), ("reject", "rejected")])
 @pytest.mark.parametrize("at", ["in_review", "approved"])
 def test_a_refusal_ends_the_round_also_after_approval(shop: Shop, verdict: str, state: str, at: str) -> None:
@@ -165,6 +174,7 @@ def test_a_refusal_ends_the_round_also_after_approval(shop: Shop, verdict: str, 
     assert refusal(release, shop.cast.pl) == "wrong_state"
 
 
+@long
 def test_sending_back_voids_the_decisions_even_when_the_content_stays_the_same(shop: Shop) -> None:
     second = person("second-pl", ("pl", "service:shopping-service"))
     release = make_release(shop, at="approved")
@@ -182,6 +192,7 @@ def test_a_decision_on_another_content_is_stale(shop: Shop) -> None:
     assert refusal(release, shop.cast.outsider, "object", reason="hm", content_digest=OTHER) == "stale_digest"
 
 
+@long
 def test_state_comes_before_digest_and_digest_before_the_own_release(shop: Shop) -> None:
     release = make_release(shop)
     assert refusal(release, shop.cast.author, content_digest=OTHER) == "wrong_state"
@@ -192,6 +203,7 @@ def test_state_comes_before_digest_and_digest_before_the_own_release(shop: Shop)
         decide(release, shop.cast.author, "reject", "", content_digest=OTHER)
 
 
+@long
 def test_a_superseded_release_says_which_one_replaced_it(shop: Shop) -> None:
     old = make_release(shop, at="in_review")
     new = make_release(shop, at="in_review")
@@ -201,6 +213,7 @@ def test_a_superseded_release_says_which_one_replaced_it(shop: Shop) -> None:
     assert refusal(old, shop.cast.author, content_digest=OTHER) == "superseded"
 
 
+@long
 def test_an_expired_release_cannot_be_approved_even_before_the_sweep(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     request = release.approval_request
@@ -228,6 +241,7 @@ def test_a_release_in_an_environment_one_may_not_see_is_not_found(shop: Shop) ->
 # Taking back
 
 
+@long
 def test_a_taken_back_approval_opens_the_review_again(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     decision = decide(release, shop.cast.pl)
@@ -239,6 +253,7 @@ def test_a_taken_back_approval_opens_the_review_again(shop: Shop) -> None:
     assert release.state == "sent_back"
 
 
+@long
 def test_nobody_takes_back_the_decision_of_another(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     decision = decide(release, shop.cast.pl)
@@ -247,6 +262,7 @@ def test_nobody_takes_back_the_decision_of_another(shop: Shop) -> None:
             operations.take_back_decision(release.number, decision.pk, actor=acting(user))
 
 
+@long
 def test_a_decision_is_found_under_its_own_release_only(shop: Shop) -> None:
     release, other = make_release(shop, at="in_review"), make_release(shop)
     decision = decide(release, shop.cast.pl)
@@ -254,6 +270,7 @@ def test_a_decision_is_found_under_its_own_release_only(shop: Shop) -> None:
         operations.take_back_decision(other.number, decision.pk, actor=acting(shop.cast.pl))
 
 
+@long
 def test_a_decision_taken_back_twice_is_refused(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     decision = decide(release, shop.cast.pl)
@@ -265,6 +282,7 @@ def test_a_decision_taken_back_twice_is_refused(shop: Shop) -> None:
 # Holders now and then
 
 
+@long
 def test_a_role_lost_after_deciding_reopens_the_review(shop: Shop) -> None:
     second = person("second-pl", ("pl", "service:shopping-service"))
     release = make_release(shop, at="in_review")
@@ -282,6 +300,7 @@ def test_a_role_lost_after_deciding_reopens_the_review(shop: Shop) -> None:
     assert release.state == "approved"
 
 
+@long
 def test_a_deactivated_approver_counts_no_more(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     deactivate_person("pl", actor=BY_THE_PORTAL)
@@ -290,6 +309,7 @@ def test_a_deactivated_approver_counts_no_more(shop: Shop) -> None:
     assert refusal(release, User.objects.get(username="pl"), "reject", reason="late") == "not_found"
 
 
+@long
 def test_a_role_gained_after_deciding_adds_nothing(shop: Shop) -> None:
     items = [{"service": name, "version": "3.0.0"} for name in ("payment-service", "auth-service")]
     release = make_release(shop, at="in_review", items=items)
@@ -303,6 +323,7 @@ def test_a_role_gained_after_deciding_adds_nothing(shop: Shop) -> None:
     assert release.state == "approved"
 
 
+@long
 def test_a_role_that_the_author_granted_cannot_serve_the_release(shop: Shop) -> None:
     grant_role("administrator", role="release_manager", scope="team:commerce", actor=BY_THE_PORTAL)
     administrator = User.objects.get(username="administrator")
@@ -315,6 +336,7 @@ def test_a_role_that_the_author_granted_cannot_serve_the_release(shop: Shop) -> 
 # Objections
 
 
+@long
 def test_anyone_who_sees_it_may_object_and_it_holds_a_d(shop: Shop) -> None:
     release = make_release(shop, at="in_review", items=[{"service": "payment-service", "version": "3"}])
     objection = decide(release, shop.cast.outsider, "object", "the database is full")
@@ -330,6 +352,7 @@ def test_anyone_who_sees_it_may_object_and_it_holds_a_d(shop: Shop) -> None:
     assert missing_for_start(release) == []
 
 
+@long
 def test_an_objection_outlives_the_round_it_was_raised_in(shop: Shop) -> None:
     release = make_release(shop, at="in_review", items=[{"service": "payment-service", "version": "3"}])
     objection = decide(release, shop.cast.outsider, "object", "the database is full")
@@ -339,6 +362,7 @@ def test_an_objection_outlives_the_round_it_was_raised_in(shop: Shop) -> None:
     assert f"objection.{objection.pk}" in open_points(release)
 
 
+@long
 def test_an_objection_is_heard_between_two_rounds_too(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     author = acting(shop.cast.author)
@@ -348,6 +372,7 @@ def test_an_objection_is_heard_between_two_rounds_too(shop: Shop) -> None:
     assert list(objections_of(release)) == [objection]
 
 
+@long
 def test_only_a_decider_answers_an_objection_and_an_auditor_raises_none(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     objection = decide(release, shop.cast.outsider, "object", "hm")
@@ -358,6 +383,7 @@ def test_only_a_decider_answers_an_objection_and_an_auditor_raises_none(shop: Sh
     assert refusal(release, shop.cast.auditor, "object", reason="hm") == "not_entitled"
 
 
+@long
 def test_an_objection_can_be_withdrawn_by_who_raised_it(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     objection = decide(release, shop.cast.outsider, "object", "hm")
@@ -365,6 +391,7 @@ def test_an_objection_can_be_withdrawn_by_who_raised_it(shop: Shop) -> None:
     assert not objections_of(release).exists()
 
 
+@long
 def test_the_request_follows_the_release(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     assert release.approval_request is not None

@@ -25,6 +25,7 @@ from tests.delegating import WEEK, give, let_run_out
 from tests.factories import Shop, decide, make_release, policy_table, roll_out, verify
 from tests.people import BY_THE_PORTAL, acting, person
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 PL = ("pl", "service:shopping-service")
 LEAD = ("team_lead", "team:commerce")
@@ -54,6 +55,7 @@ def send(user: User, release: Release, **body: Any) -> tuple[int, dict[str, Any]
     return answer.status_code, json.loads(answer.content)
 
 
+@long
 def test_a_delegate_approves_for_the_giver_and_the_record_says_so(shop: Shop) -> None:
     given = give(shop.cast.pl, shop.cast.outsider, *PL)
     release = make_release(shop, at="in_review")
@@ -66,12 +68,14 @@ def test_a_delegate_approves_for_the_giver_and_the_record_says_so(shop: Shop) ->
     assert still_approved(release) == []
 
 
+@long
 def test_the_giver_goes_without_saying_where_there_is_one_and_no_right_of_ones_own(shop: Shop) -> None:
     give(shop.cast.pl, shop.cast.outsider, *PL)
     decision = decide(make_release(shop, at="in_review"), shop.cast.outsider)
     assert decision.on_behalf_of == shop.cast.pl
 
 
+@long
 def test_who_stands_in_for_several_says_for_whom(shop: Shop) -> None:
     second = person("second-pl", PL)
     for giver in (shop.cast.pl, second):
@@ -83,6 +87,7 @@ def test_who_stands_in_for_several_says_for_whom(shop: Shop) -> None:
     assert decide(release, shop.cast.outsider, on_behalf_of="second-pl").on_behalf_of == second
 
 
+@long
 def test_a_right_of_ones_own_comes_first_and_each_fills_its_own_row(shop: Shop) -> None:
     give(shop.identity_lead, shop.cast.team_lead, *IDENTITY)
     release = make_release(shop, at="in_review", items=BOTH)
@@ -97,6 +102,7 @@ def test_a_right_of_ones_own_comes_first_and_each_fills_its_own_row(shop: Shop) 
     assert [row["role"] for row in still_approved(release)] == ["team_lead"]
 
 
+@long
 def test_a_mandate_counts_once_whoever_is_first(shop: Shop) -> None:
     grade = {"review": [{"role": "pl", "scope": "service", "count": 2}]}
     second = person("second-pl", PL)
@@ -118,6 +124,7 @@ def ask_in_grade_b(grade: dict[str, Any]) -> None:
     publish_policy(policy_table(B=grade), actor=BY_THE_PORTAL)
 
 
+@long
 def test_one_mandate_in_the_hands_of_two_counts_once(shop: Shop) -> None:
     give(shop.cast.pl, shop.cast.outsider, *PL)
     give(shop.cast.pl, shop.cast.qa, *PL)
@@ -128,6 +135,7 @@ def test_one_mandate_in_the_hands_of_two_counts_once(shop: Shop) -> None:
     assert code_of(lambda: decide(release, shop.cast.qa)) == "already_decided"
 
 
+@long
 @pytest.mark.parametrize("named", ["pl", None])
 def test_nobody_decides_for_the_author_nor_does_the_author_for_another(shop: Shop, named: str | None) -> None:
     grant_role("author", role=LEAD[0], scope=LEAD[1], actor=BY_THE_PORTAL)
@@ -143,6 +151,7 @@ def test_nobody_decides_for_the_author_nor_does_the_author_for_another(shop: Sho
     assert not Decision.objects.exists()
 
 
+@long
 def test_a_name_that_gave_nothing_opens_nothing(shop: Shop) -> None:
     give(shop.cast.pl, shop.cast.outsider, *PL)
     release = make_release(shop, at="in_review")
@@ -157,6 +166,7 @@ def test_a_name_that_gave_nothing_opens_nothing(shop: Shop) -> None:
     assert not Decision.objects.exists()
 
 
+@long
 def test_before_its_time_and_after_it_a_delegation_is_worth_nothing(shop: Shop) -> None:
     later = clock.now() + WEEK
     give(shop.cast.pl, shop.cast.outsider, *PL, starts_at=later, ends_at=later + WEEK)
@@ -167,6 +177,7 @@ def test_before_its_time_and_after_it_a_delegation_is_worth_nothing(shop: Shop) 
         assert not inbox(user)
 
 
+@long
 def test_what_was_decided_before_a_delegation_ran_out_still_counts(shop: Shop) -> None:
     given = give(shop.cast.pl, shop.cast.outsider, *PL)
     release = make_release(shop, at="in_review")
@@ -193,6 +204,7 @@ ENDS: dict[str, Callable[[Shop], object]] = {
 }
 
 
+@long
 @pytest.mark.parametrize("why", ENDS)
 def test_a_delegation_that_fell_away_opens_the_row_again(shop: Shop, why: str) -> None:
     person("second-pl", PL)
@@ -220,6 +232,7 @@ def test_a_role_the_delegate_did_not_lose_alone_is_no_move(shop: Shop) -> None:
     assert still_approved(Release.objects.get(pk=release.pk)) == []
 
 
+@long
 def test_who_takes_the_mandate_back_may_decide_again(shop: Shop) -> None:
     given = give(shop.cast.pl, shop.cast.outsider, *PL)
     release = make_release(shop, at="in_review")
@@ -232,6 +245,7 @@ def test_who_takes_the_mandate_back_may_decide_again(shop: Shop) -> None:
     assert state_of(release) == "rejected"
 
 
+@long
 def test_a_delegation_that_the_author_made_for_the_occasion_is_worth_nothing(shop: Shop) -> None:
     grant_role("author", role="administrator", scope="*", actor=BY_THE_PORTAL)
     release = make_release(shop, at="in_review")
@@ -240,6 +254,7 @@ def test_a_delegation_that_the_author_made_for_the_occasion_is_worth_nothing(sho
     assert decide(make_release(shop, at="in_review"), shop.cast.outsider).on_behalf_of == shop.cast.pl
 
 
+@long
 def test_delegates_make_no_chain_possible(shop: Shop) -> None:
     give(shop.cast.pl, shop.cast.outsider, *PL)
     grant_role("pl", role="release_manager", scope="team:commerce", actor=BY_THE_PORTAL)
@@ -253,6 +268,7 @@ def test_delegates_make_no_chain_possible(shop: Shop) -> None:
     assert code_of(lambda: decide(release, shop.cast.outsider)) == "not_entitled"
 
 
+@long
 def test_a_delegate_signs_off_but_for_nobody_who_started_it(shop: Shop) -> None:
     give(shop.cast.team_lead, shop.cast.outsider, *LEAD)
     release = make_release(shop, at="approved")
@@ -269,6 +285,7 @@ def test_a_delegate_signs_off_but_for_nobody_who_started_it(shop: Shop) -> None:
     assert Decision.objects.get(phase="signoff").on_behalf_of == shop.cast.team_lead
 
 
+@long
 def test_where_another_must_sign_off_neither_giver_nor_delegate_is_another(shop: Shop) -> None:
     ask_in_grade_b({"signoff_by_another": True})
     give(shop.cast.pl, shop.cast.outsider, *PL)
@@ -283,6 +300,7 @@ def test_where_another_must_sign_off_neither_giver_nor_delegate_is_another(shop:
     assert not inbox(shop.cast.outsider)
 
 
+@long
 def test_an_objection_is_ones_own(shop: Shop) -> None:
     give(shop.cast.pl, shop.cast.outsider, *PL)
     release = make_release(shop, at="in_review")
@@ -298,6 +316,7 @@ def test_an_objection_is_ones_own(shop: Shop) -> None:
     )
 
 
+@long
 def test_the_inbox_says_for_whom_until_it_is_decided(shop: Shop) -> None:
     give(shop.cast.pl, shop.cast.outsider, *PL)
     release = make_release(shop, at="in_review")
@@ -314,6 +333,7 @@ def test_the_inbox_says_for_whom_until_it_is_decided(shop: Shop) -> None:
     assert not inbox(shop.cast.pl)
 
 
+@long
 def test_the_pages_offer_both_names_and_show_who_decided_for_whom(shop: Shop) -> None:
     second = person("second-pl", PL)
     give(shop.cast.pl, shop.cast.outsider, *PL)

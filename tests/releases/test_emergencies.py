@@ -25,7 +25,7 @@ from releases.states import ENDS
 from tests.factories import ENGINE, Shop, decide, make_checklist, make_release, roll_out, verify
 from tests.people import acting, person
 from tests.portal.api import ApiClient
-from tests.soak import examples
+from tests.soak import examples, long
 
 pytestmark = pytest.mark.django_db
 INCIDENT = {"link": "https://incidents.example/7", "reason": "payments fail"}
@@ -87,6 +87,7 @@ def test_before_its_start_there_is_nothing_to_review(shop: Shop) -> None:
     assert owed_to(shop.cast.team_lead) == []
 
 
+@long
 def test_it_closes_by_its_owed_review_and_not_before(shop: Shop) -> None:
     release = started(shop)
     assert verify(release).state == "review_owed"
@@ -103,6 +104,7 @@ def test_it_closes_by_its_owed_review_and_not_before(shop: Shop) -> None:
     assert owed_to(shop.cast.team_lead) == []
 
 
+@long
 def test_who_started_it_does_not_review_it(shop: Shop) -> None:
     other = person("other-lead", ("team_lead", "team:commerce"))
     release = started(shop)
@@ -117,6 +119,7 @@ def test_who_started_it_does_not_review_it(shop: Shop) -> None:
     assert release.state == "closed"
 
 
+@long
 def test_who_only_gave_it_orders_does_review_it(shop: Shop) -> None:
     release = started(shop)
     rollout = Rollout.objects.get()
@@ -128,6 +131,7 @@ def test_who_only_gave_it_orders_does_review_it(shop: Shop) -> None:
     assert release.state == "closed"
 
 
+@long
 def test_who_wrote_in_it_does_not_review_it_and_the_next_role_up_does(shop: Shop) -> None:
     release = make_release(shop, grade="E", incident=INCIDENT)
     changed = {"changes": [{"area": "API", "text": "hotfix", "link": None}]}
@@ -144,6 +148,7 @@ def test_who_wrote_in_it_does_not_review_it_and_the_next_role_up_does(shop: Shop
     assert release.state == "closed"
 
 
+@long
 def test_rolled_back_it_owes_its_review_and_says_so(shop: Shop) -> None:
     release = follow(started(shop), "rolling_back", "rolled_back")
     assert (release.state, release.ended_at) == ("review_owed", None)
@@ -155,6 +160,7 @@ def test_rolled_back_it_owes_its_review_and_says_so(shop: Shop) -> None:
     assert ApiClient(shop.cast.auditor).get(f"/releases/{release.number}").json()["state"] == "closed"
 
 
+@long
 def test_rolled_back_after_its_review_it_owes_no_second_one(shop: Shop) -> None:
     release = started(shop)
     verify(release)
@@ -164,6 +170,7 @@ def test_rolled_back_after_its_review_it_owes_no_second_one(shop: Shop) -> None:
     assert (release.state, release.ended_at is not None) == ("rolled_back", True)
 
 
+@long
 def test_failed_it_can_be_reviewed_as_it_stands(shop: Shop) -> None:
     release = follow(started(shop), "failed")
     assert owed_to(shop.cast.team_lead) == [release.number]
@@ -172,6 +179,7 @@ def test_failed_it_can_be_reviewed_as_it_stands(shop: Shop) -> None:
     assert release.state == "closed"
 
 
+@long
 def test_failed_and_given_up_it_goes_to_its_reviewers(shop: Shop) -> None:
     release = follow(started(shop), "failed")
     assert close(release, shop).state == "review_owed"
@@ -180,6 +188,7 @@ def test_failed_and_given_up_it_goes_to_its_reviewers(shop: Shop) -> None:
     assert release.state == "closed"
 
 
+@long
 def test_open_checks_hold_its_close_after_the_review(shop: Shop) -> None:
     make_checklist(AFTER)
     release = started(shop)
@@ -197,6 +206,7 @@ def test_open_checks_hold_its_close_after_the_review(shop: Shop) -> None:
     assert close(release, shop).state == "closed"
 
 
+@long
 def test_an_objection_to_it_is_answered_by_its_reviewer(shop: Shop) -> None:
     release = started(shop)
     objection = decide(release, shop.cast.outsider, Verdict.OBJECT, "too early")
@@ -255,6 +265,7 @@ class Emergency:
         operations.answer_check(self.release.number, check.pk, actor=author, result="done")
 
 
+@long
 @pytest.mark.repeated
 @settings(
     max_examples=examples(12, soaking=200),

@@ -21,6 +21,7 @@ from releases.operations.evidence import LARGEST_BYTES, charset_of, media_type_o
 from tests.factories import Shop, make_checklist, make_release, roll_out, verify
 from tests.people import acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 40
 HTML = b"<!doctype html><script>alert(1)</script>"
@@ -45,6 +46,7 @@ def give(user: User, url: str, name: str, content: bytes, **more: str) -> Any:
     return browse(user).post(url, {**data, "file": SimpleUploadedFile(name, content)})
 
 
+@long
 def test_a_file_is_kept_under_its_digest_and_handed_out_for_download_only(shop: Shop) -> None:
     release, url = asked(shop)
     assert give(shop.cast.qa, url, "시험 결과.png", PNG).status_code == 302
@@ -60,6 +62,7 @@ def test_a_file_is_kept_under_its_digest_and_handed_out_for_download_only(shop: 
     assert handed["X-Content-Type-Options"] == "nosniff"
 
 
+@long
 def test_the_same_bytes_are_kept_once(shop: Shop) -> None:
     _release, url = asked(shop)
     give(shop.cast.qa, url, "one.png", PNG)
@@ -67,6 +70,7 @@ def test_the_same_bytes_are_kept_once(shop: Shop) -> None:
     assert EvidenceFile.objects.count() == 1
 
 
+@long
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -117,6 +121,7 @@ def test_types_are_known_by_their_first_bytes(content: bytes, media_type: str) -
     assert media_type_of(content) == media_type
 
 
+@long
 @pytest.mark.parametrize(
     ("encoding", "charset"),
     [("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("utf-16", "utf-16"), ("cp949", "euc-kr")],
@@ -136,6 +141,7 @@ def test_a_korean_file_is_kept_byte_for_byte_and_handed_out_with_its_encoding(
 KOREAN = st.text(st.sampled_from("가각힣똠뷁주문결과 ,\r\n\tabc019漢※"), max_size=60)
 
 
+@long
 @given(text=KOREAN.filter(lambda text: "주" in text))
 def test_text_is_read_back_by_the_encoding_that_was_found(text: str) -> None:
     for encoding in ("utf-8", "utf-16", "cp949"):
@@ -145,6 +151,7 @@ def test_text_is_read_back_by_the_encoding_that_was_found(text: str) -> None:
         assert content.decode("cp949" if charset == "euc-kr" else charset) == text
 
 
+@long
 def test_only_who_may_see_the_release_gets_its_files_and_from_that_release_alone(shop: Shop) -> None:
     release, url = asked(shop)
     give(shop.cast.qa, url, "proof.png", PNG)
@@ -160,12 +167,14 @@ def test_only_who_may_see_the_release_gets_its_files_and_from_that_release_alone
     assert blind.get(f"{address}/").status_code == 404
 
 
+@long
 def test_who_does_not_hold_the_role_leaves_no_file(shop: Shop) -> None:
     _release, url = asked(shop)
     assert give(shop.cast.author, url, "proof.png", PNG).status_code == 403
     assert not EvidenceFile.objects.exists()
 
 
+@long
 def test_the_api_takes_a_file_in_base64(shop: Shop) -> None:
     release, _url = asked(shop)
     path = f"/releases/{release.number}/checklist/{release.checks.get().pk}"
@@ -196,6 +205,7 @@ def encoded(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
+@long
 def test_an_earlier_answer_stays_readable_with_its_file_over_a_new_round_too(shop: Shop) -> None:
     release, url = asked(shop)
     give(shop.cast.qa, url, "broken.png", PNG, result="failed", evidence="It broke")
@@ -216,6 +226,7 @@ def test_an_earlier_answer_stays_readable_with_its_file_over_a_new_round_too(sho
     assert browse(shop.cast.author).get(f"/releases/{release.number}/evidence/{digest}/").status_code == 200
 
 
+@long
 def test_evidence_is_not_replaced_once_somebody_has_signed_off(shop: Shop) -> None:
     make_checklist(
         {"phase": "during", "text": "지표", "role": "qa"}, {"phase": "during", "text": "로그", "role": "qa"}

@@ -16,6 +16,7 @@ from releases.planned import facts_of_plan
 from tests.factories import Shop, digest_for, make_release, runs
 from tests.people import acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 BOTH: list[dict[str, Any]] = [
     {"service": "shopping-service", "version": "2.8.0"},
@@ -67,6 +68,7 @@ def test_a_fact_of_a_service_stays_until_somebody_says_otherwise(shop: Shop) -> 
         assert release.items.get().facts == left
 
 
+@long
 def test_a_fact_of_a_service_is_sealed_and_changing_it_voids(shop: Shop) -> None:
     release = make_release(shop, at="approved", items=SHOPPING)
     before = release.content_digest
@@ -193,6 +195,7 @@ def test_a_database_change_that_names_no_service_concerns_all(shop: Shop) -> Non
     }
 
 
+@long
 def test_releases_of_one_team_within_a_day_look_like_one_and_the_record_keeps_it(shop: Shop) -> None:
     heavy = make_release(
         shop, at="in_review", items=[{"service": "payment-service", "version": "2"}], grade="D"
@@ -216,6 +219,7 @@ def test_releases_of_one_team_within_a_day_look_like_one_and_the_record_keeps_it
     assert f'href="/releases/{heavy.number}/"' in page
 
 
+@long
 def test_what_is_far_over_or_unsent_by_others_looks_like_nothing(shop: Shop) -> None:
     lead = shop.cast.team_lead
     make_release(shop, items=SHOPPING, author=lead)

@@ -18,6 +18,7 @@ from releases.rollouts import operations as rollouts
 from tests.factories import Shop, make_release
 from tests.people import acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 WAVES = {"expectedMinutes": 30, "waves": [{"title": "All", "services": ["shopping-service"]}]}
 DAY = timedelta(days=1)
@@ -53,6 +54,7 @@ def closed_now(shop: Shop) -> None:
     shop.environment.save()
 
 
+@long
 @pytest.mark.parametrize(
     "scope", ["*", "environment:shop-production", "team:commerce", "service:shopping-service"]
 )
@@ -74,6 +76,7 @@ def test_a_freeze_of_what_it_touches_holds_the_start_by_name_reason_and_next_ope
     assert AuditEntry.objects.filter(action="release.start_refused", release=release.number).count() == 1
 
 
+@long
 @pytest.mark.parametrize("scope", ["team:identity", "service:auth-service"])
 def test_a_freeze_of_something_else_holds_nothing(shop: Shop, api: ApiClient, scope: str) -> None:
     release = make_release(shop, at="approved")
@@ -81,6 +84,7 @@ def test_a_freeze_of_something_else_holds_nothing(shop: Shop, api: ApiClient, sc
     assert api.post(f"/releases/{release.number}/start").status_code in {200, 201, 202}
 
 
+@long
 def test_a_start_outside_the_windows_is_refused_with_the_next_one(shop: Shop, api: ApiClient) -> None:
     release = make_release(shop, at="approved")
     closed_now(shop)
@@ -99,6 +103,7 @@ def test_a_freeze_is_told_together_with_everything_else_that_is_missing(shop: Sh
     assert {entry["code"] for entry in problem["missing"]} == {"requirement", "freeze"}
 
 
+@long
 def test_an_emergency_passes_and_the_freeze_keeps_why(shop: Shop, api: ApiClient) -> None:
     held = freeze(shop)
     closed_now(shop)
@@ -114,6 +119,7 @@ def test_an_emergency_passes_and_the_freeze_keeps_why(shop: Shop, api: ApiClient
     assert [window["open"] for window in listed["windows"]] == [False]
 
 
+@long
 def test_the_line_is_stopped_at_once_and_only_somebody_else_starts_it_again(
     shop: Shop, api: ApiClient
 ) -> None:
@@ -174,6 +180,7 @@ EVERYBODY = (
 )
 
 
+@long
 def test_stopping_is_wide_and_lifting_is_narrow(shop: Shop) -> None:
     assert {key: _through(shop, *key) for key in MAY} == MAY
 
@@ -245,6 +252,7 @@ def test_a_freeze_of_what_nobody_may_see_is_not_there_for_them(shop: Shop) -> No
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
+@long
 def test_a_superseded_release_says_so_before_any_freeze(shop: Shop, api: ApiClient) -> None:
     release = make_release(shop, at="approved")
     freeze(shop)

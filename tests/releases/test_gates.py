@@ -23,7 +23,7 @@ from releases.start import missing_for_start
 from tests.factories import Shop, make_checklist, make_release
 from tests.people import acting
 from tests.portal.api import ApiClient
-from tests.soak import examples
+from tests.soak import examples, long
 
 PORTAL = Actor.portal("a test")
 RED = {"code": "unhealthy", "args": {"status": "HTTP 503"}}
@@ -74,6 +74,7 @@ def ignore(release: Release, gate: Gate, user: User, **more: Any) -> Gate:
     return operations.ignore_breach(release.number, gate.pk, actor=acting(user), **given)
 
 
+@long
 def test_a_breach_refuses_the_sign_off_until_it_is_green_again(shop: Shop, release: Release) -> None:
     gate = measured(release, "breached")
     with pytest.raises(Conflict) as refused:
@@ -88,6 +89,7 @@ def test_a_breach_refuses_the_sign_off_until_it_is_green_again(shop: Shop, relea
     assert sign_off(release, shop.cast.pl).verdict == "approve"
 
 
+@long
 def test_a_breach_forbids_no_rejection(shop: Shop, release: Release) -> None:
     measured(release, "breached")
     sign_off(release, shop.cast.pl, "reject", reason="It is down.")
@@ -95,6 +97,7 @@ def test_a_breach_forbids_no_rejection(shop: Shop, release: Release) -> None:
     assert release.state == "failed"
 
 
+@long
 def test_what_could_not_be_measured_is_no_breach_and_ends_none(shop: Shop, release: Release) -> None:
     assert not measured(release, "errored").is_breached
     measured(release, "breached")
@@ -104,6 +107,7 @@ def test_what_could_not_be_measured_is_no_breach_and_ends_none(shop: Shop, relea
         sign_off(release, shop.cast.pl)
 
 
+@long
 def test_a_reason_lets_this_breach_pass_and_not_the_next(shop: Shop, release: Release) -> None:
     gate = measured(release, "breached")
     ignore(release, gate, shop.cast.pl)
@@ -124,6 +128,7 @@ def test_a_reason_lets_this_breach_pass_and_not_the_next(shop: Shop, release: Re
     assert "The probe is wrong." in entry.body
 
 
+@long
 def test_only_one_with_a_reason_may_let_a_breach_pass_once(shop: Shop, release: Release) -> None:
     gate = measured(release, "breached")
     for name in ("author", "qa", "administrator", "auditor"):
@@ -140,6 +145,7 @@ def test_only_one_with_a_reason_may_let_a_breach_pass_once(shop: Shop, release: 
     assert refused.value.code == "already_decided"
 
 
+@long
 def test_only_changes_are_recorded_and_those_who_sign_off_hear_of_each_breach(
     shop: Shop, release: Release
 ) -> None:
@@ -160,6 +166,7 @@ def test_only_changes_are_recorded_and_those_who_sign_off_hear_of_each_breach(
     assert [each["result"] for each in gate.history][-2:] == ["passed", "breached"]
 
 
+@long
 def test_a_breach_after_the_sign_off_holds_the_announcement(shop: Shop, release: Release) -> None:
     sign_off(release, shop.cast.pl)
     gate = measured(release, "breached")
@@ -171,6 +178,7 @@ def test_a_breach_after_the_sign_off_holds_the_announcement(shop: Shop, release:
     assert operations.announce_release(release.number, actor=author).state == "announced"
 
 
+@long
 def test_a_measurement_that_was_overtaken_or_comes_too_late_changes_nothing(
     shop: Shop, release: Release
 ) -> None:
@@ -187,6 +195,7 @@ def test_a_measurement_that_was_overtaken_or_comes_too_late_changes_nothing(
     assert gate.result == "passed"
 
 
+@long
 def test_each_gate_that_is_due_is_taken_once_and_again_after_its_interval(
     shop: Shop, release: Release
 ) -> None:
@@ -207,6 +216,7 @@ GATES = ("after.health", "after.http")
 ACTS = st.tuples(st.sampled_from(GATES), st.sampled_from([*RESULTS, "ignore"]))
 
 
+@long
 @pytest.mark.repeated
 @settings(
     max_examples=examples(10, soaking=200),
@@ -263,6 +273,7 @@ def test_a_check_that_the_portal_measures_is_answered_by_it_alone(shop: Shop) ->
     assert not AuditEntry.objects.filter(action__startswith="gate.").exists()
 
 
+@long
 def test_the_api_shows_gates_and_lets_one_breach_pass(shop: Shop, release: Release) -> None:
     gate = measured(release, "breached")
     client, base = ApiClient(shop.cast.pl), f"/releases/{release.number}/gates"
@@ -283,6 +294,7 @@ def test_the_api_shows_gates_and_lets_one_breach_pass(shop: Shop, release: Relea
     assert (ignored["by"], ignored["reason"], ignored["breach"]) == ("pl", "The probe is wrong.", 1)
 
 
+@long
 def test_an_item_that_is_measured_bad_holds_the_start_and_says_what_was_seen(shop: Shop) -> None:
     make_checklist({"phase": "before", "text": "Every pod runs", "check": {"kind": "pods_running"}})
     release = make_release(shop, at="approved")
@@ -299,6 +311,7 @@ def test_an_item_that_is_measured_bad_holds_the_start_and_says_what_was_seen(sho
         assert missing() == []
 
 
+@long
 def test_an_item_after_the_rollout_is_measured_until_it_is_done_and_the_release_closed(shop: Shop) -> None:
     make_checklist(
         {"phase": "after", "text": "The shop answers", "check": {"kind": "http", "url": "http://s/"}}

@@ -17,6 +17,7 @@ from releases.rollouts.models import Rollout, Step
 from releases.start import missing_for_start, require_startable, still_approved
 from tests.factories import ENGINE, Shop, decide, make_checklist, make_release, policy_table, roll_out, verify
 from tests.people import BY_THE_PORTAL, acting, person
+from tests.soak import long
 
 
 def verified(shop: Shop, **changes: Any) -> Release:
@@ -37,10 +38,12 @@ def refused_start(release: Release, shop: Shop, *, queued_behind: str = "") -> C
 # The start
 
 
+@long
 def test_an_approved_release_may_be_started_by_its_author(shop: Shop) -> None:
     require_startable(make_release(shop, at="approved"), actor=acting(shop.cast.author))
 
 
+@long
 def test_a_start_without_all_approvals_lists_the_open_rows(shop: Shop) -> None:
     items = [{"service": name, "version": "3"} for name in ("payment-service", "auth-service")]
     release = make_release(shop, at="in_review", items=items)
@@ -50,6 +53,7 @@ def test_a_start_without_all_approvals_lists_the_open_rows(shop: Shop) -> None:
     assert [(entry["role"], entry["scope"]) for entry in error.missing] == [("team_lead", "identity")]
 
 
+@long
 def test_everything_missing_is_told_together(shop: Shop) -> None:
     make_checklist({"phase": "before", "text": "시험 통과"})
     release = make_release(shop, at="in_review", items=[{"service": "payment-service", "version": "3"}])
@@ -66,6 +70,7 @@ def test_everything_missing_is_told_together(shop: Shop) -> None:
     ]
 
 
+@long
 @pytest.mark.parametrize(
     ("kind", "code"), [("checklist", "checklist_open"), ("queue", "queue"), ("digest", "digest")]
 )
@@ -88,12 +93,14 @@ def test_the_state_comes_before_everything_missing(shop: Shop, at: str) -> None:
     assert refused_start(release, shop).code == "wrong_state"
 
 
+@long
 def test_a_superseded_release_is_not_started(shop: Shop) -> None:
     old = make_release(shop, at="approved")
     make_release(shop, at="in_review")
     assert refused_start(old, shop).code == "superseded"
 
 
+@long
 def test_a_start_needs_the_deploy_right(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     for user in (shop.cast.outsider, shop.cast.auditor, shop.cast.qa, shop.cast.director):
@@ -104,6 +111,7 @@ def test_a_start_needs_the_deploy_right(shop: Shop) -> None:
 # Between start and first act
 
 
+@long
 def test_an_approval_is_taken_back_until_the_first_act_and_then_no_more(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     decision = decide(release, shop.cast.pl)
@@ -118,6 +126,7 @@ def test_an_approval_is_taken_back_until_the_first_act_and_then_no_more(shop: Sh
         operations.take_back_decision(release.number, decision.pk, actor=acting(shop.cast.pl))
 
 
+@long
 def test_nobody_approves_or_edits_what_has_started(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     roll_out(release, shop)
@@ -135,6 +144,7 @@ def test_nobody_approves_or_edits_what_has_started(shop: Shop) -> None:
 # Checks
 
 
+@long
 def test_a_check_asks_for_its_role(shop: Shop) -> None:
     make_checklist({"phase": "before", "text": "시험 통과", "role": "qa"})
     release = make_release(shop, at="in_review")
@@ -148,6 +158,7 @@ def test_a_check_asks_for_its_role(shop: Shop) -> None:
     assert [entry["code"] for entry in missing_for_start(release)] == ["requirement"]
 
 
+@long
 def test_a_failed_check_says_why_and_still_holds_the_start(shop: Shop) -> None:
     make_checklist({"phase": "before", "text": "시험 통과", "role": "qa"})
     release = make_release(shop, at="approved")
@@ -168,6 +179,7 @@ def test_a_failed_check_says_why_and_still_holds_the_start(shop: Shop) -> None:
         )
 
 
+@long
 def test_a_check_is_answered_in_its_phase_and_under_its_release(shop: Shop) -> None:
     make_checklist({"phase": "before", "text": "시험 통과"}, {"phase": "after", "text": "지표"})
     release = make_release(shop, at="approved")
@@ -187,6 +199,7 @@ def test_a_check_is_answered_in_its_phase_and_under_its_release(shop: Shop) -> N
 # Sign-off, announcement, close
 
 
+@long
 def test_the_result_is_signed_off_by_a_lead_who_did_not_start_it(shop: Shop) -> None:
     release = verified(shop)
     assert release.state == "awaiting_signoff"
@@ -200,6 +213,7 @@ def test_the_result_is_signed_off_by_a_lead_who_did_not_start_it(shop: Shop) -> 
     assert conflict.value.code == "already_decided"
 
 
+@long
 def test_who_started_the_rollout_does_not_sign_it_off(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     roll_out(release, shop)
@@ -211,6 +225,7 @@ def test_who_started_the_rollout_does_not_sign_it_off(shop: Shop) -> None:
     operations.sign_off_result(release.number, actor=acting(shop.cast.pl), verdict="approve")
 
 
+@long
 def test_a_role_lost_after_the_rollout_does_not_end_the_signing_off(shop: Shop) -> None:
     items = [{"service": name, "version": "3"} for name in ("payment-service", "auth-service")]
     other = person("other-identity-lead", ("team_lead", "team:identity"))
@@ -225,6 +240,7 @@ def test_a_role_lost_after_the_rollout_does_not_end_the_signing_off(shop: Shop) 
     assert operations.announce_release(release.number, actor=acting(shop.cast.author)).state == "announced"
 
 
+@long
 def test_a_rejected_result_fails_the_release(shop: Shop) -> None:
     release = verified(shop)
     lead = acting(shop.cast.team_lead)
@@ -235,6 +251,7 @@ def test_a_rejected_result_fails_the_release(shop: Shop) -> None:
     assert release.state == "failed"
 
 
+@long
 def test_it_is_announced_after_the_sign_off_and_closed_after_its_checks(shop: Shop) -> None:
     make_checklist({"phase": "during", "text": "지표"}, {"phase": "after", "text": "공지 확인"})
     release = verified(shop)
@@ -255,6 +272,7 @@ def test_it_is_announced_after_the_sign_off_and_closed_after_its_checks(shop: Sh
     assert (closed.state, closed.ended_at is not None) == ("closed", True)
 
 
+@long
 def test_open_checks_hold_the_announcement_where_nobody_signs_off(shop: Shop) -> None:
     publish_policy(policy_table(B={"signoff": []}), actor=BY_THE_PORTAL)
     make_checklist({"phase": "during", "text": "지표"})
@@ -268,6 +286,7 @@ def test_open_checks_hold_the_announcement_where_nobody_signs_off(shop: Shop) ->
     assert operations.announce_release(release.number, actor=author).state == "announced"
 
 
+@long
 def test_a_failed_release_is_closed_after_its_checks(shop: Shop) -> None:
     make_checklist({"phase": "after", "text": "지표"})
     release = make_release(shop, at="approved")
@@ -284,6 +303,7 @@ def test_a_failed_release_is_closed_after_its_checks(shop: Shop) -> None:
     assert operations.close_release(release.number, actor=author).state == "closed"
 
 
+@long
 def test_announcing_and_closing_need_the_deploy_right(shop: Shop) -> None:
     release = verified(shop)
     operations.sign_off_result(release.number, actor=acting(shop.cast.pl), verdict="approve")
@@ -298,6 +318,7 @@ def test_announcing_and_closing_need_the_deploy_right(shop: Shop) -> None:
 # The engine
 
 
+@long
 def test_following_is_idempotent_and_refuses_what_the_life_does_not_allow(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     roll_out(release, shop)
@@ -306,6 +327,7 @@ def test_following_is_idempotent_and_refuses_what_the_life_does_not_allow(shop: 
         operations.follow(release, "closed", actor=ENGINE)
 
 
+@long
 def test_a_lost_role_is_noticed_before_the_next_wave(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     roll_out(release, shop)

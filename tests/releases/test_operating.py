@@ -17,6 +17,7 @@ from releases.start import missing_for_start
 from tests.factories import FakeRegistry, Shop, approve_all, make_checklist, make_release, runs
 from tests.people import acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 RESTART = {"kind": "restart"}
 SCALE = {"kind": "scale", "replicas": 4}
@@ -103,6 +104,7 @@ def test_the_announcement_says_what_is_done(shop: Shop) -> None:
     assert "shopping-service(2.7.4)" in text
 
 
+@long
 def test_something_else_that_runs_since_holds_the_start(shop: Shop) -> None:
     release = submit(shop, operate(shop, RESTART))
     approve_all(release)
@@ -120,6 +122,7 @@ def test_a_duplicate_is_for_what_runs_then(shop: Shop) -> None:
     assert (again.items.get().version, again.plan) == ("2.8.0", None)
 
 
+@long
 def test_versions_and_operations_do_not_replace_each_other(shop: Shop) -> None:
     version = make_release(shop, at="in_review")
     restart, scale = submit(shop, operate(shop, RESTART)), submit(shop, operate(shop, SCALE))

@@ -26,6 +26,7 @@ from tests.factories import Shop, decide, make_release, roll_out, verify
 from tests.factories import policy_table as example
 from tests.people import BY_THE_PORTAL, acting, person
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 HOUR = timedelta(hours=1)
 INCIDENT = {"link": "https://incidents.example/7", "reason": "payments fail"}
@@ -61,6 +62,7 @@ def codes(release: Release) -> list[str]:
     return [entry["code"] for entry in missing_for_start(release)]
 
 
+@long
 def test_every_door_says_what_holds_it_until_the_review_is_given(holding: Shop) -> None:
     emergency = overdue(holding)
     release = make_release(holding, at="approved")
@@ -84,6 +86,7 @@ def test_every_door_says_what_holds_it_until_the_review_is_given(holding: Shop) 
     assert api.post(f"/releases/{release.number}/start").status_code == 201
 
 
+@long
 def test_nothing_is_scheduled_past_it_and_what_was_is_given_back(holding: Shop) -> None:
     emergency = overdue(holding, by=-HOUR)
     release = make_release(holding, at="approved")
@@ -102,6 +105,7 @@ def test_nothing_is_scheduled_past_it_and_what_was_is_given_back(holding: Shop) 
     assert f"#{emergency.number}" in body_of(entry)["reason"]
 
 
+@long
 def test_only_an_overdue_review_of_the_same_service_under_a_policy_that_says_so_holds(shop: Shop) -> None:
     plain, told = example(), example(E={"overdueHolds": True})
     emergency_again: dict[str, Any] = {"grade": "E", "incident": INCIDENT}
@@ -130,6 +134,7 @@ def test_only_an_overdue_review_of_the_same_service_under_a_policy_that_says_so_
     assert found == [expected for *_given, expected in table]
 
 
+@long
 def test_the_policy_of_the_emergency_counts_not_a_later_one(holding: Shop) -> None:
     overdue(holding)
     publish_policy(example(), actor=BY_THE_PORTAL)
@@ -146,6 +151,7 @@ def paused(shop: Shop, *, acted: bool) -> Rollout:
     return Rollout.objects.get(pk=rollout.pk)
 
 
+@long
 @pytest.mark.parametrize("acted", [False, True])
 def test_a_rollout_that_has_not_acted_yet_is_not_resumed_past_it(holding: Shop, acted: bool) -> None:
     rollout = paused(holding, acted=acted)

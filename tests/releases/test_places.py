@@ -15,6 +15,7 @@ from releases.start import still_approved
 from tests.factories import Shop, make_release, roll_out
 from tests.people import acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db
 CLUSTER = {"kubeconfigRef": "env:SHOP", "context": "production"}
@@ -43,6 +44,7 @@ def load_cluster(folder: Path, spec: str) -> None:
     load_folder(folder, actor=Actor.portal("a test", door="cli"))
 
 
+@long
 def test_a_catalog_that_repoints_the_cluster_holds_the_start_and_says_where_to(
     placed: Shop, tmp_path: Path
 ) -> None:
@@ -57,6 +59,7 @@ def test_a_catalog_that_repoints_the_cluster_holds_the_start_and_says_where_to(
     assert not release.rollouts.exists()
 
 
+@long
 def test_a_catalog_that_only_describes_the_cluster_keeps_the_approval(placed: Shop, tmp_path: Path) -> None:
     release = make_release(placed, at="approved")
     load_cluster(tmp_path, 'kubeconfigRef: "env:SHOP", context: production, description: "in the cellar"')
@@ -64,6 +67,7 @@ def test_a_catalog_that_only_describes_the_cluster_keeps_the_approval(placed: Sh
     assert answer.status_code == 201
 
 
+@long
 @pytest.mark.parametrize("spec", [{"kubeconfigRef": "env:SHOP"}, {"inCluster": True}])
 def test_a_cluster_repointed_under_a_rollout_is_noticed_before_the_next_wave(
     placed: Shop, spec: dict[str, object]
@@ -76,6 +80,7 @@ def test_a_cluster_repointed_under_a_rollout_is_noticed_before_the_next_wave(
     assert (missing["code"], "shop-cluster" in missing["text"]) == ("digest", True)
 
 
+@long
 def test_a_registry_elsewhere_is_another_content_and_its_login_is_not(placed: Shop) -> None:
     release = make_release(placed, at="approved")
     registry = Connection.objects.get(name="shop-registry")

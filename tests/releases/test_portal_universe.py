@@ -12,10 +12,12 @@ from releases.catalog.operations import load_folder
 from releases.models import Release
 from tests.factories import FakeRegistry, approve_all
 from tests.people import acting, person
+from tests.soak import long
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "examples"
 
 
+@long
 @pytest.mark.django_db
 def test_ten_services_are_composed_submitted_and_approved_by_every_team(registry: FakeRegistry) -> None:
     load_folder(EXAMPLES, actor=Actor.portal("a test", door="cli"))

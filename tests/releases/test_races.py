@@ -30,7 +30,7 @@ from releases.states import ReleaseState
 from tests.delegating import give
 from tests.factories import Shop, decide, make_release
 from tests.people import BY_THE_PORTAL, acting, person
-from tests.soak import examples
+from tests.soak import examples, long
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.repeated]
 ROUNDS = examples(2, soaking=200)
@@ -187,6 +187,7 @@ def in_turn(acts: list[Act], order: tuple[int, ...]) -> list[str]:
     return [ends[number] for number in range(len(acts))]
 
 
+@long
 @pytest.mark.parametrize("name", RACES)
 def test_one_after_the_other_explains_what_both_at_once_left(shop: Shop, name: str) -> None:
     race = RACES[name]
@@ -201,6 +202,7 @@ def test_one_after_the_other_explains_what_both_at_once_left(shop: Shop, name: s
         Delegation.objects.update(ended_at=clock.now())
 
 
+@long
 def test_a_start_at_the_moment_of_expiry_is_in_time_or_expired(shop: Shop) -> None:
     race = RACES["two starts"]
     for number in range(ROUNDS):
@@ -216,6 +218,7 @@ def test_a_start_at_the_moment_of_expiry_is_in_time_or_expired(shop: Shop) -> No
         assert seen_of(release)[0] == ("rolling_out" if rollouts else "expired")
 
 
+@long
 def test_one_person_through_two_doors_counts_once(shop: Shop) -> None:
     for _round in range(ROUNDS):
         release = make_release(shop, at="in_review")
@@ -224,6 +227,7 @@ def test_one_person_through_two_doors_counts_once(shop: Shop) -> None:
         assert Decision.objects.filter(request__subject=release.subject).count() == 1
 
 
+@long
 def test_an_approval_and_a_withdrawal_have_one_winner_in_the_end(shop: Shop) -> None:
     for _round in range(ROUNDS):
         release = make_release(shop, at="in_review")
@@ -237,6 +241,7 @@ def test_an_approval_and_a_withdrawal_have_one_winner_in_the_end(shop: Shop) -> 
         assert approved in {"done", "wrong_state"}
 
 
+@long
 def test_two_submissions_of_the_same_services_leave_one_pending(shop: Shop) -> None:
     for _round in range(ROUNDS):
         drafts = [make_release(shop), make_release(shop)]
@@ -270,6 +275,7 @@ def test_a_role_that_is_taken_away_at_the_same_moment_counts_before_or_after(sho
     assert still_approved(release) != []
 
 
+@long
 def test_a_giver_and_their_delegate_at_once_use_the_mandate_once(shop: Shop) -> None:
     give(shop.cast.pl, shop.cast.outsider, "pl", "service:shopping-service")
     for _round in range(ROUNDS):
@@ -290,6 +296,7 @@ def test_two_who_give_to_each_other_at_once_make_no_loop(shop: Shop) -> None:
         end_delegation(standing.pk, actor=acting(standing.giver))
 
 
+@long
 def test_reject_and_approve_at_once_never_leave_both(shop: Shop) -> None:
     second = person("second-pl", ("pl", "service:shopping-service"))
     for _round in range(ROUNDS):

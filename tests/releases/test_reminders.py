@@ -12,6 +12,7 @@ from releases.jobs import recheck_pending, remind_of_deadlines
 from releases.models import Release
 from tests.factories import ENGINE, Shop, decide, make_release, roll_out
 from tests.people import acting
+from tests.soak import long
 
 
 def sweep(release: Release, *, minutes: int, field: str = "deadline_at") -> dict[str, set[str]]:
@@ -38,12 +39,14 @@ def missed_on_board(shop: Shop) -> list[int]:
     return [release.number for release in client.get("/board/").context["missed"]]
 
 
+@long
 def test_who_can_still_decide_is_reminded_once_before_the_deadline(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     assert sweep(release, minutes=25 * 60) == {}
     assert sweep(release, minutes=23 * 60) == {"deadline": {"pl"}}
 
 
+@long
 def test_who_has_decided_is_not_reminded(shop: Shop) -> None:
     items = [{"service": name, "version": "3"} for name in ("payment-service", "auth-service")]
     release = make_release(shop, at="in_review", items=items)
@@ -51,6 +54,7 @@ def test_who_has_decided_is_not_reminded(shop: Shop) -> None:
     assert sweep(release, minutes=60) == {"deadline": {"identity-lead"}}
 
 
+@long
 def test_an_overdue_review_is_told_to_its_author_and_asked_one_step_up(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     assert sweep(release, minutes=-1) == {"overdue": {"author", "pl"}, "escalated": {"lead"}}
@@ -58,23 +62,27 @@ def test_an_overdue_review_is_told_to_its_author_and_asked_one_step_up(shop: Sho
     assert message.kind == "deadline"
 
 
+@long
 def test_a_step_up_that_nobody_holds_is_passed_over(shop: Shop) -> None:
     release = make_release(shop, at="in_review", items=[{"service": "payment-service", "version": "3"}])
     assert sweep(release, minutes=-1)["escalated"] == {"director"}
 
 
+@long
 def test_an_approved_release_has_no_review_left_to_be_late_and_says_when_it_expires(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     assert sweep(release, minutes=-1) == {}
     assert sweep(release, minutes=60, field="expires_at") == {"expiring": {"author"}}
 
 
+@long
 def test_what_expires_in_review_is_told_to_those_it_waits_for(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     assert sweep(release, minutes=60, field="expires_at") == {"expiring": {"author", "pl"}}
     assert sweep(release, minutes=-1, field="expires_at") == {"settled": {"author"}}
 
 
+@long
 def test_an_owed_review_is_reminded_of_then_overdue_and_reaches_the_director(shop: Shop) -> None:
     incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
     release = make_release(shop, grade="E", incident=incident)
@@ -91,6 +99,7 @@ def test_an_owed_review_is_reminded_of_then_overdue_and_reaches_the_director(sho
     assert missed_on_board(shop) == []
 
 
+@long
 def test_a_failure_is_told_to_the_author_and_to_who_started_it(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     rollout = roll_out(release, shop)

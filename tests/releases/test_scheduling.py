@@ -24,6 +24,7 @@ from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 WAVES = {"expectedMinutes": 30, "waves": [{"title": "All", "services": ["shopping-service"]}]}
 HOUR = timedelta(hours=1)
@@ -54,6 +55,7 @@ def freeze(*, starts: datetime, ends: datetime) -> Freeze:
     return calendar.add_freeze(actor=BY_THE_PORTAL, name="Year end", reason="Books", starts=starts, ends=ends)
 
 
+@long
 def test_it_starts_at_its_time_in_the_name_of_who_scheduled_it(shop: Shop, api: ApiClient) -> None:
     release = make_release(shop, at="approved")
     at = this_second() + HOUR
@@ -74,6 +76,7 @@ def test_it_starts_at_its_time_in_the_name_of_who_scheduled_it(shop: Shop, api: 
     assert '"door":"worker"' in entry.body
 
 
+@long
 def test_the_next_window_is_the_first_moment_at_which_nothing_is_closed(shop: Shop, api: ApiClient) -> None:
     release = make_release(shop, at="approved")
     now = this_second()
@@ -86,6 +89,7 @@ def test_the_next_window_is_the_first_moment_at_which_nothing_is_closed(shop: Sh
     assert first.ends_at != second.ends_at
 
 
+@long
 def test_what_is_not_approved_is_not_scheduled_and_says_what_is_missing(shop: Shop, api: ApiClient) -> None:
     release = make_release(shop, at="in_review")
     problem = api.post(f"/releases/{release.number}/schedule", {"window": "next"}).json()
@@ -95,6 +99,7 @@ def test_what_is_not_approved_is_not_scheduled_and_says_what_is_missing(shop: Sh
     assert problem["code"] == "wrong_state"
 
 
+@long
 @pytest.mark.parametrize(
     "body",
     [
@@ -110,6 +115,7 @@ def test_a_time_that_makes_no_sense_is_refused(shop: Shop, api: ApiClient, body:
     assert api.post(f"/releases/{release.number}/schedule", body).status_code == 422
 
 
+@long
 def test_an_approval_that_ends_before_the_time_is_refused(shop: Shop, api: ApiClient) -> None:
     release = make_release(shop, at="approved")
     at = clock.now() + 2 * HOUR
@@ -119,6 +125,7 @@ def test_an_approval_that_ends_before_the_time_is_refused(shop: Shop, api: ApiCl
     assert answer.json()["missing"][0]["field"] == "at"
 
 
+@long
 def test_a_freeze_that_came_meanwhile_gives_it_back_and_tells_why(shop: Shop, api: ApiClient) -> None:
     release = scheduled(shop)
     now = clock.now()
@@ -133,6 +140,7 @@ def test_a_freeze_that_came_meanwhile_gives_it_back_and_tells_why(shop: Shop, ap
     assert api.post(f"/releases/{release.number}/start").status_code in {200, 201, 202}
 
 
+@long
 def test_who_may_not_start_it_any_more_starts_it_at_no_time_either(shop: Shop) -> None:
     release = scheduled(shop)
     for team in ("commerce", "identity"):
@@ -142,6 +150,7 @@ def test_who_may_not_start_it_any_more_starts_it_at_no_time_either(shop: Shop) -
     assert (release.state, Rollout.objects.count()) == ("approved", 0)
 
 
+@long
 def test_what_the_portal_slept_through_is_given_back(shop: Shop, api: ApiClient) -> None:
     release = scheduled(shop, late=3 * HOUR)
     jobs.start_due()
@@ -149,6 +158,7 @@ def test_what_the_portal_slept_through_is_given_back(shop: Shop, api: ApiClient)
     assert (release.state, Rollout.objects.count()) == ("approved", 0)
 
 
+@long
 def test_what_may_have_started_before_an_older_copy_was_put_back_is_given_back(
     shop: Shop, settings: Any, tmp_path: Path
 ) -> None:
@@ -164,6 +174,7 @@ def test_what_may_have_started_before_an_older_copy_was_put_back_is_given_back(
     assert AuditEntry.objects.filter(release=release.number, body__contains="older copy").exists()
 
 
+@long
 def test_a_scheduled_release_gets_another_time_or_none(shop: Shop, api: ApiClient) -> None:
     release = scheduled(shop)
     later = clock.now() + 5 * HOUR
@@ -176,6 +187,7 @@ def test_a_scheduled_release_gets_another_time_or_none(shop: Shop, api: ApiClien
     assert api.send("DELETE", path).status_code == 409
 
 
+@long
 def test_an_approval_taken_back_unschedules_it(shop: Shop) -> None:
     release = scheduled(shop)
     decision = release.approval_request.decisions.get()  # type: ignore[union-attr]
@@ -186,6 +198,7 @@ def test_an_approval_taken_back_unschedules_it(shop: Shop) -> None:
     assert not Rollout.objects.exists()
 
 
+@long
 def test_a_refused_start_offers_the_next_opening_as_one_press(shop: Shop, api: ApiClient) -> None:
     release = make_release(shop, at="approved")
     now = clock.now()

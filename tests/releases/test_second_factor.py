@@ -23,6 +23,7 @@ from tests.passkeys import Device, options_on
 from tests.people import BY_THE_PORTAL
 from tests.portal.api import ApiClient
 from tests.portal.people.test_second_factor import code_of
+from tests.soak import long
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ def approve(client: Client, release: Release) -> Any:
     return client.post(f"/releases/{release.number}/decide/approve/", sent)
 
 
+@long
 def test_a_decision_needs_a_factor_shown_within_five_minutes(shop: Shop, release: Release) -> None:
     for without in (
         browser(shop.cast.pl),
@@ -67,6 +69,7 @@ def test_a_decision_needs_a_factor_shown_within_five_minutes(shop: Shop, release
     assert release.state == "approved"
 
 
+@long
 def test_a_token_cannot_decide_and_is_told_so_but_may_object(shop: Shop, release: Release) -> None:
     client = ApiClient(shop.cast.pl)
     body = {"verdict": "approve", "content_digest": release.content_digest}
@@ -78,6 +81,7 @@ def test_a_token_cannot_decide_and_is_told_so_but_may_object(shop: Shop, release
     assert stranger.json()["code"] == "not_entitled"
 
 
+@long
 def test_the_page_leads_to_the_factor_and_back(shop: Shop, release: Release) -> None:
     client = browser(shop.cast.pl)
     place = f"/releases/{release.number}/decide/approve/"
@@ -94,11 +98,13 @@ def test_the_page_leads_to_the_factor_and_back(shop: Shop, release: Release) -> 
     assert approve(client, release).status_code == 302
 
 
+@long
 def test_grades_that_do_not_say_so_ask_for_none(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     assert approve(browser(shop.cast.pl), release).status_code == 302
 
 
+@long
 def test_a_passkey_serves_as_well_and_what_was_typed_is_there_again(shop: Shop, release: Release) -> None:
     client, device = browser(shop.cast.pl), Device()
     place = f"/releases/{release.number}/decide/send_back/"
@@ -115,6 +121,7 @@ def test_a_passkey_serves_as_well_and_what_was_typed_is_there_again(shop: Shop, 
     assert release.state == "sent_back"
 
 
+@long
 def test_the_api_asks_a_browser_session_for_it_too(shop: Shop, release: Release) -> None:
     path, body = (
         f"/releases/{release.number}/decisions",
@@ -126,6 +133,7 @@ def test_the_api_asks_a_browser_session_for_it_too(shop: Shop, release: Release)
         assert by_session.post(path, body).status_code == status, ago
 
 
+@long
 def test_what_another_person_showed_in_the_same_browser_counts_for_nobody_else(
     shop: Shop, release: Release
 ) -> None:

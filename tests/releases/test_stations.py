@@ -27,6 +27,7 @@ from tests.factories import (
 )
 from tests.people import acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db
 WAVES = {"waves": [{"title": "All", "services": ["shopping-service"]}]}
@@ -91,6 +92,7 @@ def test_nobody_is_asked_where_nothing_is_protected(row: Row) -> None:
     assert not release.approval_request.requirements.exists()
 
 
+@long
 def test_an_environment_that_became_protected_starts_nothing_that_nobody_approved(row: Row) -> None:
     release = make_release(row.shop, at="approved", environment="shop-beta")
     Environment.objects.filter(pk=row.beta.pk).update(protected=True)
@@ -110,6 +112,7 @@ def test_an_emergency_is_reviewed_wherever_it_goes(row: Row) -> None:
     assert set(release.approval_request.requirements.values_list("phase", flat=True)) == {"owed"}
 
 
+@long
 def test_production_waits_until_the_same_image_ran_before_and_qa_has_answered(row: Row) -> None:
     draft, author = make_release(row.shop), acting(row.shop.cast.author)
 
@@ -135,6 +138,7 @@ def test_the_same_tag_with_another_image_has_not_been_tried(row: Row, registry: 
     assert "did not go out" in stations.missing_before(draft)[0]
 
 
+@long
 def test_what_failed_in_the_beta_counts_no_more(row: Row) -> None:
     row.ask(ran=True)
     draft, beta = make_release(row.shop), row.to_beta()
@@ -145,6 +149,7 @@ def test_what_failed_in_the_beta_counts_no_more(row: Row) -> None:
     assert "taken back" in stations.missing_before(draft)[0]
 
 
+@long
 def test_qa_is_asked_when_the_beta_is_up_and_its_owner_told_when_qa_is_done(row: Row) -> None:
     qa = row.shop.cast.qa
     beta = row.to_beta()
@@ -158,6 +163,7 @@ def test_qa_is_asked_when_the_beta_is_up_and_its_owner_told_when_qa_is_done(row:
     assert (asked.count(), early, done.count()) == (1, 0, 1)
 
 
+@long
 def test_what_is_carried_keeps_its_image_though_the_tag_moves(row: Row, registry: FakeRegistry) -> None:
     row.ask(ran=True)
     beta = row.to_beta()
@@ -172,6 +178,7 @@ def test_what_is_carried_keeps_its_image_though_the_tag_moves(row: Row, registry
     assert carried.environment == row.shop.environment
 
 
+@long
 def test_another_version_written_into_it_is_asked_for_again(row: Row, registry: FakeRegistry) -> None:
     row.ask()
     author, beta = acting(row.shop.cast.author), row.to_beta()
@@ -185,6 +192,7 @@ def test_another_version_written_into_it_is_asked_for_again(row: Row, registry: 
     assert carried.items.get().digest == moved
 
 
+@long
 @pytest.mark.parametrize("target", ["shop-beta", "nowhere"])
 def test_it_is_carried_only_to_what_follows(row: Row, target: str) -> None:
     beta = row.to_beta()
@@ -193,6 +201,7 @@ def test_it_is_carried_only_to_what_follows(row: Row, target: str) -> None:
         operations.carry_release(beta.number, target, actor=acting(row.shop.cast.author))
 
 
+@long
 def test_who_may_not_compose_carries_nothing_and_no_author_is_lost(row: Row) -> None:
     beta = row.to_beta()
     with pytest.raises(NotAllowed):
@@ -203,6 +212,7 @@ def test_who_may_not_compose_carries_nothing_and_no_author_is_lost(row: Row) -> 
     assert row.shop.cast.author in carried.contributors.all()
 
 
+@long
 def test_the_release_shows_where_its_images_are(row: Row, client: Client) -> None:
     beta = row.to_beta()
     seen = runs(row.shop.shopping, row.beta, "2.8.0")
@@ -226,6 +236,7 @@ def test_the_release_shows_where_its_images_are(row: Row, client: Client) -> Non
     assert sent.url == again.url == f"/releases/{Release.objects.get(carried_from=beta).number}/edit/"  # type: ignore[attr-defined]
 
 
+@long
 def test_the_api_carries_and_says_from_where(row: Row) -> None:
     beta = row.to_beta()
     answer = ApiClient(row.shop.cast.author).post(
@@ -235,6 +246,7 @@ def test_the_api_carries_and_says_from_where(row: Row) -> None:
     assert (answer.status_code, answer.json()["carried_from"]) == (201, beta.number)
 
 
+@long
 def test_what_is_taken_back_from_the_beta_later_does_not_start(row: Row) -> None:
     beta, author = row.to_beta(), acting(row.shop.cast.author)
     operations.answer_check(beta.number, beta.checks.get().pk, actor=acting(row.shop.cast.qa), result="done")

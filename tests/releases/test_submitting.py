@@ -23,6 +23,7 @@ from tests.factories import (
     runs,
 )
 from tests.people import BY_THE_PORTAL, acting
+from tests.soak import long
 
 BOTH = [{"service": name, "version": "3"} for name in ("shopping-service", "payment-service")]
 
@@ -144,6 +145,7 @@ def test_the_checklist_is_copied_from_the_templates_that_concern_the_release(sho
     assert release.checklist == {"templates": [{"name": "shop-checks", "version": 1}]}
 
 
+@long
 def test_an_emergency_needs_its_incident_and_its_reason_and_no_approval_before(shop: Shop) -> None:
     release = make_release(shop, grade="E")
     with pytest.raises(Invalid) as error:
@@ -171,6 +173,7 @@ def test_an_emergency_nobody_can_review_goes_on_and_administrators_are_told(shop
 # Superseding
 
 
+@long
 @pytest.mark.parametrize("at", ["in_review", "approved"])
 def test_a_newer_release_of_the_same_services_replaces_the_older(shop: Shop, at: str) -> None:
     old = make_release(shop, at=at)
@@ -181,6 +184,7 @@ def test_a_newer_release_of_the_same_services_replaces_the_older(shop: Shop, at:
     assert Message.objects.filter(key__contains=f"release.{old.number}.round.1.superseded:author").exists()
 
 
+@long
 def test_a_partial_overlap_warns_both_and_ends_neither(shop: Shop) -> None:
     old = make_release(shop, at="in_review", items=BOTH)
     new = make_release(shop, at="in_review")
@@ -192,6 +196,7 @@ def test_a_partial_overlap_warns_both_and_ends_neither(shop: Shop) -> None:
     assert list(queries.overlapping(new)) == [old]
 
 
+@long
 def test_drafts_other_services_and_newer_releases_are_never_replaced(shop: Shop) -> None:
     first = make_release(shop)
     draft = make_release(shop)
@@ -206,6 +211,7 @@ def test_drafts_other_services_and_newer_releases_are_never_replaced(shop: Shop)
 # State, rights and notices
 
 
+@long
 def test_only_drafts_and_what_was_sent_back_are_submitted(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     with pytest.raises(Conflict) as error:
@@ -238,6 +244,7 @@ def test_those_who_can_decide_are_asked_and_those_the_policy_names_are_told(
     assert not any(key.endswith(":identity-lead") for key in sent)
 
 
+@long
 def test_approval_is_told_to_the_author_with_its_announcement(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     message = Message.objects.get(key__startswith=f"release.{release.number}.round.1.settled.approved")

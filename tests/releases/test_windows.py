@@ -24,6 +24,7 @@ from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
 from tests.portal.api import ApiClient
 from tests.releases.test_freezes import EVERYBODY
+from tests.soak import long
 
 DAY = timedelta(days=1)
 PLACE = "environment:shop-production"
@@ -83,6 +84,7 @@ def seal_in(page: str) -> str:
     return page.partition('name="seen" value="')[2].partition('"')[0]
 
 
+@long
 def test_a_window_of_the_api_closes_the_rest_of_the_day_until_it_is_ended(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     director = ApiClient(shop.cast.director)
@@ -115,6 +117,7 @@ def test_a_window_of_the_api_closes_the_rest_of_the_day_until_it_is_ended(shop: 
     assert f"windows.{window['id']}.window.added:author" in told
 
 
+@long
 def test_a_dry_run_says_what_a_window_would_do_and_saves_nothing(shop: Shop) -> None:
     inside, outside = later(3) + timedelta(minutes=10), later(6)
     scheduled(shop, inside)
@@ -130,6 +133,7 @@ def test_a_dry_run_says_what_a_window_would_do_and_saves_nothing(shop: Shop) -> 
     assert not OpenHours.objects.exists()
 
 
+@long
 def test_the_page_shows_what_a_window_does_before_it_saves_it(shop: Shop) -> None:
     late = scheduled(shop, later(6))
     client = browser(shop.cast.director)
@@ -161,6 +165,7 @@ def test_the_page_shows_what_a_window_does_before_it_saves_it(shop: Shop) -> Non
     assert "Enough" in client.get(ending).content.decode()
 
 
+@long
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -187,6 +192,7 @@ def test_hours_that_make_no_sense_are_refused_beside_their_field(
     assert not OpenHours.objects.exists()
 
 
+@long
 def test_what_a_catalog_file_says_stands_beside_it_and_is_changed_in_the_file_alone(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     whole_day = {"days": NAMES, "from": "00:00", "to": "00:00", "timeZone": "UTC"}
@@ -201,6 +207,7 @@ def test_what_a_catalog_file_says_stands_beside_it_and_is_changed_in_the_file_al
     assert shown.count("from the catalog file") == 1
 
 
+@long
 def test_a_window_closes_from_its_first_day_and_stays_closed_after_its_last(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     today = clock.now().astimezone(UTC_ZONE).date()
@@ -213,6 +220,7 @@ def test_a_window_closes_from_its_first_day_and_stays_closed_after_its_last(shop
     assert missing["until"] is None
 
 
+@long
 def test_who_may_lift_a_freeze_of_the_whole_place_says_when_it_is_open(shop: Shop) -> None:
     assert {who for who in EVERYBODY if _may(shop, getattr(shop.cast, who))} == {"director", "administrator"}
     panel = browser(shop.cast.author).get("/calendar/windows/shop-production/add/").content.decode()
@@ -260,6 +268,7 @@ def freeze(shop: Shop, *, begins_in: timedelta) -> Freeze:
     )
 
 
+@long
 def test_a_freeze_is_made_longer_by_who_may_add_one_and_shorter_by_who_may_lift_it(shop: Shop) -> None:
     held = freeze(shop, begins_in=timedelta())
     ends = held.ends_at
@@ -292,6 +301,7 @@ def test_a_freeze_is_made_longer_by_who_may_add_one_and_shorter_by_who_may_lift_
         )
 
 
+@long
 def test_the_page_of_a_freeze_changes_its_times_on_the_clock_they_were_said_in(shop: Shop) -> None:
     held = freeze(shop, begins_in=DAY)
     client = browser(shop.cast.team_lead)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from releases.rollouts.steps.answers import at, unmet
+from tests.soak import long
 
 BODY = {"memory": {"percent": 91.5}, "database": {"status": "up"}, "parts": [{"ok": True}], "zero": 0}
 
@@ -46,6 +47,7 @@ json_values = st.recursive(
 )
 
 
+@long
 @given(json_values, st.from_regex(r"[a-z0-9]{1,2}(\.[a-z0-9]{1,2}){0,3}", fullmatch=True), st.integers())
 def test_no_answer_is_too_odd_and_what_is_well_is_a_number_below(body: Any, path: str, limit: int) -> None:
     is_well = unmet(body, [{"path": path, "below": limit}]) == ""

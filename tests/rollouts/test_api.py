@@ -11,6 +11,7 @@ from releases.rollouts import engine
 from releases.rollouts.models import Order, Rollout, Step
 from tests.factories import Shop, make_release, runs
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 WAVES = {"expectedMinutes": 30, "waves": [{"title": "All", "services": ["shopping-service"]}]}
 
@@ -31,6 +32,7 @@ def rollout(shop: Shop) -> Rollout:
     return Rollout.objects.get(pk=answer["id"])
 
 
+@long
 def test_a_started_rollout_answers_in_the_promised_shape(shop: Shop, rollout: Rollout) -> None:
     status, answer = ask(shop, "author", "GET", f"/rollouts/{rollout.pk}")
     assert status == 200
@@ -52,6 +54,7 @@ def test_a_started_rollout_answers_in_the_promised_shape(shop: Shop, rollout: Ro
     assert rollout.release.__class__.objects.get(pk=rollout.release_id).state == "rolling_out"
 
 
+@long
 def test_steps_name_what_they_wait_for(shop: Shop, rollout: Rollout) -> None:
     _status, answer = ask(shop, "author", "GET", f"/rollouts/{rollout.pk}/steps")
     steps = {step["key"]: step for step in answer["items"]}
@@ -77,6 +80,7 @@ def test_steps_name_what_they_wait_for(shop: Shop, rollout: Rollout) -> None:
     assert answer["next"] is None
 
 
+@long
 def test_every_door_counts_the_same_steps_forward_and_back(shop: Shop, rollout: Rollout) -> None:
     """The step that records what runs is listed, but not counted: no page shows it."""
     pages = Client()
@@ -94,12 +98,14 @@ def test_every_door_counts_the_same_steps_forward_and_back(shop: Shop, rollout: 
     assert counts() == [(0, 1)] * 3
 
 
+@long
 def test_a_second_start_is_refused(shop: Shop, rollout: Rollout) -> None:
     status, problem = ask(shop, "author", "POST", f"/releases/{rollout.release_id}/start")
     assert (status, problem["code"]) == (409, "wrong_state")
     assert Rollout.objects.count() == 1
 
 
+@long
 def test_an_emergency_rolled_back_by_the_engine_owes_its_review(shop: Shop) -> None:
     Plan.objects.filter(pk=shop.plan.pk).update(spec=WAVES)
     incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
@@ -115,6 +121,7 @@ def test_an_emergency_rolled_back_by_the_engine_owes_its_review(shop: Shop) -> N
     assert ask(shop, "team_lead", "POST", f"{path}/decisions", body)[1]["state"] == "closed"
 
 
+@long
 def test_an_order_is_written_down_and_told(shop: Shop, rollout: Rollout) -> None:
     status, answer = ask(shop, "author", "POST", f"/rollouts/{rollout.pk}/pause", {"reason": "lunch"})
     assert status == 202
@@ -130,6 +137,7 @@ def test_an_order_is_written_down_and_told(shop: Shop, rollout: Rollout) -> None
     assert [each["kind"] for each in shown["orders"]] == ["pause"]
 
 
+@long
 def test_events_are_numbered_from_one_without_gaps(shop: Shop, rollout: Rollout) -> None:
     ask(shop, "author", "POST", f"/rollouts/{rollout.pk}/stop")
     _status, answer = ask(shop, "author", "GET", f"/rollouts/{rollout.pk}/events?after=0")
@@ -141,6 +149,7 @@ def test_events_are_numbered_from_one_without_gaps(shop: Shop, rollout: Rollout)
     assert Event.objects.filter(topic=rollout.topic).count() == 2
 
 
+@long
 @pytest.mark.parametrize(
     ("order", "answers"),
     [
@@ -158,6 +167,7 @@ def test_each_order_asks_for_its_own_right(
         assert (name, status) == (name, expected)
 
 
+@long
 def test_a_skip_needs_its_reason_and_a_rollout_that_is_not_queued(shop: Shop, rollout: Rollout) -> None:
     step = rollout.steps.get(kind="set_image")
     path = f"/rollouts/{rollout.pk}/steps/{step.pk}/skip"
@@ -175,6 +185,7 @@ def test_a_rollout_that_is_not_there_is_not_found(shop: Shop) -> None:
     assert ask(shop, "author", "POST", "/rollouts/4711/stop")[0] == 404
 
 
+@long
 def test_the_board_shows_what_runs_waits_and_rolls_out(shop: Shop, rollout: Rollout) -> None:
     row = runs(shop.shopping, shop.environment, "2.7.4")
     row.expected = {"digests": ["sha256:other"]}

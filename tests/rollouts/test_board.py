@@ -7,6 +7,7 @@ from releases.models import Release
 from releases.rollouts import board, queries
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release, make_service, roll_out, runs
+from tests.soak import long
 
 
 @pytest.fixture
@@ -26,11 +27,13 @@ def cell(user: User) -> queries.BoardCell:
     return next(each for each in queries.board(user) if each.service.name == "shopping-service")
 
 
+@long
 def test_a_failed_rollout_has_its_cell_while_its_release_is_open(shop: Shop, failed: Rollout) -> None:
     seen = cell(shop.cast.author)
     assert (seen.rollout, seen.drift) == (failed, None)
 
 
+@long
 def test_a_failed_rollout_of_a_closed_release_hides_no_difference(shop: Shop, failed: Rollout) -> None:
     Release.objects.filter(pk=failed.release_id).update(state="closed")
     seen = cell(shop.cast.author)
@@ -38,6 +41,7 @@ def test_a_failed_rollout_of_a_closed_release_hides_no_difference(shop: Shop, fa
     assert seen.drift is not None
 
 
+@long
 def test_a_newer_release_takes_the_cell_from_a_failed_rollout(shop: Shop, failed: Rollout) -> None:
     newer = make_release(shop, at="approved")
     row = runs(shop.shopping, shop.environment, "2.7.4")
@@ -48,6 +52,7 @@ def test_a_newer_release_takes_the_cell_from_a_failed_rollout(shop: Shop, failed
     assert seen.drift is not None
 
 
+@long
 def test_the_board_shows_fifty_services_at_a_time_and_counts_all_of_them(shop: Shop) -> None:
     for number in range(board.PAGE_SIZE):
         row = runs(

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from releases.rollouts.steps.cluster_view import SHAPES, View, at, judge, read_view, remembered, swings
+from tests.soak import long
 
 LIMITS = {"atMost": 2, "withinSeconds": 300}
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -70,6 +71,7 @@ def test_what_is_long_ago_is_forgotten_but_since_when_it_stands_is_not() -> None
     assert standing[0] == START.isoformat()
 
 
+@long
 @given(
     body=st.recursive(
         st.none() | st.integers() | st.text(),

@@ -17,6 +17,7 @@ from releases.models import Release
 from releases.rollouts import demo
 from releases.rollouts.jobs import make_demo_releases
 from tests.factories import FakeRegistry, decide, runs, verify
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db
 STATES = {
@@ -47,6 +48,7 @@ def page(username: str, address: str, language: str) -> Any:
     return client.get(address).content.decode()
 
 
+@long
 def test_each_case_is_there_once_and_told_apart_in_both_languages(full: None) -> None:
     make_demo_releases()
     make_demo_releases()
@@ -71,6 +73,7 @@ def test_each_case_is_there_once_and_told_apart_in_both_languages(full: None) ->
     assert record.count("성미경 대신") == 1
 
 
+@long
 def test_an_overdue_review_is_told_from_one_that_has_time_until_it_is_given(full: None) -> None:
     make_demo_releases()
     for release in Release.objects.filter(state="rolling_out"):
@@ -93,6 +96,7 @@ def test_an_overdue_review_is_told_from_one_that_has_time_until_it_is_given(full
     assert "is reviewed afterwards" in page("gamsa", f"/releases/{late.number}/proof/", "en")
 
 
+@long
 def test_the_record_tells_it_in_the_order_of_its_days(full: None) -> None:
     make_demo_releases()
     named = {release.pk: release for release in Release.objects.all()}
@@ -104,6 +108,7 @@ def test_the_record_tells_it_in_the_order_of_its_days(full: None) -> None:
     assert first.at < min(release.created_at for release in named.values())
 
 
+@long
 @pytest.mark.parametrize("change", [{"DEMO": "people"}, {"PRACTICE_REGISTRY_URL": ""}])
 def test_nothing_is_made_away_from_the_practice_cluster(
     full: None, settings: Settings, change: dict[str, str]

@@ -39,7 +39,7 @@ from releases.rollouts.steps.kind import (
 )
 from tests.factories import Shop, make_rollout
 from tests.people import acting
-from tests.soak import examples
+from tests.soak import examples, long
 
 ENDS = frozenset({"succeeded", "failed", "paused", "stopped", "rolled_back", "rollback_failed"})
 MOST_ADVANCES = 200
@@ -282,6 +282,7 @@ def _decide(world: World, release: Release) -> None:
         release_side.follow(release, "failed", actor=world.actor)
 
 
+@long
 @pytest.mark.repeated
 @settings(
     max_examples=examples(40, soaking=1000),

@@ -20,6 +20,7 @@ from releases.rollouts.models import Finding, Rollout, Step
 from releases.rollouts.running import View, expect_release
 from tests.factories import Shop, digest_for, make_release, roll_out
 from tests.people import acting, person
+from tests.soak import long
 
 Json = dict[str, Any]
 OLD, NEW = digest_for("shopping-service", "2.7.4"), digest_for("shopping-service", "2.8.0")
@@ -173,6 +174,7 @@ def test_what_was_not_looked_at_differs_from_nothing(seen: Shop) -> None:
     assert not Finding.objects.exists()
 
 
+@long
 def test_a_node_that_runs_other_content_than_was_released_is_found(seen: Shop) -> None:
     released = make_release(seen, at="rolling_out")
     rollout = Rollout.objects.get(release=released)
@@ -184,6 +186,7 @@ def test_a_node_that_runs_other_content_than_was_released_is_found(seen: Shop) -
     assert codes(only()) == ["content"]
 
 
+@long
 def test_a_rollout_that_is_not_over_explains_everything(seen: Shop) -> None:
     rollout = roll_out(make_release(seen, at="approved"), seen)
     look(seen.environment, view(workload(digest=NEW, replicas=5), digest=NEW))
@@ -296,6 +299,7 @@ def test_a_person_settles_what_they_saw_once_and_says_why(seen: Shop) -> None:
         settle(seen, lead)
 
 
+@long
 def test_nothing_is_adopted_while_something_rolls_out(seen: Shop) -> None:
     look(seen.environment, CHANGED)
     roll_out(make_release(seen, at="approved"), seen)

@@ -21,6 +21,7 @@ from releases.rollouts.steps.kinds import KINDS
 from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 WORKLOAD = {"kind": "Deployment", "name": "shopping-service"}
 INCIDENT = {"link": "https://wiki.example/incidents/1", "reason": "Sign-in fails for everybody"}
@@ -85,6 +86,7 @@ def ask(rollout: Rollout, kind: str, shop: Shop, **more: Any) -> Any:
     return answer
 
 
+@long
 def test_the_running_wave_ends_and_the_rollout_pauses_with_who_may_lift_it(
     shop: Shop, kind: Write, client: Client
 ) -> None:
@@ -108,6 +110,7 @@ def test_the_running_wave_ends_and_the_rollout_pauses_with_who_may_lift_it(
     assert kind.acted == ["a1", "a2", "b", "c"]
 
 
+@long
 def test_an_order_given_before_the_freeze_is_refused_when_its_turn_comes(shop: Shop, kind: Write) -> None:
     kind.stops_at = ""
     number = make_release(shop, at="approved").number
@@ -121,6 +124,7 @@ def test_an_order_given_before_the_freeze_is_refused_when_its_turn_comes(shop: S
     assert kind.acted == []
 
 
+@long
 @pytest.mark.parametrize("order", ["retry", "skip"])
 def test_what_stands_still_does_not_go_on_in_a_freeze(shop: Shop, kind: Write, order: str) -> None:
     kind.outcome = failed("timeout")
@@ -132,6 +136,7 @@ def test_what_stands_still_does_not_go_on_in_a_freeze(shop: Shop, kind: Write, o
     assert kind.acted == ["a1"]
 
 
+@long
 @pytest.mark.parametrize("order", ["stop", "rollback", "pause"])
 def test_a_freeze_holds_no_stop_and_no_way_back(shop: Shop, kind: Write, order: str) -> None:
     kind.outcome = failed("timeout") if order != "pause" else done()
@@ -147,6 +152,7 @@ def test_a_freeze_holds_no_stop_and_no_way_back(shop: Shop, kind: Write, order: 
     assert Order.objects.get(kind=order).outcome == "honoured"
 
 
+@long
 def test_a_window_that_closes_lets_the_wave_end_as_well(shop: Shop, kind: Write) -> None:
     kind.stops_at = ""
     number = make_release(shop, at="approved").number
@@ -162,6 +168,7 @@ def test_a_window_that_closes_lets_the_wave_end_as_well(shop: Shop, kind: Write)
     assert kind.acted == []
 
 
+@long
 def test_an_emergency_goes_on_and_is_noted_once(shop: Shop, kind: Write) -> None:
     draft = make_release(shop, grade="E", incident=INCIDENT)
     release_operations.submit_release(draft.number, actor=acting(shop.cast.author))

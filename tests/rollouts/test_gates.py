@@ -14,6 +14,7 @@ from releases.rollouts.steps.kind import ActingKind, Change, Json, Outcome, Work
 from releases.rollouts.steps.kinds import KINDS
 from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
+from tests.soak import long
 
 WORKLOAD = {"kind": "Deployment", "name": "shopping-service"}
 
@@ -50,6 +51,7 @@ def rollout(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Rollout:
     return operations.start_rollout(release.number, actor=acting(shop.cast.author))
 
 
+@long
 def test_a_role_lost_between_the_look_and_the_write_stops_the_write(
     rollout: Rollout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +64,7 @@ def test_a_role_lost_between_the_look_and_the_write_stops_the_write(
     assert (rollout.pause or {})["reason"] == "approval"
 
 
+@long
 def test_a_cluster_that_is_silent_is_asked_once_for_all_earlier_waves(rollout: Rollout) -> None:
     Step.objects.filter(rollout=rollout, wave__lt=3).update(state="succeeded", acted={"spec": {}, "uid": ""})
     for wave in (1, 2):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from portal.errors import Invalid
 from releases.rollouts.graph import Member, Node, build_graph
+from tests.soak import long
 
 NAMES = ["alpha", "beta", "gamma", "delta", "epsilon"]
 
@@ -42,6 +43,7 @@ def plans(draw: st.DrawFn) -> tuple[dict[str, Any], list[Member]]:
     return spec, [Member(name=name) for name in released]
 
 
+@long
 @given(plan=plans())
 def test_waves_follow_each_other_and_members_of_one_do_not(plan: tuple[dict[str, Any], list[Member]]) -> None:
     spec, members = plan
@@ -54,6 +56,7 @@ def test_waves_follow_each_other_and_members_of_one_do_not(plan: tuple[dict[str,
             assert waits == (other.wave < node.wave)
 
 
+@long
 @given(plan=plans())
 def test_what_runs_is_recorded_before_it_is_changed_and_verified_last(
     plan: tuple[dict[str, Any], list[Member]],
@@ -90,6 +93,7 @@ ELSEWHERE = {"kind": "scale", "service": "web", "replicas": 3, "workload": "othe
 MIGRATION = {"kind": "run_job", "service": "web", "job": "migrate"}
 
 
+@long
 @given(plan=plans(), places=st.sets(st.sampled_from(("before", "after")), min_size=1))
 def test_a_job_around_a_wave_stands_between_the_waves_beside_it(
     plan: tuple[dict[str, Any], list[Member]], places: set[str]
@@ -163,6 +167,7 @@ def test_a_plan_that_does_not_fit_is_refused_by_field(spec: dict[str, Any], fiel
     assert [each["field"] for each in refusal.value.missing] == [field]
 
 
+@long
 @given(plan=plans(), services=st.lists(st.sampled_from(NAMES), max_size=4))
 def test_what_follows_the_sign_off_comes_after_all_else(
     plan: tuple[dict[str, Any], list[Member]], services: list[str]

@@ -18,6 +18,7 @@ from tests.factories import approve_all, sign_off
 from tests.people import acting, person
 from tests.rollouts.floor import drive, why
 from tests.rollouts.universe import cluster_of_universe, furnish
+from tests.soak import long
 
 Served = tuple[Path, str]
 SYSTEM = "kop-production"
@@ -80,6 +81,7 @@ def kop(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch)
     made.space.api.close()
 
 
+@long
 def test_the_idle_colour_grows_is_signed_off_switched_to_and_the_old_one_shrinks(kop: Kop) -> None:
     rollout = drive(kop.start(), *ENDS, seconds=120)
     assert rollout.state == "awaiting_signoff", why(rollout)

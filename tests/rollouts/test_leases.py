@@ -16,6 +16,7 @@ from releases.models import Release
 from releases.rollouts import leases
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release, roll_out
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,6 +61,7 @@ def write(rollout: Rollout) -> None:
         assert row.pk == rollout.pk
 
 
+@long
 def test_the_engine_waits_for_nobody_who_holds_the_environment_or_the_cluster(shop: Shop) -> None:
     """People lock the environment before the release: the other way round, both would wait for ever."""
     release = make_release(shop, at="approved")
@@ -71,6 +73,7 @@ def test_the_engine_waits_for_nobody_who_holds_the_environment_or_the_cluster(sh
         assert on_another_connection(lambda: write(rollout)) == []
 
 
+@long
 def test_the_engine_takes_the_release_before_the_rollout(shop: Shop) -> None:
     """As people do: who held the rollout while waiting for its release would wait for ever."""
     release = make_release(shop, at="approved")
@@ -99,6 +102,7 @@ def taken(shop: Shop) -> leases.Lease:
     return lease
 
 
+@long
 def test_a_lease_that_ran_out_stands_until_somebody_takes_it(shop: Shop) -> None:
     lease = taken(shop)
     run_out(lease)
@@ -111,6 +115,7 @@ def test_a_lease_that_ran_out_stands_until_somebody_takes_it(shop: Shop) -> None
         raise AssertionError("an old epoch wrote")
 
 
+@long
 def test_a_long_look_keeps_its_lease(shop: Shop) -> None:
     lease = taken(shop)
     run_out(lease)

@@ -16,6 +16,7 @@ from releases.rollouts.steps.kind import Outcome, StepKind, Verdict, Work, done,
 from releases.rollouts.steps.kinds import KINDS
 from tests.factories import Shop, make_release
 from tests.people import acting
+from tests.soak import long
 
 NODES = [
     Node(key="before.http", kind="http", position=0, params={"section": "before"}),
@@ -89,6 +90,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "enqueue", lambda _name, pk: jobs.measure(pk))
 
 
+@long
 def test_the_checks_after_the_waves_are_the_gates_and_begin_with_what_they_saw(release: Release) -> None:
     gate = release.gates.get()
     assert (gate.key, gate.result, len(gate.history)) == ("after.health", "passed", 1)
@@ -97,6 +99,7 @@ def test_the_checks_after_the_waves_are_the_gates_and_begin_with_what_they_saw(r
     assert view.text == "UP"
 
 
+@long
 @pytest.mark.parametrize(
     ("look", "result", "breached"),
     [
@@ -122,6 +125,7 @@ def test_only_what_was_measured_bad_is_a_breach(
     assert {step.key for step in work.siblings} == {node.key for node in NODES}
 
 
+@long
 def test_nothing_is_measured_any_more_once_it_is_announced(release: Release, health: Scripted) -> None:
     looks = len(health.seen)
     Release.objects.filter(pk=release.pk).update(state="announced")
@@ -129,6 +133,7 @@ def test_nothing_is_measured_any_more_once_it_is_announced(release: Release, hea
     assert len(health.seen) == looks
 
 
+@long
 def test_a_fault_of_the_portal_itself_is_shown_as_not_measured(release: Release) -> None:
     gate = release.gates.get()
     jobs.not_measured(gate.pk, failure=Failure("abcd1234", ValueError("x")))

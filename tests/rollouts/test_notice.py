@@ -14,6 +14,7 @@ from releases.rollouts.steps.notice import Notice
 from tests import factories
 from tests.factories import Shop, make_release
 from tests.people import acting
+from tests.soak import long
 
 registry = factories.registry
 shop = factories.shop
@@ -21,6 +22,7 @@ ENGINE = Actor.portal("a test")
 PLAN = {"waves": [{"services": ["shopping-service"]}], "after": [{"kind": "notice", "to": ["role:qa"]}]}
 
 
+@long
 @pytest.mark.parametrize("state", [StepState.RUNNING, StepState.CANCELLED])
 def test_a_notice_leaves_only_while_its_step_runs(shop: Shop, state: str) -> None:
     shop.plan.spec = PLAN

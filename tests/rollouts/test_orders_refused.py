@@ -15,6 +15,7 @@ from releases.rollouts import operations
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release
 from tests.people import acting
+from tests.soak import long
 
 WAVES = {"expectedMinutes": 30, "waves": [{"title": "All", "services": ["shopping-service"]}]}
 
@@ -34,6 +35,7 @@ def failed(shop: Shop) -> Rollout:
     return rollout
 
 
+@long
 @pytest.mark.parametrize("kind", ["retry", "rollback"])
 def test_a_rollout_at_its_end_does_not_go_on_beside_another_of_its_services(shop: Shop, kind: str) -> None:
     old = failed(shop)
@@ -54,6 +56,7 @@ def over(shop: Shop, *, state: str) -> Rollout:
     return rollout
 
 
+@long
 def test_what_a_newer_release_has_replaced_is_not_rolled_back(shop: Shop, client: Client) -> None:
     old, new = over(shop, state="succeeded"), over(shop, state="succeeded")
     with pytest.raises(Conflict) as error:
@@ -72,6 +75,7 @@ def test_what_a_newer_release_has_replaced_is_not_rolled_back(shop: Shop, client
     operations.give_order(new.pk, "rollback", actor=acting(shop.cast.author))
 
 
+@long
 @pytest.mark.parametrize("state", ["failed", "stopped", "rollback_failed"])
 def test_a_newer_rollout_counts_however_it_ended(shop: Shop, state: str) -> None:
     old, _new = over(shop, state="succeeded"), over(shop, state=state)
@@ -79,6 +83,7 @@ def test_a_newer_rollout_counts_however_it_ended(shop: Shop, state: str) -> None
         operations.give_order(old.pk, "rollback", actor=acting(shop.cast.author))
 
 
+@long
 def test_what_was_rolled_back_or_changed_nothing_replaces_nothing(shop: Shop) -> None:
     old, _back, idle = (over(shop, state=state) for state in ("succeeded", "rolled_back", "stopped"))
     idle.steps.update(intent=None)
@@ -86,6 +91,7 @@ def test_what_was_rolled_back_or_changed_nothing_replaces_nothing(shop: Shop) ->
     assert old.orders.count() == 1
 
 
+@long
 def test_a_start_waits_for_a_rollback_that_was_asked_for(shop: Shop) -> None:
     old = failed(shop)
     operations.give_order(old.pk, "rollback", actor=acting(shop.cast.author))
@@ -94,6 +100,7 @@ def test_a_start_waits_for_a_rollback_that_was_asked_for(shop: Shop) -> None:
     assert error.value.code == "queue"
 
 
+@long
 def test_a_closed_release_is_not_carried_on(shop: Shop) -> None:
     old = failed(shop)
     close_release(old.release_id, actor=acting(shop.cast.author))
@@ -103,6 +110,7 @@ def test_a_closed_release_is_not_carried_on(shop: Shop) -> None:
         operations.give_order(old.pk, "retry", actor=acting(shop.cast.author), step_id=step.pk)
 
 
+@long
 def test_a_refused_order_leaves_one_entry_and_no_order(shop: Shop) -> None:
     rollout = started(shop)
     with pytest.raises(NotAllowed):

@@ -11,8 +11,10 @@ from releases.rollouts.steps.notice import Notice
 from tests.factories import Shop
 from tests.people import acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 
+@long
 def test_a_rollout_that_fails_while_it_is_paused_shows_no_pause(
     notices: Rollout, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -33,6 +35,7 @@ def test_a_rollout_that_fails_while_it_is_paused_shows_no_pause(
     assert api.send("POST", f"/rollouts/{notices.pk}/pause").status_code == 409
 
 
+@long
 def test_a_round_that_finds_nothing_new_asks_and_writes_little(
     notices: Rollout, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
 ) -> None:

@@ -15,6 +15,7 @@ from releases.rollouts.models import Pin, Rollout
 from tests.factories import Shop, make_release, make_rollout
 from tests.people import acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 WAVES = {"waves": [{"title": "All", "services": ["shopping-service"]}]}
 
@@ -39,6 +40,7 @@ def scheduled(shop: Shop) -> Release:
     return release
 
 
+@long
 def test_a_scheduled_start_is_given_back_until_the_pin_is_lifted(shop: Shop, pin: Pin) -> None:
     release = scheduled(shop)
     jobs.start_due()
@@ -53,6 +55,7 @@ def test_a_scheduled_start_is_given_back_until_the_pin_is_lifted(shop: Shop, pin
     assert release.rollouts.exists()
 
 
+@long
 def test_the_release_and_its_start_say_what_is_pinned(shop: Shop, pin: Pin) -> None:
     release = make_release(shop, at="approved")
     client = Client(headers={"accept-language": "en"})

@@ -21,6 +21,7 @@ from releases.rollouts.proof_entries import Entries
 from tests.portal.audit.signing import new_key
 from tests.rollouts.floor import drive, kinds, states, why
 from tests.rollouts.universe import BACKEND, FRONTEND, Universe, cluster_of_universe, furnish
+from tests.soak import long
 
 Served = tuple[Path, str]
 ENDS = ("succeeded", "failed", "paused", "stopped")
@@ -47,6 +48,7 @@ def start(universe: Universe, version: str, **named: Any) -> Rollout:
     return operations.start_rollout(release.number, actor=universe.actor)
 
 
+@long
 def test_ten_services_go_out_in_their_order_are_verified_and_proven(
     universe: Universe, settings: Any, tmp_path: Path
 ) -> None:
@@ -86,6 +88,7 @@ def the_proof_holds_what_ran(rollout: Rollout, file: Path) -> None:
     assert verifier.main([str(file)]) == 1
 
 
+@long
 def test_a_broken_version_is_named_and_goes_back(universe: Universe) -> None:
     before = universe.images()
     rollout = drive(start(universe, "v1.4.1", shopping_service="v1.4.0-withdrawn"), *ENDS, seconds=90)
@@ -108,6 +111,7 @@ def test_a_broken_version_is_named_and_goes_back(universe: Universe) -> None:
     assert kinds(rollout)[-1] == "rollout.rolled_back"
 
 
+@long
 def test_the_dry_run_names_every_change_and_changes_nothing(universe: Universe) -> None:
     before = universe.images()
     release = universe.release("v1.4.1")
@@ -123,6 +127,7 @@ def test_the_dry_run_names_every_change_and_changes_nothing(universe: Universe) 
     assert universe.images() == before
 
 
+@long
 def test_the_dry_run_names_a_cluster_out_of_reach(
     universe: Universe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +140,7 @@ def test_the_dry_run_names_a_cluster_out_of_reach(
     assert {step.kind for step in preview.steps} >= {"set_image", "wait_rollout", "verify_digests"}
 
 
+@long
 def test_a_rollout_asks_the_database_little(universe: Universe) -> None:
     rollout = start(universe, "v1.4.1", services=["config-service"])
     asked: list[int] = []

@@ -34,6 +34,7 @@ from tests.factories import (
 from tests.people import BY_THE_PORTAL, acting, person
 from tests.portal.api import ApiClient
 from tests.portal.audit.signing import new_key
+from tests.soak import long
 
 __all__ = ["registry", "shop"]
 EXACT = {"exact": True, "services": []}
@@ -51,6 +52,7 @@ def page(user: User, release: Release) -> str:
     return answer.content.decode()
 
 
+@long
 def test_one_page_says_who_approved_what_and_who_signed_off(shop: Shop) -> None:
     release = make_release(shop, at="announced")
     text = page(shop.cast.auditor, release)
@@ -69,6 +71,7 @@ def test_one_page_says_who_approved_what_and_who_signed_off(shop: Shop) -> None:
     assert proof["sealed"] is True
 
 
+@long
 @pytest.mark.parametrize(
     ("verdict", "state", "said"),
     [
@@ -86,6 +89,7 @@ def test_the_page_says_whether_exactly_that_ran(
     assert said in page(shop.cast.outsider, release)
 
 
+@long
 def test_other_content_than_approved_is_said(shop: Shop) -> None:
     release = make_release(shop, at="awaiting_signoff")
     Rollout.objects.filter(release=release).update(verdict=EXACT, content_digest="sha256:other")
@@ -101,6 +105,7 @@ def test_a_draft_has_a_proof_that_says_that_nothing_happened(shop: Shop) -> None
     assert "Nobody has decided." in text
 
 
+@long
 def test_who_could_decide_is_who_held_the_role_then(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     revoke_role("pl", role="pl", scope="service:shopping-service", actor=BY_THE_PORTAL)
@@ -109,6 +114,7 @@ def test_who_could_decide_is_who_held_the_role_then(shop: Shop) -> None:
     assert (review["could"], review["met_by"]) == (["pl"], [])
 
 
+@long
 def test_whole_entries_are_for_readers_of_the_record_and_those_who_decided(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     path = f"/releases/{release.number}/proof/file/"
@@ -160,6 +166,7 @@ def announced(registry: object, transactional_db: None, settings: Any) -> tuple[
     return made, Release.objects.get(pk=release.pk)
 
 
+@long
 @pytest.mark.django_db(transaction=True)
 def test_an_auditor_answers_from_one_page_and_one_file_that_verifies_offline(
     announced: tuple[Shop, Release], tmp_path: Path
@@ -191,6 +198,7 @@ def test_an_auditor_answers_from_one_page_and_one_file_that_verifies_offline(
     assert checked.stdout.endswith("whole\n")
 
 
+@long
 @pytest.mark.django_db(transaction=True)
 def test_the_file_names_what_was_changed_in_it(announced: tuple[Shop, Release]) -> None:
     made, release = announced

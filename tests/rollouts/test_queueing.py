@@ -20,6 +20,7 @@ from releases.rollouts.models import Pin, QueuePlace, Rollout
 from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 SERVICES = ("shopping-service", "payment-service", "auth-service")
 
@@ -56,6 +57,7 @@ def place(release: Release) -> QueuePlace:
     return found
 
 
+@long
 def test_it_waits_for_its_services_and_begins_by_itself(planned: Shop) -> None:
     running = ask(planned, release_of(planned))
     second = release_of(planned, version="2.9.0")
@@ -77,6 +79,7 @@ def test_it_waits_for_its_services_and_begins_by_itself(planned: Shop) -> None:
     assert second.state == "rolling_out"
 
 
+@long
 def test_other_services_pass_and_the_same_ones_do_not(planned: Shop) -> None:
     running = ask(planned, release_of(planned))
     second = release_of(planned, "shopping-service", "payment-service", version="2.9.0")
@@ -90,6 +93,7 @@ def test_other_services_pass_and_the_same_ones_do_not(planned: Shop) -> None:
     assert (place(second).state, place(third).state) == ("begun", "queued")
 
 
+@long
 def test_an_environment_takes_as_many_at_once_as_it_says(planned: Shop) -> None:
     planned.environment.spec = {"concurrentRollouts": 1}
     planned.environment.save(update_fields=["spec"])
@@ -103,6 +107,7 @@ def test_an_environment_takes_as_many_at_once_as_it_says(planned: Shop) -> None:
     assert (place(second).state, place(third).state) == ("begun", "queued")
 
 
+@long
 def test_what_is_missing_is_said_at_once_and_nothing_is_queued(planned: Shop) -> None:
     ask(planned, release_of(planned))
     later = make_release(planned, at="in_review", items=[{"service": "shopping-service", "version": "3"}])
@@ -112,6 +117,7 @@ def test_what_is_missing_is_said_at_once_and_nothing_is_queued(planned: Shop) ->
     assert not QueuePlace.objects.exists()
 
 
+@long
 def test_when_its_turn_comes_every_rule_is_asked_again(planned: Shop) -> None:
     running = ask(planned, release_of(planned))
     second = release_of(planned, version="2.9.0")
@@ -126,6 +132,7 @@ def test_when_its_turn_comes_every_rule_is_asked_again(planned: Shop) -> None:
     assert list(told) == ["author"]
 
 
+@long
 def test_a_rollback_pins_what_waits_behind_it(planned: Shop) -> None:
     running = ask(planned, release_of(planned))
     assert isinstance(running, Rollout)
@@ -142,6 +149,7 @@ def test_a_rollback_pins_what_waits_behind_it(planned: Shop) -> None:
     assert AuditEntry.objects.filter(action="pin.lifted").exists()
 
 
+@long
 def test_one_that_is_withdrawn_keeps_nobody_waiting(planned: Shop) -> None:
     ask(planned, release_of(planned))
     second = release_of(planned, version="2.9.0")
@@ -151,6 +159,7 @@ def test_one_that_is_withdrawn_keeps_nobody_waiting(planned: Shop) -> None:
     assert place(second).state == "given_back"
 
 
+@long
 def test_who_may_deploy_takes_it_out_again(planned: Shop) -> None:
     ask(planned, release_of(planned))
     second = release_of(planned, version="2.9.0")
@@ -166,6 +175,7 @@ def test_who_may_deploy_takes_it_out_again(planned: Shop) -> None:
     assert isinstance(ask(planned, second), QueuePlace)
 
 
+@long
 def test_the_pages_say_where_it_stands_and_for_what_it_waits(planned: Shop) -> None:
     running = ask(planned, release_of(planned))
     second = release_of(planned, version="2.9.0")
@@ -183,6 +193,7 @@ def test_the_pages_say_where_it_stands_and_for_what_it_waits(planned: Shop) -> N
     assert "Nothing waits for its turn." in client.get("/queue/").content.decode()
 
 
+@long
 def test_the_api_accepts_a_start_that_waits(planned: Shop) -> None:
     api = ApiClient(planned.cast.author)
     running = ask(planned, release_of(planned))
@@ -195,6 +206,7 @@ def test_the_api_accepts_a_start_that_waits(planned: Shop) -> None:
     assert api.get("/queue").json()["items"] == []
 
 
+@long
 @pytest.mark.django_db(transaction=True)
 def test_of_two_starts_at_the_same_moment_one_waits(planned: Shop) -> None:
     others = ("auth-service", "payment-service")
@@ -213,6 +225,7 @@ def test_of_two_starts_at_the_same_moment_one_waits(planned: Shop) -> None:
     assert sorted(kind.__name__ for kind in kinds) == ["QueuePlace", "Rollout"]
 
 
+@long
 @pytest.mark.django_db(transaction=True)
 def test_two_sweepers_begin_it_once(planned: Shop) -> None:
     over(ask(planned, release_of(planned)), "running")

@@ -30,7 +30,7 @@ from releases.rollouts.rhythm.report import report
 from tests.factories import Shop, decide, make_release, make_service, roll_out
 from tests.people import BY_THE_PORTAL, person
 from tests.portal.api import ApiClient
-from tests.soak import examples
+from tests.soak import examples, long
 
 pytestmark = pytest.mark.django_db
 SERVICES = ("shopping-service", "payment-service", "auth-service")
@@ -176,6 +176,7 @@ histories = st.lists(
 )
 
 
+@long
 @pytest.mark.repeated
 @settings(
     deadline=None,
@@ -225,6 +226,7 @@ def test_team_service_and_environment_narrow_every_number(shop: Shop) -> None:
     assert report(author, asked(environment="elsewhere")).total.deployments == 0
 
 
+@long
 def test_nobody_counts_what_they_may_not_see(shop: Shop) -> None:
     team = Team.objects.create(key="vault", title="Vault")
     hidden = Environment.objects.create(
@@ -251,6 +253,7 @@ def test_nobody_counts_what_they_may_not_see(shop: Shop) -> None:
     assert "vault" not in client.get("/reports/bundles.csv").content.decode()
 
 
+@long
 def test_a_failure_is_dated_when_it_happens_and_stays(shop: Shop) -> None:
     release = make_release(shop, at="approved")
     rollout = roll_out(release, shop)
@@ -262,6 +265,7 @@ def test_a_failure_is_dated_when_it_happens_and_stays(shop: Shop) -> None:
     assert rollout.failed_at is not None
 
 
+@long
 def test_waiting_is_told_for_the_role_the_person_and_what_is_open(shop: Shop) -> None:
     first = make_release(shop, at="in_review")
     _opened_ago(first, hours=5)
@@ -278,6 +282,7 @@ def test_waiting_is_told_for_the_role_the_person_and_what_is_open(shop: Shop) ->
     assert someone.longest_seconds == pytest.approx(5 * 3600, abs=60)
 
 
+@long
 def test_a_sign_off_waits_from_the_moment_the_rollout_was_verified(shop: Shop) -> None:
     release = make_release(shop, at="awaiting_signoff")
     _opened_ago(release, hours=5)
@@ -312,6 +317,7 @@ def page(user: User, address: str = "") -> str:
     return str(answer.content.decode())
 
 
+@long
 def test_the_page_draws_charts_with_words_and_tables_from_three_deployments_on(shop: Shop) -> None:
     noon = clock.now().astimezone(ZoneInfo(SEOUL)).replace(hour=12) - timedelta(days=1)
     for hours in (1, 2):
@@ -327,6 +333,7 @@ def test_the_page_draws_charts_with_words_and_tables_from_three_deployments_on(s
     assert "1 not restored" in full
 
 
+@long
 def test_numbers_open_the_releases_they_count(shop: Shop) -> None:
     noon = clock.now().astimezone(ZoneInfo(SEOUL)).replace(hour=12) - timedelta(days=1)
     mine, other = (
@@ -341,6 +348,7 @@ def test_numbers_open_the_releases_they_count(shop: Shop) -> None:
     assert f'href="/releases/{other}/"' not in narrow
 
 
+@long
 def test_odd_addresses_are_read_as_nothing_said(shop: Shop) -> None:
     for odd in ("?from=x&to=2026-99-99", "?from=9999-12-31&to=0001-01-01", "?team=%00&service=%27", "?from="):
         assert "Figures appear" in page(shop.cast.outsider, odd)
@@ -348,6 +356,7 @@ def test_odd_addresses_are_read_as_nothing_said(shop: Shop) -> None:
     assert (answer.status_code, answer.json()["missing"][0]["field"]) == (422, "from")
 
 
+@long
 def test_no_cell_of_a_table_is_a_formula(shop: Shop) -> None:
     Team.objects.filter(key="commerce").update(title='=HYPERLINK("http://x","y")')
     shop.cast.author.name = "@SUM(A1)"

@@ -9,6 +9,7 @@ from releases.rollouts import operations, rollback
 from releases.rollouts.models import Rollout, Step
 from tests.factories import Shop, make_release
 from tests.people import acting
+from tests.soak import long
 
 PLAN = {
     "waves": [
@@ -43,6 +44,7 @@ def way_back(rollout: Rollout, *changed: str) -> list[Step]:
     return rollback.add_way_back(rollout, list(rollout.steps.select_related("service")))
 
 
+@long
 def test_each_service_is_waited_for_and_checked_as_on_the_way_forward(rollout: Rollout) -> None:
     made = way_back(rollout, "auth-service")
     assert [(step.kind, step.timeout_seconds) for step in made] == [
@@ -56,6 +58,7 @@ def test_each_service_is_waited_for_and_checked_as_on_the_way_forward(rollout: R
     assert (made[3].params["path"], made[3].params["expect"]) == ("/ready", 204)
 
 
+@long
 def test_an_earlier_wave_waits_for_the_checks_of_the_later_one(rollout: Rollout) -> None:
     made = way_back(rollout, "auth-service", "shopping-service")
     services = [step.service.name if step.service else "" for step in made]
@@ -64,6 +67,7 @@ def test_an_earlier_wave_waits_for_the_checks_of_the_later_one(rollout: Rollout)
         assert list(later.depends_on.all()) == [earlier]
 
 
+@long
 def test_what_stands_beside_a_wave_is_taken_back_around_its_members(rollout: Rollout) -> None:
     origin = rollout.steps.get(kind="set_image", service__name="auth-service")
     about: dict[str, Any] = {"wave": origin.wave, "service": origin.service, "intent": {}}
@@ -86,10 +90,12 @@ def test_what_stands_beside_a_wave_is_taken_back_around_its_members(rollout: Rol
         assert list(later.depends_on.all()) == [earlier]
 
 
+@long
 def test_what_changed_nothing_has_no_way_back(rollout: Rollout) -> None:
     assert way_back(rollout) == []
 
 
+@long
 def test_what_was_changed_again_and_again_is_taken_back_once(rollout: Rollout) -> None:
     origin = rollout.steps.get(kind="set_image", service__name="auth-service")
     about: dict[str, Any] = {"wave": origin.wave, "service": origin.service, "kind": "scale"}

@@ -12,6 +12,7 @@ from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_rollout
 from tests.people import acting
 from tests.rollouts.test_engine_properties import Scripted, World
+from tests.soak import long
 
 WORKLOAD = {"workload": {"kind": "Deployment", "name": "web"}, "section": "wave"}
 NODES = [
@@ -48,6 +49,7 @@ def end(rollout: Rollout) -> str:
     return rollout.state
 
 
+@long
 def test_what_is_measured_bad_goes_back_in_the_name_of_the_portal(
     shop: Shop, rollout: Rollout, world: World, client: Client
 ) -> None:

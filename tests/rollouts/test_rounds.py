@@ -17,6 +17,7 @@ from releases.rollouts.rounds import Rounds
 from tests.cluster.objects import wait_for
 from tests.factories import Shop, make_service
 from tests.rollouts.test_findings import CALM, service
+from tests.soak import long
 
 Json = dict[str, Any]
 
@@ -93,6 +94,7 @@ def row() -> Running | None:
     return Running.objects.filter(service__name="shopping-service").first()
 
 
+@long
 @pytest.mark.django_db(transaction=True)
 def test_a_cluster_that_hangs_keeps_no_other_from_being_read(answering: Answering) -> None:
     wait_for(row, what="the first look", seconds=8)

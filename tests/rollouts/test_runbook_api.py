@@ -24,6 +24,7 @@ from tests.factories import approve_all
 from tests.people import acting, person
 from tests.rollouts.floor import drive, states, why
 from tests.rollouts.universe import EXAMPLES, cluster_of_universe
+from tests.soak import long
 
 PRODUCTION, NAMESPACE = "runbook-api-production", "runbook-production"
 ENDS = ("succeeded", "failed", "paused", "stopped")
@@ -91,6 +92,7 @@ def scheduled(name: str) -> ScheduledRun:
     return wait_for(over, what=f"the end of {name}")
 
 
+@long
 def test_it_goes_out_after_a_backup_and_a_hungry_version_goes_back(runbook: Runbook) -> None:
     rollout = drive(runbook.start("1.5.0"), *ENDS, seconds=90)
     assert rollout.state == "succeeded", why(rollout)

@@ -17,6 +17,7 @@ from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_checklist, make_release, roll_out, sign_off
 from tests.people import BY_THE_PORTAL, acting
+from tests.soak import long
 
 
 def verified(shop: Shop, *, grade: str = "B") -> Rollout:
@@ -73,6 +74,7 @@ def signer(rollout: Rollout) -> Client:
     return client
 
 
+@long
 def test_nothing_behind_the_sign_off_begins_before_it_is_given(shop: Shop) -> None:
     rollout = verified(shop)
     waiting = ("awaiting_signoff", "awaiting_signoff", ["waiting", "waiting"])
@@ -86,6 +88,7 @@ def test_nothing_behind_the_sign_off_begins_before_it_is_given(shop: Shop) -> No
     assert acts.index("release.switching") < acts.index("release.announced")
 
 
+@long
 def test_nobody_announces_what_has_not_switched(shop: Shop) -> None:
     rollout = verified(shop)
     sign_off(rollout.release)
@@ -93,6 +96,7 @@ def test_nobody_announces_what_has_not_switched(shop: Shop) -> None:
         release_operations.announce_release(rollout.release_id, actor=acting(shop.cast.author))
 
 
+@long
 def test_an_open_check_holds_the_switch_as_it_holds_the_announcement(shop: Shop) -> None:
     make_checklist({"phase": "during", "text": "결제 시험"})
     rollout = verified(shop)
@@ -104,6 +108,7 @@ def test_an_open_check_holds_the_switch_as_it_holds_the_announcement(shop: Shop)
     assert states(advanced(rollout))[0] == "succeeded"
 
 
+@long
 def test_who_rejects_the_result_sends_the_rollout_back(shop: Shop) -> None:
     rollout = verified(shop)
     client = signer(rollout)
@@ -113,6 +118,7 @@ def test_who_rejects_the_result_sends_the_rollout_back(shop: Shop) -> None:
     assert (json.loads(turned.body)["reason"], turned.actor) == ("결제 실패", "pl")
 
 
+@long
 @pytest.mark.parametrize(("order", "end"), [("stop", "stopped"), ("rollback", "rolled_back")])
 def test_a_rollout_that_waits_for_its_sign_off_can_be_ended(shop: Shop, order: str, end: str) -> None:
     rollout = verified(shop)
@@ -120,6 +126,7 @@ def test_a_rollout_that_waits_for_its_sign_off_can_be_ended(shop: Shop, order: s
     assert states(advanced(rollout))[0] == end
 
 
+@long
 def test_a_sign_off_that_counts_no_more_sets_nothing_off(shop: Shop) -> None:
     rollout = verified(shop)
     sign_off(rollout.release)
@@ -128,11 +135,13 @@ def test_a_sign_off_that_counts_no_more_sets_nothing_off(shop: Shop) -> None:
     assert states(advanced(rollout))[0] == "awaiting_signoff"
 
 
+@long
 def test_an_emergency_switches_at_once_and_owes_its_review(shop: Shop) -> None:
     rollout = verified(shop, grade="E")
     assert states(rollout) == ("succeeded", "review_owed", ["succeeded", "succeeded"])
 
 
+@long
 def test_a_rollout_that_waits_holds_others_of_its_services(shop: Shop) -> None:
     verified(shop)
     other = make_release(shop, at="approved", items=[{"service": "shopping-service", "version": "2.9.0"}])
@@ -141,6 +150,7 @@ def test_a_rollout_that_waits_holds_others_of_its_services(shop: Shop) -> None:
     assert error.value.code == "queue"
 
 
+@long
 def test_the_page_offers_no_announcement_before_the_switch(shop: Shop) -> None:
     rollout = verified(shop)
     sign_off(rollout.release)

@@ -15,6 +15,7 @@ from tests.factories import approve_all
 from tests.people import acting, person
 from tests.rollouts.floor import drive, why
 from tests.rollouts.universe import Universe, cluster_of_universe, furnish
+from tests.soak import long
 
 Served = tuple[Path, str]
 PLACE, PLAN, SERVICE = "storebridge-staging", "storebridge-staging-blue-green", "storebridge-front"
@@ -56,6 +57,7 @@ def start(bridge: Universe) -> Rollout:
     return operations.start_rollout(release.number, actor=bridge.actor)
 
 
+@long
 def test_green_is_deployed_looked_at_switched_to_and_blue_is_removed(bridge: Universe) -> None:
     # Staging asks nobody, so the switch follows the verification at once.
     rollout = drive(start(bridge), *ENDS, seconds=60)

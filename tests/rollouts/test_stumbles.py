@@ -19,6 +19,7 @@ from releases.rollouts.states import OrderKind
 from releases.rollouts.steps.notice import Notice
 from tests.factories import Shop
 from tests.people import acting
+from tests.soak import long
 
 ADVANCE = "releases.rollouts.jobs.advance"
 # Nothing that a plan's schema lets through.
@@ -76,6 +77,7 @@ def looking(monkeypatch: pytest.MonkeyPatch, look: Callable[[Any], Any]) -> None
     monkeypatch.setattr(Notice, "observe", observe)
 
 
+@long
 def test_a_step_that_always_raises_is_parked_after_three_rounds(
     rollout: Rollout, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -95,6 +97,7 @@ def test_a_step_that_always_raises_is_parked_after_three_rounds(
     assert rollout.steps.get(key="third").state == "waiting"
 
 
+@long
 def test_a_parked_rollout_is_nudged_no_more(rollout: Rollout, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
     monkeypatch.setattr(jobs, "_send", lambda name, _args: sent.append(name))
@@ -105,6 +108,7 @@ def test_a_parked_rollout_is_nudged_no_more(rollout: Rollout, monkeypatch: pytes
     assert sent == []
 
 
+@long
 def test_between_the_rounds_the_lease_is_held_off_and_the_page_says_why(
     rollout: Rollout, shop: Shop, client: Client
 ) -> None:
@@ -116,6 +120,7 @@ def test_between_the_rounds_the_lease_is_held_off_and_the_page_says_why(
     assert "2 of 3" in shown(client, rollout, shop)
 
 
+@long
 def test_the_page_says_it_plainly_and_offers_every_way_on(
     rollout: Rollout, shop: Shop, client: Client
 ) -> None:
@@ -130,6 +135,7 @@ def test_the_page_says_it_plainly_and_offers_every_way_on(
         assert f'id="{choice}"' in page
 
 
+@long
 @pytest.mark.parametrize("kind", ["retry", "skip"])
 def test_a_parked_step_goes_on_when_it_is_mended_or_skipped(rollout: Rollout, shop: Shop, kind: str) -> None:
     work_badly(rollout, 3)
@@ -143,6 +149,7 @@ def test_a_parked_step_goes_on_when_it_is_mended_or_skipped(rollout: Rollout, sh
     assert second(rollout).state == {"retry": "succeeded", "skip": "skipped"}[kind]
 
 
+@long
 def test_a_parked_rollout_goes_back(rollout: Rollout, shop: Shop) -> None:
     work_badly(rollout, 3)
     operations.give_order(rollout.pk, "rollback", actor=acting(shop.cast.author))
@@ -150,6 +157,7 @@ def test_a_parked_rollout_goes_back(rollout: Rollout, shop: Shop) -> None:
     assert rollout.state == "rolled_back"
 
 
+@long
 def test_a_step_at_which_workers_die_is_parked_as_well(
     rollout: Rollout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +174,7 @@ def test_a_step_at_which_workers_die_is_parked_as_well(
     assert (step.failure["code"], step.failure["args"]["count"]) == ("worker_died", 3)
 
 
+@long
 def test_deaths_with_progress_between_them_park_nothing(
     rollout: Rollout, monkeypatch: pytest.MonkeyPatch, shop: Shop
 ) -> None:
@@ -183,6 +192,7 @@ def test_deaths_with_progress_between_them_park_nothing(
     assert second(rollout).state == "running"
 
 
+@long
 def test_a_database_that_fails_is_no_fault_of_the_step(
     rollout: Rollout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +204,7 @@ def test_a_database_that_fails_is_no_fault_of_the_step(
     assert (rollout.state, rollout.stumble) == ("running", None)
 
 
+@long
 def test_an_order_that_cannot_be_honoured_is_refused(
     rollout: Rollout, monkeypatch: pytest.MonkeyPatch, shop: Shop
 ) -> None:
@@ -212,6 +223,7 @@ def test_an_order_that_cannot_be_honoured_is_refused(
     assert rollout.state == "succeeded"
 
 
+@long
 def test_a_fault_at_no_step_pauses_the_rollout(rollout: Rollout, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: Any, **_named: Any) -> bool:
         raise KeyError("made up")

@@ -11,6 +11,7 @@ from releases.rollouts.steps.kinds import KINDS
 from tests.factories import Shop, make_release
 from tests.portal.api import ApiClient
 from tests.rollouts.test_freezes import Write
+from tests.soak import long
 
 
 class Traced(Write):
@@ -28,6 +29,7 @@ class Traced(Write):
         return done() if len(self.under) > 1 else failed("crashed")
 
 
+@long
 def test_a_write_is_made_under_the_trace_of_the_click_behind_it(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from releases.rollouts.steps.kind import Outcome, Verdict, done, failed, wait
 from releases.rollouts.steps.kinds import KINDS
 from tests.factories import Shop, make_rollout
 from tests.rollouts.test_measuring import Scripted
+from tests.soak import long
 
 UP = done("healthy", args={"status": "UP"})
 DOWN = wait("unhealthy", args={"status": "DOWN"})
@@ -66,6 +67,7 @@ def states(rollout: Rollout) -> tuple[str, str]:
     return rollout.steps.get().state, rollout.state
 
 
+@long
 def test_it_passes_when_the_time_is_over_and_every_gate_is_green(shop: Shop, health: Scripted) -> None:
     rollout = watching(shop)
     for _minute in range(4):
@@ -144,6 +146,7 @@ def test_a_new_attempt_watches_the_whole_time_again(shop: Shop, health: Scripted
     assert [len(gate["points"]) for gate in rollout.steps.get().observed["gates"]] == [1, 1]
 
 
+@long
 def test_page_and_api_show_what_is_measured_and_how_long_it_goes_on(
     shop: Shop, health: Scripted, client: Client
 ) -> None:

@@ -22,6 +22,7 @@ from releases.schedules.due import judge
 from releases.schedules.models import Schedule, ScheduledRun
 from tests.factories import Shop
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 HEALTH = {"name": "health", "cron": "*/5 * * * *", "what": "health", "deadlineSeconds": 240}
 
@@ -128,6 +129,7 @@ def test_what_the_portal_slept_through_is_named_and_told_once(time: Clock) -> No
 times = st.lists(st.integers(0, 10_000), min_size=1, max_size=20, unique=True).map(sorted)
 
 
+@long
 @given(times, st.integers(0, 2_000), st.integers(1, 3_000), st.booleans())
 def test_at_most_the_newest_time_begins_and_none_is_lost(
     minutes: list[int], passed: int, late: int, still_runs: bool
@@ -176,6 +178,7 @@ def test_a_service_that_does_not_answer_is_not_measured_bad(time: Clock, health:
     assert (run.failure or {})["code"] == "services_unmeasured"
 
 
+@long
 def test_the_page_and_the_api_show_what_is_due_and_what_came_of_it(
     time: Clock, shop: Shop, health: Asked
 ) -> None:

@@ -19,6 +19,7 @@ from releases.schedules.restoring import request_restore
 from tests.factories import Shop, approve_all, make_release, runs
 from tests.people import acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 NAME, ENV = "shopping-service", "shop-production"
 JOBS = [
@@ -66,6 +67,7 @@ def test_who_leads_the_service_may_ask(shop: Shop, backup: Backup, who: str) -> 
     assert asked(getattr(shop.cast, who)).author == getattr(shop.cast, who)
 
 
+@long
 @pytest.mark.parametrize(
     "who", ["author", "infra_senior", "director", "qa", "auditor", "administrator", "outsider"]
 )
@@ -83,6 +85,7 @@ def test_nobody_else_may_ask_or_start_through_any_door(shop: Shop, backup: Backu
         start_rollout(release.number, actor=acting(user), confirmed=NAME)
 
 
+@long
 def test_it_is_asked_twice_by_typing_the_services_name(shop: Shop, backup: Backup) -> None:
     with pytest.raises(Invalid) as first:
         asked(shop.cast.pl, confirm="payment-service")
@@ -100,6 +103,7 @@ def test_it_is_asked_twice_by_typing_the_services_name(shop: Shop, backup: Backu
     assert (step.params["backup"], step.params["rows"]) == ("nightly-1", 120)
 
 
+@long
 def test_the_api_asks_twice_as_well(shop: Shop, backup: Backup) -> None:
     api = ApiClient(shop.cast.pl)
     assert api.post(f"/services/{NAME}/{ENV}/restores", {**ASKED, "confirm": ""}).status_code == 422
@@ -128,6 +132,7 @@ def test_it_is_no_lower_grade_and_no_emergency(shop: Shop, backup: Backup) -> No
             )
 
 
+@long
 def test_it_does_not_start_by_itself_at_a_time(shop: Shop, backup: Backup) -> None:
     release = approved(shop, shop.cast.pl)
     with pytest.raises(Conflict):
@@ -169,6 +174,7 @@ def test_a_refusal_is_one_line_in_the_record(shop: Shop, backup: Backup) -> None
     assert not Release.objects.exists()
 
 
+@long
 def test_an_ordinary_release_needs_no_name_typed(shop: Shop, backup: Backup) -> None:
     shop.plan.spec = {"waves": [{"services": [NAME]}]}
     shop.plan.save(update_fields=["spec"])

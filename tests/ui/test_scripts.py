@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from portal.ui.templatetags.ui import opens
 from tests.chromium import chromium, window
+from tests.soak import long
 from tests.ui.test_pages import Reader, gallery
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("scripts")]
@@ -253,6 +254,7 @@ def test_a_lost_connection_is_said_after_5_seconds_and_polled_after_30(
     assert site.drawn >= 1
 
 
+@long
 def test_keys_move_and_help_but_rest_in_fields(page: Page) -> None:
     page.keyboard.press("j")
     assert focused(page) == "#row-142"
@@ -327,6 +329,7 @@ def test_an_act_on_the_page_it_leads_to_reloads_nothing_but_the_live_parts(page:
     assert site.posted == 1
 
 
+@long
 def test_relative_times_stay_true(page: Page) -> None:
     before = page.inner_text("a[href='#row-142'] time [data-relative]")
     page.clock.run_for(120_000)
@@ -334,6 +337,7 @@ def test_relative_times_stay_true(page: Page) -> None:
     assert page.inner_text("a[href='#row-142'] time [data-relative]") == "4 minutes ago"
 
 
+@long
 def test_paper_is_black_on_white_with_whole_digests_and_nothing_to_press(page: Page) -> None:
     page.click(".header .menu summary")
     page.click(".header [data-theme-choice=dark]")
@@ -347,6 +351,7 @@ def test_paper_is_black_on_white_with_whole_digests_and_nothing_to_press(page: P
     assert max(int(part) for part in re.findall(r"\d+", colour)[:3]) < 64
 
 
+@long
 def test_nothing_scrolls_sideways(browser: Browser, site: Site) -> None:
     context = window(browser, 1440, 844)
     page = context.new_page()

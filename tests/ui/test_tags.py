@@ -10,6 +10,7 @@ from django.utils import timezone, translation
 
 from portal.ui import times
 from portal.ui.diffs import diff_rows
+from tests.soak import long
 
 EVIL = '"><script>alert(1)</script>'
 NOON = datetime(2026, 11, 21, 5, 2, 33, tzinfo=UTC)
@@ -25,6 +26,7 @@ def render(source: str, **context: object) -> str:
     return Template("{% load ui %}" + source).render(Context(context))
 
 
+@long
 @pytest.mark.parametrize(
     "source",
     [
@@ -149,6 +151,7 @@ def test_a_wrong_field_is_tied_to_its_error_and_help() -> None:
     assert '<label for="id_reason">' in html
 
 
+@long
 def test_a_graph_joins_its_waves_and_stays_in_its_frame() -> None:
     waves = [{"members": [{"name": f"s{n}", "state": "succeeded"}]} for n in range(8)]
     html = render("{% wave_graph waves label='graph' %}", waves=waves)
@@ -158,5 +161,6 @@ def test_a_graph_joins_its_waves_and_stays_in_its_frame() -> None:
     assert 'viewBox="0 0 1224 ' in html
 
 
+@long
 def test_an_empty_graph_is_drawn_without_waves() -> None:
     assert 'viewBox="0 0 0 2"' in render("{% wave_graph waves label='graph' %}", waves=[])

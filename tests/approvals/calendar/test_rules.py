@@ -18,7 +18,7 @@ from approvals.calendar.rules import (
     next_openings,
     openings,
 )
-from tests.soak import examples
+from tests.soak import examples, long
 
 MINUTE = timedelta(minutes=1)
 SEOUL, BERLIN, NEW_YORK = ZoneInfo("Asia/Seoul"), ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
@@ -114,6 +114,7 @@ def allowed(rules: list[Rule], at: datetime) -> bool:
     return True
 
 
+@long
 @FEW
 @given(situations())
 def test_a_moment_is_open_as_the_clocks_on_the_walls_say(found: tuple[list[Rule], datetime]) -> None:
@@ -123,6 +124,7 @@ def test_a_moment_is_open_as_the_clocks_on_the_walls_say(found: tuple[list[Rule]
     assert {closure.rule.is_open(at) for closure in verdict.closures} <= {False}
 
 
+@long
 @FEW
 @given(situations())
 def test_the_next_opening_is_the_first_open_minute(found: tuple[list[Rule], datetime]) -> None:
@@ -138,6 +140,7 @@ def test_the_next_opening_is_the_first_open_minute(found: tuple[list[Rule], date
         assert opens is None or opens >= minute
 
 
+@long
 @FEW
 @given(situations())
 def test_the_next_spans_hold_exactly_the_open_minutes_until_the_last_one_ends(
@@ -168,6 +171,7 @@ def test_windows_close_from_their_first_day_and_open_no_more_after_their_last() 
     assert not rule.is_open(ends + timedelta(days=365))
 
 
+@long
 @FEW
 @given(situations())
 def test_the_openings_of_a_day_hold_exactly_its_open_minutes(found: tuple[list[Rule], datetime]) -> None:
@@ -223,6 +227,7 @@ def test_a_freeze_wins_over_an_open_window_and_both_name_themselves() -> None:
     assert {closure.rule.name for closure in night.closures} == {"연말", "shop"}
 
 
+@long
 def test_a_stopped_line_has_no_next_opening_and_rules_that_never_agree_have_none_either() -> None:
     stop = Closing(id=1, name="stop", reason="", starts=at("2026-11-01T00:00"), ends=None)
     assert evaluate([stop], at("2026-11-21T00:00")).opens_at is None

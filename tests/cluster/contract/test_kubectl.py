@@ -20,6 +20,7 @@ from tests.cluster.objects import (
     template_patch,
     wait_for,
 )
+from tests.soak import long
 
 NEW = "registry.test/web:2"
 
@@ -66,6 +67,7 @@ def test_get_finds_a_deployment_by_each_of_its_names(
     assert json.loads(kubectl("get", what, "--output", "json"))["metadata"]["name"] == "web"
 
 
+@long
 def test_get_prints_the_columns_people_know(kubectl: Callable[..., str], space: Space) -> None:
     space.create(deployment("web", replicas=2))
     space.settle("web")
@@ -77,6 +79,7 @@ def test_get_prints_the_columns_people_know(kubectl: Callable[..., str], space: 
     assert [row.split()[1:4] for row in rows] == [["1/1", "Running", "0"]] * 2
 
 
+@long
 def test_get_shows_why_a_pod_does_not_start(kubectl: Callable[..., str], space: Space) -> None:
     space.create(deployment("web", pod_annotations=failing("CreateContainerConfigError")))
     wait_for(lambda: "CreateContainerConfigError" in kubectl("get", "pods"), what="the reason")
@@ -87,6 +90,7 @@ def test_get_of_nothing_says_not_found(refused_kubectl: Callable[..., str]) -> N
     assert 'Error from server (NotFound): deployments.apps "nope" not found' in complaint
 
 
+@long
 def test_describe_tells_the_history_of_an_object(kubectl: Callable[..., str], space: Space) -> None:
     space.create(deployment("web"))
     space.settle("web")
@@ -97,6 +101,7 @@ def test_describe_tells_the_history_of_an_object(kubectl: Callable[..., str], sp
     assert "registry.test/web:1" in kubectl("describe", "pod", pod)
 
 
+@long
 def test_set_image_and_rollout_status(kubectl: Callable[..., str], space: Space) -> None:
     space.create(deployment("web", replicas=2))
     space.settle("web")
@@ -145,6 +150,7 @@ def test_rollout_status_tells_a_passed_deadline(refused_kubectl: Callable[..., s
     assert "exceeded its progress deadline" in complaint
 
 
+@long
 def test_rollout_status_of_a_stateful_set(kubectl: Callable[..., str], space: Space) -> None:
     space.create(stateful_set("store", replicas=2))
     kubectl("rollout", "status", "statefulset/store", "--timeout=30s")
@@ -153,6 +159,7 @@ def test_rollout_status_of_a_stateful_set(kubectl: Callable[..., str], space: Sp
     assert "2 pods at revision" in text or "complete" in text
 
 
+@long
 def test_history_and_undo(kubectl: Callable[..., str], space: Space) -> None:
     cause = {"kubernetes.io/change-cause": "release 1"}
     space.create(deployment("web", annotations=cause))
@@ -176,6 +183,7 @@ def test_undo_to_a_revision_that_is_gone_is_refused(
     assert "unable to find specified revision 7 in history" in complaint
 
 
+@long
 def test_pause_resume_and_restart(
     kubectl: Callable[..., str], refused_kubectl: Callable[..., str], space: Space
 ) -> None:
@@ -194,6 +202,7 @@ def test_pause_resume_and_restart(
     assert len(space.replica_sets("web")) == 3
 
 
+@long
 def test_scale_with_and_without_a_condition(
     kubectl: Callable[..., str], refused_kubectl: Callable[..., str], space: Space
 ) -> None:

@@ -10,6 +10,7 @@ from kubernetes import client, config, watch
 from tests.cluster.conftest import Cluster
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.objects import Space, deployment, failing, job, service, stateful_set, wait_for
+from tests.soak import long
 
 
 @pytest.fixture
@@ -19,6 +20,7 @@ def python_client(cluster: Cluster) -> Iterator[client.ApiClient]:
         yield made
 
 
+@long
 def test_workloads_and_what_they_make_are_read(space: Space, python_client: client.ApiClient) -> None:
     space.create(deployment("web", replicas=2))
     space.create(stateful_set("store"))
@@ -38,6 +40,7 @@ def test_workloads_and_what_they_make_are_read(space: Space, python_client: clie
     assert core.list_node().items
 
 
+@long
 def test_jobs_autoscalers_and_slices_are_read(space: Space, python_client: client.ApiClient) -> None:
     space.create(job("migrate"))
     space.create(deployment("web"))
@@ -53,6 +56,7 @@ def test_jobs_autoscalers_and_slices_are_read(space: Space, python_client: clien
     assert slices[0].address_type == "IPv4"
 
 
+@long
 @pytest.mark.parametrize("reason", ["ImageInspectError", "CrashLoopBackOff", "Sandbox"])
 def test_failing_pods_are_read(space: Space, python_client: client.ApiClient, reason: str) -> None:
     space.create(deployment("web", pod_annotations=failing(reason)))
@@ -68,6 +72,7 @@ def test_failing_pods_are_read(space: Space, python_client: client.ApiClient, re
     assert [each.ready for each in statuses] == [False]
 
 
+@long
 def test_the_client_watches(space: Space, python_client: client.ApiClient) -> None:
     apps: Any = client.AppsV1Api(python_client)
     version = apps.list_namespaced_deployment(space.name).metadata.resource_version

@@ -15,7 +15,7 @@ from tests.embedded.processes import wait_for
 from tests.faults.proxy import READS, Proxy, proxy_to
 from tests.rollouts.floor import Floor, drive, kinds, lay, why
 from tests.rollouts.processes import processes
-from tests.soak import soak
+from tests.soak import long, soak
 
 ENDS = ("succeeded", "failed", "paused")
 # What a change that nobody tells of may cost; the rollout itself takes some of it.
@@ -51,6 +51,7 @@ def some(name: str, *values: Any, quick: tuple[Any, ...]) -> pytest.MarkDecorato
     return pytest.mark.parametrize(name, marked)
 
 
+@long
 @some("code", 409, 429, 500, 502, 503, 504, quick=(409,))
 def test_a_write_that_the_server_cannot_take_now_is_sent_again_and_done_once(far: Far, code: int) -> None:
     fault = far.line.fault(code, count=2, headers={"Retry-After": "1"} if code == 429 else {})
@@ -60,6 +61,7 @@ def test_a_write_that_the_server_cannot_take_now_is_sent_again_and_done_once(far
     assert sum(far.line.asked.values()) == len(far.floor.services) + fault.met
 
 
+@long
 @some("code", 429, 500, 503, 504, quick=(500,))
 def test_looks_that_the_server_cannot_answer_now_are_repeated(far: Far, code: int) -> None:
     rollout = far.floor.start()
@@ -69,6 +71,7 @@ def test_looks_that_the_server_cannot_answer_now_are_repeated(far: Far, code: in
     assert sum(far.line.asked.values()) == len(far.floor.services)
 
 
+@long
 @some("code", 400, 401, 403, 404, 422, quick=(401,))
 def test_a_refusal_ends_the_step_with_the_servers_words(far: Far, code: int) -> None:
     far.line.fault(code, methods=("PATCH",), count=99)
@@ -80,6 +83,7 @@ def test_a_refusal_ends_the_step_with_the_servers_words(far: Far, code: int) -> 
     assert far.line.effective == {}
 
 
+@long
 @some("what", "before", "after", "half", "hang", quick=("after", "half"))
 def test_a_write_whose_answer_is_lost_is_looked_for_and_never_repeated_blindly(far: Far, what: Any) -> None:
     far.line.fault(what)
@@ -97,6 +101,7 @@ def test_looks_whose_answers_are_lost_cost_time_only(far: Far, what: Any) -> Non
     assert sum(far.line.asked.values()) == len(far.floor.services)
 
 
+@long
 @some("watching", "silent", "doubled", "disordered", "expired", "cut", quick=("silent",))
 def test_a_watch_that_lies_or_says_nothing_costs_seconds_at_most(far: Far, watching: Any) -> None:
     far.line.watching = watching

@@ -18,6 +18,7 @@ from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import deployment, failing, http_route, service
 from tests.portal.integrations.answering import Given, answering
 from tests.rollouts.floor import Floor, drive, why
+from tests.soak import long
 
 pytestmark = pytest.mark.usefixtures("gateway_api")
 
@@ -87,6 +88,7 @@ def scaled(rollout: Rollout, direction: str = "forward") -> list[tuple[str, int]
     return [(each.params["workload"]["name"], (each.acted or {})["bounds"][0]) for each in steps]
 
 
+@long
 def test_a_canary_of_pods_grows_by_its_shares_and_hands_over(lay_floor: Lay) -> None:
     with canaried(lay_floor, Metrics(), by="pods") as floor:
         release = floor.release()
@@ -111,6 +113,7 @@ def test_a_canary_of_pods_grows_by_its_shares_and_hands_over(lay_floor: Lay) -> 
         assert (sizes(floor), floor.image("api")[-6:]) == ((10, 0), ":1.0.0")
 
 
+@long
 @translation.override("en")
 def test_a_gate_that_breaks_takes_it_all_back_by_itself(lay_floor: Lay) -> None:
     metrics = Metrics()
@@ -130,6 +133,7 @@ def test_a_gate_that_breaks_takes_it_all_back_by_itself(lay_floor: Lay) -> None:
         assert scaled(rollout, "back") == [("api", 10), ("api-canary", 0)]
 
 
+@long
 def test_weights_that_somebody_else_changed_hold(lay_floor: Lay, monkeypatch: pytest.MonkeyPatch) -> None:
     with canaried(lay_floor, Metrics(), by="weight", size=2) as floor:
         floor.plan.spec["canary"]["steps"] = [50, 100]
@@ -153,6 +157,7 @@ def test_weights_that_somebody_else_changed_hold(lay_floor: Lay, monkeypatch: py
         assert drive(rollout, *ENDS, seconds=60).state == "succeeded", why(rollout)
 
 
+@long
 def test_a_canary_that_cannot_start_is_named_in_seconds_and_taken_back(lay_floor: Lay) -> None:
     broken = failing("ErrImagePull")
     with canaried(lay_floor, Metrics(), by="pods", size=2, pod_annotations=broken) as floor:
@@ -164,6 +169,7 @@ def test_a_canary_that_cannot_start_is_named_in_seconds_and_taken_back(lay_floor
         assert sizes(floor) == (2, 0)
 
 
+@long
 def test_pods_that_an_autoscaler_owns_are_not_shared_and_the_dry_run_says_so(lay_floor: Lay) -> None:
     with canaried(lay_floor, Metrics(), by="pods", size=2) as floor:
         floor.space.create(autoscaler("api", minimum=1, maximum=3))

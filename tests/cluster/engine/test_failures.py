@@ -8,6 +8,7 @@ from releases.rollouts.models import Rollout, Step
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import deployment, failing
 from tests.rollouts.floor import Floor, drive, kinds, states
+from tests.soak import long
 
 ENDS = ("failed", "succeeded", "paused")
 
@@ -22,6 +23,7 @@ def failed_step(rollout: Rollout) -> Step:
     return rollout.steps.get(state="failed")
 
 
+@long
 @pytest.mark.parametrize(
     ("reason", "code", "seconds"),
     [
@@ -51,6 +53,7 @@ def test_a_broken_container_is_named_with_its_message(
     assert Release.objects.get(pk=rollout.release_id).state == "failed"
 
 
+@long
 def test_siblings_end_and_nothing_new_starts(lay_floor: Lay) -> None:
     slow = deployment("slow", image="registry.test/floor/slow:1.0.0", minReadySeconds=20)
     body = deployment(
@@ -71,6 +74,7 @@ def test_siblings_end_and_nothing_new_starts(lay_floor: Lay) -> None:
     assert floor.image("later").endswith(":1.0.0")
 
 
+@long
 def test_a_skip_with_its_reason_goes_on_to_the_next_wave(lay_floor: Lay) -> None:
     body = deployment(
         "web", image="registry.test/floor/web:1.0.0", pod_annotations=failing("InvalidImageName")
@@ -93,6 +97,7 @@ def test_a_skip_with_its_reason_goes_on_to_the_next_wave(lay_floor: Lay) -> None
     drive(rollout, "succeeded")
 
 
+@long
 def test_a_retry_is_a_new_attempt_and_keeps_the_old_one(lay_floor: Lay) -> None:
     floor = broken_floor(lay_floor, "InvalidImageName")
     rollout = drive(floor.start(), *ENDS)
@@ -105,6 +110,7 @@ def test_a_retry_is_a_new_attempt_and_keeps_the_old_one(lay_floor: Lay) -> None:
     assert kinds(rollout).count("step.failed") == 2
 
 
+@long
 def test_a_failed_rollout_goes_back(lay_floor: Lay) -> None:
     body = deployment(
         "web", image="registry.test/floor/web:1.0.0", pod_annotations=failing("InvalidImageName")
@@ -125,6 +131,7 @@ def test_a_failed_rollout_goes_back(lay_floor: Lay) -> None:
     assert rollout.pins.filter(lifted_at=None).exists()
 
 
+@long
 def test_a_quota_is_told_in_the_clusters_own_words(lay_floor: Lay) -> None:
     floor = lay_floor(services=("web",))
     floor.space.create(

@@ -15,6 +15,7 @@ from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import wait_for
 from tests.rollouts.floor import Floor, drive, why
+from tests.soak import long
 
 ENDS = ("failed", "succeeded", "paused")
 Owned = Callable[..., Floor]
@@ -84,6 +85,7 @@ def _tracked(floor: Floor) -> None:
     floor.space.settle("api")
 
 
+@long
 def test_a_workload_that_heals_itself_is_named_in_the_dry_run_and_refused(owned: Owned) -> None:
     floor = owned({"automated": {"selfHeal": True}})
     errors = plans.preview(floor.release()).errors
@@ -97,6 +99,7 @@ def test_a_workload_that_heals_itself_is_named_in_the_dry_run_and_refused(owned:
     assert floor.image("api").endswith(":1.0.0")
 
 
+@long
 def test_it_is_asked_again_before_the_write(owned: Owned) -> None:
     floor = owned({"automated": {"selfHeal": True}}, before=())
     rollout = drive(floor.start(), *ENDS)
@@ -106,6 +109,7 @@ def test_it_is_asked_again_before_the_write(owned: Owned) -> None:
     assert floor.image("api").endswith(":1.0.0")
 
 
+@long
 def test_where_the_application_cannot_be_read_it_is_refused_too(owned: Owned) -> None:
     floor = owned(None)
     rollout = drive(floor.start(), *ENDS)
@@ -115,6 +119,7 @@ def test_where_the_application_cannot_be_read_it_is_refused_too(owned: Owned) ->
     assert "not found" in failure["message"]
 
 
+@long
 def test_an_application_that_leaves_changes_alone_forbids_nothing(owned: Owned) -> None:
     floor = owned({"automated": {"prune": True}})
     rollout = drive(floor.start(), *ENDS)

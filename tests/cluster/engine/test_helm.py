@@ -25,6 +25,7 @@ from tests.cluster.engine.conftest import Lay
 from tests.cluster.helm import build
 from tests.cluster.objects import Space, config_map, failing
 from tests.rollouts.floor import Floor, drive, states
+from tests.soak import long
 
 ENDS = ("failed", "succeeded", "paused")
 EACH: tuple[Json, ...] = (
@@ -88,6 +89,7 @@ def shore(
     return made
 
 
+@long
 def test_an_upgrade_is_shown_written_watched_and_verified(shore: Shore) -> None:
     floor = shore.floor
     release = floor.release()
@@ -111,6 +113,7 @@ def test_an_upgrade_is_shown_written_watched_and_verified(shore: Shore) -> None:
     assert not rollout.steps.filter(kind="set_image").exists()
 
 
+@long
 def test_pods_that_cannot_start_fail_it_and_helm_brings_back_what_ran(shore: Shore) -> None:
     write_chart(shore.charts, template_annotations=failing("ErrImagePull"))
     floor = shore.floor
@@ -157,6 +160,7 @@ HOOK: Json = {
 }
 
 
+@long
 def test_a_helm_killed_half_way_is_found_again_and_settled(
     shore: Shore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +187,7 @@ def test_a_helm_killed_half_way_is_found_again_and_settled(
     assert shore.statuses()[-1] == "deployed"
 
 
+@long
 def test_a_worker_that_dies_after_the_upgrade_makes_no_second_revision(
     shore: Shore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +206,7 @@ def test_a_worker_that_dies_after_the_upgrade_makes_no_second_revision(
     assert shore.statuses() == ["superseded", "deployed"]
 
 
+@long
 def test_somebody_elses_upgrade_in_between_holds_it(shore: Shore, monkeypatch: pytest.MonkeyPatch) -> None:
     look = HelmBackup.observe
 
@@ -247,6 +253,7 @@ def _missing(_shore: Shore, settings: Settings) -> None:
     settings.HELM_BINARY = "/nowhere/helm"
 
 
+@long
 @pytest.mark.parametrize(
     ("spoil", "code", "words"),
     [

@@ -23,7 +23,7 @@ from tests.faults.proxy import Proxy, proxy_to
 from tests.rollouts.floor import Floor, kinds, lay, states, why
 from tests.rollouts.nursery import Nursery, nursery
 from tests.rollouts.processes import database_url
-from tests.soak import SOAKING, soak
+from tests.soak import SOAKING, long, soak
 
 ENDS = ("succeeded", "failed", "paused", "stopped")
 # Shorter than in earnest, so that a test need not wait for the leases of the dead.
@@ -114,6 +114,7 @@ def _add_acts(floor: Floor) -> None:
     floor.plan.save(update_fields=["spec"])
 
 
+@long
 @pytest.mark.parametrize(
     "place", [pytest.param(each, marks=[] if each == "after_act" else soak) for each in PLACES]
 )
@@ -128,6 +129,7 @@ def test_a_worker_that_dies_at_any_kind_of_act_leaves_what_the_next_one_ends(far
     far.require_end(rollout)
 
 
+@long
 def test_two_of_every_role_do_what_one_does(far: Far) -> None:
     for role in (*ROLES, "watcher", "sweeper"):
         far.nursery.birth(role)
@@ -136,6 +138,7 @@ def test_two_of_every_role_do_what_one_does(far: Far) -> None:
     far.require_end(rollout)
 
 
+@long
 @pytest.mark.parametrize("far", [SERVICES_FOR_DEATHS], indirect=True, ids=str)
 def test_deaths_at_random_change_nothing_but_the_time_it_takes(far: Far) -> None:
     chance = random.Random(20_240_607)

@@ -14,6 +14,7 @@ from tests.cluster.objects import deployment, failing, wait_for
 from tests.pages.rollouts.conftest import browser
 from tests.portal.api import ApiClient
 from tests.rollouts.floor import Floor
+from tests.soak import long
 
 SAID = "fatal: postgres://shop:hunter2hunter2@db:5432/shop refused <b>you</b>"
 
@@ -63,6 +64,7 @@ def crashed(lay_floor: Lay) -> tuple[Floor, str]:
     return floor, str(pod["metadata"]["name"])
 
 
+@long
 @pytest.mark.skipif(USES_CONTROL_PLANE, reason="simulated nodes have no logs")
 def test_the_lines_are_shown_masked_and_as_text(lay_floor: Lay) -> None:
     floor, pod = crashed(lay_floor)
@@ -76,6 +78,7 @@ def test_the_lines_are_shown_masked_and_as_text(lay_floor: Lay) -> None:
     assert "refused &lt;b&gt;you&lt;/b&gt;" in text
 
 
+@long
 @pytest.mark.skipif(USES_CONTROL_PLANE, reason="simulated nodes have no logs")
 def test_who_follows_is_told_to_stop_after_a_while(lay_floor: Lay) -> None:
     floor = lay_floor()
@@ -111,6 +114,7 @@ def test_where_there_is_no_log_the_cluster_says_why(lay_floor: Lay) -> None:
     assert "<pre" not in shown.content.decode().partition("<main")[2]
 
 
+@long
 def test_only_pods_of_the_service_are_read(lay_floor: Lay) -> None:
     floor = lay_floor()
     floor.space.create(deployment("stranger"))

@@ -16,6 +16,7 @@ from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import cron_job
 from tests.factories import approve_all
 from tests.rollouts.floor import Floor, digest_for, drive, pinned, why
+from tests.soak import long
 
 ENDS = ("failed", "succeeded", "paused")
 BACK = ("rolled_back", "rollback_failed", "paused")
@@ -56,6 +57,7 @@ def resources_of(floor: Floor) -> Json:
     return found
 
 
+@long
 def test_a_restart_replaces_the_pods_and_nothing_else(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     before, image = {pod["metadata"]["uid"] for pod in floor.space.pods("api")}, floor.image("api")
@@ -72,6 +74,7 @@ def test_a_restart_replaces_the_pods_and_nothing_else(lay_floor: Lay) -> None:
     assert len(rollout.verdict["services"]) == 1
 
 
+@long
 def test_a_restart_is_not_taken_back_and_says_so(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     rollout = carried_out(floor, kind="restart")
@@ -79,6 +82,7 @@ def test_a_restart_is_not_taken_back_and_says_so(lay_floor: Lay) -> None:
     assert overview.way_back(rollout) == []
 
 
+@long
 def test_an_operation_changes_nothing_about_what_should_run(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     drive(floor.start(), *ENDS)
@@ -89,6 +93,7 @@ def test_an_operation_changes_nothing_about_what_should_run(lay_floor: Lay) -> N
     assert (after.expected["digests"], after.release) == (row.expected["digests"], row.release)
 
 
+@long
 def test_what_an_operation_changed_is_no_finding(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     watch(floor)
@@ -98,6 +103,7 @@ def test_what_an_operation_changed_is_no_finding(lay_floor: Lay) -> None:
     assert Finding.objects.count() == 0
 
 
+@long
 def test_resources_are_set_and_taken_back(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     before = resources_of(floor)
@@ -113,6 +119,7 @@ def test_resources_are_set_and_taken_back(lay_floor: Lay) -> None:
     assert Pin.objects.count() == 0
 
 
+@long
 def test_resources_that_somebody_changes_meanwhile_hold(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     rollout = carried_out(floor, kind="set_resources", container="web", **LIMITS)
@@ -124,6 +131,7 @@ def test_resources_that_somebody_changes_meanwhile_hold(lay_floor: Lay) -> None:
     assert resources_of(floor)["limits"] == {"memory": "256Mi"}
 
 
+@long
 def test_a_container_that_is_not_there_is_never_added(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     release = approved(floor, kind="set_resources", container="other", **LIMITS)
@@ -134,6 +142,7 @@ def test_a_container_that_is_not_there_is_never_added(lay_floor: Lay) -> None:
     assert len(spec_of(floor)["template"]["spec"]["containers"]) == 1
 
 
+@long
 def test_replicas_are_set_and_taken_back(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     rollout = carried_out(floor, kind="scale", replicas=2)
@@ -144,6 +153,7 @@ def test_replicas_are_set_and_taken_back(lay_floor: Lay) -> None:
     assert spec_of(floor)["replicas"] == 1
 
 
+@long
 def test_an_autoscaler_gets_both_bounds(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     floor.space.create(autoscaler("api", minimum=1, maximum=3))
@@ -153,12 +163,14 @@ def test_an_autoscaler_gets_both_bounds(lay_floor: Lay) -> None:
     assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 6)
 
 
+@long
 def test_bounds_without_an_autoscaler_are_refused_before_the_start(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     release = approved(floor, kind="scale", replicas=2, most=6)
     assert [step.kind for step in plans.preview(release).errors] == ["scale"]
 
 
+@long
 def test_a_job_of_the_catalog_runs_with_the_image_that_runs(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     floor.space.create(cron_job("api-tidy"))
@@ -172,6 +184,7 @@ def test_a_job_of_the_catalog_runs_with_the_image_that_runs(lay_floor: Lay) -> N
     assert container["image"].partition("@")[2] == digest_for("api", "1.0.0")
 
 
+@long
 def test_a_paused_workload_is_not_restarted(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     release = approved(floor, kind="restart")

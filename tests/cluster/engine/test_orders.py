@@ -13,6 +13,7 @@ from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import deployment
 from tests.rollouts.floor import Floor, drive, kinds, states
+from tests.soak import long
 
 
 def slow_floor(lay_floor: Lay) -> Floor:
@@ -21,6 +22,7 @@ def slow_floor(lay_floor: Lay) -> Floor:
     return lay_floor(services=("slow", "later"), waves=(("slow",), ("later",)), objects={"slow": slow})
 
 
+@long
 def test_a_pause_lets_the_running_step_end_and_starts_nothing(lay_floor: Lay) -> None:
     floor = slow_floor(lay_floor)
     rollout = floor.start()
@@ -39,6 +41,7 @@ def test_a_pause_lets_the_running_step_end_and_starts_nothing(lay_floor: Lay) ->
     assert floor.image("later") == floor.wanted("later", "2.0.0")
 
 
+@long
 def test_after_a_stop_nothing_begins(lay_floor: Lay) -> None:
     floor = slow_floor(lay_floor)
     rollout = floor.start()
@@ -55,6 +58,7 @@ def test_after_a_stop_nothing_begins(lay_floor: Lay) -> None:
     assert floor.image("slow").endswith(":1.0.0")
 
 
+@long
 def test_a_stop_in_the_queue_touches_nothing(lay_floor: Lay) -> None:
     floor = lay_floor(services=("web",))
     rollout = floor.start()
@@ -64,6 +68,7 @@ def test_a_stop_in_the_queue_touches_nothing(lay_floor: Lay) -> None:
     assert "step.started" not in kinds(rollout)
 
 
+@long
 def test_a_foreign_change_in_mid_rollout_pauses_and_names_object_field_and_manager(lay_floor: Lay) -> None:
     floor = slow_floor(lay_floor)
     rollout = floor.start()
@@ -87,6 +92,7 @@ def test_a_foreign_change_in_mid_rollout_pauses_and_names_object_field_and_manag
     assert body["after"]["drift"] == args
 
 
+@long
 def test_a_foreign_image_is_not_overwritten(lay_floor: Lay) -> None:
     floor = slow_floor(lay_floor)
     rollout = floor.start()
@@ -98,6 +104,7 @@ def test_a_foreign_image_is_not_overwritten(lay_floor: Lay) -> None:
     assert floor.image("later").endswith(":hotfix")
 
 
+@long
 def test_a_deleted_object_pauses(lay_floor: Lay) -> None:
     floor = slow_floor(lay_floor)
     rollout = floor.start()
@@ -108,6 +115,7 @@ def test_a_deleted_object_pauses(lay_floor: Lay) -> None:
     assert rollout.pause["args"]["after"] == "deleted"
 
 
+@long
 def test_the_replicas_of_an_autoscaled_workload_are_never_drift(lay_floor: Lay) -> None:
     floor = slow_floor(lay_floor)
     floor.space.api.create(
@@ -131,6 +139,7 @@ def test_the_replicas_of_an_autoscaled_workload_are_never_drift(lay_floor: Lay) 
     assert floor.space.get("deployments", "slow")["spec"]["replicas"] == 2
 
 
+@long
 def test_a_workload_of_argo_cd_whose_application_is_not_there_is_refused(lay_floor: Lay) -> None:
     floor = lay_floor(services=("web",))
     tracking = f"web:apps/Deployment:{floor.space.name}/web"
@@ -143,6 +152,7 @@ def test_a_workload_of_argo_cd_whose_application_is_not_there_is_refused(lay_flo
     assert floor.image("web").endswith(":1.0.0")
 
 
+@long
 def test_a_cluster_that_is_lost_pauses_and_goes_on_when_it_is_back(
     lay_floor: Lay, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

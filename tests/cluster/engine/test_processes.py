@@ -15,7 +15,7 @@ from releases.rollouts.models import Rollout
 from tests.cluster.engine.conftest import Lay
 from tests.rollouts.floor import Floor, kinds, states, until
 from tests.rollouts.processes import Processes, processes
-from tests.soak import soak
+from tests.soak import long, soak
 
 ADVANCE = "releases.rollouts.jobs.advance"
 ENDS = ("succeeded", "failed", "paused", "stopped")
@@ -50,6 +50,7 @@ def test_two_workers_carry_a_rollout_to_its_end(lay_floor: Lay, roles: Processes
     require_right(floor, until(floor.start(), *ENDS), before)
 
 
+@long
 @pytest.mark.parametrize(
     "place",
     [
@@ -74,6 +75,7 @@ def test_a_worker_that_dies_anywhere_loses_nothing(lay_floor: Lay, roles: Proces
     require_right(floor, rollout, before)
 
 
+@long
 def test_copies_of_a_job_change_nothing(lay_floor: Lay, roles: Processes) -> None:
     floor = lay_floor(services=("a", "b"), waves=(("a", "b"),))
     before = generations(floor)
@@ -85,6 +87,7 @@ def test_copies_of_a_job_change_nothing(lay_floor: Lay, roles: Processes) -> Non
     require_right(floor, until(rollout, *ENDS), before)
 
 
+@long
 def test_an_emptied_redis_costs_seconds_only(lay_floor: Lay, roles: Processes) -> None:
     floor = lay_floor(services=("a", "b"), waves=(("a",), ("b",)))
     before = generations(floor)
@@ -98,6 +101,7 @@ def test_an_emptied_redis_costs_seconds_only(lay_floor: Lay, roles: Processes) -
     require_right(floor, rollout, before)
 
 
+@long
 def test_a_worker_that_sleeps_longer_than_its_lease_writes_nothing_more(
     lay_floor: Lay, roles: Processes
 ) -> None:
@@ -116,6 +120,7 @@ def test_a_worker_that_sleeps_longer_than_its_lease_writes_nothing_more(
     require_right(floor, rollout, before)
 
 
+@long
 def test_a_stop_is_honoured_while_a_worker_is_dead(lay_floor: Lay, roles: Processes) -> None:
     floor = lay_floor(services=("a", "b"), waves=(("a",), ("b",)))
     doomed = roles.start("worker", PORTAL_TEST_STOP_POINTS="on", PORTAL_STOP_AT="after_act:set_image")

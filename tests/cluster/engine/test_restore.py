@@ -21,6 +21,7 @@ from tests.cluster.objects import cron_job
 from tests.factories import approve_all
 from tests.people import acting, person
 from tests.rollouts.floor import Floor, drive, pinned, why
+from tests.soak import long
 
 ENDS = ("failed", "succeeded", "paused")
 RESTORE: Json = {"name": "restore", "cronJob": "api-restore", "purpose": "restore"}
@@ -46,6 +47,7 @@ def restored(lay_floor: Lay, *, said: object, rows: int | None = 120) -> tuple[F
     return floor, drive(rollout, *ENDS, seconds=60)
 
 
+@long
 def test_a_restore_with_the_rows_of_its_backup_succeeds_and_counts_as_a_recovery(lay_floor: Lay) -> None:
     floor, rollout = restored(lay_floor, said={"rows": 120, "rowsBefore": 7})
     assert rollout.state == "succeeded", why(rollout)
@@ -59,6 +61,7 @@ def test_a_restore_with_the_rows_of_its_backup_succeeds_and_counts_as_a_recovery
     assert ["nightly" in each for each in overview.what_stays(rollout)] == [True]
 
 
+@long
 @pytest.mark.parametrize(
     ("said", "rows", "state", "code"),
     [

@@ -4,8 +4,10 @@ from releases.catalog.models import Running
 from releases.models import Release
 from tests.cluster.engine.conftest import Lay
 from tests.rollouts.floor import drive, kinds, states
+from tests.soak import long
 
 
+@long
 def test_a_release_goes_through_its_waves_and_is_verified(lay_floor: Lay) -> None:
     floor = lay_floor(services=("base", "left", "right"), waves=(("base",), ("left", "right")))
     rollout = drive(floor.start("2.0.0"), "succeeded", "failed", "paused")
@@ -22,6 +24,7 @@ def test_a_release_goes_through_its_waves_and_is_verified(lay_floor: Lay) -> Non
     assert seen[-1] == "rollout.succeeded"
 
 
+@long
 def test_what_was_rolled_out_goes_back_to_what_ran_before(lay_floor: Lay) -> None:
     floor = lay_floor(services=("base", "top"), waves=(("base",), ("top",)))
     before = {name: floor.image(name) for name in floor.services}

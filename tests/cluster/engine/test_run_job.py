@@ -11,6 +11,7 @@ from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import cron_job, failing, wait_for
 from tests.rollouts.floor import Floor, drive, kinds, states, until
 from tests.rollouts.processes import processes
+from tests.soak import long
 
 ENDS = ("failed", "succeeded", "paused")
 STEP: Json = {"kind": "run_job", "service": "api", "job": "migrate"}
@@ -37,6 +38,7 @@ def image_of(job: Json) -> str:
     return str(job["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
+@long
 def test_a_migration_runs_to_its_end_before_the_image_is_set(lay_floor: Lay) -> None:
     floor = floor_with_job(lay_floor)
     release = floor.release()
@@ -57,6 +59,7 @@ def test_a_migration_runs_to_its_end_before_the_image_is_set(lay_floor: Lay) -> 
     assert ran.observed["code"] == "job_done"
 
 
+@long
 def test_a_migration_that_fails_leaves_the_image_and_tells_its_last_words(lay_floor: Lay) -> None:
     broken = failing("Exit", after="100ms", exit_code="3", message="column is missing")
     floor = floor_with_job(lay_floor, pod_annotations=broken)
@@ -72,6 +75,7 @@ def test_a_migration_that_fails_leaves_the_image_and_tells_its_last_words(lay_fl
     assert floor.image("api").endswith(":1.0.0")
 
 
+@long
 def test_a_retry_is_a_new_job_and_a_rollback_undoes_none(lay_floor: Lay) -> None:
     floor = floor_with_job(lay_floor, pod_annotations=failing("Exit", after="100ms", exit_code="3"))
     rollout = drive(floor.start(), *ENDS)
@@ -87,6 +91,7 @@ def test_a_retry_is_a_new_job_and_a_rollback_undoes_none(lay_floor: Lay) -> None
     assert not rollout.steps.filter(direction="back").exists()
 
 
+@long
 def test_no_second_attempt_begins_beside_one_that_still_runs(lay_floor: Lay) -> None:
     floor = floor_with_job(lay_floor, pod_annotations=failing("CreateContainerConfigError"))
     rollout = _onward(floor.start())
@@ -106,6 +111,7 @@ def test_no_second_attempt_begins_beside_one_that_still_runs(lay_floor: Lay) -> 
     assert only_job(floor)["metadata"]["name"] == f"{first[:-1]}2"
 
 
+@long
 def test_a_job_deleted_while_it_is_watched_is_not_taken_for_done(lay_floor: Lay) -> None:
     floor = floor_with_job(lay_floor, pod_annotations=failing("CreateContainerConfigError"))
     rollout = _onward(floor.start())
@@ -116,6 +122,7 @@ def test_a_job_deleted_while_it_is_watched_is_not_taken_for_done(lay_floor: Lay)
     assert (step.state, (step.failure or {})["code"]) == ("errored", "job_gone")
 
 
+@long
 def test_a_worker_that_dies_after_making_the_job_makes_no_second_one(lay_floor: Lay) -> None:
     floor = floor_with_job(lay_floor)
     with processes() as roles:

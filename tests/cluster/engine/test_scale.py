@@ -9,6 +9,7 @@ from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import wait_for
 from tests.rollouts.floor import Floor, drive, why
+from tests.soak import long
 
 ENDS = ("failed", "succeeded", "paused")
 
@@ -36,6 +37,7 @@ def back(floor: Floor, rollout: Rollout) -> Rollout:
     return drive(rollout, "rolled_back", "rollback_failed", "paused")
 
 
+@long
 def test_replicas_grow_after_the_wave_and_shrink_on_the_way_back(lay_floor: Lay) -> None:
     floor = scaled(lay_floor, 3)
     release = floor.release()
@@ -52,6 +54,7 @@ def test_replicas_grow_after_the_wave_and_shrink_on_the_way_back(lay_floor: Lay)
     assert order == ["restore_scale", "restore_image", "wait_rollout", "verify_digests"]
 
 
+@long
 def test_what_grew_before_the_wave_is_no_foreign_change_for_it(lay_floor: Lay) -> None:
     floor = scaled(lay_floor, 2, place="before", services=("api", "later"), waves=(("api",), ("later",)))
     rollout = drive(floor.start(), *ENDS)
@@ -60,6 +63,7 @@ def test_what_grew_before_the_wave_is_no_foreign_change_for_it(lay_floor: Lay) -
     assert wanted(floor) == 1
 
 
+@long
 def test_an_autoscaler_keeps_the_replicas_and_gets_other_bounds(lay_floor: Lay) -> None:
     floor = scaled(lay_floor, 4)
     floor.space.create(autoscaler("api", minimum=1, maximum=3))
@@ -72,6 +76,7 @@ def test_an_autoscaler_keeps_the_replicas_and_gets_other_bounds(lay_floor: Lay) 
     assert bounds(floor) == (1, 3)
 
 
+@long
 def test_what_somebody_else_scaled_meanwhile_holds_and_is_named(lay_floor: Lay) -> None:
     floor = scaled(lay_floor, 3)
     rollout = drive(floor.start(), *ENDS)

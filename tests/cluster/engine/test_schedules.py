@@ -17,6 +17,7 @@ from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import cron_job, failing
 from tests.people import acting
 from tests.rollouts.floor import Floor, drive
+from tests.soak import long
 
 PATIENCE_SECONDS = 60.0
 MINUTELY = "* * * * *"
@@ -76,6 +77,7 @@ def service_of(floor: Floor) -> Service:
     return floor.services["api"]
 
 
+@long
 def test_a_backup_is_made_once_and_known_with_what_it_says(lay_floor: Lay) -> None:
     floor = floor_with_schedules(lay_floor, said={"rows": 120, "sizeBytes": 4096})
     run = come_due("nightly")
@@ -105,6 +107,7 @@ def test_a_backup_that_fails_is_none_and_its_people_are_told(lay_floor: Lay) -> 
     assert "disk is full" in told.get().body
 
 
+@long
 def test_a_cleanup_is_told_what_is_past_its_time_and_waits_while_the_line_is_stopped(lay_floor: Lay) -> None:
     floor = floor_with_schedules(lay_floor)
     service, now = service_of(floor), clock.now()
@@ -125,6 +128,7 @@ def test_a_cleanup_is_told_what_is_past_its_time_and_waits_while_the_line_is_sto
     assert sorted(left) == ["newest", "young"]
 
 
+@long
 def test_a_backup_that_a_release_makes_is_known_as_well(lay_floor: Lay) -> None:
     floor = floor_with_schedules(lay_floor, said={"rows": 7})
     floor.plan.spec["waves"][0]["before"] = [{"kind": "run_job", "service": "api", "job": "backup"}]

@@ -10,6 +10,7 @@ from tests.cluster.engine.conftest import Lay
 from tests.pages.rollouts.conftest import browser
 from tests.portal.api import ApiClient
 from tests.rollouts.floor import Floor
+from tests.soak import long
 
 PLACE = "/services/api/floor-production/"
 
@@ -30,6 +31,7 @@ def here(floor: Floor) -> Json:
     return found
 
 
+@long
 def test_the_pods_and_the_bounds_of_their_autoscaler_are_shown(lay_floor: Lay) -> None:
     floor = lay_floor()
     floor.space.create(autoscaler("api", minimum=1, maximum=4))
@@ -48,6 +50,7 @@ def test_the_pods_and_the_bounds_of_their_autoscaler_are_shown(lay_floor: Lay) -
     assert (seen["pods"][0]["memory_bytes"] is None) is USES_CONTROL_PLANE
 
 
+@long
 def test_a_workload_that_is_gone_is_said_to_be(lay_floor: Lay) -> None:
     floor = lay_floor()
     service = floor.services["api"]
@@ -57,6 +60,7 @@ def test_a_workload_that_is_gone_is_said_to_be(lay_floor: Lay) -> None:
     assert here(floor)["workloads"][0]["exists"] is False
 
 
+@long
 def test_a_cluster_that_is_away_leaves_what_was_seen_last(
     lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ from tests.factories import make_shop
 from tests.people import BY_THE_PORTAL, person
 from tests.portal.integrations.answering import answering
 from tests.rollouts.floor import Floor, drive, why
+from tests.soak import long
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "deploy" / "examples"
 NAMESPACE, HOST = "storebridge-production", "registry.practice/"
@@ -125,6 +126,7 @@ def at_rest(floor: Floor, image: str) -> bool:
     return sizes == (0, 3, 10, [100, 0]) and floor.image(WEB) == image
 
 
+@long
 def test_the_canary_goes_out_share_by_share_and_is_asked_back(floor: Floor) -> None:
     before = floor.image(WEB)
     rollout = drive(floor.start(), *ENDS, seconds=150)
@@ -141,6 +143,7 @@ def test_the_canary_goes_out_share_by_share_and_is_asked_back(floor: Floor) -> N
     assert at_rest(floor, before)
 
 
+@long
 def test_a_gate_that_breaks_takes_the_canary_back_by_itself(floor: Floor, metrics: Metrics) -> None:
     before = floor.image(WEB)
     rollout = floor.start()

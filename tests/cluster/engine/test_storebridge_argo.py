@@ -14,6 +14,7 @@ from tests.cluster.engine.conftest import Lay
 from tests.cluster.engine.test_argo_rollouts import healthy
 from tests.cluster.objects import deployment, failing, wait_for
 from tests.rollouts.floor import Floor, drive, why
+from tests.soak import long
 
 pytestmark = pytest.mark.usefixtures("argo_rollouts")
 
@@ -72,6 +73,7 @@ def ratios(rollout: Rollout) -> list[tuple[int, int, int]]:
     return [(each["weight"], each["updated"], each["total"]) for each in seen]
 
 
+@long
 def test_it_goes_out_in_its_four_steps_and_back_when_asked(storebridge: Floor) -> None:
     floor = storebridge
     rollout = drive(floor.start("2.6.0"), *ENDS, seconds=90)
@@ -84,6 +86,7 @@ def test_it_goes_out_in_its_four_steps_and_back_when_asked(storebridge: Floor) -
     assert images(floor) == {OLD: 10}
 
 
+@long
 def test_a_gate_that_is_measured_bad_takes_it_back_by_itself(storebridge: Floor) -> None:
     floor = storebridge
     rollout = floor.start("2.6.0")

@@ -11,6 +11,7 @@ from tests.cluster.objects import deployment, service
 from tests.embedded.processes import wait_for
 from tests.rollouts.floor import Floor, drive, kinds, until, why
 from tests.rollouts.processes import processes
+from tests.soak import long
 
 ENDS = ("failed", "succeeded", "paused")
 NAMES = ("shop", "shop-admin")
@@ -39,6 +40,7 @@ def selectors(floor: Floor) -> list[Json]:
     return [floor.space.get("services", name)["spec"]["selector"] for name in NAMES]
 
 
+@long
 def test_the_services_switch_together_and_back(lay_floor: Lay) -> None:
     floor = two_colours(lay_floor)
     release = floor.release()
@@ -57,6 +59,7 @@ def test_the_services_switch_together_and_back(lay_floor: Lay) -> None:
     assert order[:2] == ["restore_services", "restore_image"]
 
 
+@long
 def test_two_switches_in_a_row_rest_on_each_other(lay_floor: Lay) -> None:
     floor = two_colours(lay_floor)
     [switch] = floor.plan.spec["waves"][0]["after"]
@@ -77,6 +80,7 @@ def _labelled(labels: Json) -> Json:
     return {"spec": {"template": {"metadata": {"labels": labels}}}}
 
 
+@long
 def test_traffic_is_not_led_to_where_no_pod_is_ready(lay_floor: Lay) -> None:
     floor = two_colours(lay_floor, replicas=0)
     rollout = drive(floor.start(), *ENDS)
@@ -86,6 +90,7 @@ def test_traffic_is_not_led_to_where_no_pod_is_ready(lay_floor: Lay) -> None:
     assert selectors(floor) == [{"app": "blue"}] * 2
 
 
+@long
 def test_a_selector_that_somebody_else_changed_holds_the_switch(lay_floor: Lay) -> None:
     floor = two_colours(lay_floor, minReadySeconds=2)
     rollout = floor.start()
@@ -99,6 +104,7 @@ def test_a_selector_that_somebody_else_changed_holds_the_switch(lay_floor: Lay) 
     assert selectors(floor) == [{"app": "other"}, {"app": "blue"}]
 
 
+@long
 def test_a_worker_that_dies_after_the_switch_does_not_switch_again(lay_floor: Lay) -> None:
     floor = two_colours(lay_floor)
     with processes() as roles:

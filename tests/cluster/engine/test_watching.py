@@ -10,6 +10,7 @@ from releases.rollouts.models import Finding, Rollout
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import wait_for
 from tests.rollouts.processes import Processes, processes
+from tests.soak import long
 
 ENDS = ("succeeded", "failed", "paused", "stopped")
 
@@ -34,6 +35,7 @@ def wait_until_over(rollout: Rollout, *, seconds: float = 60) -> Rollout:
     return rollout
 
 
+@long
 def test_the_board_learns_what_runs(lay_floor: Lay, roles: Processes) -> None:
     floor = lay_floor(services=("a",))
     wait_until_over(floor.start("2.0.0"))
@@ -49,6 +51,7 @@ def test_the_board_learns_what_runs(lay_floor: Lay, roles: Processes) -> None:
     assert Event.objects.filter(topic=f"board.{floor.environment.name}").exists()
 
 
+@long
 def test_what_somebody_changes_is_found_at_once_and_is_over_when_it_is_put_back(
     lay_floor: Lay, roles: Processes
 ) -> None:

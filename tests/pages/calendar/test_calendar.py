@@ -21,6 +21,7 @@ from releases.reading.calendar import MOST_IN_A_MONTHS_DAY
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
+from tests.soak import long
 
 DAY = timedelta(days=1)
 DAYS = ["mon", "tue", "wed", "thu", "fri"]
@@ -55,6 +56,7 @@ def freeze(starts: datetime, *, scope: str = "*") -> Freeze:
     )
 
 
+@long
 @pytest.mark.parametrize("view", ["month", "week"])
 def test_a_month_and_a_week_show_releases_freezes_windows_and_what_clashes(shop: Shop, view: str) -> None:
     at = tomorrow_noon()
@@ -80,6 +82,7 @@ def test_a_month_and_a_week_show_releases_freezes_windows_and_what_clashes(shop:
     assert f"#{second.number} Shopping again change the same services at the same time: shopping" in clashes
 
 
+@long
 @pytest.mark.parametrize("view", ["month", "week"])
 def test_what_went_out_stands_on_its_day_with_its_outcome_and_length(shop: Shop, view: str) -> None:
     began = clock.now() - 40 * DAY
@@ -99,6 +102,7 @@ def test_what_went_out_stands_on_its_day_with_its_outcome_and_length(shop: Shop,
     assert str(gone) not in later
 
 
+@long
 def test_of_the_past_only_what_happened_is_shown(shop: Shop) -> None:
     shop.environment.spec = {
         "windows": [{"days": ["mon"], "from": "10:00", "to": "17:00", "timeZone": "UTC"}]
@@ -119,6 +123,7 @@ def test_of_the_past_only_what_happened_is_shown(shop: Shop) -> None:
     )
 
 
+@long
 def test_a_full_day_of_a_month_leads_to_its_week(shop: Shop) -> None:
     began = (clock.now() - 40 * DAY).replace(hour=1)
     release = make_release(shop, at="announced")
@@ -135,6 +140,7 @@ def test_a_full_day_of_a_month_leads_to_its_week(shop: Shop) -> None:
     assert week.count("is-run") == MOST_IN_A_MONTHS_DAY + 2
 
 
+@long
 def test_a_month_asks_the_database_as_often_whatever_went_out(shop: Shop) -> None:
     with CaptureQueriesContext(connection) as empty:
         calendar_reading.view_of(shop.cast.outsider, *calendar_reading.month_around(clock.now().date()))
@@ -147,6 +153,7 @@ def test_a_month_asks_the_database_as_often_whatever_went_out(shop: Shop) -> Non
     assert len(full) <= len(empty) + 1
 
 
+@long
 def test_days_stand_on_the_viewers_own_clock(shop: Shop) -> None:
     at = (clock.now() + 3 * DAY).astimezone(UTC).replace(hour=20, minute=0, second=0, microsecond=0)
     scheduled(shop, at)
@@ -156,12 +163,14 @@ def test_days_stand_on_the_viewers_own_clock(shop: Shop) -> None:
     assert "05:00" in cell
 
 
+@long
 @pytest.mark.parametrize("query", ["?date=nonsense", "?date=0001-01-01", "?date=9999-12-31&view=week", ""])
 def test_the_page_opens_at_any_date_for_everybody(shop: Shop, query: str) -> None:
     for user in (shop.cast.auditor, shop.cast.outsider):
         assert "Calendar" in page(user, f"/calendar/{query}")
 
 
+@long
 def test_the_bar_stands_on_every_page_while_the_line_is_stopped(shop: Shop) -> None:
     assert "The line is stopped" not in page(shop.cast.outsider, "/releases/")
     lead = browser(shop.cast.director)
@@ -186,6 +195,7 @@ def test_the_bar_stands_on_every_page_while_the_line_is_stopped(shop: Shop) -> N
     assert "The line is stopped" not in page(shop.cast.outsider, "/releases/")
 
 
+@long
 def test_a_freeze_is_added_on_the_clock_of_its_zone_and_lifted(shop: Shop) -> None:
     client = browser(shop.cast.administrator)
     form = {"name": "Year end", "scope": "team:commerce", "reason": "Books", "zone": "America/New_York"}
@@ -210,6 +220,7 @@ def test_a_time_that_the_clocks_skip_is_refused(shop: Shop) -> None:
     assert "skip this hour" in answer.content.decode()
 
 
+@long
 def test_the_calendar_stands_in_the_navigation_and_its_panels_open_for_everybody(shop: Shop) -> None:
     held = freeze(tomorrow_noon())
     shown = page(shop.cast.author, "/releases/")

@@ -8,6 +8,7 @@ from django.test import Client
 from releases.models import Release
 from tests.factories import FakeRegistry, Shop, digest_for, make_release
 from tests.pages.releases.conftest import Browse
+from tests.soak import long
 
 PICKED = {
     "environment": "shop-production",
@@ -46,6 +47,7 @@ def test_the_same_form_sent_twice_makes_one_draft(shop: Shop, browse: Browse) ->
     assert Release.objects.count() == 1
 
 
+@long
 def test_the_picker_shows_what_runs_and_what_is_on_offer(shop: Shop, browse: Browse) -> None:
     page = browse(shop.cast.author).get("/releases/new/?environment=shop-production&service=shopping-service")
     picks = {pick.service.name: pick for pick in page.context["picks"]}
@@ -91,6 +93,7 @@ def test_people_without_the_right_are_offered_nothing(shop: Shop, browse: Browse
     assert not Release.objects.exists()
 
 
+@long
 def test_each_part_is_saved_by_itself(shop: Shop, browse: Browse) -> None:
     release = make_release(shop)
     client = browse(shop.cast.author)
@@ -116,6 +119,7 @@ def test_each_part_is_saved_by_itself(shop: Shop, browse: Browse) -> None:
     assert 'id="plan-preview" hx-swap-oob="true"' in answer.content.decode()
 
 
+@long
 def test_changed_keys_are_written_beside_their_service_and_kept(shop: Shop, browse: Browse) -> None:
     release = make_release(shop)
     client = browse(shop.cast.author)
@@ -134,6 +138,7 @@ def test_changed_keys_are_written_beside_their_service_and_kept(shop: Shop, brow
     assert release.items.get().configuration == kept
 
 
+@long
 def test_a_part_saved_by_a_script_brings_everything_it_changed(shop: Shop, browse: Browse) -> None:
     release = make_release(shop)
     answer = save(
@@ -148,6 +153,7 @@ def test_a_part_saved_by_a_script_brings_everything_it_changed(shop: Shop, brows
     assert "DB 업데이트 여부: Y" in page
 
 
+@long
 def test_rows_are_added_and_removed_without_saving(shop: Shop, browse: Browse) -> None:
     release = make_release(shop)
     client = browse(shop.cast.author)
@@ -176,6 +182,7 @@ def test_wrong_input_stays_on_the_page_beside_its_reason(shop: Shop, browse: Bro
     assert b"typed and kept" in answer.content
 
 
+@long
 def test_a_lowered_grade_needs_a_reason_and_names_the_approver(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, facts={"database_change": True})
     client = browse(shop.cast.author)
@@ -190,6 +197,7 @@ def test_a_lowered_grade_needs_a_reason_and_names_the_approver(shop: Shop, brows
     assert client.get(f"/releases/{release.number}/edit/").context["points"] == []
 
 
+@long
 def test_a_stale_page_is_refused_and_keeps_what_was_typed(shop: Shop, browse: Browse) -> None:
     release = make_release(shop)
     seen = release.content_digest
@@ -223,6 +231,7 @@ def test_the_preview_follows_what_is_typed(shop: Shop, browse: Browse) -> None:
     assert "DB 업데이트 여부: Y" in text
 
 
+@long
 def test_submitting_seals_and_asks(shop: Shop, browse: Browse) -> None:
     release = make_release(shop)
     client = browse(shop.cast.author)
@@ -236,6 +245,7 @@ def test_submitting_seals_and_asks(shop: Shop, browse: Browse) -> None:
     assert again.status_code == 409
 
 
+@long
 def test_a_chain_nobody_can_fulfil_is_an_open_point_with_its_role(shop: Shop, browse: Browse) -> None:
     from portal.people.operations import deactivate_person  # noqa: PLC0415  read only here
     from tests.people import BY_THE_PORTAL  # noqa: PLC0415
@@ -250,6 +260,7 @@ def test_a_chain_nobody_can_fulfil_is_an_open_point_with_its_role(shop: Shop, br
     assert b"A role is missing" in answer.content
 
 
+@long
 def test_an_outsider_sees_the_parts_and_can_save_none(shop: Shop, browse: Browse) -> None:
     release = make_release(shop)
     client = browse(shop.cast.outsider)
@@ -261,6 +272,7 @@ def test_an_outsider_sees_the_parts_and_can_save_none(shop: Shop, browse: Browse
     assert release.title == "Shopping 2.8.0"
 
 
+@long
 def test_a_duplicate_is_a_draft_with_the_same_content(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="approved")
     client = browse(shop.cast.author)
@@ -272,6 +284,7 @@ def test_a_duplicate_is_a_draft_with_the_same_content(shop: Shop, browse: Browse
     assert (copy.state, copy.duplicate_of) == ("draft", release)
 
 
+@long
 def test_a_press_that_was_refused_is_refused_again_and_not_said_to_be_at_work(
     shop: Shop, browse: Browse
 ) -> None:
@@ -284,6 +297,7 @@ def test_a_press_that_was_refused_is_refused_again_and_not_said_to_be_at_work(
     assert [client.post("/releases/new/", body).status_code for _try in range(2)] == [422, 422]
 
 
+@long
 @pytest.mark.parametrize("at", ["draft", "in_review"])
 def test_the_author_ends_a_release_before_its_start(shop: Shop, browse: Browse, at: str) -> None:
     release = make_release(shop, at=at)
@@ -294,6 +308,7 @@ def test_the_author_ends_a_release_before_its_start(shop: Shop, browse: Browse, 
     assert release.state == "withdrawn"
 
 
+@long
 def test_facts_of_single_services_are_ticked_beside_those_of_the_release(shop: Shop, browse: Browse) -> None:
     items = [{"service": name, "version": "2.8.0"} for name in ("shopping-service", "auth-service")]
     release = make_release(shop, items=items)

@@ -6,7 +6,7 @@ from django.urls import reverse
 from portal.people.models import User
 from tests.factories import Shop, make_release
 from tests.pages.releases.conftest import Browse
-from tests.soak import soak
+from tests.soak import long, soak
 
 READERS = ("author", "pl", "team_lead", "qa", "auditor", "administrator", "outsider")
 STATES = ("draft", "in_review", "approved")
@@ -20,6 +20,7 @@ def user_of(shop: Shop, name: str) -> User:
     return found
 
 
+@long
 @pytest.mark.parametrize(
     ("at", "readers"),
     [

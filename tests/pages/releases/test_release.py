@@ -14,6 +14,7 @@ from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release, roll_out
 from tests.pages.releases.conftest import Browse
 from tests.people import acting
+from tests.soak import long
 
 ENGINE = Actor.portal("a test")
 
@@ -29,6 +30,7 @@ def finish(release: Release) -> None:
     release.refresh_from_db()
 
 
+@long
 def test_the_life_line_says_who_is_awaited(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     answer = browse(shop.cast.outsider).get(f"/releases/{release.number}/")
@@ -38,6 +40,7 @@ def test_the_life_line_says_who_is_awaited(shop: Shop, browse: Browse) -> None:
     assert "Project lead of shopping-service" in answer.content.decode()
 
 
+@long
 def test_the_start_is_shown_off_with_what_is_missing(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="approved")
     answer = browse(shop.cast.author).get(f"/releases/{release.number}/")
@@ -53,6 +56,7 @@ def test_the_start_is_shown_off_with_what_is_missing(shop: Shop, browse: Browse)
     )
 
 
+@long
 def test_checks_are_answered_with_evidence_by_who_may(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="approved")
     item = release.checks.get(role="qa")
@@ -73,6 +77,7 @@ def test_checks_are_answered_with_evidence_by_who_may(shop: Shop, browse: Browse
     assert "All green" in page
 
 
+@long
 def test_a_check_that_is_not_due_cannot_be_answered(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="approved")
     item = release.checks.get(phase="after")
@@ -82,6 +87,7 @@ def test_a_check_that_is_not_due_cannot_be_answered(shop: Shop, browse: Browse) 
     assert client.post(url, {"result": "done"}).status_code == 409
 
 
+@long
 def test_a_signed_off_release_is_announced_and_closed(shop: Shop, browse: Browse) -> None:
     from releases.operations.signoff import sign_off_result  # noqa: PLC0415
 
@@ -105,6 +111,7 @@ def test_a_signed_off_release_is_announced_and_closed(shop: Shop, browse: Browse
     assert release.state == "closed"
 
 
+@long
 def test_a_rolled_back_emergency_shows_its_end_and_who_reviews_it(shop: Shop, browse: Browse) -> None:
     incident = {"link": "https://incidents.example/7", "reason": "payments fail"}
     release = make_release(shop, grade="E", incident=incident)
@@ -128,6 +135,7 @@ def test_a_rolled_back_emergency_shows_its_end_and_who_reviews_it(shop: Shop, br
     )
 
 
+@long
 def test_a_copy_is_offered_to_who_may_compose_one_alone(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     operations.withdraw_release(release.number, actor=acting(shop.cast.author), reason="")
@@ -138,6 +146,7 @@ def test_a_copy_is_offered_to_who_may_compose_one_alone(shop: Shop, browse: Brow
         assert link not in browse(shop.cast.auditor).get(address).content.decode()
 
 
+@long
 def test_an_act_on_the_release_s_own_page_stays_there(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     here = f"/releases/{release.number}/"
@@ -150,6 +159,7 @@ def test_an_act_on_the_release_s_own_page_stays_there(shop: Shop, browse: Browse
     assert release.state == "withdrawn"
 
 
+@long
 def test_the_record_and_the_notices_are_on_the_page(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="approved")
     page = browse(shop.cast.auditor).get(f"/releases/{release.number}/")
@@ -158,6 +168,7 @@ def test_the_record_and_the_notices_are_on_the_page(shop: Shop, browse: Browse) 
     assert page.context["notices"]
 
 
+@long
 def test_a_superseded_release_leads_to_the_newer_one(shop: Shop, browse: Browse) -> None:
     old = make_release(shop, at="in_review")
     new = make_release(shop, at="in_review")
@@ -171,6 +182,7 @@ def test_a_superseded_release_leads_to_the_newer_one(shop: Shop, browse: Browse)
     assert f"Replaced by #{new.number}." in answer.content.decode()
 
 
+@long
 def test_the_list_is_filtered_by_its_address(shop: Shop, browse: Browse) -> None:
     draft = make_release(shop, title="The draft")
     review = make_release(shop, at="in_review", title="The review", facts={"new_api": True})
@@ -190,6 +202,7 @@ def test_the_list_is_filtered_by_its_address(shop: Shop, browse: Browse) -> None
     assert numbers("?before=x&view=%00&grade=Z&q=%00") == [review.number, draft.number]
 
 
+@long
 def test_the_list_asks_the_same_number_of_questions_for_many(shop: Shop, browse: Browse) -> None:
     client = browse(shop.cast.outsider)
     make_release(shop)
@@ -203,6 +216,7 @@ def test_the_list_asks_the_same_number_of_questions_for_many(shop: Shop, browse:
     assert len(many) == len(few)
 
 
+@long
 def test_new_rows_wait_behind_a_line_that_counts_them(shop: Shop, browse: Browse) -> None:
     old = make_release(shop)
     client = browse(shop.cast.pl)
@@ -219,6 +233,7 @@ def test_new_rows_wait_behind_a_line_that_counts_them(shop: Shop, browse: Browse
     assert client.get("/releases/unseen/", {"shown": "x,-1,9" * 500}).status_code == 200
 
 
+@long
 def test_a_row_fetches_itself_and_a_stranger_gets_nothing(shop: Shop, browse: Browse) -> None:
     release = make_release(shop)
     client = browse(shop.cast.author)
@@ -229,6 +244,7 @@ def test_a_row_fetches_itself_and_a_stranger_gets_nothing(shop: Shop, browse: Br
     assert client.get("/releases/999999/").status_code == 404
 
 
+@long
 def test_live_parts_bring_title_and_bar_along(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     for path, place in (("", "release"), ("review/", "review")):

@@ -8,10 +8,12 @@ from releases.catalog.rights import grant
 from tests.factories import Shop, decide, make_release, make_service
 from tests.pages.releases.conftest import Browse
 from tests.people import acting
+from tests.soak import long
 
 HTMX = {"HX-Request": "true"}
 
 
+@long
 def test_the_review_shows_my_part_and_what_i_may_press(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     page = browse(shop.cast.pl).get(f"/releases/{release.number}/review/").content.decode()
@@ -20,6 +22,7 @@ def test_the_review_shows_my_part_and_what_i_may_press(shop: Shop, browse: Brows
         assert f"/releases/{release.number}/decide/{verdict}/" in page
 
 
+@long
 @pytest.mark.parametrize("reader", ["author", "outsider", "auditor"])
 def test_who_may_not_decide_has_no_button_and_reads_why(shop: Shop, browse: Browse, reader: str) -> None:
     release = make_release(shop, at="in_review")
@@ -30,6 +33,7 @@ def test_who_may_not_decide_has_no_button_and_reads_why(shop: Shop, browse: Brow
     assert answer.context["deciding"].why_not
 
 
+@long
 def test_an_auditor_may_not_even_object(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     client = browse(shop.cast.auditor)
@@ -40,6 +44,7 @@ def test_an_auditor_may_not_even_object(shop: Shop, browse: Browse) -> None:
     assert not Decision.objects.exists()
 
 
+@long
 def test_approving_needs_the_panel_and_leads_back(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     client = browse(shop.cast.pl)
@@ -53,6 +58,7 @@ def test_approving_needs_the_panel_and_leads_back(shop: Shop, browse: Browse) ->
     assert release.state == "approved"
 
 
+@long
 @pytest.mark.parametrize(("verdict", "state"), [("send_back", "sent_back"), ("reject", "rejected")])
 def test_refusing_asks_for_a_reason_first(shop: Shop, browse: Browse, verdict: str, state: str) -> None:
     release = make_release(shop, at="in_review")
@@ -66,6 +72,7 @@ def test_refusing_asks_for_a_reason_first(shop: Shop, browse: Browse, verdict: s
     assert release.state == state
 
 
+@long
 def test_a_changed_content_closes_the_panel_and_keeps_the_words(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     seen = release.content_digest
@@ -82,6 +89,7 @@ def test_a_changed_content_closes_the_panel_and_keeps_the_words(shop: Shop, brow
     assert not Decision.objects.exists()
 
 
+@long
 def test_a_resubmitted_content_shows_its_difference_before_the_decision(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     seen = release.content_digest
@@ -103,6 +111,7 @@ def test_a_resubmitted_content_shows_its_difference_before_the_decision(shop: Sh
     assert "[UI] A new button" in review
 
 
+@long
 def test_a_panel_opened_from_an_old_page_shows_what_changed_since(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     client = browse(shop.cast.pl)
@@ -118,6 +127,7 @@ def test_a_panel_opened_from_an_old_page_shows_what_changed_since(shop: Shop, br
     assert "[UI] A new button" in panel
 
 
+@long
 def test_who_was_faster_is_said(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     decide(release, shop.cast.pl, "reject", "Not this week")
@@ -130,6 +140,7 @@ def test_who_was_faster_is_said(shop: Shop, browse: Browse) -> None:
     assert b"The release is rejected" in answer.content
 
 
+@long
 def test_an_approval_is_taken_back_on_its_own_panel(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review")
     decision = decide(release, shop.cast.pl)
@@ -144,6 +155,7 @@ def test_an_approval_is_taken_back_on_its_own_panel(shop: Shop, browse: Browse) 
     assert browse(shop.cast.author).post(url, headers=HTMX).status_code == 409
 
 
+@long
 def test_an_objection_is_seen_and_answered_in_words(shop: Shop, browse: Browse) -> None:
     release = make_release(shop, at="in_review", facts={"database_change": True})
     url = f"/releases/{release.number}/decide/object/"
@@ -163,6 +175,7 @@ def test_an_objection_is_seen_and_answered_in_words(shop: Shop, browse: Browse) 
     assert "They were tested on beta" in detail
 
 
+@long
 def test_many_services_are_told_in_short_above_and_whole_below(shop: Shop, browse: Browse) -> None:
     names = [f"extra-{number}" for number in range(6)]
     for name in names:

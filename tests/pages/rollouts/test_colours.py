@@ -10,6 +10,7 @@ from releases.rollouts.graph import Member, build_graph
 from releases.rollouts.models import Rollout
 from releases.rollouts.running import View, seen_of
 from tests.factories import Shop, make_release, roll_out
+from tests.soak import long
 
 WORKLOADS: list[dict[str, Any]] = [
     {"kind": "Deployment", "name": f"shop-{colour}", "containers": ["app"], "colour": colour}
@@ -72,6 +73,7 @@ def switched(rollout: Rollout) -> None:
     found.update(acted={"selectors": {}}, intent={"changes": changes}, state="succeeded")
 
 
+@long
 def test_tiles_name_the_live_colour_and_both_sizes(shop: Shop, rollout: Rollout) -> None:
     text = page(shop, f"/rollouts/{rollout.pk}/")
     assert 'class="tile tile-blue tile-live"' in text
@@ -84,6 +86,7 @@ def test_tiles_name_the_live_colour_and_both_sizes(shop: Shop, rollout: Rollout)
     assert 'class="tile tile-blue"' in text
 
 
+@long
 def test_what_follows_the_sign_off_stands_last_and_each_size_has_its_step(
     shop: Shop, rollout: Rollout
 ) -> None:
@@ -93,12 +96,14 @@ def test_what_follows_the_sign_off_stands_last_and_each_size_has_its_step(
     assert [each.title.rpartition("× ")[2] for each in member.steps[2:]] == ["6", "3", "0"]
 
 
+@long
 def test_the_sign_off_says_what_it_sets_off(shop: Shop, rollout: Rollout) -> None:
     text = page(shop, f"/rollouts/{rollout.pk}/signoff/")
     assert "shop-blue → 6 → 3 → 0" in text
     assert "10" in text.partition("shop-blue → 6")[0].rpartition("<li>")[0].rpartition("<li>")[2]
 
 
+@long
 def test_the_way_back_begins_with_the_traffic_while_the_old_colour_stands(
     shop: Shop, rollout: Rollout
 ) -> None:

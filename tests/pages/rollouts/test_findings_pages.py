@@ -7,6 +7,7 @@ from portal.people.models import User
 from releases.rollouts.models import Finding
 from tests.factories import Shop, digest_for, find_change
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 OLD, NEW = digest_for("shopping-service", "2.7.4"), digest_for("shopping-service", "2.8.0")
 
@@ -24,6 +25,7 @@ def browser(user: User) -> Client:
     return client
 
 
+@long
 def test_the_board_leads_to_what_differs_and_who_wrote_it(shop: Shop, finding: Finding) -> None:
     client = browser(shop.cast.author)
     board = client.get("/board/").content.decode()
@@ -41,6 +43,7 @@ def test_the_board_leads_to_what_differs_and_who_wrote_it(shop: Shop, finding: F
     )
 
 
+@long
 def test_it_waits_in_the_inbox_of_the_team_lead_until_it_is_settled(shop: Shop, finding: Finding) -> None:
     client = browser(shop.cast.team_lead)
     inbox = client.get("/").content.decode()
@@ -66,6 +69,7 @@ def test_what_changed_meanwhile_is_shown_before_it_is_adopted(shop: Shop, findin
     assert "It is right" in answer.content.decode()
 
 
+@long
 def test_putting_back_leads_to_the_draft(shop: Shop, finding: Finding) -> None:
     client = browser(shop.cast.author)
     answer = client.post(f"/findings/{finding.pk}/put-back/", {"once": "a"})
@@ -81,6 +85,7 @@ def test_no_finding_is_a_good_sight(shop: Shop) -> None:
     )
 
 
+@long
 def test_the_api_says_and_does_the_same(shop: Shop, finding: Finding) -> None:
     api = ApiClient(shop.cast.team_lead)
     (listed,) = api.get("/findings?state=open").json()["items"]

@@ -9,6 +9,7 @@ from django.utils import translation
 from releases.models import Release
 from tests.factories import Shop, runs
 from tests.pages.rollouts.conftest import browser
+from tests.soak import long
 
 PLACE = "/services/shopping-service/shop-production/"
 
@@ -31,6 +32,7 @@ def english(shop: Shop, name: str = "author") -> Client:
     return browser(user)
 
 
+@long
 def test_a_restart_becomes_a_draft_that_can_be_submitted(shop: Shop) -> None:
     client = english(shop)
     assert f"{PLACE}operate/restart/" in client.get(PLACE).content.decode()
@@ -67,6 +69,7 @@ def test_what_is_typed_wrong_stands_beside_its_field(shop: Shop) -> None:
     assert Release.objects.count() == 0
 
 
+@long
 def test_the_parts_of_a_draft_are_saved_but_not_what_it_is(shop: Shop) -> None:
     client = english(shop)
     client.post(f"{PLACE}operate/scale/", {"once": "a", "replicas": "3"})
@@ -79,6 +82,7 @@ def test_the_parts_of_a_draft_are_saved_but_not_what_it_is(shop: Shop) -> None:
     assert client.post(f"/releases/{release.number}/edit/items/", typed).status_code == 404
 
 
+@long
 def test_only_who_may_compose_is_shown_operations(shop: Shop) -> None:
     for who in ("auditor", "outsider", "infra_senior"):
         client = english(shop, who)
@@ -87,6 +91,7 @@ def test_only_who_may_compose_is_shown_operations(shop: Shop) -> None:
     assert Release.objects.count() == 0
 
 
+@long
 def test_what_cannot_be_done_here_is_not_found(shop: Shop) -> None:
     client = english(shop)
     for kind in ("run_job", "explode", "%00"):

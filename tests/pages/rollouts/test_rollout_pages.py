@@ -15,6 +15,7 @@ from releases.rollouts.steps.kind import Planned
 from tests.factories import Shop, make_release, policy_table, runs
 from tests.pages.rollouts.conftest import browser
 from tests.people import BY_THE_PORTAL
+from tests.soak import long
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,7 @@ def english(shop: Shop, name: str = "author") -> Client:
     return browser(user)
 
 
+@long
 def test_the_start_panel_names_services_and_starts(shop: Shop, approved: Release) -> None:
     client = english(shop)
     panel = client.get(f"/releases/{approved.number}/start/")
@@ -41,6 +43,7 @@ def test_the_start_panel_names_services_and_starts(shop: Shop, approved: Release
     assert answer["Location"] == f"/rollouts/{rollout.pk}/"
 
 
+@long
 def test_a_start_too_early_says_everything_that_is_missing(shop: Shop) -> None:
     release = make_release(shop, at="in_review")
     answer = english(shop).post(f"/releases/{release.number}/start/")
@@ -49,6 +52,7 @@ def test_a_start_too_early_says_everything_that_is_missing(shop: Shop) -> None:
     assert b"cannot start" in answer.content
 
 
+@long
 def test_the_rollout_page_shows_waves_and_what_may_be_ordered(shop: Shop, rollout: Rollout) -> None:
     page = english(shop).get(f"/rollouts/{rollout.pk}/").content.decode()
     for text in ("First", "Second", "auth-service", "shopping-service", "4.1.0", "Stop"):
@@ -56,6 +60,7 @@ def test_the_rollout_page_shows_waves_and_what_may_be_ordered(shop: Shop, rollou
     assert f'data-live-topic="rollout.{rollout.pk}"' in page
 
 
+@long
 def test_stopping_asks_why_and_then_orders(shop: Shop, rollout: Rollout) -> None:
     client = english(shop)
     panel = client.get(f"/rollouts/{rollout.pk}/stop/")
@@ -68,6 +73,7 @@ def test_stopping_asks_why_and_then_orders(shop: Shop, rollout: Rollout) -> None
     assert b"Stop asked" in client.get(f"/rollouts/{rollout.pk}/").content
 
 
+@long
 def test_the_dry_run_names_what_would_change_and_counts_nothing_else(
     shop: Shop, approved: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +90,7 @@ def test_the_dry_run_names_what_would_change_and_counts_nothing_else(
     assert "registry.practice" not in page
 
 
+@long
 def test_orders_open_as_panels_of_the_page(shop: Shop, rollout: Rollout) -> None:
     client, asked = english(shop), {"HX-Request": "true"}
     for address in (
@@ -101,6 +108,7 @@ def test_orders_open_as_panels_of_the_page(shop: Shop, rollout: Rollout) -> None
     assert Order.objects.get().kind == "stop"
 
 
+@long
 def test_who_may_only_look_has_no_buttons_and_is_refused(shop: Shop, rollout: Rollout) -> None:
     client = english(shop, "auditor")
     page = client.get(f"/rollouts/{rollout.pk}/").content
@@ -113,6 +121,7 @@ def test_who_may_only_look_has_no_buttons_and_is_refused(shop: Shop, rollout: Ro
     assert Order.objects.count() == 0
 
 
+@long
 def test_an_order_that_is_not_possible_keeps_the_text_and_says_why(shop: Shop, rollout: Rollout) -> None:
     Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.STOPPED)
     answer = english(shop).post(f"/rollouts/{rollout.pk}/stop/", {"reason": "Errors seen"})
@@ -120,6 +129,7 @@ def test_an_order_that_is_not_possible_keeps_the_text_and_says_why(shop: Shop, r
     assert Order.objects.count() == 0
 
 
+@long
 def test_a_failed_step_shows_the_pods_words_its_log_and_the_choices(shop: Shop, rollout: Rollout) -> None:
     step = rollout.steps.get(kind="wait_rollout", service=shop.auth)
     failure = {
@@ -139,6 +149,7 @@ def test_a_failed_step_shows_the_pods_words_its_log_and_the_choices(shop: Shop, 
     assert "manifest &lt;b&gt;unknown&lt;/b&gt;" in page
 
 
+@long
 def test_skipping_needs_a_reason(shop: Shop, rollout: Rollout) -> None:
     step = rollout.steps.get(kind="wait_rollout", service=shop.auth)
     rollout.steps.filter(pk=step.pk).update(state=StepState.FAILED, failure={"code": "timeout"})
@@ -149,6 +160,7 @@ def test_skipping_needs_a_reason(shop: Shop, rollout: Rollout) -> None:
     assert Order.objects.get().reason == "known and harmless"
 
 
+@long
 def test_a_rollback_says_what_returns_to_what(shop: Shop, rollout: Rollout) -> None:
     change = {"object": "auth-service", "field": "image", "before": "r/a:4.0", "after": "r/a:4.1.0"}
     rollout.steps.filter(kind="set_image", service=shop.auth).update(intent={"changes": [change]})
@@ -161,6 +173,7 @@ def test_a_rollback_says_what_returns_to_what(shop: Shop, rollout: Rollout) -> N
     assert Order.objects.get().kind == "rollback"
 
 
+@long
 def test_a_rollback_says_that_a_migration_stays(shop: Shop, rollout: Rollout) -> None:
     params = {"job": {"name": "migrate", "cronJob": "shop-migrate"}, "section": "wave"}
     step = rollout.steps.create(kind="run_job", key="1.job", wave=1, intent={"changes": []}, params=params)
@@ -175,6 +188,7 @@ def test_a_rollback_says_that_a_migration_stays(shop: Shop, rollout: Rollout) ->
     assert b"does not undo" not in client.get(f"/rollouts/{rollout.pk}/rollback/").content
 
 
+@long
 def test_a_rollback_lists_what_returns_in_its_order_and_counts_services(shop: Shop, rollout: Rollout) -> None:
     image = {"object": "auth-service", "field": "image[app]", "before": "r/a:4.0", "after": "r/a:4.1.0"}
     same = {"object": "auth-service", "field": "image[side]", "before": "r/side:1", "after": "r/side:1"}
@@ -190,12 +204,14 @@ def test_a_rollback_lists_what_returns_in_its_order_and_counts_services(shop: Sh
     assert "side" not in panel
 
 
+@long
 def test_unknown_orders_and_rollouts_look_alike(shop: Shop, rollout: Rollout) -> None:
     client = english(shop)
     assert client.get(f"/rollouts/{rollout.pk}/explode/").status_code == 404
     assert client.get(f"/rollouts/{rollout.pk + 1}/").status_code == 404
 
 
+@long
 def test_the_inbox_says_what_waits_and_what_moves(shop: Shop, approved: Release) -> None:
     release = make_release(shop, at="in_review")
     decider = english(shop, "pl").get("/").content.decode()
@@ -205,6 +221,7 @@ def test_the_inbox_says_what_waits_and_what_moves(shop: Shop, approved: Release)
     assert "Ready to start" in own
 
 
+@long
 def test_the_sign_off_is_offered_to_those_alone_whom_the_rules_allow(shop: Shop) -> None:
     publish_policy(policy_table(B={"signoff_by_another": True}), actor=BY_THE_PORTAL)
     release = make_release(shop, at="awaiting_signoff")
@@ -228,6 +245,7 @@ def test_an_empty_inbox_has_one_sentence_and_one_step(shop: Shop) -> None:
     assert 'href="/board/"' in page
 
 
+@long
 def test_the_board_shows_versions_pending_releases_and_filters(shop: Shop, approved: Release) -> None:
     runs(shop.auth, shop.environment, "4.0.0")
     client = english(shop)
@@ -237,6 +255,7 @@ def test_the_board_shows_versions_pending_releases_and_filters(shop: Shop, appro
     assert "auth-service" not in client.get("/board/?show=pinned").content.decode().split("<main")[1]
 
 
+@long
 def test_a_service_page_says_what_runs_and_its_history(shop: Shop, approved: Release) -> None:
     runs(shop.auth, shop.environment, "4.0.0")
     page = english(shop).get("/services/auth-service/shop-production/").content.decode()
@@ -245,6 +264,7 @@ def test_a_service_page_says_what_runs_and_its_history(shop: Shop, approved: Rel
     assert english(shop).get("/services/auth-service/elsewhere/").status_code == 404
 
 
+@long
 def test_the_dry_run_names_a_cluster_out_of_reach(shop: Shop, approved: Release) -> None:
     page = english(shop).get(f"/releases/{approved.number}/plan/")
     assert page.status_code == 200

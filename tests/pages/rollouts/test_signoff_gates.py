@@ -6,6 +6,7 @@ from releases.models import Release
 from tests.factories import Shop
 from tests.pages.rollouts.test_rollout_pages import english
 from tests.releases.test_gates import commit, measured, waiting
+from tests.soak import long
 
 
 @pytest.fixture
@@ -16,6 +17,7 @@ def release(shop: Shop) -> Release:
     return release
 
 
+@long
 def test_who_signs_sees_the_breach_and_goes_on_with_a_reason(shop: Shop, release: Release) -> None:
     client, rollout = english(shop, "pl"), release.rollouts.get()
     gate = release.gates.get(key="after.health")
@@ -41,6 +43,7 @@ def test_who_signs_sees_the_breach_and_goes_on_with_a_reason(shop: Shop, release
     assert "The probe is wrong." in client.get(f"/releases/{release.number}/proof/").content.decode()
 
 
+@long
 def test_others_see_the_breach_and_are_offered_nothing(shop: Shop, release: Release) -> None:
     rollout, gate = release.rollouts.get(), release.gates.get(key="after.health")
     ignoring = f"/releases/{release.number}/gates/{gate.pk}/ignore/"
@@ -53,6 +56,7 @@ def test_others_see_the_breach_and_are_offered_nothing(shop: Shop, release: Rele
     assert "HTTP 503" in english(shop).get(f"/releases/{release.number}/").content.decode()
 
 
+@long
 def test_a_breach_that_is_over_is_said_to_be(shop: Shop, release: Release) -> None:
     gate = measured(release, "passed")
     client = english(shop, "pl")

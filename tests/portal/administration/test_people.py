@@ -15,6 +15,7 @@ from tests.delegating import give
 from tests.factories import Shop, decide, make_release
 from tests.people import Cast, acting
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 PL = ("pl", "service:shopping-service")
 PEOPLE = "/settings/people/"
@@ -39,6 +40,7 @@ def last() -> tuple[str, str, str]:
     return entry.action, entry.actor, entry.subject
 
 
+@long
 def test_administrators_and_auditors_read_and_nobody_else(cast: Cast) -> None:
     for user, status in ((cast.administrator, 200), (cast.auditor, 200), (cast.team_lead, 403)):
         client = browse(user)
@@ -47,6 +49,7 @@ def test_administrators_and_auditors_read_and_nobody_else(cast: Cast) -> None:
     assert browse(cast.administrator).get(f"{PEOPLE}nobody/").status_code == 404
 
 
+@long
 @pytest.mark.parametrize("who", ["auditor", "team_lead", "outsider"])
 def test_only_administrators_act(cast: Cast, who: str) -> None:
     _client, token = ApiClient(cast.pl), AccessToken.objects.get()
@@ -60,6 +63,7 @@ def test_only_administrators_act(cast: Cast, who: str) -> None:
     assert AuditEntry.objects.count() == before
 
 
+@long
 def test_the_page_names_roles_delegations_tokens_and_factors(cast: Cast) -> None:
     ApiClient(cast.pl)
     give(cast.pl, cast.outsider, *PL)
@@ -74,6 +78,7 @@ def test_the_page_names_roles_delegations_tokens_and_factors(cast: Cast) -> None
     assert "button-danger" not in read
 
 
+@long
 def test_the_list_is_searched_and_filtered(cast: Cast) -> None:
     client = browse(cast.administrator)
     client.post(f"{PEOPLE}outsider/close/")
@@ -127,6 +132,7 @@ def test_nobody_resets_their_own_factors_so(cast: Cast) -> None:
         reset_second_factor("pl", actor=acting(cast.administrator), reason="x")
 
 
+@long
 def test_closing_says_before_what_it_would_cost(shop: Shop) -> None:
     give(shop.cast.pl, shop.cast.outsider, *PL)
     waiting = make_release(shop, at="in_review")
@@ -146,6 +152,7 @@ def test_closing_says_before_what_it_would_cost(shop: Shop) -> None:
     assert client.post(f"{PEOPLE}administrator/close/").status_code == 403
 
 
+@long
 def test_roles_are_given_and_ended(cast: Cast) -> None:
     client, roles = browse(cast.administrator), f"{PEOPLE}outsider/roles/"
     assert client.post(roles, {"role": "qa", "scope": "*"}).status_code == 302

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from portal.audit.canonical import canonical
+from tests.soak import long
 
 LARGEST = 2**53 - 1
 leaves = (
@@ -23,6 +24,7 @@ values = st.recursive(
 )
 
 
+@long
 @given(st.dictionaries(st.text(), values, max_size=5))
 @example({"n": -1234567890123456})
 @example({"n": [1e16, -0.0, 1e-7, 5]})

@@ -17,6 +17,7 @@ from portal.audit.queries import sealed
 from portal.audit.record import record
 from tests.people import BY_THE_PORTAL, person
 from tests.portal.audit.signing import let_workers_verify, without_guards, write
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -139,6 +140,7 @@ def test_an_entry_outside_the_chain_is_found() -> None:
     assert found() == (11, "inserted")
 
 
+@long
 @pytest.mark.parametrize(
     "text", ["{}", "[]", "no json", '{"actor":1,"after":{"public_key":1},"record.key":2}']
 )
@@ -190,6 +192,7 @@ def test_the_chain_is_verified_once_a_day_and_the_result_is_kept() -> None:
     assert (check.entries, check.fault) == (10, "")
 
 
+@long
 def test_fifty_writers_and_deaths_among_them_leave_neither_fork_nor_gap() -> None:
     def work(writer: int) -> None:
         try:

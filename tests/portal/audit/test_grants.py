@@ -15,6 +15,7 @@ from portal.audit import grants, operations
 from portal.audit.models import AuditEntry
 from tests.doors.test_doctor import doctor, said
 from tests.portal.audit.signing import new_key, write
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,6 +47,7 @@ def role(transactional_db: None) -> Iterator[str]:
             superuser.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
+@long
 def test_after_the_owner_migrated_the_role_adds_entries_and_checkpoints_and_changes_none(
     role: str, settings: Any
 ) -> None:

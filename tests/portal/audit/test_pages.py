@@ -23,6 +23,7 @@ from portal.people.models import User
 from tests.people import Cast, acting, person
 from tests.portal.api import ApiClient
 from tests.portal.audit.signing import let_workers_verify, new_key, without_guards, write
+from tests.soak import long
 
 ROOT = Path(__file__).resolve().parents[3]
 READERS = ["team_lead", "director", "auditor", "administrator"]
@@ -66,6 +67,7 @@ def test_the_record_is_open_to_its_readers(entries: Cast, who: str) -> None:
     assert len(answer.context["rows"]) == 50
 
 
+@long
 @pytest.mark.parametrize("who", OTHERS)
 def test_the_record_is_closed_to_others_who_are_told_whom_it_is_for(entries: Cast, who: str) -> None:
     for path in ("/audit/", "/audit/1/", "/audit/export/"):
@@ -82,6 +84,7 @@ def test_the_frame_leads_to_the_record_those_who_may_read_it(
     assert ('href="/audit/"' in text) is is_led_there
 
 
+@long
 def test_the_next_page_begins_where_this_one_ends(entries: Cast) -> None:
     first = page(entries.auditor, "/audit/?person=author")
     second = page(entries.auditor, f"/audit/?{first.context['next_query']}")
@@ -105,6 +108,7 @@ def test_the_record_is_searched(entries: Cast, query: str, count: int) -> None:
     assert len(page(entries.auditor, f"/audit/?{query}").context["rows"]) == count
 
 
+@long
 @pytest.mark.parametrize("query", ["release=x", "start=yesterday", "action=nothing"])
 def test_a_wrong_search_is_shown_with_its_fault(entries: Cast, query: str) -> None:
     assert page(entries.auditor, f"/audit/?{query}").status_code == 422
@@ -123,6 +127,7 @@ def test_an_entry_or_page_that_is_not_there_is_not_found(entries: Cast, path: st
     assert page(entries.auditor, path).status_code == 404
 
 
+@long
 def test_an_entry_is_shown_whole_and_only_as_text(entries: Cast) -> None:
     number = page(entries.auditor, "/audit/?subject=p7").context["rows"][0]["entry"].number
     text = page(entries.auditor, f"/audit/{number}/").content.decode()
@@ -132,6 +137,7 @@ def test_an_entry_is_shown_whole_and_only_as_text(entries: Cast) -> None:
     assert "&lt;b&gt;old&lt;/b&gt;" in text
 
 
+@long
 def test_a_korean_page_names_people_subjects_and_doors_in_words(entries: Cast) -> None:
     number = page(entries.auditor, "/audit/?subject=p7").context["rows"][0]["entry"].number
     client = Client(headers={"accept-language": "ko"})
@@ -152,6 +158,7 @@ def test_every_kind_of_subject_and_door_has_its_words() -> None:
     assert set(re.findall(r'door="(\w+)"', text)) <= set(wording.DOORS)
 
 
+@long
 def test_the_list_takes_the_same_number_of_queries_however_long_it_is(entries: Cast) -> None:
     client = Client()
     client.force_login(entries.auditor)
@@ -175,6 +182,7 @@ def test_a_reader_verifies_the_chain_now(entries: Cast) -> None:
     assert ChainCheck.objects.count() == 1
 
 
+@long
 @pytest.mark.django_db(transaction=True)
 def test_the_page_says_what_was_verified_and_what_is_signed(settings: Any) -> None:
     gamsa = person("gamsa", ("auditor", "*"))

@@ -24,6 +24,7 @@ from tests.factories import make_release, make_shop, registry
 from tests.people import BY_THE_PORTAL, person
 from tests.portal.audit.signing import new_key, without_guards, write
 from tests.portal.audit.test_grants import role
+from tests.soak import long
 
 __all__ = ["registry", "role"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -100,6 +101,7 @@ def test_whole_periods_go_the_checkpoints_stay_and_it_stands_in_the_record() -> 
         AuditEntry.objects.filter(number=7).delete()
 
 
+@long
 def test_a_shortened_record_verifies_offline_and_what_is_done_to_it_is_found(tmp_path: Path) -> None:
     retain("--years", "2", "--remove")
     operations.sign_head()
@@ -140,6 +142,7 @@ def test_a_broken_record_is_kept_as_it_is() -> None:
     assert AuditEntry.objects.count() == 9
 
 
+@long
 def test_what_an_open_or_recent_release_needs_stays(registry: object) -> None:
     shop = make_shop()
     with transaction.atomic():
@@ -193,6 +196,7 @@ def test_the_applications_own_role_removes_nothing(role: str) -> None:
     assert AuditEntry.objects.filter(number__lte=6).count() == 6
 
 
+@long
 def test_the_page_says_for_how_long_and_what_went(settings: Any) -> None:
     client = Client(headers={"accept-language": "en"})
     client.force_login(person("gamsa", ("auditor", "*")))

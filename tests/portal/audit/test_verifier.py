@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from portal.audit import export, operations, verifier
 from portal.audit.keys import signer
 from tests.portal.audit.signing import new_key, write
+from tests.soak import long
 
 Line = dict[str, Any]
 Tamper = Callable[[list[Line]], object]
@@ -166,6 +167,7 @@ TAMPERING: list[tuple[Tamper, int, str]] = [
 ]
 
 
+@long
 def test_a_good_export_is_whole_as_zip_and_as_folder(exported: Exported) -> None:
     for path in (exported.zipped, exported.folder):
         code, said = ran(path)
@@ -180,6 +182,7 @@ def test_each_kind_of_tampering_is_named(exported: Exported, tamper: Tamper, num
     assert (code, said.splitlines()[0]) == (1, f"BROKEN at entry {number}: {kind}")
 
 
+@long
 def test_a_changed_checkpoint_and_a_foreign_key_are_bad_signatures(exported: Exported) -> None:
     code, said = ran(exported.folder, "--key", "ab" * 32)
     assert (code, said.splitlines()[0]) == (1, "BROKEN at entry 8: bad signature")
@@ -188,6 +191,7 @@ def test_a_changed_checkpoint_and_a_foreign_key_are_bad_signatures(exported: Exp
     assert (code, said.splitlines()[0]) == (1, "BROKEN at entry 12: bad signature")
 
 
+@long
 def test_a_whole_forgery_is_found_by_a_mail_that_was_kept(exported: Exported, tmp_path: Path) -> None:
     mail = tmp_path / "mail.txt"
     kept = (exported.folder / "checkpoints.jsonl").read_text().splitlines()[0]
@@ -202,6 +206,7 @@ def test_a_whole_forgery_is_found_by_a_mail_that_was_kept(exported: Exported, tm
     assert (code, said.splitlines()[0]) == (1, "BROKEN at entry 1: forked")
 
 
+@long
 def test_a_part_is_checked_entry_by_entry(exported: Exported) -> None:
     part = exported.folder / "part.jsonl"
     lines = [line for line in exported.lines() if line["number"] in {2, 3, 9}]
@@ -213,6 +218,7 @@ def test_a_part_is_checked_entry_by_entry(exported: Exported) -> None:
     assert "BROKEN at entry 3: changed" in ran(part, "--part")[1]
 
 
+@long
 @pytest.mark.parametrize("text", ["", "no json", "{}", '{"number": 1}', "[1]"])
 def test_what_is_no_export_cannot_be_read(exported: Exported, text: str) -> None:
     (exported.folder / "entries.jsonl").write_text(text)
@@ -232,6 +238,7 @@ def test_every_entry_leads_to_the_root_of_its_checkpoint() -> None:
             assert verifier.root_by(f"{99:064x}", tree.path(at)) != root
 
 
+@long
 @FEW
 @given(st.integers(1, 300), st.integers(0, 300))
 def test_a_root_grown_by_and_by_is_that_of_the_whole_tree(count: int, stop: int) -> None:
@@ -245,12 +252,14 @@ def test_a_root_grown_by_and_by_is_that_of_the_whole_tree(count: int, stop: int)
     assert again.value() == verifier.Tree(digests).root()
 
 
+@long
 @FEW
 @given(st.recursive(PLAIN | NUMBERS, nested, max_leaves=8))
 def test_the_canonical_form_is_that_of_rfc_8785(value: Any) -> None:
     assert verifier.canonical(value).encode() == rfc8785.dumps(value)
 
 
+@long
 @FEW
 @given(st.dictionaries(st.text(max_size=9), PLAIN | NUMBERS, max_size=6))
 def test_an_entry_is_read_back_in_its_canonical_form(entry: Any) -> None:

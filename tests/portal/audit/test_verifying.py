@@ -17,6 +17,7 @@ from portal.audit.models import AuditEntry, ChainCheck, Checkpoint, Verification
 from portal.live.topics import streams_of
 from tests.people import person
 from tests.portal.audit.signing import let_workers_verify, new_key, without_guards, write
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -137,6 +138,7 @@ def test_a_piece_that_got_lost_is_asked_for_again(monkeypatch: pytest.MonkeyPatc
     assert len(asked) == 2 + 4  # each piece but the last asks for the next
 
 
+@long
 def test_an_auditor_sees_how_far_it_is_and_what_was_found() -> None:
     gamsa, minji = person("gamsa", ("auditor", "*")), person("minji")
     with without_guards():

@@ -10,8 +10,10 @@ from portal.people.operations import revoke_role
 from portal.people.queries import delegations_in_force
 from tests.delegating import let_run_out
 from tests.people import BY_THE_PORTAL
+from tests.soak import long
 
 
+@long
 @pytest.mark.django_db
 def test_it_is_given_for_a_month_at_a_time_and_never_against_what_was_changed() -> None:
     demo.load_people()

@@ -12,6 +12,7 @@ from portal.people.models import Delegation, User
 from tests.delegating import WEEK, give
 from tests.people import Cast
 from tests.portal.api import ApiClient
+from tests.soak import long
 
 PL = ("pl", "service:shopping-service")
 
@@ -22,6 +23,7 @@ def asked(**changes: Any) -> dict[str, Any]:
     return {"from": "pl", "to": "outsider", "role": PL[0], "scope": PL[1], "ends": ends, **changes}
 
 
+@long
 def test_a_giver_gives_reads_and_ends_by_the_api(cast: Cast) -> None:
     client = ApiClient(cast.pl)
     answer = client.post("/delegations", asked())
@@ -74,6 +76,7 @@ def typed(**changes: str) -> dict[str, str]:
     return {"taker": "outsider", "held": " ".join(PL), "starts_at": "", "ends_at": ends, **changes}
 
 
+@long
 def test_a_person_gives_and_ends_on_their_own_page(cast: Cast) -> None:
     client = browse(cast.pl)
     assert "Nobody decides for you." in client.get("/me/delegations/").content.decode()
@@ -93,6 +96,7 @@ def test_a_person_gives_and_ends_on_their_own_page(cast: Cast) -> None:
     assert client.post(f"/me/delegations/{given.pk}/end/").status_code == 409
 
 
+@long
 def test_the_page_says_what_is_wrong_and_keeps_what_was_typed(cast: Cast) -> None:
     client = browse(cast.pl)
     late = timezone.localtime(clock.now() + timedelta(days=100)).strftime("%Y-%m-%dT%H:%M")
@@ -118,6 +122,7 @@ def test_nobody_ends_what_is_not_theirs_on_a_page(cast: Cast, who: str) -> None:
     assert given.ended_at is None
 
 
+@long
 def test_an_administrator_sees_everybody_and_gives_for_who_is_away(cast: Cast) -> None:
     assert browse(cast.pl).get("/settings/delegations/").status_code == 403
     assert "<select" not in browse(cast.auditor).get("/settings/delegations/?giver=pl").content.decode()
@@ -131,6 +136,7 @@ def test_an_administrator_sees_everybody_and_gives_for_who_is_away(cast: Cast) -
     assert client.post(f"/me/delegations/{given.pk}/end/").headers["Location"] == "/settings/delegations/"
 
 
+@long
 def test_who_holds_nothing_is_told_so(cast: Cast) -> None:
     page = browse(cast.outsider).get("/me/delegations/").content.decode()
     assert "You hold no role that could be given on." in page

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.delegations.rules import Clash, Term, clash
-from tests.soak import many
+from tests.soak import long, many
 
 DAY_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 ROLES = (("pl", "service:a"), ("team_lead", "team:b"))
@@ -37,6 +37,7 @@ def given_in_order(wanted: list[Term]) -> list[Term]:
     return standing
 
 
+@long
 @pytest.mark.repeated
 @many
 @given(st.lists(terms(), max_size=12))
@@ -53,6 +54,7 @@ def test_at_no_moment_is_there_a_loop_or_a_second_hop(wanted: list[Term]) -> Non
             assert len({(term.giver, term.taker) for term in of_role}) == len(of_role)
 
 
+@long
 @pytest.mark.repeated
 @many
 @given(terms(), terms())

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from portal.integrations.argo.rollouts import canary_of, image_operations, stops_of, weight_at
 from portal.integrations.kubernetes.rollout_status import judge
 from portal.integrations.kubernetes.workloads import Workload, with_holder
+from tests.soak import long
 
 Json = dict[str, Any]
 STEPS: list[Json] = [{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {"duration": "5m"}}]
@@ -95,6 +96,7 @@ def test_the_weight_is_that_of_the_last_step_that_sets_one(weights: list[int]) -
     assert weight_at(steps, len(steps)) == 100
 
 
+@long
 @given(
     names=st.lists(st.sampled_from("abcdef"), unique=True, min_size=1),
     first=st.integers(0, 3),

@@ -13,6 +13,7 @@ from portal.integrations.registry.client import Registry, newest_first, version_
 from portal.integrations.registry.transport import BODY_BYTES, Transport
 from tests.portal.integrations.answering import Asked, Given, Server, answering
 from tests.portal.integrations.image_registry import OCI, ImageRegistry, digest, image_registry
+from tests.soak import long
 
 # By bcrypt, which is all the registry understands, with the least cost.
 HTPASSWD = "minji:$2y$04$abcdefghijklmnopqrstuunJ0u00SLiuoTA7qEltWZhxMUdJFZu5q\n"
@@ -237,12 +238,14 @@ def test_an_absent_registry_is_a_passing_trouble() -> None:
     assert trouble.value.code == "registry_unreachable"
 
 
+@long
 def test_versions_are_ordered_by_number_and_release() -> None:
     tags = ["v1.9.0", "v1.10.0", "v1.10.0-rc.2", "latest", "v1.2", "v1.10.0-rc.10"]
     ordered = sorted(tags, key=version_order, reverse=True)
     assert ordered == ["v1.10.0", "v1.10.0-rc.10", "v1.10.0-rc.2", "v1.9.0", "v1.2", "latest"]
 
 
+@long
 def test_the_newest_image_comes_first(real: ImageRegistry) -> None:
     for tag, day in (("2.0", 1), ("1.9", 3), ("1.8", 2)):
         real.push("shop/order", tag, created=f"2026-01-0{day}T00:00:00Z")

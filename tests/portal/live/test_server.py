@@ -23,6 +23,7 @@ from portal.live.protocol import LiveProtocol
 from portal.live.publish import publish
 from portal.people.models import User
 from tests.portal.live.browser import session_of, write
+from tests.soak import long
 
 BURST = 300
 
@@ -80,6 +81,7 @@ def in_background(count: int, *, start: int) -> threading.Thread:
     return thread
 
 
+@long
 def test_ten_browsers_in_a_burst_miss_nothing_and_read_nothing_twice(minji: User, port: int) -> None:
     key = session_of(minji)
 
@@ -92,6 +94,7 @@ def test_ten_browsers_in_a_burst_miss_nothing_and_read_nothing_twice(minji: User
     assert all(numbers == list(range(1, BURST + 1)) for numbers in asyncio.run(all_follow()))
 
 
+@long
 def test_a_browser_that_comes_back_again_and_again_misses_nothing(minji: User, port: int) -> None:
     key = session_of(minji)
 
@@ -131,6 +134,7 @@ def write_large() -> None:
     connections.close_all()
 
 
+@long
 def test_a_browser_that_does_not_read_for_a_while_loses_nothing(
     minji: User, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from portal.people.models import User
 from portal.people.operations import change_person, deactivate_person
 from tests.people import BY_THE_PORTAL, acting, person
 from tests.portal.live.browser import CLOSED, awrite, browser, connecting, session_of, write
+from tests.soak import long
 
 
 def test_a_reader_is_sent_what_it_missed_and_then_what_comes(minji: User) -> None:
@@ -133,6 +134,7 @@ def change_password(user: User) -> None:
     user.save(update_fields=["password"])
 
 
+@long
 @pytest.mark.parametrize("loss", [end_session, close_account, change_password])
 def test_the_tap_closes_within_two_seconds_of_the_end_of_the_session(minji: User, loss: Any) -> None:
     key = session_of(minji)
@@ -194,6 +196,7 @@ def test_a_frame_that_is_no_request_ends_the_socket(minji: User, sent: str) -> N
     assert async_to_sync(attempt)()["type"] == "websocket.close"
 
 
+@long
 def test_nobody_follows_more_than_fifty_topics(minji: User) -> None:
     key = session_of(minji)
 
@@ -223,6 +226,7 @@ def test_an_event_nobody_was_told_about_comes_within_two_seconds(
     assert async_to_sync(follow)() == [1, 2, 3]
 
 
+@long
 def test_a_slow_reader_loses_nothing_and_gets_nothing_twice(
     minji: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +266,7 @@ def test_a_slow_reader_loses_nothing_and_gets_nothing_twice(
     assert falls
 
 
+@long
 def test_many_readers_in_a_burst_miss_nothing(minji: User) -> None:
     key = session_of(minji)
 

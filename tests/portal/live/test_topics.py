@@ -14,6 +14,7 @@ from releases.catalog import rights
 from tests.factories import Shop, make_release, make_shop, roll_out
 from tests.people import BY_THE_PORTAL
 from tests.portal.live.browser import awrite, browser, session_of
+from tests.soak import long
 
 
 def make_private(shop: Shop) -> list[str]:
@@ -27,6 +28,7 @@ def make_private(shop: Shop) -> list[str]:
     return [f"board.{shop.environment.name}", f"release.{release.number}", f"rollout.{rollout.pk}"]
 
 
+@long
 @pytest.mark.django_db
 def test_what_is_private_is_watched_by_its_own_people_only() -> None:
     shop = make_shop()
@@ -38,6 +40,7 @@ def test_what_is_private_is_watched_by_its_own_people_only() -> None:
     assert all(set(streams.values()) == {topic} for topic, streams in allowed.items())
 
 
+@long
 @pytest.mark.django_db
 def test_many_people_are_asked_for_in_as_many_queries_as_one() -> None:
     shop = make_shop()
@@ -64,6 +67,7 @@ def test_what_is_not_there_is_watched_by_nobody(topic: str) -> None:
     assert queries.allowed_streams({topic: [shop.cast.director]}) == {topic: {}}
 
 
+@long
 @pytest.mark.django_db(transaction=True)
 def test_a_role_that_is_taken_back_closes_its_topics_within_two_seconds() -> None:
     shop = make_shop()

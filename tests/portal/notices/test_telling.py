@@ -22,6 +22,7 @@ from portal.outbox.models import Message
 from portal.people.models import User
 from portal.people.operations import activate_person, create_person, deactivate_person
 from tests.people import BY_THE_PORTAL
+from tests.soak import long
 
 ZONE = "Asia/Seoul"
 
@@ -79,6 +80,7 @@ def test_what_one_wants_on_the_pages_only_is_kept_and_never_mailed(minji: User, 
     assert deliver_all() == ["about two"]
 
 
+@long
 def test_whatever_the_way_one_finds_it_on_one_s_own_page_and_nobody_else_does(
     minji: User, page: Client
 ) -> None:

@@ -8,6 +8,7 @@ from portal.people import demo, tokens
 from portal.people.models import Role, RoleAssignment, User
 from portal.people.operations import revoke_role, set_roles
 from tests.people import BY_THE_PORTAL
+from tests.soak import long
 
 ADDRESS = "http://127.0.0.1:8000"
 
@@ -19,10 +20,12 @@ def people(db: None, settings: Settings) -> list[dict[str, object]]:
     return demo.people_report(ADDRESS)
 
 
+@long
 def test_every_role_has_somebody(people: list[dict[str, object]]) -> None:
     assert set(RoleAssignment.objects.values_list("role", flat=True)) == set(Role.values)
 
 
+@long
 def test_every_team_has_a_lead_and_two_release_managers(people: list[dict[str, object]]) -> None:
     teams = {person.team for person in demo.PEOPLE if person.team}
     for team in teams:
@@ -31,6 +34,7 @@ def test_every_team_has_a_lead_and_two_release_managers(people: list[dict[str, o
         assert held.filter(role=Role.RELEASE_MANAGER).count() >= 2
 
 
+@long
 def test_a_second_load_changes_nothing_and_respects_what_was_changed(people: list[dict[str, object]]) -> None:
     revoke_role("minji", role=Role.RELEASE_MANAGER, scope="team:commerce", actor=BY_THE_PORTAL)
     assert demo.load_people() == 0
@@ -39,6 +43,7 @@ def test_a_second_load_changes_nothing_and_respects_what_was_changed(people: lis
     assert again[0]["roles"] == []
 
 
+@long
 def test_tokens_follow_the_roles_of_the_moment(people: list[dict[str, object]]) -> None:
     secret = tokens.demo_secret("visitor")
     found = tokens.authenticate(secret)
@@ -50,6 +55,7 @@ def test_tokens_follow_the_roles_of_the_moment(people: list[dict[str, object]]) 
     assert "admin" in found[2]
 
 
+@long
 def test_a_sign_in_link_shows_a_form_and_signs_in_by_post_only(
     people: list[dict[str, object]], client: Client
 ) -> None:
@@ -60,6 +66,7 @@ def test_a_sign_in_link_shows_a_form_and_signs_in_by_post_only(
     assert client.get("/me/").context["request"].user == User.objects.get(username="minji")
 
 
+@long
 def test_a_sign_in_link_is_nothing_where_there_is_no_demo(
     people: list[dict[str, object]], client: Client, settings: Settings
 ) -> None:
@@ -69,6 +76,7 @@ def test_a_sign_in_link_is_nothing_where_there_is_no_demo(
     assert client.post(path).status_code == 404
 
 
+@long
 def test_a_link_with_a_changed_name_is_nothing(people: list[dict[str, object]], client: Client) -> None:
     path = str(people[0]["login_url"]).removeprefix(ADDRESS)
     assert client.post(path.replace("minji", "admin")).status_code == 404

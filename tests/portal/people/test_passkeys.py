@@ -15,6 +15,7 @@ from portal.people.operations import create_person, deactivate_person, grant_rol
 from tests.passkeys import PLACE, Device, Json, options_on
 from tests.people import BY_THE_PORTAL
 from tests.portal.people.test_second_factor import FACTOR, FAST, PASSWORD, acts, code_of, english_of, enrolled
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,6 +64,7 @@ def is_in(client: Client) -> bool:
     return client.get("/me/").status_code == 200
 
 
+@long
 def test_a_passkey_signs_in_alone_and_leads_where_one_wanted_to_go() -> None:
     _mine, device = enrol()
     door = Client()
@@ -74,6 +76,7 @@ def test_a_passkey_signs_in_alone_and_leads_where_one_wanted_to_go() -> None:
     assert (shown["after"], shown["subject"]["key"]) == ({"kind": "webauthn"}, "minji")
 
 
+@long
 def test_after_the_password_the_passkey_is_asked_for_and_a_recovery_code_will_do() -> None:
     client, device = enrol()
     codes = client.get(f"{FACTOR}recovery-codes/").content.decode()
@@ -87,6 +90,7 @@ def test_after_the_password_the_passkey_is_asked_for_and_a_recovery_code_will_do
     assert [is_in(door) for door in doors] == [True, True]
 
 
+@long
 def test_the_passkey_of_somebody_else_or_of_another_page_opens_nothing_and_is_recorded() -> None:
     mine, device = enrol()
     _his, other = enrol("hajun")
@@ -104,6 +108,7 @@ def test_the_passkey_of_somebody_else_or_of_another_page_opens_nothing_and_is_re
     assert send(mine, AGAIN, other.shown(options_on(mine, AGAIN))).status_code == 200
 
 
+@long
 def test_a_key_that_asks_for_no_finger_and_no_pin_is_not_taken_even_with_the_challenge_of_another_page() -> (
     None
 ):
@@ -121,6 +126,7 @@ def test_a_key_that_asks_for_no_finger_and_no_pin_is_not_taken_even_with_the_cha
     assert Authenticator.objects.filter(type="webauthn").count() == 2
 
 
+@long
 def test_an_answer_opens_the_door_once() -> None:
     _mine, device = enrol()
     door = Client()
@@ -132,6 +138,7 @@ def test_an_answer_opens_the_door_once() -> None:
     assert not is_in(door)
 
 
+@long
 def test_after_five_wrong_ones_not_even_the_right_one_is_tried() -> None:
     client, device = enrol()
     for _try in range(5):
@@ -141,6 +148,7 @@ def test_after_five_wrong_ones_not_even_the_right_one_is_tried() -> None:
     assert "Too many" in answer.content.decode()
 
 
+@long
 def test_what_no_browser_writes_is_refused_at_every_form() -> None:
     client, _device = enrol()
     door = Client()
@@ -159,6 +167,7 @@ def test_a_closed_account_is_not_opened_by_its_passkey() -> None:
     assert not is_in(door)
 
 
+@long
 def test_the_page_lists_renames_and_removes_and_warns_of_the_last() -> None:
     client, _first = enrol()
     Device().enrol(client, "Ring")
@@ -175,6 +184,7 @@ def test_the_page_lists_renames_and_removes_and_warns_of_the_last() -> None:
     assert acts()[-2:] == ["factor.removed", "factor.removed"]
 
 
+@long
 def test_nobody_touches_the_passkey_of_somebody_else() -> None:
     _mine, _device = enrol()
     his, _other = enrol("hajun")
@@ -193,6 +203,7 @@ def age(client: Client, seconds: int) -> None:
     session.save()
 
 
+@long
 def test_who_has_a_factor_shows_it_before_changing_factors_and_the_password_does_not_do() -> None:
     client, device = enrol()
     age(client, 301)
@@ -207,6 +218,7 @@ def test_who_has_a_factor_shows_it_before_changing_factors_and_the_password_does
     assert acts()[-1] == "factor.shown"
 
 
+@long
 def test_who_has_app_and_passkey_may_show_either() -> None:
     client = Client(headers={"accept-language": "en"})
     secret = enrolled(client)
@@ -217,6 +229,7 @@ def test_who_has_app_and_passkey_may_show_either() -> None:
     assert answer.headers["Location"] == "/me/"
 
 
+@long
 def test_an_auditor_has_passkeys_too() -> None:
     grant_role("minji", role=Role.AUDITOR, scope="*", actor=BY_THE_PORTAL)
     client, device = enrol()
@@ -235,6 +248,7 @@ def test_at_a_number_the_pages_lead_to_the_name_of_this_machine() -> None:
     assert challenge(at_number)["rpId"] == "localhost"
 
 
+@long
 def test_every_page_of_passkeys_is_korean_to_who_reads_korean() -> None:
     User.objects.update(language="ko")
     client, _device = enrol()

@@ -14,6 +14,7 @@ from portal.audit.models import AuditEntry
 from portal.people.models import User
 from portal.people.operations import create_person
 from tests.people import BY_THE_PORTAL
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,6 +70,7 @@ def recovery_codes(client: Client) -> list[str]:
     return re.findall(r"<code>(\d+)</code>", client.get(f"{FACTOR}recovery-codes/").content.decode())
 
 
+@long
 def test_the_password_alone_opens_nothing_once_it_is_on(client: Client) -> None:
     secret = enrolled(client)
     assert acts()[-2:] == ["factor.added", "factor.added"]
@@ -81,6 +83,7 @@ def test_the_password_alone_opens_nothing_once_it_is_on(client: Client) -> None:
     assert acts()[-1] == "session.started"
 
 
+@long
 def test_a_wrong_code_is_refused_said_and_recorded(client: Client) -> None:
     secret = enrolled(client)
     stranger = Client(headers={"accept-language": "en"})
@@ -92,6 +95,7 @@ def test_a_wrong_code_is_refused_said_and_recorded(client: Client) -> None:
     assert stranger.get("/me/").status_code == 302
 
 
+@long
 def test_a_code_opens_the_door_once(client: Client) -> None:
     code = code_of(enrolled(client), steps=1)
     doors = [Client(), Client()]
@@ -101,6 +105,7 @@ def test_a_code_opens_the_door_once(client: Client) -> None:
     assert [door.get("/me/").status_code for door in doors] == [200, 302]
 
 
+@long
 def test_after_five_wrong_codes_not_even_the_right_one_is_tried(client: Client) -> None:
     secret = enrolled(client)
     stranger = Client(headers={"accept-language": "ko"})
@@ -112,6 +117,7 @@ def test_after_five_wrong_codes_not_even_the_right_one_is_tried(client: Client) 
     assert stranger.get("/me/").status_code == 302
 
 
+@long
 def test_a_recovery_code_opens_the_door_once(client: Client) -> None:
     enrolled(client)
     codes = recovery_codes(client)
@@ -124,6 +130,7 @@ def test_a_recovery_code_opens_the_door_once(client: Client) -> None:
     assert codes[0] not in recovery_codes(client)
 
 
+@long
 def test_new_recovery_codes_end_the_old_ones(client: Client) -> None:
     enrolled(client)
     old = recovery_codes(client)
@@ -132,6 +139,7 @@ def test_new_recovery_codes_end_the_old_ones(client: Client) -> None:
     assert acts()[-2:] == ["factor.removed", "factor.added"]
 
 
+@long
 def test_switching_off_asks_for_the_factor_and_leaves_the_password(client: Client) -> None:
     secret = enrolled(client)
     long_ago = client.session
@@ -168,6 +176,7 @@ def english_of(html: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Za-z]{2,}", drawn)} - NAMES
 
 
+@long
 def test_every_page_of_an_account_is_korean_on_a_korean_browser(client: Client) -> None:
     client.defaults["HTTP_ACCEPT_LANGUAGE"] = "ko"
     stranger = Client(headers={"accept-language": "ko"})
@@ -189,6 +198,7 @@ def test_every_page_of_an_account_is_korean_on_a_korean_browser(client: Client) 
     assert {page.status_code for page in pages} == {200}
 
 
+@long
 def test_too_many_tries_are_answered_with_words(client: Client) -> None:
     sign_in(client)
     wrong = {"oldpassword": "x", "password1": "a", "password2": "a"}

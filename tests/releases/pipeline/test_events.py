@@ -24,6 +24,7 @@ from tests.factories import ENGINE, FakeRegistry, Shop
 from tests.people import BY_THE_PORTAL
 from tests.portal.api import ApiClient
 from tests.releases.pipeline.signing import SECRET, github, send
+from tests.soak import long
 
 pytestmark = pytest.mark.django_db
 WAVES = {"waves": [{"title": "All", "services": ["shopping-service"]}]}
@@ -83,6 +84,7 @@ def arrival() -> Arrival:
     return Arrival.objects.select_related("release").latest("pk")
 
 
+@long
 def test_a_build_of_main_rolls_out_to_development_by_itself(ci: Shop) -> None:
     answer = send("shop-ci", BUILD)
     work()
@@ -99,6 +101,7 @@ def test_a_build_of_main_rolls_out_to_development_by_itself(ci: Shop) -> None:
     assert (started.actor, json.loads(started.body)["actor"]["door"]) == ("robot", "hook")
 
 
+@long
 def test_a_delivery_that_comes_again_starts_nothing_more(ci: Shop) -> None:
     first, again = send("shop-ci", BUILD), send("shop-ci", BUILD)
     work()
@@ -109,6 +112,7 @@ def test_a_delivery_that_comes_again_starts_nothing_more(ci: Shop) -> None:
     assert (Delivery.objects.count(), Release.objects.count()) == (1, 1)
 
 
+@long
 def test_the_same_job_twice_makes_one_release(ci: Shop) -> None:
     send("shop-ci", BUILD)
     pk = arrival().pk
@@ -160,6 +164,7 @@ def test_another_repository_branch_or_service_starts_nothing(ci: Shop, change: d
     assert (answer.status_code, answer.json()["arrivals"]) == (202, 0)
 
 
+@long
 def test_a_tag_is_submitted_to_production_and_waits_for_its_approval(ci: Shop) -> None:
     send("shop-ci", {**BUILD, "ref": "refs/tags/v2.8.0"})
     work()
@@ -171,6 +176,7 @@ def test_a_tag_is_submitted_to_production_and_waits_for_its_approval(ci: Shop) -
     assert not Rollout.objects.exists()
 
 
+@long
 def test_no_event_passes_a_protected_environment_by_whatever_its_trigger_says(ci: Shop) -> None:
     ci.environment.spec = {"triggers": [{"event": "push", "pattern": "*"}]}
     ci.environment.save()
@@ -181,6 +187,7 @@ def test_no_event_passes_a_protected_environment_by_whatever_its_trigger_says(ci
     assert (release.state, Rollout.objects.filter(release=release).count()) == ("in_review", 0)
 
 
+@long
 def test_a_push_waits_for_its_image(ci: Shop, registry: FakeRegistry) -> None:
     registry.gone.add(("shopping-service", "main-c0ffee00"))
     body = {
@@ -211,6 +218,7 @@ def test_an_image_that_never_comes_is_given_up_with_its_reason(ci: Shop, registr
     assert (arrival().state, "There is no image" in arrival().reason) == ("refused", True)
 
 
+@long
 def test_a_newer_event_replaces_one_that_waits(ci: Shop, registry: FakeRegistry) -> None:
     registry.gone.add(("shopping-service", "2.8.0"))
     send("shop-ci", BUILD)
@@ -221,6 +229,7 @@ def test_a_newer_event_replaces_one_that_waits(ci: Shop, registry: FakeRegistry)
     assert [each.state for each in Arrival.objects.order_by("pk")] == ["replaced", "started"]
 
 
+@long
 def test_github_starts_it_as_well(ci: Shop) -> None:
     body = (
         b'{"ref": "refs/heads/main", "after": "c0ffee00c0ffee00", "repository": {"full_name": "shop/shop"}, '
@@ -232,6 +241,7 @@ def test_github_starts_it_as_well(ci: Shop) -> None:
     assert arrival().state == "started"
 
 
+@long
 def test_a_freeze_plans_it_into_the_next_opening(ci: Shop) -> None:
     now = clock.now()
     calendar.add_freeze(
@@ -250,6 +260,7 @@ def test_a_freeze_plans_it_into_the_next_opening(ci: Shop) -> None:
     assert made.release.scheduled_at == now + timedelta(hours=1)
 
 
+@long
 def test_a_pin_holds_it_until_somebody_lifts_it(ci: Shop) -> None:
     send("shop-ci", BUILD)
     work()
@@ -266,6 +277,7 @@ def test_a_pin_holds_it_until_somebody_lifts_it(ci: Shop) -> None:
     assert Pin.objects.get().lifted_at is None
 
 
+@long
 def test_it_waits_for_its_turn_while_the_same_service_rolls_out(ci: Shop) -> None:
     send("shop-ci", BUILD)
     work()
@@ -324,6 +336,7 @@ def test_too_many_from_one_address_are_asked_to_wait(ci: Shop, monkeypatch: pyte
     assert [send("shop-ci", BUILD, {}).status_code for _time in range(4)] == [401, 401, 429, 429]
 
 
+@long
 def test_page_and_api_show_what_came_of_it_to_who_may_see_the_environment(ci: Shop, client: Client) -> None:
     send("shop-ci", BUILD)
     work()

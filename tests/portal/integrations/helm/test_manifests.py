@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from portal.errors import PermanentError
 from portal.integrations.helm import manifests
 from tests.cluster.objects import config_map, cron_job, deployment
+from tests.soak import long
 
 Json = dict[str, Any]
 DIGEST = f"sha256:{'a' * 64}"
@@ -22,6 +23,7 @@ def secret(values: Json) -> Json:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": values}
 
 
+@long
 @given(before=data, after=data)
 def test_every_changed_field_is_shown_and_no_other(before: Json, after: Json) -> None:
     found = manifests.differences([config_map("c", **before)], [config_map("c", **after)])
@@ -30,6 +32,7 @@ def test_every_changed_field_is_shown_and_no_other(before: Json, after: Json) ->
     assert bool(found) == bool(changed)
 
 
+@long
 @given(before=data, after=data)
 def test_a_secret_shows_that_it_changes_and_not_to_what(before: Json, after: Json) -> None:
     hidden = {key: f"canary-{value}" for key, value in before.items()}

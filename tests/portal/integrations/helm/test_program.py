@@ -18,6 +18,7 @@ from portal.integrations.helm.client import Charted, Helm, program_version
 from portal.integrations.helm.process import kubeconfig_of, run
 from portal.integrations.kubernetes.connection import Access, read_kubeconfig
 from tests.charts import standin, write_chart
+from tests.soak import long
 
 ACCESS = Access(server="https://127.0.0.1:1", authority="-----CERT", token="canary-token")
 
@@ -138,6 +139,7 @@ def test_what_helm_says_has_a_code_and_stays_in_its_own_words(tmp_path: Path, sa
     assert (found.value.code, str(found.value.detail)) == (code, said)
 
 
+@long
 def test_a_chart_without_a_value_it_needs_does_not_render(tmp_path: Path) -> None:
     write_chart(tmp_path / "charts")
     charted = Charted(release="api", chart=read_chart(str(tmp_path / "charts"), "api"), values={})
