@@ -51,7 +51,7 @@ def test_scaling_works_while_paused_and_keeps_the_proportion(space: Space) -> No
 
 
 def test_a_pod_counts_as_available_only_after_min_ready_seconds(space: Space) -> None:
-    space.create(deployment("web", minReadySeconds=1))
+    space.create(deployment("web", minReadySeconds=3))
     seen = space.wait("deployments", "web", lambda seen: seen.get("status", {}).get("readyReplicas") == 1)
     assert seen["status"].get("availableReplicas", 0) == 0
     assert not rollout_done(seen)
