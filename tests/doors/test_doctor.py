@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.utils import translation
 
 from releases.catalog.models import Connection, Service
-from releases.rollouts.doctor import _connections
+from releases.rollouts.doctor import examine
 from tests.charts import HELM, standin, write_chart
 from tests.factories import Shop
 from tests.soak import long
@@ -210,4 +210,4 @@ def test_a_ci_system_needs_its_secret_and_an_open_account(
 
 def _findings() -> dict[str, tuple[str, str]]:
     with translation.override("en"):
-        return {each.about: (each.level, each.text) for each in _connections()}
+        return {each.about: (each.level, each.text) for each in examine()}

@@ -141,98 +141,103 @@ def _led_over(kubeconfig: Path, folder: Path, port: int) -> Path:
     return path
 
 
-def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class Handler(BaseHTTPRequestHandler):
+    """Carries one request over the faulty line."""
 
-        def carry(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(length) if length else None
-            fault = proxy.meet(self.command, self.path)
-            what = fault.what if fault else ""
-            if fault is not None and what == "hang":
-                proxy.ending.wait(fault.seconds)
-            if what in {"before", "hang"}:
-                return self.cut()
-            if fault is not None and isinstance(what, int):
-                return self.refuse(what, fault.headers)
-            answer = self.ask(body)
-            if "watch=true" in self.path and answer.status == 200:
-                return self.stream(answer)
-            data = answer.read()
-            answer.release_conn()
-            proxy.note(self.command, self.path, answer.status, data)
-            if what == "after":
-                return self.cut()
-            return self.give(answer, data, half=what == "half")
+    protocol_version = "HTTP/1.1"
+    proxy: Proxy
 
-        def ask(self, body: bytes | None) -> Any:
-            left_out = {"host", "content-length", "connection", "accept-encoding"}
-            headers = {key: value for key, value in self.headers.items() if key.lower() not in left_out}
-            url = f"{proxy.upstream}{self.path}"
-            wait = urllib3.Timeout(connect=5, read=300 if "watch=true" in self.path else 30)
-            return proxy.pool.request(
-                self.command, url, body=body, headers=headers, preload_content=False, timeout=wait
-            )
+    def carry(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length) if length else None
+        fault = self.proxy.meet(self.command, self.path)
+        what = fault.what if fault else ""
+        if fault is not None and what == "hang":
+            self.proxy.ending.wait(fault.seconds)
+        if what in {"before", "hang"}:
+            return self.cut()
+        if fault is not None and isinstance(what, int):
+            return self.refuse(what, fault.headers)
+        answer = self.ask(body)
+        if "watch=true" in self.path and answer.status == 200:
+            return self.stream(answer)
+        data = answer.read()
+        answer.release_conn()
+        self.proxy.note(self.command, self.path, answer.status, data)
+        if what == "after":
+            return self.cut()
+        return self.give(answer, data, half=what == "half")
 
-        def cut(self) -> None:
-            """Reset the line: the other side hears no farewell."""
-            self.close_connection = True
-            linger = struct.pack("ii", 1, 0)
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            self.connection.close()
+    def ask(self, body: bytes | None) -> Any:
+        left_out = {"host", "content-length", "connection", "accept-encoding"}
+        headers = {key: value for key, value in self.headers.items() if key.lower() not in left_out}
+        url = f"{self.proxy.upstream}{self.path}"
+        wait = urllib3.Timeout(connect=5, read=300 if "watch=true" in self.path else 30)
+        return self.proxy.pool.request(
+            self.command, url, body=body, headers=headers, preload_content=False, timeout=wait
+        )
 
-        def refuse(self, code: int, headers: dict[str, str]) -> None:
-            words = f"the proxy answers {code}"
-            status = {"kind": "Status", "apiVersion": "v1", "code": code, "reason": "Any", "message": words}
-            data = json.dumps(status).encode()
-            self.send_response(code)
-            for name, value in {**headers, "Content-Type": "application/json"}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def cut(self) -> None:
+        """Reset the line: the other side hears no farewell."""
+        self.close_connection = True
+        linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.connection.close()
 
-        def give(self, answer: Any, data: bytes, *, half: bool) -> None:
-            self.send_response(answer.status)
-            for name in ("Content-Type", "Retry-After"):
-                if name in answer.headers:
-                    self.send_header(name, answer.headers[name])
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data[: len(data) // 2] if half else data)
-            self.close_connection |= half
+    def refuse(self, code: int, headers: dict[str, str]) -> None:
+        words = f"the proxy answers {code}"
+        status = {"kind": "Status", "apiVersion": "v1", "code": code, "reason": "Any", "message": words}
+        data = json.dumps(status).encode()
+        self.send_response(code)
+        for name, value in {**headers, "Content-Type": "application/json"}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
-        def stream(self, answer: Any) -> None:
-            """Hand a watch on, event by event, as `watching` says."""
-            self.close_connection = True
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            try:
-                self.events(answer)
-            except (OSError, urllib3.exceptions.HTTPError):
+    def give(self, answer: Any, data: bytes, *, half: bool) -> None:
+        self.send_response(answer.status)
+        for name in ("Content-Type", "Retry-After"):
+            if name in answer.headers:
+                self.send_header(name, answer.headers[name])
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2] if half else data)
+        self.close_connection |= half
+
+    def stream(self, answer: Any) -> None:
+        """Hand a watch on, event by event, as `watching` says."""
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        try:
+            self.events(answer)
+        except (OSError, urllib3.exceptions.HTTPError):
+            return
+        finally:
+            answer.close()
+
+    def events(self, answer: Any) -> None:
+        before = rest = b""
+        for chunk in answer.stream(amt=None):
+            *whole, rest = (rest + chunk).split(b"\n")
+            for event in whole:
+                for sent in handed_on(self.proxy.watching, event, before):
+                    self.wfile.write(sent + b"\n")
+                before = event
+            if self.proxy.watching in {"expired", "cut"}:
                 return
-            finally:
-                answer.close()
 
-        def events(self, answer: Any) -> None:
-            before = rest = b""
-            for chunk in answer.stream(amt=None):
-                *whole, rest = (rest + chunk).split(b"\n")
-                for event in whole:
-                    for sent in handed_on(proxy.watching, event, before):
-                        self.wfile.write(sent + b"\n")
-                    before = event
-                if proxy.watching in {"expired", "cut"}:
-                    return
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = carry  # noqa: N815  the library's names
 
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = carry  # noqa: N815  the library's names
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  the library's name
+        """Say nothing."""
 
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  the library's name
-            """Say nothing."""
 
-    return Handler
+def _handler(proxy: Proxy) -> type[Handler]:
+    """The handler of this proxy: the library makes one of its class for every line."""
+    return type("HandlerOf", (Handler,), {"proxy": proxy})
 
 
 GONE = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}).encode()

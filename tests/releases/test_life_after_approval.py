@@ -40,7 +40,9 @@ def refused_start(release: Release, shop: Shop, *, queued_behind: str = "") -> C
 
 @long
 def test_an_approved_release_may_be_started_by_its_author(shop: Shop) -> None:
-    require_startable(make_release(shop, at="approved"), actor=acting(shop.cast.author))
+    release = make_release(shop, at="approved")
+    require_startable(release, actor=acting(shop.cast.author))
+    assert missing_for_start(release) == []
 
 
 @long

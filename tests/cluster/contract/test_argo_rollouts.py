@@ -145,7 +145,7 @@ def test_the_way_back_from_a_pause_needs_no_steps(canary: Space) -> None:
     canary.patch(
         "rollouts", "web", [{"op": "replace", "path": "/spec/template", "value": template}], kind="json"
     )
-    healthy(canary)
+    assert healthy(canary)["spec"]["template"]["spec"]["containers"][0]["image"] == OLD
     until(canary, lambda: pods_by_image(canary), {OLD: 5})
 
 
@@ -154,7 +154,7 @@ def test_a_pause_with_a_duration_ends_by_itself(space: Space) -> None:
     healthy(space)
     set_image(space, NEW)
     paused_at(space, 1)
-    healthy(space)
+    assert phase(healthy(space)) == "Healthy"
 
 
 def test_a_pause_by_hand_holds_the_pods_where_they_are(canary: Space) -> None:

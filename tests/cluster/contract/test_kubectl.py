@@ -83,6 +83,7 @@ def test_get_prints_the_columns_people_know(kubectl: Callable[..., str], space: 
 def test_get_shows_why_a_pod_does_not_start(kubectl: Callable[..., str], space: Space) -> None:
     space.create(deployment("web", pod_annotations=failing("CreateContainerConfigError")))
     wait_for(lambda: "CreateContainerConfigError" in kubectl("get", "pods"), what="the reason")
+    assert "Running" not in kubectl("get", "pods")
 
 
 def test_get_of_nothing_says_not_found(refused_kubectl: Callable[..., str]) -> None:
