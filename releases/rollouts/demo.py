@@ -1,7 +1,8 @@
 """Releases for the demo: one in each state that a board, an inbox or a list must tell from the others.
 
-People do it all by the operations of every door; only the day on which they do is shifted. Two emergencies
-and one release that waits for its sign-off really roll out on the practice cluster.
+People do it all by the operations of every door; only the day on which they do is shifted. Two emergencies,
+one release that waits for its sign-off and one of a beta really roll out on the practice cluster; what was
+tried in the beta is then carried to production.
 """
 
 from collections.abc import Iterator
@@ -16,20 +17,23 @@ from django.db.models import QuerySet
 from approvals.states import Verdict
 from portal import clock
 from portal.actors import Actor
-from portal.people.models import Delegation, User
-from releases import operations
+from portal.people.models import Delegation, Role, User
+from releases import operations, stations
 from releases.catalog.models import Running
 from releases.models import Release
 from releases.rollouts.operations import start_rollout
 
 Json = dict[str, Any]
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+# What goes through the beta first.
+BETA, PRODUCTION, TRIED = "kop-beta", "kop-production", "CMS 외부 6e27011f"
 INCIDENT = "https://incidents.example/plate-{}"
 # What the releases start from; until the watcher has seen it run there is nothing to compare with.
 STARTING_POINTS = {
     ("plate-web", "plate-production"),
     ("plate-llm", "plate-production"),
     ("cms-public", "kop-production"),
+    ("cms-public", "kop-beta"),
     ("runbook-api", "runbook-api-production"),
     ("runbook-api", "runbook-api-staging"),
     ("storebridge-worker-normal", "storebridge-production"),
@@ -38,19 +42,21 @@ STARTING_POINTS = {
 
 
 def load_releases() -> bool:
-    """Make the releases of the demo in an empty portal; say whether they were made.
+    """Make the releases of the demo in an empty portal, then carry on what its beta shows; say if it did.
 
     Nothing is made away from the practice cluster: an emergency would change what really runs there.
     """
     if settings.DEMO != "full" or not settings.PRACTICE_REGISTRY_URL:
         return False
-    if Release.objects.exists() or not _is_seen() or not _delegated().exists():
+    if Release.objects.exists():
+        return _carry_tried()
+    if not _is_seen() or not _delegated().exists():
         return False
     with transaction.atomic():
         _expired()
         _superseded()
         _sent_back()
-        _delegated_approval()
+        _to_beta()
         _signoff_awaited()
         _owed("plate-llm", "0.10.0", "추천 응답이 멈추어 먼저 올렸습니다.", ago=30 * HOUR)
         _owed("plate-web", "1.26.0", "결제 화면이 열리지 않아 먼저 올렸습니다.", ago=timedelta(0))
@@ -93,11 +99,31 @@ def _sent_back() -> None:
         _decide(release, "soyul", Verdict.SEND_BACK, reason=reason)
 
 
-def _delegated_approval() -> None:
-    """Approved by the lead of the next team, for the one who is away."""
-    facts = {"new_api": True}
-    release = _submit("haeun", "CMS 외부 6e27011f", "kop-production", "cms-public", "6e27011f", facts=facts)
-    _decide(release, "donghae", Verdict.APPROVE, on_behalf_of="mikyung")
+def _to_beta() -> None:
+    """It rolls out there as soon as a worker is free, and is up for QA then."""
+    release = _submit("haeun", TRIED, BETA, "cms-public", "6e27011f", facts={"new_api": True})
+    start_rollout(release.number, actor=_person("haeun"))
+
+
+def _carry_tried() -> bool:
+    """Once the beta is up: QA answers, the author carries it on, and it is approved; only once, if at all.
+
+    It is the lead of the next team who approves, for the one who is away. Whoever looks at the demo may have
+    been faster in any of it, and is left alone then.
+    """
+    with transaction.atomic():
+        found = Release.objects.select_for_update(of=("self",)).filter(title=TRIED, environment__name=BETA)
+        tried = found.filter(state__in=stations.PROVEN, carried=None).order_by("number").first()
+        if tried is None:
+            return False
+        for check in tried.checks.filter(role=Role.QA, result=""):
+            operations.answer_check(tried.number, check.pk, actor=_person("nayoung"), result="done")
+        if stations.waits_for_qa(tried):
+            return False
+        release = operations.carry_release(tried.number, PRODUCTION, actor=_person("haeun"))
+        operations.submit_release(release.number, actor=_person("haeun"))
+        _decide(release, "donghae", Verdict.APPROVE, on_behalf_of="mikyung")
+    return True
 
 
 def _signoff_awaited() -> None:

@@ -10,13 +10,14 @@ from pytest_django.fixtures import Settings
 
 from portal.audit.models import AuditEntry
 from portal.people.models import User
-from releases import queries
+from releases import operations, queries
 from releases.catalog.models import Environment, Service
 from releases.inbox import inbox
 from releases.models import Release
 from releases.rollouts import demo
 from releases.rollouts.jobs import make_demo_releases
 from tests.factories import FakeRegistry, decide, runs, verify
+from tests.people import acting
 from tests.soak import long
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +26,7 @@ STATES = {
     "superseded": ("대체됨", "Superseded"),
     "in_review": ("검토 중", "In review"),
     "sent_back": ("보완 요청", "Sent back"),
+    "announced": ("공지됨", "Announced"),
     "approved": ("승인됨", "Approved"),
     "awaiting_signoff": ("결과 확인 대기", "Awaiting sign-off"),
     "review_owed": ("사후 검토 남음", "Review owed"),
@@ -54,6 +56,8 @@ def test_each_case_is_there_once_and_told_apart_in_both_languages(full: None) ->
     make_demo_releases()
     for release in Release.objects.filter(state="rolling_out"):
         verify(release)
+    make_demo_releases()
+    make_demo_releases()
     assert sorted(Release.objects.values_list("state", flat=True)) == sorted([*STATES, "review_owed"])
     for language, at in (("ko", 0), ("en", 1)):
         shown = page("jiho", "/releases/", language)
@@ -65,12 +69,30 @@ def test_each_case_is_there_once_and_told_apart_in_both_languages(full: None) ->
     sent_back = Release.objects.get(state="sent_back")
     assert "되돌리는 방법이 없습니다" in page("jimin", f"/releases/{sent_back.number}/", "ko")
     delegated = Release.objects.get(state="approved")
+    assert delegated.carried_from == Release.objects.get(state="announced")
     decision = queries.decisions_of(delegated).get()
     assert decision.on_behalf_of is not None
     assert (decision.person.username, decision.on_behalf_of.username) == ("donghae", "mikyung")
     shown = page("gamsa", f"/releases/{delegated.number}/", "ko")
     record = shown.partition('id="record"')[2].partition("</ol>")[0]
     assert record.count("성미경 대신") == 1
+
+
+@long
+@pytest.mark.parametrize(("result", "carried"), [("", 1), ("failed", 0)])
+def test_what_ran_in_the_beta_is_carried_on_where_nobody_was_faster(
+    full: None, result: str, carried: int
+) -> None:
+    make_demo_releases()
+    tried = Release.objects.get(environment__name=demo.BETA)
+    verify(tried)
+    if result:
+        qa = acting(User.objects.get(username="byungho"))
+        item = tried.checks.order_by("position").first()
+        assert item is not None
+        operations.answer_check(tried.number, item.pk, actor=qa, result=result, evidence="declined")
+    make_demo_releases()
+    assert tried.carried.filter(environment__name=demo.PRODUCTION).count() == carried
 
 
 @long

@@ -1,4 +1,4 @@
-"""kop from approved to announced in one plan: grown with its JGroups view, signed off, switched, shrunk."""
+"""kop from its beta to the announcement: tried by QA, carried on, grown, signed off, switched, shrunk."""
 
 import json
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from portal.errors import Invalid
 from portal.people.models import User
 from releases import operations as release_operations
 from releases.catalog.models import Plan
@@ -21,7 +22,7 @@ from tests.rollouts.universe import cluster_of_universe, furnish
 from tests.soak import long
 
 Served = tuple[Path, str]
-SYSTEM = "kop-production"
+SYSTEM, BETA = "kop-production", "kop-beta"
 SERVICES = ("hybris", "hybris-api", "hybris-backoffice")
 ENDS = ("succeeded", "failed", "paused", "stopped", "awaiting_signoff")
 VERSION = "deploy-2026-01-08"
@@ -41,12 +42,25 @@ class Kop:
     space: Space
     manager: User
 
-    def start(self) -> Rollout:
-        """Compose, check, approve and start a release of hybris."""
+    def beta(self) -> Release:
+        """Roll a release of hybris out to the beta, where nobody is asked to approve it."""
         actor = acting(self.manager)
         items = [{"service": "hybris", "version": VERSION}]
-        data = {"environment": SYSTEM, "plan": SYSTEM, "items": items, "changes": [], "facts": {}}
+        data = {"environment": BETA, "items": items, "changes": [], "facts": {}}
         release = release_operations.create_release(data, actor=actor)
+        release_operations.submit_release(release.number, actor=actor)
+        rollout = drive(operations.start_rollout(release.number, actor=actor), *ENDS, seconds=60)
+        assert rollout.state == "succeeded", why(rollout)
+        release.refresh_from_db()
+        return release
+
+    def carry(self, beta: Release) -> Release:
+        """Carry what was tried to production."""
+        return release_operations.carry_release(beta.number, SYSTEM, actor=acting(self.manager))
+
+    def start(self, release: Release) -> Rollout:
+        """Submit, check, approve and start it."""
+        actor = acting(self.manager)
         release_operations.submit_release(release.number, actor=actor)
         self.answer(release, "before")
         approve_all(release)
@@ -72,18 +86,27 @@ class Kop:
 def kop(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kop]:
     made = furnish(*served, monkeypatch)
     person("hybris-lead", ("team_lead", "team:hybris"))
-    plan = Plan.objects.get(name=SYSTEM)
-    # The plan itself, watched for a second where it says a minute.
-    text = json.dumps(plan.spec).replace('"stableSeconds": 60', '"stableSeconds": 1')
-    plan.spec = json.loads(text.replace('"minutes": 10', '"seconds": 1, "everySeconds": 5'))
-    plan.save(update_fields=["spec"])
+    for plan in Plan.objects.filter(name__in=[SYSTEM, BETA]):
+        # The plans themselves, watched for a second where they say longer.
+        text = json.dumps(plan.spec).replace('"stableSeconds": 60', '"stableSeconds": 1')
+        text = text.replace('"settleSeconds": 10', '"settleSeconds": 1')
+        plan.spec = json.loads(text.replace('"minutes": 10', '"seconds": 1, "everySeconds": 5'))
+        plan.save(update_fields=["spec"])
     yield Kop(Space(made.space.api, SYSTEM), made.manager)
     made.space.api.close()
 
 
 @long
-def test_the_idle_colour_grows_is_signed_off_switched_to_and_the_old_one_shrinks(kop: Kop) -> None:
-    rollout = drive(kop.start(), *ENDS, seconds=120)
+def test_what_qa_tried_in_the_beta_grows_is_signed_off_switched_to_and_the_old_colour_shrinks(
+    kop: Kop,
+) -> None:
+    beta = kop.beta()
+    carried = kop.carry(beta)
+    with pytest.raises(Invalid) as untested:
+        kop.start(carried)
+    assert [each["field"] for each in untested.value.missing] == ["items"]
+    kop.answer(beta, "after")
+    rollout = drive(kop.start(carried), *ENDS, seconds=120)
     assert rollout.state == "awaiting_signoff", why(rollout)
     assert (kop.live(), kop.sizes()) == ({"blue"}, {"blue": 15, "green": 15})
     release = rollout.release
