@@ -29,6 +29,7 @@ STEPS: dict[str, str | Promise] = {
     "http": gettext_lazy("Check HTTP"),
     "prometheus": gettext_lazy("Check a metric"),
     "watch": gettext_lazy("Watch"),
+    "certificate": gettext_lazy("Check the certificate"),
     "verify_digests": gettext_lazy("Verify what runs"),
     "notice": gettext_lazy("Send the notice"),
 }
@@ -112,6 +113,7 @@ def _note(step: Mapping[str, Any]) -> str:
     if step["kind"] == "notice":
         shared = _("those whom the policy names")
         parts.append(", ".join(shared if each == "shared" else each for each in step["to"]))
+    parts += _looked_for(step)
     if step["kind"] == "prometheus":
         parts.append(_metric(step))
     if step["kind"] == "watch":
@@ -120,7 +122,14 @@ def _note(step: Mapping[str, Any]) -> str:
         parts.append(_("at most %(seconds)d s") % {"seconds": step["timeoutSeconds"]})
     if step.get("settleSeconds"):
         parts.append(_("then %(seconds)d s to settle") % {"seconds": step["settleSeconds"]})
-    return " · ".join(parts)
+    return " · ".join(filter(None, parts))
+
+
+def _looked_for(step: Mapping[str, Any]) -> list[str]:
+    """What a step looks for that is of no service."""
+    if step["kind"] == "certificate":
+        return [f"{step.get('host', '')}:{step.get('port', 443)}", step.get("serverName", "")]
+    return []
 
 
 def _watched(step: Mapping[str, Any]) -> list[str]:

@@ -55,15 +55,19 @@ TIMEOUTS = {
     "helm_upgrade": 300,
     "helm_status": 60,
     "helm_rollback": 300,
+    "certificate": 30,
 }
 BEFORE = frozenset(
-    {"access_check", "pods_running", "image_exists", "helm_check", "http", "health", "prometheus", "notice"}
+    {
+        *("access_check", "pods_running", "image_exists", "helm_check", "http", "health", "prometheus"),
+        *("notice", "certificate"),
+    }
 )
 # Those of an operation stand in no file of the catalog.
 OF_OPERATIONS = frozenset({"restart", "set_resources"})
 EACH = OF_OPERATIONS | {
     *("set_image", "wait_rollout", "promote", "health", "http", "prometheus", "watch"),
-    *("helm_backup", "helm_upgrade"),
+    *("helm_backup", "helm_upgrade", "certificate"),
 }
 # Before or after the members of a wave, each of one service.
 AROUND = frozenset(
@@ -93,7 +97,10 @@ GIVES_BACK = frozenset(UNDONE_BY[each] for each in RELEASING)
 # What is about a Helm release: done for each service under Helm, and for no other.
 HELM = frozenset({"helm_check", "helm_backup", "helm_upgrade", "helm_status"})
 AFTER = frozenset(
-    {"http", "health", "prometheus", "pods_running", "watch", "verify_digests", "helm_status", "notice"}
+    {
+        *("http", "health", "prometheus", "pods_running", "watch", "verify_digests", "helm_status", "notice"),
+        "certificate",
+    }
 )
 PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout", "promote"}) | OF_OPERATIONS
 OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})

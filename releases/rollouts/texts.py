@@ -55,6 +55,7 @@ KINDS: dict[str, Text] = {
     "restart": _("Restart"),
     "set_resources": _("Set the resources"),
     "restore_resources": _("Restore the resources"),
+    "certificate": _("Check the certificate"),
 }
 SECTIONS: dict[str, Text] = {"before": _("Before"), "after": _("After"), "back": _("After")}
 OBSERVED: dict[str, Text] = {
@@ -137,6 +138,7 @@ OBSERVED: dict[str, Text] = {
     "server_error": _("The cluster reports an error; the next try follows: {message}"),
     "too_many_requests": _("The cluster asks to wait: {message}"),
     "conflict": _("The object has just changed; it is read again"),
+    "certificate_good": _("{subject}, from {issuer}, until {until}: {days} days are left"),
     "stumbled": _("The portal itself broke off here ({count} of {most}); the next try follows"),
 }
 # What is not measured once more until it is well, but again and again.
@@ -210,6 +212,14 @@ FAILURES: dict[str, Text] = {
     "digests_differ": _("Something else runs than was approved"),
     "metric_beyond": _("Measured {value}, where {limit} is the limit"),
     "metric_beyond_other": _("Measured {value}, too far from {other}, with which it is compared"),
+    "certificate_ended": _("The certificate of {host} ended on {until}"),
+    "certificate_early": _("The certificate of {host} begins only on {since}"),
+    "certificate_other_name": _("The certificate is not for {host}; it is for"),
+    "certificate_untrusted": _("Nobody known vouches for the certificate of {host}"),
+    "certificate_ends": _(
+        "The certificate of {host} ends on {until}: {days} days are left, and at least {least} are wanted"
+    ),
+    "bad_authority": _("The authority that is to be trusted cannot be read"),
     "gate_breached": _("{gate}: {seen}"),
     "watch_unmeasured": _("The time is over, and it could not be measured: {gate}: {seen}"),
     "bad_query": _("Prometheus cannot be asked this"),

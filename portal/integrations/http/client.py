@@ -99,7 +99,7 @@ def get(
     started = time.monotonic()
     parts, port = _parsed(url)
     host = (parts.hostname or "").lower()
-    address = _checked(host, port, allow=allow, resolve=resolve or _resolve)
+    address = checked_address(host, port, allow=allow, resolve=resolve)
     pool = _pool(parts.scheme, host, port, address, timeout_seconds)
     path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
     try:
@@ -142,10 +142,18 @@ def _parsed(url: str) -> tuple[SplitResult, int]:
     return parts, port
 
 
-def _checked(host: str, port: int, *, allow: Allow, resolve: Resolver) -> str:
-    """The one address to connect to; every address of the name must be allowed."""
+def checked_address(host: str, port: int, *, allow: Allow, resolve: Resolver | None = None) -> str:
+    """Return the one address to connect to; every address of the name must be allowed.
+
+    Args:
+        resolve: turns host and port into addresses; for tests.
+
+    Raises:
+        PermanentError: with code "address_refused" when it may not be called.
+        TemporaryError: with code "unreachable" when the name leads nowhere.
+    """
     try:
-        found = [ipaddress.ip_address(text.partition("%")[0]) for text in resolve(host, port)]
+        found = [ipaddress.ip_address(text.partition("%")[0]) for text in (resolve or _resolve)(host, port)]
     except OSError as error:
         text = _("The name {host} cannot be resolved.").format(host=host)
         raise TemporaryError(text, code=UNREACHABLE) from error

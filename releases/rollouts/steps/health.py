@@ -76,16 +76,26 @@ def target_of(work: Work, document: Mapping[str, Any]) -> Target:
     if document.get("url"):
         return Target(str(document["url"]))
     name = str(document.get("service") or (work.step.service.name if work.step.service else ""))
-    service = work.cluster.get(f"/api/v1/namespaces/{work.environment.namespace}/services/{name}")
-    address = str(service["spec"].get("clusterIP") or "None")
-    if address == "None":
-        text = _("Service {name} has no cluster address to ask.").format(name=name)
-        raise PermanentError(text, code="no_address")
+    service, address = address_of_service(work, name)
     ports = service["spec"].get("ports") or [{}]
     port = document.get("port") or ports[0].get("port", 80)
     host = f"[{address}]" if ":" in address else address
     path = str(document.get("path") or PATHS.get(str(document.get("kind")), "/"))
     return Target(f"http://{host}:{port}/{path.lstrip('/')}", (address,))
+
+
+def address_of_service(work: Work, name: str) -> tuple[Json, str]:
+    """Return a Kubernetes Service of the namespace and its cluster address.
+
+    Raises:
+        PermanentError: it is missing, or has no address of its own.
+    """
+    service = work.cluster.get(f"/api/v1/namespaces/{work.environment.namespace}/services/{name}")
+    address = str(service["spec"].get("clusterIP") or "None")
+    if address == "None":
+        text = _("Service {name} has no cluster address to ask.").format(name=name)
+        raise PermanentError(text, code="no_address")
+    return service, address
 
 
 def _ask(work: Work, document: Json, judge: Callable[[str, Answer, Json], Outcome]) -> Outcome:

@@ -1,6 +1,7 @@
 """The one list of step kinds."""
 
 from releases.rollouts.steps.access_check import AccessCheck
+from releases.rollouts.steps.certificate import Certificate
 from releases.rollouts.steps.cluster_view import ClusterView
 from releases.rollouts.steps.colours import FindColours
 from releases.rollouts.steps.health import Health, HttpCheck
@@ -65,6 +66,7 @@ KINDS: dict[str, StepKind] = {
         Restart(),
         SetResources(),
         RestoreResources(),
+        Certificate(),
     )
 }
 # It measures with the others.

@@ -1,0 +1,1 @@
+"""TLS endpoints: the certificates that they show."""
