@@ -45,6 +45,16 @@ class ProgressShape(Schema):
     total: int
 
 
+class ReachedShape(Schema):
+    """A canary in the cluster to which an order went: reached, unneeded or unreached, or on its way."""
+
+    service: str
+    workload: str
+    act: str
+    state: str
+    message: str
+
+
 class OrderShape(Schema):
     """Something a person asked, and what became of it."""
 
@@ -56,6 +66,7 @@ class OrderShape(Schema):
     asked_at: datetime
     honoured_at: datetime | None
     outcome: str
+    reached: list[ReachedShape]
 
 
 class AskedShape(Schema):

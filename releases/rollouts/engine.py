@@ -31,6 +31,8 @@ BUDGET_SECONDS = 20.0
 FLOOR_SECONDS = 15.0
 # What only a newer worker can carry out is offered again after this time.
 LEFT_SECONDS = 2.0
+# An order on its way to a canary is looked after again after this time.
+REACH_SECONDS = 0.5
 # Looks that take longer than this are not kept waiting for the others before they are written.
 WRITE_SECONDS = 0.5
 
@@ -87,6 +89,7 @@ class Pass:
     def __init__(self, lease: Lease, *, ends_at: float) -> None:
         self.lease = lease
         self.ends_at = ends_at
+        self.reaching = False
         self.course = self._hear()
         # Read when a step first asks for them.
         self.items = lease.rollout.release.items.select_related("service")
@@ -114,11 +117,13 @@ class Pass:
         times = [each.wake_at for each in running if each.wake_at is not None]
         if state != RolloutState.PAUSED:
             times.append(clock.now() + timedelta(seconds=FLOOR_SECONDS))
+        if self.reaching:
+            times.append(clock.now() + timedelta(seconds=REACH_SECONDS))
         return min(times, default=None)
 
     def _hear(self) -> Course:
         """Honour what was asked, and read how the steps stand after it."""
-        orders.honour(self.lease, actor=ENGINE)
+        self.reaching = not orders.honour(self.lease, actor=ENGINE)
         leases.say_at(self.lease, "")
         return Course(self.lease)
 

@@ -144,7 +144,11 @@ class Step(models.Model):
 
 
 class Order(models.Model):
-    """Something a person asked of a rollout: written at once, honoured by the engine, then reported."""
+    """Something a person asked of a rollout: written at once, honoured by the engine, then reported.
+
+    `reach` is {"since", "targets": [{"service", "workload", "act", "state", "message"}]} where it goes to
+    canaries in the cluster as well, see `reaching`.
+    """
 
     rollout = models.ForeignKey(Rollout, models.CASCADE, related_name="orders")
     kind = models.CharField(max_length=10, choices=OrderKind.choices)
@@ -156,6 +160,7 @@ class Order(models.Model):
     asked_at = models.DateTimeField()
     honoured_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=250, blank=True)
+    reach = models.JSONField(null=True, blank=True)
 
     class Meta:
         constraints = [

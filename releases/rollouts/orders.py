@@ -9,7 +9,7 @@ from portal import clock, trace
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.live.publish import publish
-from releases.rollouts import outcomes, release_side, rollback, settling
+from releases.rollouts import outcomes, reaching, release_side, rollback, settling
 from releases.rollouts.course import Course
 from releases.rollouts.events import move_rollout, move_step
 from releases.rollouts.leases import Lease, say_at, writing
@@ -58,8 +58,8 @@ POSSIBLE: dict[str, frozenset[str]] = {
 SKIPPABLE = TROUBLED | {StepState.WAITING, StepState.READY, StepState.RUNNING, StepState.CANCELLED}
 
 
-def honour(lease: Lease, *, actor: Actor) -> None:
-    """Carry out every order that waits, the oldest first."""
+def honour(lease: Lease, *, actor: Actor) -> bool:
+    """Carry out every order that waits, the oldest first; False while one is still on its way to a canary."""
     lease.heard = lease.rollout.nudges
     for pk in list(_open(lease.rollout_id).values_list("pk", flat=True)):
         say_at(lease, f"order:{pk}")
@@ -67,7 +67,21 @@ def honour(lease: Lease, *, actor: Actor) -> None:
             order = _open(rollout.pk).select_related("by").filter(pk=pk).first()
             if order is not None:
                 _follow(rollout, order)
-                _honour(Course(lease), order, actor=actor)
+                if order.reach is None:
+                    _honour(Course(lease), order, actor=actor)
+        if order is not None and order.reach is not None and not _arrived(lease, order, actor=actor):
+            return False
+    return True
+
+
+def _arrived(lease: Lease, order: Order, *, actor: Actor) -> bool:
+    """Go on with what an order does in the cluster, and report it once that is done or given up."""
+    if not reaching.reach(lease, order):
+        return False
+    with writing(lease) as rollout:
+        _end_stop(rollout, order, actor=_cause(order, actor))
+        report(rollout, order, refusal="", actor=actor)
+    return True
 
 
 def _follow(rollout: Rollout, order: Order) -> None:
@@ -84,7 +98,14 @@ def _open(rollout_id: int) -> QuerySet[Order]:
 def _honour(course: Course, order: Order, *, actor: Actor) -> None:
     cause = _cause(order, actor)
     refusal = "" if course.rollout.state in POSSIBLE[order.kind] else "wrong_state"
+    way = course.way
     refusal = refusal or HONOURS[OrderKind(order.kind)](course, order, cause)
+    targets = [] if refusal else reaching.targets(course.rollout, order.kind, course.steps, way=way)
+    if targets:
+        order.reach = {"since": clock.now().isoformat(), "targets": targets}
+        order.save(update_fields=["reach"])
+        return
+    _end_stop(course.rollout, order, actor=cause)
     report(course.rollout, order, refusal=refusal, actor=actor)
 
 
@@ -100,6 +121,8 @@ def report(rollout: Rollout, order: Order, *, refusal: str, actor: Actor) -> Non
     order.save(update_fields=["honoured_at", "outcome"])
     name = "refused" if refusal else "honoured"
     data = {"order": order.pk, "kind": order.kind, "outcome": order.outcome}
+    if order.reach is not None:
+        data["reached"] = order.reach["targets"]
     subject = ("order", str(order.pk))
     release = rollout.release_id
     record(f"order.{name}", actor=cause, subject=subject, after=data, reason=order.reason, release=release)
@@ -173,9 +196,14 @@ def _stop(course: Course, order: Order, actor: Actor) -> str:
         move_rollout(rollout, R.STOPPING, actor=actor, reason=order.reason)
     outcomes.end_siblings(course, None, actor=actor)
     release_side.follow(rollout.release, ReleaseState.FAILED, actor=actor, reason="stopped")
-    rollout.ended_at = clock.now()
-    move_rollout(rollout, R.STOPPED, actor=actor, reason=order.reason, fields=["ended_at"])
     return ""
+
+
+def _end_stop(rollout: Rollout, order: Order, *, actor: Actor) -> None:
+    """A stop ends when the last canary is reached, or there is none."""
+    if order.kind == OrderKind.STOP and rollout.state == R.STOPPING:
+        rollout.ended_at = clock.now()
+        move_rollout(rollout, R.STOPPED, actor=actor, reason=order.reason, fields=["ended_at"])
 
 
 def _rollback(course: Course, order: Order, actor: Actor) -> str:

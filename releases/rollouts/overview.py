@@ -18,6 +18,7 @@ from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE
 from releases.rollouts.queries import HIDDEN_KINDS
+from releases.rollouts.reaching import UNREACHED
 from releases.rollouts.rollback import in_order_of_return, net_changes, touched
 from releases.rollouts.states import (
     ACTIVE,
@@ -117,6 +118,7 @@ class Overview:
     total: int
     troubles: tuple[StepView, ...]
     asked: tuple[Order, ...]
+    unreached: tuple[str, ...]
     pause_text: str
     orders: frozenset[str]
     off: Json = field(default_factory=dict, hash=False)
@@ -171,6 +173,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
         **counted,
         troubles=tuple(views[each.pk] for each in present if each.state in TROUBLED),
         asked=tuple(rollout.orders.filter(honoured_at=None).select_related("by")),
+        unreached=_unreached(rollout),
         pause_text=texts.pause(rollout.pause) if rollout.pause else "",
         orders=frozenset(kind for kind in may if rollout.state in POSSIBLE[kind]),
         off=off,
@@ -182,6 +185,13 @@ def overview(rollout: Rollout, user: User) -> Overview:
         colours=colours_of(steps),
         after_signoff=after_signoff(steps),
     )
+
+
+def _unreached(rollout: Rollout) -> tuple[str, ...]:
+    """What the last order that went to canaries could not do there."""
+    order = rollout.orders.filter(reach__isnull=False).order_by("pk").last()
+    targets = ((order.reach if order else None) or {}).get("targets", [])
+    return tuple(texts.reached(each for each in targets if each["state"] == UNREACHED))
 
 
 def moving_for(user: User) -> list[Glance]:

@@ -295,6 +295,7 @@ def order_shape(order: Order) -> Json:
         "asked_at": order.asked_at,
         "honoured_at": order.honoured_at,
         "outcome": order.outcome,
+        "reached": (order.reach or {}).get("targets", []),
     }
 
 

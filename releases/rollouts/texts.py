@@ -4,7 +4,7 @@ Rows and events keep codes and arguments only; the outside systems' own words ar
 data, never markup.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -301,6 +301,15 @@ PAUSES: dict[str, Text] = {
     "portal_error": _("The portal itself failed {count} times; its log tells more under {incident}"),
     "worker_died": _("The worker died {count} times without getting any further"),
 }
+# What became of a canary to which an order went.
+REACHED: dict[tuple[str, str], Text] = {
+    ("hold", "reached"): _("{object} is held where it is"),
+    ("let_go", "reached"): _("{object} goes on"),
+    ("abort", "reached"): _("{object} is aborted, the stable version takes over again"),
+    ("hold", "unreached"): _("{object} could not be paused in the cluster: {message}"),
+    ("let_go", "unreached"): _("{object} could not be resumed in the cluster: {message}"),
+    ("abort", "unreached"): _("{object} could not be aborted in the cluster: {message}"),
+}
 LIFTS: Text = _("After that, whoever may operate here can resume.")
 EVENTS: dict[str, Text] = {
     "rollout.queued": _("Rollout queued"),
@@ -412,6 +421,17 @@ def change(found: Json) -> str:
     return f"{found.get('object', '')} {found.get('field', '')} {before} → {after}".strip()
 
 
+def reached(targets: Iterable[Json]) -> list[str]:
+    """Return what became of the canaries to which an order went; nothing of those it did not concern."""
+    found = []
+    for each in targets:
+        text = REACHED.get((str(each["act"]), str(each["state"])))
+        message = str(each.get("message") or gettext("its controller does not take it up"))
+        if text:
+            found.append(_filled(text, {"object": f"rollout/{each['workload']}", "message": message}))
+    return found
+
+
 def registered() -> dict[str, Callable[[Json], str]]:
     """Return a function from data to text for every kind of event that the engine writes."""
     rollout = {*(f"rollout.{state}" for state in RolloutState.values), *EVENTS}
@@ -446,7 +466,8 @@ def event_text(kind: str, data: Json) -> str:
     if kind in EVENTS:
         asked = data.get("kind", "")
         order = str(OrderKind(asked).label) if asked in OrderKind.values else ""
-        return _filled(EVENTS[kind], {**data, "order": order})
+        words = _filled(EVENTS[kind], {**data, "order": order})
+        return "; ".join([words, *reached(data.get("reached") or [])])
     if data.get("pause"):
         return pause(data["pause"])
     state = str(data.get("state") or kind.partition(".")[2])

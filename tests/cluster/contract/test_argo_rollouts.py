@@ -167,6 +167,20 @@ def test_a_pause_by_hand_holds_the_pods_where_they_are(canary: Space) -> None:
     paused_at(canary, 1)
 
 
+def test_an_aborted_canary_that_is_paused_by_hand_goes_when_it_is_let_go(canary: Space) -> None:
+    set_image(canary, NEW)
+    paused_at(canary, 1)
+    canary.patch("rollouts", "web", {"spec": {"paused": True}}, kind="merge")
+    canary.wait("rollouts", "web", lambda seen: seen["status"].get("message") == "manually paused")
+    status_patch(canary, abort=True)
+    assert canary.get("rollouts", "web")["status"]["abort"] is True
+    # A null takes the field away, so that the spec is as it was before.
+    canary.patch("rollouts", "web", {"spec": {"paused": None}}, kind="merge")
+    seen = canary.wait("rollouts", "web", lambda seen: phase(seen) == "Degraded")
+    assert "paused" not in seen["spec"]
+    until(canary, lambda: pods_by_image(canary), {OLD: 5})
+
+
 def test_a_canary_that_makes_no_progress_is_degraded_at_its_deadline(space: Space) -> None:
     space.create(argo_rollout("web", steps=STEPS[:2], replicas=2, progressDeadlineSeconds=2))
     healthy(space)

@@ -9,7 +9,7 @@ from django.utils import translation
 
 from portal import jobs
 from releases.rollouts import engine, plans
-from releases.rollouts.models import Rollout
+from releases.rollouts.models import Order, Rollout
 from tests.cluster.api import Json
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import argo_rollout, deployment, wait_for
@@ -127,21 +127,52 @@ def _step_at_rest(floor: Floor) -> int:
 
 
 @long
-def test_while_the_portal_pauses_nothing_is_promoted(lay_canary: Callable[..., Floor]) -> None:
+def test_a_pause_holds_the_canary_itself_and_a_stop_aborts_it(lay_canary: Callable[..., Floor]) -> None:
     floor = lay_canary()
     rollout = floor.start()
     _until_first_pause(rollout)
-    floor.order(rollout, "pause", reason="lunch")
-    drive(rollout, "paused")
+    _obeyed(rollout, floor.order(rollout, "pause", reason="lunch"))
+    assert drive(rollout, "paused").pause is not None
+    seen = floor.space.get("rollouts", "api")
+    assert (seen["spec"]["paused"], seen["status"]["message"]) == (True, "manually paused")
     before = _step_at_rest(floor)
     engine.advance(rollout.pk)
     assert _step_at_rest(floor) == before
-    floor.order(rollout, "stop")
+    stop = _obeyed(rollout, floor.order(rollout, "stop"))
+    assert stop.reach is not None
+    assert [(each["act"], each["state"]) for each in stop.reach["targets"]] == [("abort", "reached")]
     assert drive(rollout, "stopped").state == "stopped"
-    assert images(floor)[OLD] > 0
+    seen = floor.space.get("rollouts", "api")
+    assert seen["status"]["message"].startswith("RolloutAborted")
+    wait_for(lambda: images(floor) == {OLD: 5}, what="the stable version alone")
     floor.order(rollout, "rollback")
     assert drive(rollout, *BACK).state == "rolled_back", why(rollout)
+    assert healthy(floor)["status"].get("abort") is None
     assert images(floor) == {OLD: 5}
+
+
+@long
+def test_a_canary_that_was_held_goes_on_when_the_rollout_is_resumed(lay_canary: Callable[..., Floor]) -> None:
+    floor = lay_canary()
+    rollout = floor.start()
+    _until_first_pause(rollout)
+    _obeyed(rollout, floor.order(rollout, "pause", reason="lunch"))
+    floor.order(rollout, "resume")
+    assert drive(rollout, *ENDS, seconds=60).state == "succeeded", why(rollout)
+    assert "paused" not in floor.space.get("rollouts", "api")["spec"]
+    assert images(floor) == {floor.wanted("api", "2.0.0"): 5}
+
+
+def _obeyed(rollout: Rollout, order: Order) -> Order:
+    """Let the engine go on until it reports that an order was honoured."""
+
+    def reported() -> bool:
+        engine.advance(rollout.pk)
+        order.refresh_from_db()
+        return order.honoured_at is not None
+
+    wait_for(reported, what="the order")
+    return order
 
 
 @long
