@@ -61,7 +61,9 @@ def plan_for(operation: Mapping[str, Any]) -> Json:
     elif kind == OperationKind.SCALE:
         beside = [dict(operation)]
     else:
-        each = [step, {"kind": "wait_rollout", "settleSeconds": SETTLE_SECONDS}, *each]
+        # A Rollout's own canary steps are for new versions: here they are skipped.
+        skipped = [{"kind": "promote", "full": True}] if kind == OperationKind.RESOURCES else []
+        each = [step, *skipped, {"kind": "wait_rollout", "settleSeconds": SETTLE_SECONDS}, *each]
     return {
         "expectedMinutes": EXPECTED_MINUTES,
         "before": [{"kind": "access_check"}],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from portal.integrations.kubernetes.rollout_status import judge
-from portal.integrations.kubernetes.workloads import Workload
+from portal.integrations.kubernetes.workloads import Workload, merged
 
 Json = dict[str, Any]
 
@@ -84,3 +84,31 @@ def test_a_stateful_set_has_rules_of_its_own(status: Json, spec: Json, waits_for
 
 def test_a_stateful_set_that_is_updated_by_hand_cannot_be_waited_for() -> None:
     assert judge(stateful_set(FULL, updateStrategy={"type": "OnDelete"})).failure == "strategy_not_rolling"
+
+
+def test_a_rollout_that_restarts_is_done_when_its_controller_says_so() -> None:
+    restart = "2026-11-22T01:00:00Z"
+    status = {"phase": "Healthy", "observedGeneration": "1", "stableRS": "a", "currentPodHash": "a"}
+    body = {
+        "kind": "Rollout",
+        "metadata": {"name": "web", "namespace": "shop", "generation": 1},
+        "spec": {"restartAt": restart, "template": {}},
+        "status": status,
+    }
+    assert judge(Workload(body)).waits_for == "old_pods"
+    restarted = {**body, "status": {**status, "restartedAt": restart}}
+    assert judge(Workload(restarted)).done
+    assert judge(Workload({**restarted, "spec": {"template": {}}})).done
+
+
+def test_a_merge_into_a_template_keeps_every_other_container_and_field() -> None:
+    template = {"spec": {"containers": [{"name": "a", "image": "x"}, {"name": "b", "args": ["1"]}]}}
+    change = {"spec": {"containers": [{"name": "b", "resources": {"limits": {"cpu": "1"}}}]}}
+    assert merged(template, change) == {
+        "spec": {
+            "containers": [
+                {"name": "a", "image": "x"},
+                {"name": "b", "args": ["1"], "resources": {"limits": {"cpu": "1"}}},
+            ]
+        }
+    }

@@ -30,7 +30,15 @@ from portal.errors import PermanentError, TemporaryError
 from portal.integrations.argo.rollouts import image_operations
 from portal.integrations.kubernetes.connection import Access, read_connection
 from portal.integrations.kubernetes.errors import MISSING, refused, unreachable
-from portal.integrations.kubernetes.workloads import HOLDER, ROLLOUT, Json, Reference, Workload
+from portal.integrations.kubernetes.workloads import (
+    HOLDER,
+    PLURALS,
+    ROLLOUT,
+    Json,
+    Reference,
+    Workload,
+    merged,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -229,6 +237,9 @@ class Cluster:
         Raises:
             TemporaryError: with code "conflict" when the object changed since it was read.
         """
+        if seen.written.kind == ROLLOUT:
+            whole = merged(seen.template, template)
+            return self.restore_template(seen, whole, annotations=annotations, dry_run=dry_run)
         metadata = {"resourceVersion": seen.resource_version, "annotations": dict(annotations)}
         body = {"metadata": metadata, "spec": {"template": template}}
         return self._patch(seen, body, content_type=STRATEGIC, dry_run=dry_run)
@@ -239,6 +250,21 @@ class Cluster:
         """Put a recorded pod template back as a whole, on the condition that nothing changed since `seen`."""
         operations = template_patch(seen, template, annotations=annotations)
         return self._patch(seen, operations, content_type=JSON_PATCH, dry_run=dry_run)
+
+    def restart_rollout(
+        self, seen: Workload, at: str, *, annotations: Mapping[str, str], dry_run: bool = False
+    ) -> Workload:
+        """Have a Rollout's pods made anew: a time in its spec, which begins no canary as a template would.
+
+        Args:
+            at: pods that are older are replaced; RFC 3339, in whole seconds of UTC, as its controller writes.
+
+        Raises:
+            TemporaryError: with code "conflict" when the object changed since it was read.
+        """
+        body = {"metadata": {"annotations": dict(annotations)}, "spec": {"restartAt": at}}
+        answer = self.change(PLURALS[ROLLOUT], seen.raw, body, dry_run=dry_run)
+        return Workload({**seen.raw, **answer})
 
     def may(self, right: Right, *, namespace: str) -> bool:
         """Ask the cluster whether the portal's account has a right (SelfSubjectAccessReview)."""

@@ -108,7 +108,8 @@ def _canary(workload: Workload, status: Json) -> Progress:
         failure = DEGRADATIONS.get(reason, "canary_degraded")
         return _progress(workload, status, failure=failure, message=canary.message)
     if canary.phase == HEALTHY and canary.finished:
-        return _progress(workload, status)
+        restarted = workload.spec.get("restartAt") in {None, status.get("restartedAt")}
+        return _progress(workload, status, waits_for="" if restarted else "old_pods")
     if workload.spec.get("paused"):
         return _progress(workload, status, waits_for="unpaused")
     if canary.waits_for_promotion:

@@ -192,6 +192,24 @@ def container_statuses(pod: Json) -> list[Json]:
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
+def merged(template: Json, change: Json) -> Json:
+    """Return a template with fields merged into it; lists of named things by their names, others as a whole.
+
+    Custom resources know no strategic merge: theirs is made here.
+    """
+    found = dict(template)
+    for key, value in change.items():
+        there = found.get(key)
+        if isinstance(value, dict) and isinstance(there, dict):
+            found[key] = merged(there, value)
+        elif _named(value) and _named(there):
+            news = _by_name(value)
+            found[key] = [merged(each, news.get(name, {})) for name, each in _by_name(there).items()]
+        else:
+            found[key] = value
+    return found
+
+
 def changed_fields(before: object, after: object, *, path: str = "") -> list[tuple[str, object, object]]:
     """Return the fields that differ as (path, before, after); lists of named things are compared by name."""
     if isinstance(before, dict) and isinstance(after, dict):

@@ -74,10 +74,10 @@ def under_way(work: Work, seen: Workload) -> Outcome | None:
 
 
 def unlike_plan(work: Work, seen: Workload) -> Outcome | None:
-    """Refuse a plan that does not promote exactly the pauses that the Rollout has."""
+    """Refuse a plan that does not promote exactly the pauses that the Rollout has; a restart meets none."""
     steps = promotions(work)
     full = any(each.params.get("full") for each in steps)
     stops = len(stops_of(seen))
-    if len(steps) == stops or (full and len(steps) <= stops):
+    if len(steps) == stops or (full and len(steps) <= max(stops, 1)) or work.sibling("restart"):
         return None
     return failed("canary_stops_differ", args={"stops": stops, "promotions": len(steps)})

@@ -1,11 +1,12 @@
 """What steps have in common that change a running workload's pods without another image."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
 from releases.rollouts.drift import Drift, find_drift
-from releases.rollouts.steps import git_owned
+from releases.rollouts.steps import canaries, git_owned
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -34,7 +35,7 @@ class TemplateKind(ActingKind):
         refused = _refusal(work, seen)
         if refused is not None:
             return Planned(error=refused.failure)
-        work.cluster.merge_template(seen, self.template(work, seen), annotations=work.mark, dry_run=True)
+        self.write(work, seen, self.template(work, seen), dry_run=True)
         return Planned(changes=self.changes(work, seen))
 
     def prepare(self, work: Work) -> Change | Found | Outcome:
@@ -42,12 +43,12 @@ class TemplateKind(ActingKind):
         seen = listed_or_held(work)
         if isinstance(seen, Outcome):
             return seen
-        if seen.annotations.get(STEP_ANNOTATION) == work.mark[STEP_ANNOTATION]:
+        if self.marks(seen).get(STEP_ANNOTATION) == work.mark[STEP_ANNOTATION]:
             return Found(acted=remembered(seen, seen.images), observed={"code": self.said})
         refused = _refusal(work, seen)
         if refused is not None:
             return refused
-        drift = _drift(work, seen)
+        drift = _drift(work, seen, self.marks(seen))
         if drift is not None:
             return hold("drift", **drift.args)
         return Change(changes=self.changes(work, seen), payload=(seen, self.template(work, seen)))
@@ -55,8 +56,16 @@ class TemplateKind(ActingKind):
     def act(self, work: Work, change: Change) -> Json:
         """Send one patch."""
         seen, template = change.payload
-        written = work.cluster.merge_template(seen, template, annotations=work.mark)
+        written = self.write(work, seen, template)
         return remembered(written, written.images)
+
+    def write(self, work: Work, seen: Workload, template: Json, *, dry_run: bool = False) -> Workload:
+        """Merge it into the template where that stands, together with the mark."""
+        return work.cluster.merge_template(seen, template, annotations=work.mark, dry_run=dry_run)
+
+    def marks(self, seen: Workload) -> Mapping[str, str]:
+        """The annotations of the object that is written."""
+        return seen.annotations
 
     @abstractmethod
     def template(self, work: Work, seen: Workload) -> Json:
@@ -69,20 +78,20 @@ class TemplateKind(ActingKind):
 
 def _refusal(work: Work, seen: Workload) -> Outcome | None:
     """Why new pods would not come, or would not last; None where they would (protocols.md, A3)."""
-    owned = git_owned.refused(work, seen)
-    if owned is not None:
-        return owned
+    refused = git_owned.refused(work, seen) or canaries.under_way(work, seen)
+    if refused is not None:
+        return refused
     if seen.spec.get("paused"):
         return failed("workload_paused")
     strategy = (seen.spec.get("updateStrategy") or {}).get("type")
     return failed("strategy_not_rolling", str(strategy)) if strategy == "OnDelete" else None
 
 
-def _drift(work: Work, seen: Workload) -> Drift | None:
+def _drift(work: Work, seen: Workload, marks: Mapping[str, str]) -> Drift | None:
     expected = expected_spec(work)
     if expected is None:
         return None
-    is_ours = seen.annotations.get(ROLLOUT_ANNOTATION) == work.mark[ROLLOUT_ANNOTATION]
+    is_ours = marks.get(ROLLOUT_ANNOTATION) == work.mark[ROLLOUT_ANNOTATION]
     if is_ours and work.own_spec() is None:
         return None  # an earlier attempt of this very step
     spec, uid, scaled = expected

@@ -1,6 +1,7 @@
 """Canaries of Argo Rollouts: what the portal relies on of their controller, and what it sends."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -188,6 +189,20 @@ def test_a_canary_that_makes_no_progress_is_degraded_at_its_deadline(space: Spac
     space.patch("rollouts", "web", [bad], kind="json")
     seen = space.wait("rollouts", "web", lambda seen: phase(seen) == "Degraded")
     assert seen["status"]["message"].startswith("ProgressDeadlineExceeded: ")
+
+
+def test_a_restart_replaces_the_pods_without_a_canary(canary: Space) -> None:
+    pods = {each["metadata"]["uid"] for each in canary.pods("web")}
+    newest = max(each["metadata"]["creationTimestamp"] for each in canary.pods("web"))
+    # Only pods that are older by their second are replaced.
+    at = (datetime.fromisoformat(newest) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    before = canary.get("rollouts", "web")["status"]
+    canary.patch("rollouts", "web", {"spec": {"restartAt": at}}, kind="merge")
+    seen = canary.wait("rollouts", "web", lambda seen: seen["status"].get("restartedAt") == at)
+    assert seen["spec"]["restartAt"] == at
+    assert healthy(canary)["status"]["currentPodHash"] == before["currentPodHash"]
+    until(canary, lambda: len(canary.pods("web")), 5)
+    assert pods.isdisjoint(each["metadata"]["uid"] for each in canary.pods("web"))
 
 
 def test_a_template_can_be_the_one_of_a_deployment(space: Space) -> None:

@@ -39,13 +39,13 @@ def lay_canary(lay_floor: Lay) -> Callable[..., Floor]:
     def make(*, each: tuple[Json, ...] = EACH) -> Floor:
         body = argo_rollout("api", steps=STEPS, image=OLD, replicas=5)
         floor = lay_floor(each=each, objects={"api": body}, unsettled=("api",))
-        _catalogued(floor)
+        catalogued(floor)
         return floor
 
     return make
 
 
-def _catalogued(floor: Floor) -> None:
+def catalogued(floor: Floor) -> None:
     """Let the catalog know that the service is a Rollout, and wait until that is well."""
     service = floor.services["api"]
     service.spec = {"workloads": [{"kind": "Rollout", "name": "api", "containers": ["web"]}]}
@@ -203,7 +203,7 @@ def test_the_image_is_set_on_the_deployment_that_holds_the_template(lay_floor: L
     held = deployment("api", image=OLD, replicas=0)
     floor = lay_floor(each=EACH[:3], objects={"api": held}, unsettled=("api",))
     floor.space.create(body)
-    _catalogued(floor)
+    catalogued(floor)
     rollout = drive(floor.start(), *ENDS)
     assert rollout.state == "succeeded", why(rollout)
     assert images(floor) == {floor.wanted("api", "2.0.0"): 2}

@@ -86,7 +86,15 @@ def _base(item: Object, sets: Sets, *, digest: str, steps_hash: str) -> Object:
     }
     kept = {
         name: item["status"][name]
-        for name in ("stableRS", "currentStepIndex", "abort", "abortedAt", "promoteFull", "conditions")
+        for name in (
+            "stableRS",
+            "currentStepIndex",
+            "abort",
+            "abortedAt",
+            "promoteFull",
+            "restartedAt",
+            "conditions",
+        )
         if name in item["status"]
     }
     status = {**kept, **{name: count for name, count in counts.items() if count}}

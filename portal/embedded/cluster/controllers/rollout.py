@@ -7,7 +7,7 @@ nobody takes its silence for success.
 import copy
 from collections.abc import Iterable
 
-from portal.embedded.cluster import kinds
+from portal.embedded.cluster import clock, kinds
 from portal.embedded.cluster.controllers import canary, canary_status, ownership
 from portal.embedded.cluster.controllers.canary import Sets
 from portal.embedded.cluster.controllers.revisions import by_age, template_hash
@@ -60,8 +60,30 @@ class Rollouts:
         if not item["spec"].get("paused") and self._scaled(item, sets):
             sets = self._sets(item, digest)
         status = canary_status.next_status(item, sets, digest=digest, steps_hash=steps_hash)
+        if self._restarted(item, sets):
+            status["restartedAt"] = item["spec"]["restartAt"]
         self._tell_changes(item, status)
-        return canary_status.seconds_left(self._write(item, status))
+        written = self._write(item, status)
+        begins = max(-clock.age(item["spec"].get("restartAt")), 0.0)
+        return min(filter(None, (canary_status.seconds_left(written), begins)), default=None)
+
+    def _restarted(self, item: Object, sets: Sets) -> bool:
+        """Whether no pod is older than `restartAt`; the oldest goes while all others are available."""
+        at = item["spec"].get("restartAt")
+        if not at or item["status"].get("restartedAt") == at or clock.age(at) < 0:
+            return False
+        if any(canary.available(each) != canary.size_of(each) for each in sets.every):
+            return False
+        pods = [
+            pod
+            for each in sets.every
+            for pod in ownership.owned(self._store, kinds.PODS, kinds.REPLICASETS, each, adopt=False)
+            if clock.parse(pod["metadata"]["creationTimestamp"]) < clock.parse(at)
+        ]
+        if pods and not any("deletionTimestamp" in pod["metadata"] for pod in pods):
+            metadata = pods[0]["metadata"]
+            self._objects.delete(kinds.PODS, metadata["namespace"], metadata["name"], options=Options())
+        return not pods
 
     def _resolved(self, item: Object) -> tuple[Object, str]:
         """The Rollout with its template, its own or of the Deployment it names; and what is wrong with it."""
