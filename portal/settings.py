@@ -56,6 +56,8 @@ AUDIT_KEY = env.text("AUDIT_KEY", "")
 AUDIT_CHECKPOINT_LOG = env.text("AUDIT_CHECKPOINT_LOG", "")
 # How many years entries are kept at least; 0 keeps everything. Nothing is removed by itself.
 AUDIT_KEEP_YEARS = env.integer("AUDIT_KEEP_YEARS", 0)
+# How many days what CI systems sent is kept; 0 keeps everything. The record keeps what it came to.
+CI_EVENTS_KEEP_DAYS = env.integer("CI_EVENTS_KEEP_DAYS", 90)
 if AUDIT_KEY:
     env.signing_key("AUDIT_KEY", AUDIT_KEY)
 DEMO = env.choice("DEMO", "off", ("full", "people", "off"))

@@ -20,6 +20,7 @@ class PipelineConfig(AppConfig):
         register(
             {
                 "delivery.received": _("CI event received"),
+                "delivery.forgotten": _("Old CI events removed"),
                 "arrival.started": _("CI event started a rollout"),
                 "arrival.queued": _("CI event queued a rollout"),
                 "arrival.scheduled": _("CI event scheduled a release"),

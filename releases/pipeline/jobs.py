@@ -1,5 +1,6 @@
 """Nudges of what arrived, and the sweep that finds what nobody nudged."""
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 from portal import clock
@@ -34,3 +35,11 @@ def work_due() -> None:
     due = Arrival.objects.filter(state=ArrivalState.WAITING, wake_at__lte=clock.now())
     for pk in due.order_by("wake_at", "pk").values_list("pk", flat=True)[:500]:
         enqueue(WORK, pk)
+
+
+@sweep(every_seconds=3600)
+def forget_old_events() -> None:
+    """Remove what came longer ago than CI_EVENTS_KEEP_DAYS."""
+    from releases.pipeline import forgetting  # noqa: PLC0415  once an hour
+
+    forgetting.forget_old(settings.CI_EVENTS_KEEP_DAYS, actor=Actor.portal("sweep"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import translation
+from pytest_django.fixtures import Settings
 
 from approvals.calendar import operations as calendar
 from portal import clock
@@ -35,6 +36,11 @@ BUILD = {
     "by": "author",
     "builds": [{"service": "shopping-service", "version": "2.8.0"}],
 }
+
+PUSH = (
+    b'{"ref": "refs/heads/main", "after": "c0ffee00c0ffee00", "repository": {"full_name": "shop/shop"}, '
+    b'"head_commit": {"id": "c0ffee00c0ffee00"}}'
+)
 
 
 @pytest.fixture
@@ -230,15 +236,55 @@ def test_a_newer_event_replaces_one_that_waits(ci: Shop, registry: FakeRegistry)
 
 
 @long
-def test_github_starts_it_as_well(ci: Shop) -> None:
-    body = (
-        b'{"ref": "refs/heads/main", "after": "c0ffee00c0ffee00", "repository": {"full_name": "shop/shop"}, '
-        b'"head_commit": {"id": "c0ffee00c0ffee00"}}'
-    )
-    send("shop-github", body, github(body))
+def test_github_starts_it_as_well_and_the_same_under_another_id_starts_nothing_more(ci: Shop) -> None:
+    first, again = (send("shop-github", PUSH, github(PUSH, delivery=name)) for name in ("g1", "g2"))
     work()
 
+    assert (first.status_code, again.status_code) == (202, 200)
     assert arrival().state == "started"
+    assert Release.objects.count() == 1
+
+
+def long_ago() -> None:
+    """Let everything that came have come a hundred days ago."""
+    Delivery.objects.update(received_at=clock.now() - timedelta(days=100))
+
+
+@long
+def test_what_came_long_ago_is_forgotten_stays_in_the_record_and_is_not_taken_again(ci: Shop) -> None:
+    send("shop-ci", BUILD)
+    work()
+    send("shop-github", PUSH, github(PUSH))
+    work()
+    long_ago()
+    send("shop-ci", BUILD, delivery="today")
+    work()
+    jobs.forget_old_events()
+    jobs.forget_old_events()
+    replayed = send("shop-github", PUSH, github(PUSH, delivery="g9"))
+
+    assert replayed.status_code == 200
+    assert [each.delivery.delivery_id for each in Arrival.objects.all()] == ["today"]
+    assert [each.event for each in Delivery.objects.exclude(delivery_id="today")] == [{}]
+    forgotten = AuditEntry.objects.get(action="delivery.forgotten")
+    assert json.loads(forgotten.body)["after"]["deliveries"] == 2
+    assert AuditEntry.objects.filter(action="delivery.received").count() == 3
+    assert AuditEntry.objects.filter(action__startswith="arrival.").count() == 3
+
+
+@long
+@pytest.mark.parametrize("kept", ["waiting", "setting"])
+def test_what_waits_still_and_what_is_to_be_kept_is_not_forgotten(
+    ci: Shop, settings: Settings, kept: str
+) -> None:
+    send("shop-ci", BUILD)
+    if kept == "setting":
+        settings.CI_EVENTS_KEEP_DAYS = 0
+        work()
+    long_ago()
+    jobs.forget_old_events()
+
+    assert arrival().state == ("waiting" if kept == "waiting" else "started")
 
 
 @long
