@@ -11,7 +11,7 @@ from releases.catalog import api as catalog_api
 from releases.catalog.policies import api as policies_api
 from releases.pipeline import api as pipeline_api
 from releases.rollouts import api as rollouts_api
-from releases.rollouts import service_api
+from releases.rollouts import service_api, system_api
 from releases.rollouts.findings import api as findings_api
 from releases.rollouts.rhythm import api as rhythm_api
 from releases.schedules import api as schedules_api
@@ -23,6 +23,7 @@ api.add_router("", policies_api.router)
 api.add_router("", releases_api.router)
 api.add_router("", rollouts_api.router)
 api.add_router("", service_api.router)
+api.add_router("", system_api.router)
 api.add_router("", findings_api.router)
 api.add_router("", rhythm_api.router)
 api.add_router("", calendar_api.router)

@@ -83,6 +83,13 @@ def verdict_for(release: Release, *, at: datetime | None = None) -> Verdict:
     return queries.verdict_for(place_of(release), windows_of(release.environment), at=at)
 
 
+def closed_now(environment: Environment) -> list[str]:
+    """What closes the whole of an environment at this moment, in sentences; not what closes one service."""
+    place = Place(environment=environment.name, teams=frozenset(), services=frozenset())
+    verdict = queries.verdict_for(place, windows_of(environment))
+    return [sentence(facts_of(each), opens_at=verdict.opens_at) for each in verdict.closures]
+
+
 def missing_for(release: Release, *, at: datetime | None = None) -> list[Missing]:
     """What of the calendar stands against a start or going on; an emergency passes (product.md)."""
     if release.grade == grades.EMERGENCY:

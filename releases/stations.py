@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from approvals import grades
 from portal.people.models import Role
-from releases.catalog.models import Environment, Running
+from releases.catalog.models import Environment, Running, Stage
 from releases.models import Check, CheckResult, Item, Release
 from releases.states import ReleaseState
 
@@ -85,6 +85,31 @@ def of(release: Release, user_environments: QuerySet[Environment]) -> list[Stati
     ]
 
 
+def in_rows(environments: Iterable[Environment]) -> list[Environment]:
+    """The environments of a system in the order of its rows: what follows stands behind what it follows.
+
+    Where no order is said, development comes before staging and production.
+    """
+    left = {each.name: each for each in environments}
+    first = [each for each in left.values() if before_of(each) not in left]
+    ordered: list[Environment] = []
+    for start in sorted(first, key=_by_stage):
+        _follow(start, left, ordered)
+    return ordered
+
+
+def _follow(environment: Environment, among: dict[str, Environment], ordered: list[Environment]) -> None:
+    ordered.append(environment)
+    following = [each for each in among.values() if before_of(each) == environment.name]
+    for each in sorted(following, key=_by_stage):
+        _follow(each, among, ordered)
+
+
+def _by_stage(environment: Environment) -> tuple[int, str]:
+    """Production last, as in a row."""
+    return -Stage.values.index(environment.stage), environment.name
+
+
 def row_of(environment: Environment, among: Iterable[Environment]) -> list[Environment]:
     """The environments before this one, itself, and those after it, in their order; forks and all."""
     by_name = {each.name: each for each in among if each.system == environment.system}
@@ -123,22 +148,39 @@ def missing_before(release: Release) -> list[str]:
 
     Services that do not run there are not asked for, and nothing of what runs here already.
     """
-    if release.operation:
+    if release.operation or release.grade == grades.EMERGENCY:
         return []
-    asked: dict[str, Any] = release.environment.spec.get("after") or {}
-    if release.grade == grades.EMERGENCY or not (asked.get("ran") or asked.get("qa")):
-        return []
+    items = release.items.select_related("service").order_by("position", "pk")
+    found = held_back(items, release.environment)
+    return list(dict.fromkeys(text for texts in found.values() for text in texts))
+
+
+def held_back(items: Iterable[Item], target: Environment) -> dict[int, list[str]]:
+    """By item what the environment before the target has not shown yet of its image, in sentences.
+
+    Args:
+        items: with their services; those that do not run in that environment are not asked for.
+    """
+    asked: dict[str, Any] = target.spec.get("after") or {}
+    if not (asked.get("ran") or asked.get("qa")):
+        return {}
     before = Environment.objects.filter(name=asked["environment"]).first()
     if before is None:
-        return []
-    items = list(
-        release.items.filter(service__environments=before)
-        .select_related("service")
-        .order_by("position", "pk")
-    )
-    proofs = _proofs(items, before)
-    found = [_unseen(item, before) for item in items if (item.service_id, item.digest) not in proofs]
-    return [*found, *(_untested(set(proofs.values()), before) if asked.get("qa") else [])]
+        return {}
+    there = set(before.services.values_list("pk", flat=True))
+    concerned = [item for item in items if item.service_id in there]
+    proofs = _proofs(concerned, before)
+    untested = _untested(set(proofs.values()), before) if asked.get("qa") else {}
+    return {item.pk: _lacking(item, proofs, untested, before) for item in concerned}
+
+
+def _lacking(
+    item: Item, proofs: dict[tuple[int, str], int], untested: dict[int, str], before: Environment
+) -> list[str]:
+    number = proofs.get((item.service_id, item.digest))
+    if number is None:
+        return [_unseen(item, before)]
+    return [untested[number]] if number in untested else []
 
 
 def _proofs(items: Iterable[Item], before: Environment) -> dict[tuple[int, str], int]:
@@ -159,14 +201,14 @@ def _unseen(item: Item, before: Environment) -> str:
     return text.format(service=item.service, version=item.version, environment=before)
 
 
-def _untested(numbers: Collection[int], before: Environment) -> list[str]:
+def _untested(numbers: Collection[int], before: Environment) -> dict[int, str]:
+    """By release what QA has not answered there."""
     checks = Check.objects.filter(release__in=numbers, role=Role.QA, required=True)
     results: dict[int, list[str]] = {number: [] for number in sorted(numbers)}
     for number, result in checks.values_list("release", "result"):
         results[number].append(result)
-    return [
-        text for number, found in results.items() if (text := _qa_sentence(number, found, before)) is not None
-    ]
+    sentences = {number: _qa_sentence(number, found, before) for number, found in results.items()}
+    return {number: text for number, text in sentences.items() if text is not None}
 
 
 def _qa_sentence(number: int, results: Collection[str], before: Environment) -> str | None:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from releases.rollouts.views import board, findings, inbox, reports, services
+from releases.rollouts.views import board, findings, inbox, reports, services, systems
 
 urlpatterns = [
     path("", inbox.page, name="inbox"),
@@ -17,6 +17,9 @@ urlpatterns = [
     ),
     path("services/<str:name>/<str:env>/operate/<str:kind>/", services.operate, name="service-operate"),
     path("services/<str:name>/<str:env>/lift-pin/", board.lift_pin, name="board-lift-pin"),
+    path("systems/", systems.first, name="systems"),
+    path("systems/<str:name>/row/", systems.page, name="system-row"),
+    path("systems/<str:name>/row/part/", systems.part, name="system-row-part"),
     path("findings/", findings.page, name="findings"),
     path("findings/part/", findings.part, name="findings-part"),
     path("findings/<int:pk>/", findings.detail, name="finding"),

@@ -21,6 +21,7 @@ ADDRESSES = [
     "/catalog/services/%00/",
     "/catalog/plans/a%00b/",
     "/services/%00/x/",
+    "/systems/%00/row/",
     "/services/shopping-service/shop-production/pods/%00/log/",
     "/services/shopping-service/shop-production/pods/..%2Fsecrets/log/",
     "/services/shopping-service/shop-production/operate/%00/",
@@ -52,6 +53,7 @@ def test_an_address_that_no_row_can_have_is_not_found(shop: Shop, address: str) 
     [
         "/board/?environment=%00",
         "/board/part/?environment=%00&system=%00",
+        "/systems/shop/row/?after=%00",
         "/audit/?person=%00&subject=%00&service=%00&action=%00",
         "/releases/?q=%00&view=%00",
         "/releases/new/?environment=%00&service=%00",

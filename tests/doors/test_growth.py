@@ -31,6 +31,8 @@ LISTS = (
     "/queue/",
     "/releases/",
     "/reports/",
+    "/systems/shop/row/",
+    "/systems/shop/row/part/",
     "/api/v1/board",
     "/api/v1/environments",
     "/api/v1/environments/shop-production/recovery",
@@ -41,6 +43,7 @@ LISTS = (
     "/api/v1/releases",
     "/api/v1/rhythm",
     "/api/v1/services",
+    "/api/v1/systems/shop/row",
     "/api/v1/windows",
 )
 RECORDS = ("/audit/", "/api/v1/audit", "/api/v1/people")

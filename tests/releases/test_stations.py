@@ -2,17 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import translation
+from guardian.utils import get_group_obj_perms_model
+from hypothesis import given
+from hypothesis import strategies as st
 
+from approvals.calendar.operations import add_freeze
 from portal import clock
 from portal.errors import Conflict, Invalid, NotAllowed
 from portal.outbox.models import Message
 from releases import operations, stations
 from releases.catalog import rights
-from releases.catalog.models import Environment, Plan
+from releases.catalog.models import Environment, Plan, Stage
 from releases.models import Release
 from tests.factories import (
     ENGINE,
@@ -259,3 +265,139 @@ def test_what_is_taken_back_from_the_beta_later_does_not_start(row: Row) -> None
         roll_out(release, row.shop)
 
     assert refused.value.code == "untried"
+
+
+def seen_in_beta(row: Row, beta: Release) -> None:
+    """Let the watcher see what a release brought to the beta, and an older one in production."""
+    seen = runs(row.shop.shopping, row.beta, "2.8.0")
+    seen.since, seen.release = clock.now(), beta.number
+    seen.save()
+    runs(row.shop.shopping, row.shop.environment, "2.7.0")
+
+
+def onward(row: Row) -> dict[str, Any]:
+    """How what stands in the beta stands to production, as the API says it."""
+    lines = ApiClient(row.shop.cast.author).get("/systems/shop/row", accept_language="en").json()["items"]
+    line = next(each for each in lines if each["service"] == "shopping-service")
+    place = next(each for each in line["places"] if each["environment"] == "shop-beta")
+    (found,) = place["onward"]
+    assert isinstance(found, dict)
+    return found
+
+
+@long
+def test_the_row_of_a_system_says_what_may_go_on_until_it_is_there(row: Row) -> None:
+    author, qa = acting(row.shop.cast.author), acting(row.shop.cast.qa)
+    beta = row.to_beta()
+    seen_in_beta(row, beta)
+    held = onward(row)
+    operations.answer_check(beta.number, beta.checks.get().pk, actor=qa, result="done")
+    free = onward(row)
+    carried = operations.carry_release(beta.number, "shop-production", actor=author)
+    operations.submit_release(carried.number, actor=author)
+    moving = onward(row)
+    runs(row.shop.shopping, row.shop.environment, "2.8.0")
+    there = onward(row)
+
+    found = [(each["way"], each["release"]) for each in (held, free, moving, there)]
+    assert found == [
+        ("held", beta.number),
+        ("free", beta.number),
+        ("moving", carried.number),
+        ("there", None),
+    ]
+    assert f"1 open items at #{beta.number}" in held["reasons"][0]
+    assert not free["reasons"]
+
+
+@long
+def test_what_is_not_as_released_is_not_offered_as_tried(row: Row) -> None:
+    runs(row.shop.shopping, row.shop.environment, "2.7.0")
+    foreign = runs(row.shop.shopping, row.beta, "2.8.0")
+    nobodys = onward(row)
+    beta = row.to_beta()
+    foreign.release, foreign.seen = beta.number, {**foreign.seen, "digests": ["sha256:another"]}
+    foreign.save()
+    another = onward(row)
+    operations.follow(beta, "rolling_back", actor=ENGINE)
+    taken_back = onward(row)
+
+    assert (nobodys["way"], nobodys["release"]) == ("none", None)
+    assert f"is not what #{beta.number} brought" in another["reasons"][0]
+    assert any("Rolling back" in text for text in taken_back["reasons"])
+
+
+@long
+def test_the_page_of_a_row_leads_to_the_carrying_and_says_what_closes_an_environment(
+    row: Row, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beta = row.to_beta()
+    seen_in_beta(row, beta)
+    now = clock.now()
+    add_freeze(
+        actor=acting(row.shop.cast.administrator),
+        name="Year end",
+        reason="Sales",
+        scope="environment:shop-production",
+        starts=now,
+        ends=now + timedelta(hours=2),
+        zone="Asia/Seoul",
+    )
+    monkeypatch.setattr("releases.rollouts.views.systems.PAGE_SIZE", 2)
+    panel = f"/releases/{beta.number}/carry/shop-production/"
+    pages = {}
+    for name in ("author", "outsider"):
+        client.force_login(getattr(row.shop.cast, name))
+        english = {"accept-language": "en"}
+        first = client.get("/systems/", headers=english, follow=True).content.decode()
+        assert 'href="/systems/shop/row/?after=payment-service"' in first
+        pages[name] = client.get("/systems/shop/row/part/?after=payment-service", headers=english)
+
+    shown = pages["author"].content.decode()
+    assert panel in shown
+    assert panel not in pages["outsider"].content.decode()
+    for text in (f"#{beta.number}", "2.8.0", "2.7.0", "after Beta", "Year end", "1 open items"):
+        assert text in shown, text
+
+
+@long
+def test_a_system_of_which_one_sees_nothing_is_not_there(row: Row, client: Client) -> None:
+    client.force_login(row.shop.cast.outsider)
+    api = ApiClient(row.shop.cast.outsider)
+    for system in ("nothing", "shop"):
+        Environment.objects.filter(system="shop").update(system="hidden")
+        assert client.get(f"/systems/{system}/row/").status_code == 404
+        assert api.get(f"/systems/{system}/row").status_code == 404
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_without_an_environment_or_a_row_the_page_says_what_to_do(
+    row: Row, client: Client, known: bool
+) -> None:
+    Environment.objects.update(spec={})
+    if not known:
+        get_group_obj_perms_model(Environment).objects.all().delete()
+    client.force_login(row.shop.cast.outsider)
+    page = client.get("/systems/", headers={"accept-language": "en"}, follow=True).content.decode()
+    told = "No environment of this system follows another" if known else "no environment that you may see"
+    assert told in page
+
+
+@given(before=st.lists(st.integers(0, 9), max_size=8), stages=st.lists(st.sampled_from(Stage.values)))
+def test_a_row_names_every_environment_once_behind_what_it_follows(
+    before: list[int], stages: list[str]
+) -> None:
+    environments = [
+        Environment(
+            name=f"env-{number}",
+            stage=stages[number] if number < len(stages) else Stage.STAGING,
+            # Only earlier ones, or one that nobody sees.
+            spec={"after": {"environment": f"env-{earlier if earlier < number else 99}"}},
+        )
+        for number, earlier in enumerate(before)
+    ]
+    ordered = [each.name for each in stations.in_rows(environments)]
+    assert sorted(ordered) == sorted(each.name for each in environments)
+    places = {name: place for place, name in enumerate(ordered)}
+    for each in environments:
+        assert places.get(stations.before_of(each), -1) < places[each.name]
