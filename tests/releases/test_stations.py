@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import translation
-from guardian.utils import get_group_obj_perms_model
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +17,7 @@ from portal.errors import Conflict, Invalid, NotAllowed
 from portal.outbox.models import Message
 from releases import operations, stations
 from releases.catalog import rights
-from releases.catalog.models import Environment, Plan, Stage
+from releases.catalog.models import Environment, EnvironmentGroupPermission, Plan, Stage
 from releases.models import Release
 from tests.factories import (
     ENGINE,
@@ -376,7 +375,7 @@ def test_without_an_environment_or_a_row_the_page_says_what_to_do(
 ) -> None:
     Environment.objects.update(spec={})
     if not known:
-        get_group_obj_perms_model(Environment).objects.all().delete()
+        EnvironmentGroupPermission.objects.all().delete()
     client.force_login(row.shop.cast.outsider)
     page = client.get("/systems/", headers={"accept-language": "en"}, follow=True).content.decode()
     told = "No environment of this system follows another" if known else "no environment that you may see"
