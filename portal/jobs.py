@@ -224,8 +224,15 @@ def work() -> None:
 
     RQ ends its worker at whatever it did not expect, a full or hanging Redis among it: here another goes on.
     """
-    while True:
-        queue = _queue()
+    while not _work_until_trouble():
+        time.sleep(REST_SECONDS)
+
+
+def _work_until_trouble() -> bool:
+    """Run jobs with one worker of RQ's; whether it was told to end."""
+    worker = None
+    queue = _queue()
+    try:
         worker = Worker(
             [queue],
             connection=queue.connection,
@@ -233,13 +240,10 @@ def work() -> None:
             job_class=AllowedJob,
             worker_ttl=WORKER_SECONDS,
         )
-        try:
-            worker.work(logging_level="WARNING")
-        except RedisError as error:
-            logger.warning("queue out of reach: %s", error)
-        if worker.ending:
-            return
-        time.sleep(REST_SECONDS)
+        worker.work(logging_level="WARNING")
+    except RedisError as error:
+        logger.warning("queue out of reach: %s", error)
+    return worker is not None and worker.ending
 
 
 def sweep_once(due: dict[Callable[[], None], float] | None = None) -> None:

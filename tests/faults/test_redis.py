@@ -132,6 +132,20 @@ def test_people_decide_without_redis(transactional_db: None, server: Server, sho
 
 
 @long
+def test_a_worker_that_starts_without_redis_waits_for_it(roles: Processes, server: Server, notices: Rollout) -> None:
+    server.kill()
+    second = roles.start("worker", REDIS_URL=server.valkey.url)
+    time.sleep(AWAY_SECONDS)
+    assert second.poll() is None, roles.logs()
+    first = roles.running[0]
+    first.kill()
+    first.wait()
+    server.start()
+    Rollout.objects.filter(pk=notices.pk).update(wake_at=clock.now())
+    assert wait_for(lambda: _state(notices) == "succeeded", seconds=ON_SECONDS * 3), roles.logs()
+
+
+@long
 def test_a_worker_ends_when_asked_although_redis_is_away(roles: Processes, server: Server) -> None:
     worker = roles.running[0]
     server.kill()
