@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from portal.actors import Actor
 from portal.errors import Conflict, Invalid
-from portal.integrations.kubernetes.usage import quantity
+from portal.integrations.kubernetes.amounts import quantity
 from releases import proposal
 from releases.catalog.models import Environment, Service
 from releases.catalog.schedule_checks import restores_of

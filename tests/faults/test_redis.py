@@ -132,7 +132,9 @@ def test_people_decide_without_redis(transactional_db: None, server: Server, sho
 
 
 @long
-def test_a_worker_that_starts_without_redis_waits_for_it(roles: Processes, server: Server, notices: Rollout) -> None:
+def test_a_worker_that_starts_without_redis_waits_for_it(
+    roles: Processes, server: Server, notices: Rollout
+) -> None:
     server.kill()
     second = roles.start("worker", REDIS_URL=server.valkey.url)
     time.sleep(AWAY_SECONDS)

@@ -1,6 +1,7 @@
 """What pods and nodes use, as `kubectl top` and the portal read it from the practice cluster."""
 
-from portal.integrations.kubernetes.usage import Usage, quantity
+from portal.integrations.kubernetes.amounts import quantity
+from portal.integrations.kubernetes.usage import Usage
 from tests.cluster.objects import Space, deployment
 from tests.practice.conftest import Kubectl
 from tests.soak import long

@@ -1,14 +1,12 @@
-"""CPU and memory in use, where the cluster has a metrics server; and Kubernetes' way of writing amounts."""
+"""CPU and memory in use, where the cluster has a metrics server."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-
-from kubernetes.utils import parse_quantity
 
 from portal.errors import PermanentError
+from portal.integrations.kubernetes.amounts import millicores, quantity
 from portal.integrations.kubernetes.client import Cluster
 from portal.integrations.kubernetes.workloads import Json
 
@@ -45,23 +43,6 @@ def usage_of_pods(cluster: Cluster, namespace: str) -> dict[str, Usage] | None:
     except PermanentError:
         return None
     return {str(each["metadata"]["name"]): _summed(each) for each in found.get("items") or []}
-
-
-def millicores(amount: object) -> int:
-    """Return an amount of CPU such as "250m" or "1.5" in thousandths of a core, rounded to the nearest."""
-    return round(quantity(amount) * 1000)
-
-
-def quantity(amount: object) -> Decimal:
-    """Return an amount such as "250m", "1.5" or "512Mi" as a number.
-
-    Raises:
-        ValueError: it is not written as Kubernetes writes amounts.
-    """
-    number: Decimal = parse_quantity(str(amount))
-    if not number.is_finite():
-        raise ValueError(amount)
-    return number
 
 
 def _summed(pod: Json) -> Usage:

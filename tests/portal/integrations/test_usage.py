@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.integrations.kubernetes.usage import Usage, millicores, quantity, usage_of_pods
+from portal.integrations.kubernetes.amounts import millicores, quantity
+from portal.integrations.kubernetes.usage import Usage, usage_of_pods
 from tests.rollouts.scripted_server import scripted_cluster
 
 
