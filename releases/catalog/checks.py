@@ -3,7 +3,7 @@
 Pure: documents to load, and the documents already in the portal, go in; problems come out.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,11 @@ from releases.catalog.documents import Document, Problem
 
 Known = Mapping[tuple[str, str], Mapping[str, Any]]
 
+# Gates that are about one service, and what to say where a plan does not name it.
+OF_A_SERVICE: dict[str, Callable[[], str]] = {
+    "health": lambda: _("Say whose health it is."),
+    "log_pattern": lambda: _("Say whose logs they are: name the `service` of the watch."),
+}
 # What is measured of the start is known before it, what of the result after it.
 ONLY_IN = {"access_check": "before", "image_exists": "before", "verify_digests": "after"}
 
@@ -417,8 +422,8 @@ def _named(document: Document, world: World, step: Mapping[str, Any], *path: str
     if step["kind"] == watches.KIND:
         for index, gate in enumerate(step.get("gates", [])):
             yield from _named(document, world, gate, *path, "gates", index)
-            if (gate["kind"], path[0]) == ("health", "after") and not {"service"} & {*gate, *step}:
-                text = _("Say whose health it is.")
+            if path[0] == "after" and gate["kind"] in OF_A_SERVICE and not {"service"} & {*gate, *step}:
+                text = OF_A_SERVICE[gate["kind"]]()
                 yield document.problem(text, "spec", *path, "gates", index)
 
 

@@ -30,6 +30,7 @@ STEPS: dict[str, str | Promise] = {
     "prometheus": gettext_lazy("Check a metric"),
     "watch": gettext_lazy("Watch"),
     "certificate": gettext_lazy("Check the certificate"),
+    "log_pattern": gettext_lazy("Check the logs"),
     "verify_digests": gettext_lazy("Verify what runs"),
     "notice": gettext_lazy("Send the notice"),
 }
@@ -129,6 +130,11 @@ def _looked_for(step: Mapping[str, Any]) -> list[str]:
     """What a step looks for that is of no service."""
     if step["kind"] == "certificate":
         return [f"{step.get('host', '')}:{step.get('port', 443)}", step.get("serverName", "")]
+    if step["kind"] == "log_pattern":
+        return [
+            *(_("must say “%(pattern)s”") % {"pattern": each} for each in step.get("require", [])),
+            *(_("must not say “%(pattern)s”") % {"pattern": each} for each in step.get("forbid", [])),
+        ]
     return []
 
 

@@ -56,6 +56,7 @@ TIMEOUTS = {
     "helm_status": 60,
     "helm_rollback": 300,
     "certificate": 30,
+    "log_pattern": 60,
 }
 BEFORE = frozenset(
     {
@@ -67,7 +68,7 @@ BEFORE = frozenset(
 OF_OPERATIONS = frozenset({"restart", "set_resources"})
 EACH = OF_OPERATIONS | {
     *("set_image", "wait_rollout", "promote", "health", "http", "prometheus", "watch"),
-    *("helm_backup", "helm_upgrade", "certificate"),
+    *("helm_backup", "helm_upgrade", "certificate", "log_pattern"),
 }
 # Before or after the members of a wave, each of one service.
 AROUND = frozenset(

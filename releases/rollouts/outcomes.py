@@ -38,6 +38,7 @@ TOLD_AS_SEEN = frozenset(
         "too_many_requests",
         "view_differs",
         "view_rebalances",
+        "log_lacks",
     }
 )
 # What single kinds of acts leave behind besides images.

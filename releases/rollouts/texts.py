@@ -56,6 +56,7 @@ KINDS: dict[str, Text] = {
     "set_resources": _("Set the resources"),
     "restore_resources": _("Restore the resources"),
     "certificate": _("Check the certificate"),
+    "log_pattern": _("Check the logs"),
 }
 SECTIONS: dict[str, Text] = {"before": _("Before"), "after": _("After"), "back": _("After")}
 OBSERVED: dict[str, Text] = {
@@ -139,6 +140,10 @@ OBSERVED: dict[str, Text] = {
     "too_many_requests": _("The cluster asks to wait: {message}"),
     "conflict": _("The object has just changed; it is read again"),
     "certificate_good": _("{subject}, from {issuer}, until {until}: {days} days are left"),
+    "log_good": _("The logs of {pods} pods are as they should be"),
+    "log_lacks": _("{count} pods have not said “{pattern}”: {names}"),
+    "log_no_pods": _("There are no new pods whose logs could be read"),
+    "log_unread": _("The logs of {names} cannot be read: {message}"),
     "stumbled": _("The portal itself broke off here ({count} of {most}); the next try follows"),
 }
 # What is not measured once more until it is well, but again and again.
@@ -219,6 +224,9 @@ FAILURES: dict[str, Text] = {
     "certificate_ends": _(
         "The certificate of {host} ends on {until}: {days} days are left, and at least {least} are wanted"
     ),
+    "log_forbidden": _("The log says “{pattern}” in {count} of its last lines"),
+    "log_lacks": _("{count} pods have not said “{pattern}”: {names}"),
+    "log_unread": _("The logs of {names} cannot be read"),
     "bad_authority": _("The authority that is to be trusted cannot be read"),
     "gate_breached": _("{gate}: {seen}"),
     "watch_unmeasured": _("The time is over, and it could not be measured: {gate}: {seen}"),

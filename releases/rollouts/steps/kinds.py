@@ -12,6 +12,7 @@ from releases.rollouts.steps.helm_status import HelmStatus
 from releases.rollouts.steps.helm_upgrade import HelmUpgrade
 from releases.rollouts.steps.image_exists import ImageExists
 from releases.rollouts.steps.kind import StepKind
+from releases.rollouts.steps.log_pattern import LogPattern
 from releases.rollouts.steps.metric import Metric
 from releases.rollouts.steps.notice import Notice
 from releases.rollouts.steps.pods_running import PodsRunning
@@ -67,6 +68,7 @@ KINDS: dict[str, StepKind] = {
         SetResources(),
         RestoreResources(),
         Certificate(),
+        LogPattern(),
     )
 }
 # It measures with the others.
