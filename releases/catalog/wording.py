@@ -31,6 +31,8 @@ STEPS: dict[str, str | Promise] = {
     "watch": gettext_lazy("Watch"),
     "certificate": gettext_lazy("Check the certificate"),
     "log_pattern": gettext_lazy("Check the logs"),
+    "headroom": gettext_lazy("Check the headroom"),
+    "secret_hygiene": gettext_lazy("Check the secrets"),
     "verify_digests": gettext_lazy("Verify what runs"),
     "notice": gettext_lazy("Send the notice"),
 }
@@ -130,6 +132,8 @@ def _looked_for(step: Mapping[str, Any]) -> list[str]:
     """What a step looks for that is of no service."""
     if step["kind"] == "certificate":
         return [f"{step.get('host', '')}:{step.get('port', 443)}", step.get("serverName", "")]
+    if step["kind"] == "secret_hygiene":
+        return [", ".join(each["name"] for each in step["secrets"])]
     if step["kind"] == "log_pattern":
         return [
             *(_("must say “%(pattern)s”") % {"pattern": each} for each in step.get("require", [])),

@@ -57,11 +57,13 @@ TIMEOUTS = {
     "helm_rollback": 300,
     "certificate": 30,
     "log_pattern": 60,
+    "headroom": 60,
+    "secret_hygiene": 30,
 }
 BEFORE = frozenset(
     {
         *("access_check", "pods_running", "image_exists", "helm_check", "http", "health", "prometheus"),
-        *("notice", "certificate"),
+        *("notice", "certificate", "headroom", "secret_hygiene"),
     }
 )
 # Those of an operation stand in no file of the catalog.

@@ -57,6 +57,8 @@ KINDS: dict[str, Text] = {
     "restore_resources": _("Restore the resources"),
     "certificate": _("Check the certificate"),
     "log_pattern": _("Check the logs"),
+    "headroom": _("Check the headroom"),
+    "secret_hygiene": _("Check the secrets"),
 }
 SECTIONS: dict[str, Text] = {"before": _("Before"), "after": _("After"), "back": _("After")}
 OBSERVED: dict[str, Text] = {
@@ -144,6 +146,13 @@ OBSERVED: dict[str, Text] = {
     "log_lacks": _("{count} pods have not said “{pattern}”: {names}"),
     "log_no_pods": _("There are no new pods whose logs could be read"),
     "log_unread": _("The logs of {names} cannot be read: {message}"),
+    "headroom_there": _("Room for {pods} more pods on {nodes} nodes"),
+    "headroom_unseen": _("The portal's account may not see what nodes and quotas have left: {message}"),
+    "secrets_set": _("The values of {count} Secrets are set"),
+    "secrets_unread": _(
+        "The portal's account may not read these Secrets: {names}. "
+        "Allow it `get` on them by name, or take the step out of the plan"
+    ),
     "stumbled": _("The portal itself broke off here ({count} of {most}); the next try follows"),
 }
 # What is not measured once more until it is well, but again and again.
@@ -227,6 +236,15 @@ FAILURES: dict[str, Text] = {
     "log_forbidden": _("The log says “{pattern}” in {count} of its last lines"),
     "log_lacks": _("{count} pods have not said “{pattern}”: {names}"),
     "log_unread": _("The logs of {names} cannot be read"),
+    "headroom_missing": _(
+        "No node has room for {count} more pods of {name}, each of which asks for {cpu} CPU and {memory} of "
+        "memory"
+    ),
+    "quota_exceeded": _("The quota {quota} has {left} of {resource} left, and the new pods need {needed}"),
+    "secrets_unset": _(
+        "Values of Secrets are not fit. Not set, or a placeholder: {unset}; too short: {short}; "
+        "missing: {absent}"
+    ),
     "bad_authority": _("The authority that is to be trusted cannot be read"),
     "gate_breached": _("{gate}: {seen}"),
     "watch_unmeasured": _("The time is over, and it could not be measured: {gate}: {seen}"),

@@ -65,6 +65,7 @@ class Api:
 
     def __init__(self, server: str, *, token: str | None, authority: str | None = None) -> None:
         self.server = server
+        self.token = token
         self._authority = authority
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         # Read time: the slowest answer; a watch sets its own.

@@ -12,6 +12,7 @@ from typing import Literal
 
 import pytest
 import urllib3
+import yaml
 
 from tests.cluster import gateway
 from tests.cluster.api import Api, from_kubeconfig
@@ -44,6 +45,15 @@ class Cluster:
     kubeconfig_path: Path
     admin: Api
     limited: Api
+
+    def limited_kubeconfig(self, folder: Path) -> Path:
+        """Write the kubeconfig of the account with the portal's rights into the folder."""
+        document = yaml.safe_load(self.kubeconfig_path.read_text())
+        for each in document["users"]:
+            each["user"] = {"token": self.limited.token}
+        path = folder / "limited-kubeconfig"
+        path.write_text(yaml.safe_dump(document))
+        return path
 
     def kubectl(self, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run kubectl as administrator and return what came of it, failures too."""

@@ -4,6 +4,7 @@ from releases.rollouts.steps.access_check import AccessCheck
 from releases.rollouts.steps.certificate import Certificate
 from releases.rollouts.steps.cluster_view import ClusterView
 from releases.rollouts.steps.colours import FindColours
+from releases.rollouts.steps.headroom import Headroom
 from releases.rollouts.steps.health import Health, HttpCheck
 from releases.rollouts.steps.helm_backup import HelmBackup
 from releases.rollouts.steps.helm_check import HelmCheck
@@ -23,6 +24,7 @@ from releases.rollouts.steps.restore_database import RestoreDatabase
 from releases.rollouts.steps.restore_image import RestoreImage
 from releases.rollouts.steps.run_job import RunJob
 from releases.rollouts.steps.scale import RestoreScale, Scale
+from releases.rollouts.steps.secret_hygiene import SecretHygiene
 from releases.rollouts.steps.set_image import SetImage
 from releases.rollouts.steps.set_resources import RestoreResources, SetResources
 from releases.rollouts.steps.set_weight import RecordWeights, RestoreWeights, SetWeight
@@ -69,6 +71,8 @@ KINDS: dict[str, StepKind] = {
         RestoreResources(),
         Certificate(),
         LogPattern(),
+        Headroom(),
+        SecretHygiene(),
     )
 }
 # It measures with the others.

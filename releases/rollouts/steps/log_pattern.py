@@ -57,12 +57,12 @@ def judge(logs: Sequence[Log], *, forbid: Sequence[str], require: Sequence[str])
     """
     for log in logs:
         for pattern, lines in found_in(forbid, log.lines or ()):
-            evidence = {"pod": log.pod, "container": log.container, "log": lines[-EVIDENCE:]}
+            evidence: Json = {"pod": log.pod, "container": log.container, "log": lines[-EVIDENCE:]}
             return failed("log_forbidden", args={"pattern": pattern, "count": len(lines)}, **evidence)
     unread = [log for log in logs if log.lines is None]
     if unread:
-        args = {"names": _told(unread), "message": unread[0].why}
-        return wait("log_unread", seconds=ASK_SECONDS, args=args, unmeasured=True)
+        told = {"names": _told(unread), "message": unread[0].why}
+        return wait("log_unread", seconds=ASK_SECONDS, args=told, unmeasured=True)
     pods = sorted({log.pod for log in logs})
     if not pods:
         return wait("log_no_pods", seconds=ASK_SECONDS, undecided=True)
@@ -70,7 +70,7 @@ def judge(logs: Sequence[Log], *, forbid: Sequence[str], require: Sequence[str])
         holding = {log.pod for log in logs if found_in([pattern], log.lines or ())}
         lacking = [pod for pod in pods if pod not in holding]
         if lacking:
-            args = {"pattern": pattern, "names": ", ".join(lacking[:SHOWN]), "count": len(lacking)}
+            args: Json = {"pattern": pattern, "names": ", ".join(lacking[:SHOWN]), "count": len(lacking)}
             return wait("log_lacks", seconds=ASK_SECONDS, args=args)
     return done("log_good", args={"pods": len(pods), "lines": sum(len(log.lines or ()) for log in logs)})
 

@@ -1,0 +1,180 @@
+"""How much room nodes and quotas have left, and whether more pods of some kinds fit into it. Pure.
+
+As the scheduler reckons: by what pods ask for, not by what they use. Affinities and spreading are not looked
+at; what fits here may still find no node, what does not fit finds none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from portal.integrations.kubernetes.amounts import quantity
+from portal.integrations.kubernetes.rollout_status import condition
+from portal.integrations.kubernetes.workloads import Json, Workload
+
+Amounts = dict[str, Decimal]
+PODS = "pods"
+# What a node runs out of; a pod itself takes one of its places for pods.
+COUNTED = ("cpu", "memory", "ephemeral-storage", PODS)
+ENDED = frozenset({"Succeeded", "Failed"})
+# A quota may name what is asked for in short.
+QUOTA_NAMES = {"cpu": "requests.cpu", "memory": "requests.memory", "count/pods": PODS}
+DEFAULT_SURGE = "25%"
+FORBIDS = frozenset({"NoSchedule", "NoExecute"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """So many more pods with this template than run now."""
+
+    name: str
+    pods: int
+    spec: Json
+
+    @property
+    def each(self) -> Amounts:
+        """What one of them asks for."""
+        return asked_by(self.spec)
+
+
+@dataclass(kw_only=True)
+class Room:
+    """What a node has left."""
+
+    node: Json
+    left: Amounts
+
+    def takes(self, spec: Json) -> bool:
+        """Whether a pod may come here at all."""
+        return _may_come(spec, self.node)
+
+    def fits(self, asked: Amounts) -> bool:
+        """Whether it has what the pod asks for."""
+        return all(self.left.get(name, Decimal()) >= asked[name] for name in COUNTED if asked.get(name))
+
+
+def surge_of(workload: Workload) -> int:
+    """How many pods there are at most beside those that are wanted, while new ones come."""
+    strategy = workload.spec.get("strategy") or {}
+    if workload.reference.kind == "Deployment":
+        if strategy.get("type") == "Recreate":
+            return 0
+        return _share((strategy.get("rollingUpdate") or {}).get("maxSurge"), workload.replicas)
+    if workload.reference.kind == "Rollout":
+        return _share((strategy.get("canary") or {}).get("maxSurge"), workload.replicas)
+    return 0
+
+
+def _share(amount: object, replicas: int) -> int:
+    """A number, or a percentage rounded up."""
+    text = str(DEFAULT_SURGE if amount is None else amount)
+    return -(-replicas * int(text[:-1]) // 100) if text.endswith("%") else int(text)
+
+
+def asked_by(spec: Mapping[str, Any], *, field: str = "requests") -> Amounts:
+    """What a pod asks for: all its containers together, or its greediest init container; and a place.
+
+    Args:
+        field: "limits" for the most that it may use.
+    """
+    together = _summed(_amounts(each, field) for each in spec.get("containers") or [])
+    for each in spec.get("initContainers") or []:
+        alone = _amounts(each, field)
+        if each.get("restartPolicy") == "Always":
+            together = _summed([together, alone])
+        else:
+            together = {
+                name: max(together.get(name, Decimal()), alone.get(name, Decimal()))
+                for name in {*together, *alone}
+            }
+    overhead = {name: quantity(amount) for name, amount in (spec.get("overhead") or {}).items()}
+    return {**_summed([together, overhead]), PODS: Decimal(1)}
+
+
+def rooms(nodes: Iterable[Json], pods: Iterable[Json]) -> list[Room]:
+    """What each node that takes pods has left, after all that were given to it."""
+    taken: dict[str, list[Amounts]] = {}
+    for pod in pods:
+        if (pod.get("status") or {}).get("phase") not in ENDED and pod["spec"].get("nodeName"):
+            taken.setdefault(pod["spec"]["nodeName"], []).append(asked_by(pod["spec"]))
+    found = []
+    for node in nodes:
+        if (node.get("spec") or {}).get("unschedulable") or condition(node["status"], "Ready").get(
+            "status"
+        ) != "True":
+            continue
+        has = {name: quantity(amount) for name, amount in (node["status"].get("allocatable") or {}).items()}
+        gone = _summed(taken.get(node["metadata"]["name"], []))
+        left = {name: has.get(name, Decimal()) - gone.get(name, Decimal()) for name in COUNTED}
+        found.append(Room(node=node, left=left))
+    return found
+
+
+def first_without_room(needs: Sequence[Need], found: Sequence[Room]) -> tuple[Need, int] | None:
+    """Place all pods, the greediest first; return what does not fit and how many of it, None where all do."""
+    left = [Room(node=room.node, left=dict(room.left)) for room in found]
+    for need in sorted(needs, key=lambda each: (-each.each.get("memory", Decimal()), each.name)):
+        for placed in range(need.pods):
+            room = next((each for each in left if each.takes(need.spec) and each.fits(need.each)), None)
+            if room is None:
+                return need, need.pods - placed
+            room.left = {name: room.left[name] - need.each.get(name, Decimal()) for name in COUNTED}
+    return None
+
+
+def over_quota(needs: Sequence[Need], quotas: Iterable[Json]) -> tuple[str, str, Decimal, Decimal] | None:
+    """Return (quota, resource, needed, left) of the first that the pods would exceed.
+
+    A quota for some pods only is left out: which ones it counts only the cluster knows.
+    """
+    wanted: Amounts = {}
+    for need in needs:
+        for prefix, amounts in (("requests.", need.each), ("limits.", asked_by(need.spec, field="limits"))):
+            for name, amount in amounts.items():
+                key = PODS if name == PODS else f"{prefix}{name}"
+                if key != PODS or prefix == "requests.":
+                    wanted[key] = wanted.get(key, Decimal()) + amount * need.pods
+    for quota in quotas:
+        spec, used = quota.get("spec") or {}, (quota.get("status") or {}).get("used") or {}
+        if spec.get("scopes") or spec.get("scopeSelector"):
+            continue
+        for name, hard in sorted((spec.get("hard") or {}).items()):
+            left = quantity(hard) - quantity(used.get(name) or "0")
+            needed = wanted.get(QUOTA_NAMES.get(name, name), Decimal())
+            if needed > left:
+                return quota["metadata"]["name"], name, needed, left
+    return None
+
+
+def _amounts(container: Mapping[str, Any], field: str) -> Amounts:
+    """What a container asks for; where it only has a limit, that is what it asks for."""
+    resources = container.get("resources") or {}
+    found = {**(resources.get("limits") or {}), **(resources.get(field) or {})}
+    return {name: quantity(amount) for name, amount in found.items()}
+
+
+def _summed(found: Iterable[Amounts]) -> Amounts:
+    total: Amounts = {}
+    for amounts in found:
+        for name, amount in amounts.items():
+            total[name] = total.get(name, Decimal()) + amount
+    return total
+
+
+def _may_come(spec: Mapping[str, Any], node: Json) -> bool:
+    labels = node["metadata"].get("labels") or {}
+    if not (spec.get("nodeSelector") or {}).items() <= labels.items():
+        return False
+    taints = [each for each in (node.get("spec") or {}).get("taints") or [] if each.get("effect") in FORBIDS]
+    return all(any(_tolerates(each, taint) for each in spec.get("tolerations") or []) for taint in taints)
+
+
+def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+    if toleration.get("effect") not in {None, "", taint.get("effect")}:
+        return False
+    if toleration.get("operator") == "Exists":
+        return toleration.get("key") in {None, "", taint["key"]}
+    return (toleration.get("key"), toleration.get("value") or "") == (taint["key"], taint.get("value") or "")

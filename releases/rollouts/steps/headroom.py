@@ -1,0 +1,98 @@
+"""Preflight: is there room for the pods that a rollout has besides those that run, on nodes and in quotas?
+
+(reference-systems.md 2: CPU and memory headroom.) The members of a wave go out together, waves one after the
+other: what one wave needs is what counts.
+"""
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+
+from portal.errors import PermanentError
+from portal.integrations.kubernetes.headroom import Need, first_without_room, over_quota, rooms, surge_of
+from portal.integrations.kubernetes.workloads import Workload
+from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Verdict, Work, done, failed
+
+FORBIDDEN = "forbidden"
+MEBIBYTE = 2**20
+# Pods that have ended hold nothing.
+LIVING = "status.phase!=Succeeded,status.phase!=Failed"
+# These give a workload new pods while its old ones run.
+SURGING = frozenset({"set_image", "helm_upgrade", "restart", "set_resources"})
+
+
+class Headroom(StepKind):
+    """Reckons with what pods ask for, as the scheduler does."""
+
+    name = "headroom"
+
+    def plan(self, work: Work) -> Planned:
+        """Name what has no room before anybody starts."""
+        return Planned(error=self.observe(work).failure)
+
+    def observe(self, work: Work) -> Outcome:
+        """Look once; an account that may not look gives no clear result."""
+        waves = _needs(work)
+        try:
+            return _in_quotas(work, waves) or _on_nodes(work, waves)
+        except PermanentError as error:
+            if error.code != FORBIDDEN:
+                raise
+            observed = {"code": "headroom_unseen", "args": {"message": str(error.detail)}}
+            return Outcome(verdict=Verdict.INCONCLUSIVE, observed=observed)
+
+
+def _needs(work: Work) -> list[list[Need]]:
+    """What each wave needs; a workload that nobody can read is named by the steps that change it."""
+    waves: dict[int, list[Need]] = {}
+    for step in work.siblings:
+        document = step.params.get("workload")
+        if step.kind not in SURGING or not document:
+            continue
+        seen = _workload(work, document)
+        if seen is not None and (pods := surge_of(seen)):
+            need = Need(name=str(seen.reference), pods=pods, spec=seen.template["spec"])
+            waves.setdefault(step.wave, []).append(need)
+    return list(waves.values())
+
+
+def _workload(work: Work, document: Json) -> Workload | None:
+    kind = document.get("kind", "Deployment")
+    return next((each for each in work.workloads(kind) if each.reference.name == document["name"]), None)
+
+
+def _in_quotas(work: Work, waves: Sequence[Sequence[Need]]) -> Outcome | None:
+    quotas = work.collection("resourcequotas")
+    for needs in waves:
+        over = over_quota(needs, quotas)
+        if over is not None:
+            quota, resource, needed, left = over
+            amounts = {"needed": _written(resource, needed), "left": _written(resource, left)}
+            return failed("quota_exceeded", args={"quota": quota, "resource": resource, **amounts})
+    return None
+
+
+def _on_nodes(work: Work, waves: Sequence[Sequence[Need]]) -> Outcome:
+    cluster = work.cluster
+    nodes = cluster.get("/api/v1/nodes").get("items") or []
+    pods = cluster.get("/api/v1/pods", fieldSelector=LIVING).get("items") or []
+    found = rooms(nodes, pods)
+    for needs in waves:
+        lacking = first_without_room(needs, found)
+        if lacking is not None:
+            need, count = lacking
+            return failed("headroom_missing", args={"name": need.name, "count": count, **_each(need)})
+    most = max((sum(need.pods for need in needs) for needs in waves), default=0)
+    return done("headroom_there", args={"pods": most, "nodes": len(found)})
+
+
+def _each(need: Need) -> Json:
+    """What one of the pods asks for."""
+    return {name: _written(name, need.each.get(name, Decimal())) for name in ("cpu", "memory")}
+
+
+def _written(resource: str, amount: Decimal) -> str:
+    """An amount as people write it."""
+    if resource.endswith(("memory", "storage")):
+        return f"{math.ceil(amount / MEBIBYTE)}Mi"
+    return f"{amount.normalize():f}"
