@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "releases",
     "releases.rollouts",
     "releases.schedules",
+    "releases.incidents",
     "releases.pipeline",
 ]
 

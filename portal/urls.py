@@ -9,6 +9,7 @@ from releases import api as releases_api
 from releases import calendar_api
 from releases.catalog import api as catalog_api
 from releases.catalog.policies import api as policies_api
+from releases.incidents import api as incidents_api
 from releases.pipeline import api as pipeline_api
 from releases.rollouts import api as rollouts_api
 from releases.rollouts import service_api, system_api
@@ -28,6 +29,7 @@ api.add_router("", findings_api.router)
 api.add_router("", rhythm_api.router)
 api.add_router("", calendar_api.router)
 api.add_router("", schedules_api.router)
+api.add_router("", incidents_api.router)
 api.add_router("", pipeline_api.router)
 
 urlpatterns = [
@@ -45,6 +47,7 @@ urlpatterns = [
     path("policy/", include("releases.catalog.policies.urls")),
     path("calendar/", include("releases.calendar_urls")),
     path("catalog/", include("releases.catalog.urls")),
+    path("incidents/", include("releases.incidents.urls")),
     path("pipeline/", include("releases.pipeline.urls")),
     path("", include("releases.rollouts.front_urls")),
     path("", include("releases.rollouts.urls")),

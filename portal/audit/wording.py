@@ -25,6 +25,7 @@ SUBJECTS: Final[Names] = {
     "delegation": pgettext_lazy("subject", "Delegation"),
     "order": pgettext_lazy("subject", "Order"),
     "gate": pgettext_lazy("subject", "Gate"),
+    "incident": pgettext_lazy("subject", "Incident"),
     "key": pgettext_lazy("subject", "Key"),
     "person": pgettext_lazy("subject", "Person"),
     "pin": pgettext_lazy("subject", "Pin"),

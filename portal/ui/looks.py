@@ -114,6 +114,8 @@ STATES: Final[dict[str, Look]] = {
     "explained": Look(pgettext_lazy("state", "Explained"), WAIT, "eye"),
     "adopted": Look(pgettext_lazy("state", "Adopted"), OK, "check"),
     "ended": Look(pgettext_lazy("state", "Over by itself"), MUTE, "dash"),
+    # An incident
+    "ongoing": Look(pgettext_lazy("state", "Ongoing"), BAD, "triangle"),
 }
 
 # Verdicts and results are verbs or participles of a state above; they share its look.

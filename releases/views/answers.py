@@ -41,6 +41,13 @@ def sent(request: HttpRequest) -> QueryDict | None:
     return request.POST if request.method == "POST" else None
 
 
+def incident_typed(request: HttpRequest) -> dict[str, str] | None:
+    """The incident for which something is drafted, as the address or the form names it."""
+    typed = request.POST if request.method == "POST" else request.GET
+    link, reason = typed.get("incident_link", ""), typed.get("incident_reason", "")
+    return {"link": link, "reason": reason} if link else None
+
+
 def go(request: HttpRequest, address: str) -> HttpResponse:
     """Lead the browser to an address after an act; where it is there already, the page draws itself anew."""
     if not is_fragment(request):

@@ -21,7 +21,7 @@ from releases.operations.edit import edit_release
 from releases.reading import composing, deciding, life, lists
 from releases.together import looks_like_one
 from releases.views import parts
-from releases.views.answers import REFUSALS, go, is_fragment, once, person, refusal_status
+from releases.views.answers import REFUSALS, go, incident_typed, is_fragment, once, person, refusal_status
 from releases.views.parts import Part
 
 
@@ -77,6 +77,8 @@ def preview(request: HttpRequest, number: int) -> HttpResponse:
 
 def _create(request: HttpRequest) -> str:
     data = {"environment": request.POST.get("environment", ""), "items": items_data(request.POST)}
+    if incident := incident_typed(request):
+        data |= {"grade": "E", "incident": incident}
     release = create_release(data, actor=browser_actor(request))
     return reverse("releases:edit", args=[release.number])
 
@@ -91,6 +93,7 @@ def _new_context(request: HttpRequest, user: User, error: PortalError | None = N
         "environments": environments,
         "environment": environment,
         "picks": composing.picks(user, environment, chosen=versions, errors=errors) if environment else [],
+        "incident": incident_typed(request),
         "once": typed.get("once") or secrets.token_hex(16),
     }
 

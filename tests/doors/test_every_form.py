@@ -19,6 +19,7 @@ from portal.people.models import User
 from portal.people.operations import grant_role
 from releases.catalog.models import Plan, Service
 from releases.catalog.policies import operations as policies
+from releases.incidents.operations import open_incident
 from releases.rollouts import operations
 from releases.schedules.models import Backup
 from tests.delegating import give
@@ -50,6 +51,11 @@ PAGES = {
         "/services/shopping-service/shop-production/operate/restart/",
         "/services/shopping-service/shop-production/operate/scale/",
         "/services/shopping-service/shop-production/operate/set_resources/",
+        "/services/auth-service/shop-production/",
+        "/incidents/{incident}/note/",
+        "/incidents/{incident}/tell/",
+        "/incidents/{incident}/link/",
+        "/incidents/{incident}/close/",
     ),
     "pl": (
         "/releases/{reviewed}/review/",
@@ -176,6 +182,9 @@ def places(shop: Shop) -> dict[str, Any]:
         "finding": find_change(shop.shopping, shop.environment).pk,
         "rollout": operations.start_rollout(started.number, actor=acting(shop.cast.author)).pk,
         "backup": _restorable(shop).pk,
+        "incident": open_incident("shopping-service", "shop-production", actor=acting(shop.cast.pl))[
+            0
+        ].number,
         "proposal": policies.propose(table, actor=acting(shop.cast.administrator), note="Faster.").pk,
     }
 

@@ -35,6 +35,7 @@ from portal.urls import api
 from releases.catalog import versions
 from releases.catalog.models import Plan
 from releases.catalog.policies import operations as policies
+from releases.incidents.operations import open_incident
 from releases.rollouts import operations, service_api
 from releases.rollouts.pod_logs import Tail
 from tests.factories import (
@@ -104,6 +105,9 @@ class Door:
             "username": ["author", "pl"],
             "name": ["shopping-service", shop.environment.name],
             "env": [shop.environment.name],
+            "incident": [
+                open_incident(shop.shopping.name, shop.environment.name, actor=acting(shop.cast.pl))[0].pk
+            ],
         }
         runs(shop.shopping, shop.environment, "2.7.4")
         self.rows = count_rows()

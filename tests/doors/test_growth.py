@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from portal.people.models import User
 from releases.catalog import rights
+from releases.incidents.operations import open_incident
 from releases.rollouts.operations import start_rollout
 from tests.factories import Shop, find_change, make_release, make_service
 from tests.people import acting, person
@@ -28,6 +29,8 @@ LISTS = (
     "/environments/shop-production/schedules/",
     "/findings/",
     "/findings/part/",
+    "/incidents/",
+    "/incidents/part/",
     "/queue/",
     "/releases/",
     "/reports/",
@@ -38,6 +41,7 @@ LISTS = (
     "/api/v1/environments/shop-production/recovery",
     "/api/v1/findings",
     "/api/v1/inbox",
+    "/api/v1/incidents",
     "/api/v1/pins",
     "/api/v1/queue",
     "/api/v1/releases",
@@ -84,7 +88,9 @@ def fill_lists(shop: Shop, *names: str) -> None:
     for state in STATES:
         make_release(shop, at=state)
     for name in names:
-        find_change(make_service(name, shop.payment.team, shop.environment), shop.environment)
+        service = make_service(name, shop.payment.team, shop.environment)
+        find_change(service, shop.environment)
+        open_incident(name, shop.environment.name, actor=acting(shop.cast.director))
         person(f"lead-of-{name}", ("pl", f"service:{name}"))
 
 

@@ -24,7 +24,16 @@ from releases.rollouts.forms import PLACES, OperationForm
 from releases.rollouts.looking import look
 from releases.rollouts.pod_logs import MOST_LINES, USUAL_LINES, Asked, tail
 from releases.rollouts.service_page import portrait_of, visible_service
-from releases.views.answers import REFUSALS, go, is_fragment, once, person, refuse, sent
+from releases.views.answers import (
+    REFUSALS,
+    go,
+    incident_typed,
+    is_fragment,
+    once,
+    person,
+    refuse,
+    sent,
+)
 
 # What is followed ends by itself: nobody looks at a forgotten page.
 FOLLOW_SECONDS = 300
@@ -81,6 +90,7 @@ def operate(request: HttpRequest, name: str, env: str, kind: str) -> HttpRespons
         "kind": kind,
         "title": LABELS[kind],
         "form": form,
+        "incident": incident_typed(request),
         "once": request.POST.get("once") or secrets.token_hex(16),
     }
     template = f"services/panels/{'_' if is_fragment(request) else ''}operate.html"
@@ -134,7 +144,8 @@ def _draft(request: HttpRequest, form: OperationForm, service: Service, environm
     if not form.is_valid():
         faults = [field_error(name, str(text)) for name, texts in form.errors.items() for text in texts]
         raise Invalid(missing=faults)
-    made = create_operation(service.name, environment.name, form.as_data(), actor=browser_actor(request))
+    data = {**form.as_data(), "incident": incident_typed(request)}
+    made = create_operation(service.name, environment.name, data, actor=browser_actor(request))
     return reverse("releases:edit", args=[made.number])
 
 

@@ -1,0 +1,25 @@
+"""The incidents app."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+from portal.audit.actions import register
+
+
+class IncidentsConfig(AppConfig):
+    """Incidents of services."""
+
+    name = "releases.incidents"
+    label = "incidents"
+
+    def ready(self) -> None:
+        """Name the acts this app records."""
+        register(
+            {
+                "incident.opened": _("Incident opened"),
+                "incident.noted": _("Noted in an incident"),
+                "incident.told": _("Team told of an incident"),
+                "incident.linked": _("Release linked with an incident"),
+                "incident.closed": _("Incident closed"),
+            }
+        )

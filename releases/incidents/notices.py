@@ -1,0 +1,38 @@
+"""Who is told of an incident: everybody with a role in the service or in its team."""
+
+from django.conf import settings
+from django.utils.translation import gettext, override
+from django.utils.translation import gettext_noop as _
+
+from portal.notices.kinds import TROUBLE
+from portal.notices.telling import Notice, tell
+from portal.people.models import RoleAssignment, User
+from releases.catalog.models import Service
+from releases.incidents.models import Entry, Incident
+
+TITLE = _("Incident {number}: {title}")
+
+
+def team_of(service: Service) -> list[User]:
+    """The people who own the service (product.md, "The five grades", E)."""
+    scopes = (f"service:{service.name}", f"team:{service.team.key}")
+    held = RoleAssignment.objects.filter(scope__in=scopes, revoked_at=None, user__is_active=True)
+    return list(User.objects.filter(pk__in=held.values("user")).order_by("username"))
+
+
+def tell_team(incident: Incident, entry: Entry, people: list[User]) -> None:
+    """Write the notice to each of them; it is told at once, in quiet hours by their own choice."""
+    tell([_notice(user, incident, entry) for user in people])
+
+
+def _notice(user: User, incident: Incident, entry: Entry) -> Notice:
+    with override(user.language or settings.LANGUAGE_CODE):
+        subject = gettext(TITLE).format(number=incident.number, title=incident.title)
+    return Notice(
+        person=user,
+        kind=TROUBLE,
+        key=f"incident.{incident.number}.{entry.pk}:{user.username}",
+        subject=subject,
+        body=entry.text,
+        link=f"/incidents/{incident.number}/",
+    )

@@ -1,0 +1,278 @@
+"""What people do about an incident: open it, note, tell the team, link a release, close it with its cause.
+
+Whoever may carry rollouts on in the environment may: release managers, owners and infrastructure
+(screens.md 2.10).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from portal import access, clock
+from portal.actors import Actor
+from portal.audit.record import record
+from portal.errors import Conflict, Invalid, NotFound, field_error
+from portal.live.publish import touch
+from portal.transitions import move
+from portal.ui.looks import state_look
+from portal.words import check_words
+from releases.catalog.models import Environment, Service
+from releases.guards import require_scope
+from releases.incidents import notices
+from releases.incidents.models import Entry, Incident
+from releases.incidents.states import EntryKind, IncidentState
+from releases.models import Release
+from releases.operations.fields import Faults
+from releases.rollouts import queries as rollout_queries
+from releases.rollouts.models import Rollout
+
+RIGHT = "operate"
+LONGEST_TITLE, LONGEST_WORDS = 200, 4_000
+# What began earlier is another story; a wrong year is a slip of the pen.
+LONGEST_BEFORE = timedelta(days=30)
+HEALTHY = frozenset({"healthy", "unknown"})
+
+
+def open_incident(
+    service: str,
+    environment: str,
+    *,
+    actor: Actor,
+    title: str = "",
+    began_at: datetime | None = None,
+    rollout: int | None = None,
+) -> tuple[Incident, bool]:
+    """Open an incident, or come to the one that is open there: two people press at once.
+
+    Args:
+        title: said from what is seen, where it is empty.
+        began_at: since when the service is in trouble; now, or when the rollout failed, without it.
+        rollout: the failed rollout it is opened from; its release is linked.
+
+    Returns:
+        The incident, and whether it is a new one.
+
+    Raises:
+        NotFound: no such service, environment or rollout, or the person may not see it.
+        NotAllowed: the person may not operate there.
+        Invalid: names every wrong field.
+    """
+    place = _place(service, environment, actor)
+    access.require(actor, RIGHT, place[1])
+    require_scope(actor, RIGHT)
+    failed = _rollout(rollout, *place) if rollout is not None else None
+    with transaction.atomic():
+        Environment.objects.select_for_update(no_key=True).get(pk=place[1].pk)
+        standing = Incident.objects.filter(
+            service=place[0], environment=place[1], state=IncidentState.ONGOING
+        ).first()
+        if standing is not None:
+            return standing, False
+        incident = _made(*place, actor=actor, title=title, began_at=_beginning(began_at, failed))
+        if failed is not None:
+            _write(incident, EntryKind.LINKED, actor=actor, release=failed.release)
+    return incident, True
+
+
+def note(number: int, *, actor: Actor, text: str) -> Entry:
+    """Write down what was seen or done.
+
+    Raises:
+        NotFound, NotAllowed.
+        Invalid: nothing is said.
+        Conflict: the incident is closed.
+    """
+    with _locked(number, actor=actor) as incident:
+        return _write(incident, EntryKind.NOTE, actor=actor, text=_words("text", text))
+
+
+def tell_team(number: int, *, actor: Actor, text: str) -> Entry:
+    """Tell everybody with a role in the service or in its team.
+
+    Raises:
+        NotFound, NotAllowed, Invalid, Conflict: as for a note.
+    """
+    with _locked(number, actor=actor) as incident:
+        people = notices.team_of(incident.service)
+        words = _words("text", text)
+        entry = _write(incident, EntryKind.TOLD, actor=actor, text=words, told=len(people))
+        notices.tell_team(incident, entry, people)
+    return entry
+
+
+def link_release(number: int, release: int, *, actor: Actor) -> Entry:
+    """Say that a release belongs to the incident: what caused it, or what mends it.
+
+    Raises:
+        NotFound, NotAllowed, Conflict: as for a note.
+        Invalid: the person sees no such release, or it is of another environment.
+    """
+    with _locked(number, actor=actor) as incident:
+        found = _visible_release(release, actor)
+        if found is None or found.environment_id != incident.environment_id:
+            text = _("There is no release #{number} in {environment}.")
+            words = text.format(number=release, environment=incident.environment)
+            raise Invalid(missing=[field_error("release", words)])
+        known = incident.entries.filter(release=found).first()
+        return known or _write(incident, EntryKind.LINKED, actor=actor, release=found)
+
+
+def close_incident(number: int, *, actor: Actor, cause: str) -> Incident:
+    """End it and say what the cause was; the time to recover is measured to here.
+
+    Raises:
+        NotFound, NotAllowed, Invalid, Conflict: as for a note.
+    """
+    with _locked(number, actor=actor) as incident:
+        incident.cause = _words("cause", cause)
+        incident.closed_at, incident.closed_by = clock.now(), actor.user
+        fields, name = ["cause", "closed_at", "closed_by"], incident.service.name
+        move(incident, IncidentState.CLOSED, actor=actor, reason=incident.cause, fields=fields, service=name)
+        _touch(incident)
+    return incident
+
+
+def find(number: int, *, actor: Actor) -> Incident:
+    """Return an incident that the person may see.
+
+    Raises:
+        NotFound: there is none, or they may not.
+    """
+    around = ("service__team", "environment__cluster", "opened_by", "closed_by")
+    found = Incident.objects.select_related(*around).filter(number=number).first()
+    if found is None or (actor.user and not access.allowed(actor.user, "view", found)):
+        raise NotFound
+    return found
+
+
+def _place(service: str, environment: str, actor: Actor) -> tuple[Service, Environment]:
+    found = Service.objects.select_related("team").filter(name=service, environments__name=environment)
+    there = found.first(), Environment.objects.filter(name=environment).first()
+    if there[0] is None or there[1] is None:
+        raise NotFound
+    if actor.user and not all(access.allowed(actor.user, "view", each) for each in there if each):
+        raise NotFound
+    return there[0], there[1]
+
+
+def _rollout(pk: int, service: Service, environment: Environment) -> Rollout:
+    """The rollout of this service here."""
+    around = Rollout.objects.select_related("release").filter(environment=environment)
+    found = around.filter(pk=pk, release__items__service=service).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _beginning(said: datetime | None, failed: Rollout | None) -> datetime:
+    now = clock.now()
+    if said is None:
+        return min(failed.failed_at, now) if failed and failed.failed_at else now
+    if not now - LONGEST_BEFORE <= said <= now:
+        text = _("A time of the last 30 days is expected.")
+        raise Invalid(missing=[field_error("began_at", text)])
+    return said
+
+
+def _made(
+    service: Service, environment: Environment, *, actor: Actor, title: str, began_at: datetime
+) -> Incident:
+    faults = Faults()
+    words = faults.text("title", title, most=LONGEST_TITLE) or _title(service, environment)
+    if faults.found:
+        raise Invalid(missing=faults.found)
+    incident = Incident.objects.create(
+        service=service,
+        environment=environment,
+        title=words,
+        began_at=began_at,
+        opened_at=clock.now(),
+        opened_by=actor.user,
+    )
+    _record(incident, "opened", actor=actor, after={"title": words, "began_at": began_at.isoformat()})
+    return incident
+
+
+def _title(service: Service, environment: Environment) -> str:
+    """What is seen of the service, in a line."""
+    cell = rollout_queries.cell_of(service, environment)
+    seen = "" if cell.health in HEALTHY else cell.text or str(state_look(cell.health).label)
+    place = f"{service.name} ({environment})"
+    return (f"{place}: {seen}" if seen else place)[:LONGEST_TITLE]
+
+
+@contextmanager
+def _locked(number: int, *, actor: Actor) -> Iterator[Incident]:
+    """Yield the incident under lock, for who may act on it, while it is ongoing."""
+    found = find(number, actor=actor)
+    access.require(actor, RIGHT, found)
+    require_scope(actor, RIGHT)
+    with transaction.atomic():
+        rows = Incident.objects.select_for_update(of=("self",)).select_related("service__team", "environment")
+        incident = rows.get(number=number)
+        if incident.state != IncidentState.ONGOING:
+            raise Conflict(_("This incident is closed. Open another one if the trouble is back."))
+        yield incident
+
+
+def _write(
+    incident: Incident,
+    kind: EntryKind,
+    *,
+    actor: Actor,
+    text: str = "",
+    release: Release | None = None,
+    told: int = 0,
+) -> Entry:
+    acts = {EntryKind.NOTE: "noted", EntryKind.TOLD: "told", EntryKind.LINKED: "linked"}
+    entry = Entry.objects.create(
+        incident=incident, kind=kind, text=text, release=release, told=told, by=actor.user, at=clock.now()
+    )
+    after = {"told": told} if kind == EntryKind.TOLD else None
+    number = release.number if release else None
+    _record(incident, acts[kind], actor=actor, after=after, reason=text, release=number)
+    return entry
+
+
+def _record(
+    incident: Incident,
+    act: str,
+    *,
+    actor: Actor,
+    after: dict[str, object] | None = None,
+    reason: str = "",
+    release: int | None = None,
+) -> None:
+    record(
+        f"incident.{act}",
+        actor=actor,
+        subject=("incident", str(incident.number)),
+        after={"environment": incident.environment.name, **(after or {})},
+        reason=reason,
+        release=release,
+        service=incident.service.name,
+    )
+    _touch(incident)
+
+
+def _touch(incident: Incident) -> None:
+    """Let the board and the pages of the service and of the incident read again."""
+    touch(f"board.{incident.environment.name}", data={"service": incident.service.name})
+
+
+def _words(field: str, text: str) -> str:
+    check_words(text, field=field, most=LONGEST_WORDS)
+    words = text.strip()
+    if not words:
+        raise Invalid(missing=[field_error(field, _("Say it in a sentence."))])
+    return words
+
+
+def _visible_release(number: int, actor: Actor) -> Release | None:
+    release = Release.objects.filter(number=number).first()
+    if release is None or (actor.user and not access.allowed(actor.user, "view", release)):
+        return None
+    return release

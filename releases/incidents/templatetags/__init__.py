@@ -1,0 +1,1 @@
+"""Template tags that other pages lead to incidents with."""

@@ -1,0 +1,57 @@
+"""How the board, a service's page and a failed rollout lead to an incident."""
+
+from typing import Any
+
+from django import template
+
+from portal import access
+from portal.people.models import User
+from releases.catalog.models import Environment, Service
+from releases.incidents import queries
+from releases.incidents.models import Incident
+from releases.incidents.operations import RIGHT
+from releases.rollouts.models import Rollout
+
+register = template.Library()
+
+
+@register.inclusion_tag("incidents/_opens.html", takes_context=True)
+def incident_here(
+    context: template.Context, service: Service, environment: Environment, *, rollout: Rollout | None = None
+) -> dict[str, Any]:
+    """Lead to the open incident of a service, or open one with one press where the person may."""
+    user = context["request"].user
+    standing = queries.ongoing_at(service, environment)
+    return {
+        "standing": standing,
+        "may_open": standing is None and access.allowed(user, RIGHT, environment),
+        "service": service,
+        "environment": environment,
+        "rollout": rollout,
+        "csrf_token": context.get("csrf_token"),
+    }
+
+
+@register.simple_tag(takes_context=True)
+def ongoing_incidents(context: template.Context) -> list[Incident]:
+    """The open incidents that the person may see."""
+    return list(queries.visible_incidents(_user(context)))
+
+
+@register.simple_tag(takes_context=True)
+def operable_environments(context: template.Context) -> set[int]:
+    """The environments in which the person may open one."""
+    return set(access.visible_set(_user(context), Environment, RIGHT).values_list("pk", flat=True))
+
+
+@register.simple_tag
+def incident_at(found: list[Incident], service: Service, environment: Environment) -> Incident | None:
+    """The one of these that is at a place."""
+    place = (service.pk, environment.pk)
+    return next((each for each in found if (each.service_id, each.environment_id) == place), None)
+
+
+def _user(context: template.Context) -> User:
+    user = context["request"].user
+    assert isinstance(user, User)
+    return user

@@ -1,0 +1,28 @@
+"""What happened in an incident, in the reader's language."""
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from portal.clock import now
+from portal.ui import times
+from releases.incidents.models import Incident
+
+HAPPENED: dict[str, str | Promise] = {
+    "began": gettext_lazy("Trouble began"),
+    "opened": gettext_lazy("Incident opened"),
+    "note": gettext_lazy("Note"),
+    "told": gettext_lazy("Team told"),
+    "linked": gettext_lazy("Release linked"),
+    "drafted": gettext_lazy("Release composed for this incident"),
+    "started": gettext_lazy("Rollout began"),
+    "failed": gettext_lazy("Rollout failed"),
+    "ended": gettext_lazy("Rollout ended"),
+    "closed": gettext_lazy("Incident closed"),
+}
+
+
+def first_words(incident: Incident) -> str:
+    """What a notice to the team begins with; people go on from it."""
+    since = times.absolute(incident.began_at, now=now())
+    return _("{title}. Since {time}.").format(title=incident.title, time=since)

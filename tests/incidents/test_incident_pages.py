@@ -1,0 +1,231 @@
+"""Incidents on the pages: opened with one press, one page with everything, and drafts that name it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.test import Client
+from django.utils import translation
+
+from portal import clock
+from portal.errors import TemporaryError
+from portal.outbox.models import Message
+from portal.people.models import User
+from releases.incidents import views
+from releases.incidents.models import Incident
+from releases.incidents.queries import link_of
+from releases.models import Release
+from releases.rollouts.looking import Look, PodSeen
+from releases.rollouts.models import Rollout
+from releases.rollouts.pod_logs import Tail
+from tests.factories import Shop, make_release, runs
+from tests.incidents.conftest import open_here
+from tests.soak import long
+
+SERVICE = "/services/shopping-service/shop-production/"
+OPEN = "/incidents/open/shopping-service/shop-production/"
+
+
+@pytest.fixture(autouse=True)
+def _in_english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
+
+
+def browser(user: User) -> Client:
+    """A browser of somebody who reads English."""
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user)
+    return client
+
+
+def degraded(shop: Shop) -> None:
+    """Let the watcher have seen that it does not run as it should."""
+    row = runs(shop.shopping, shop.environment, "2.7.4")
+    row.seen |= {"health": "degraded", "text": "0/2 ready", "ready": 0, "wanted": 2}
+    row.save()
+
+
+def text_of(client: Client, address: str) -> str:
+    """The page, as a person reads it."""
+    answer = client.get(address)
+    assert answer.status_code == 200, address
+    return unescape(answer.content.decode())
+
+
+@long
+def test_a_bad_cell_of_the_board_opens_one_with_one_press_and_leads_to_it_then(shop: Shop) -> None:
+    degraded(shop)
+    client = browser(shop.cast.author)
+    assert f'formaction="{OPEN}"' in text_of(client, "/board/")
+    answer = client.post(OPEN)
+    incident = Incident.objects.get()
+    assert (answer.status_code, answer["Location"]) == (302, f"/incidents/{incident.number}/")
+    assert client.post(OPEN)["Location"] == answer["Location"]
+    for address in ("/board/", SERVICE, "/incidents/"):
+        page = text_of(client, address)
+        assert f"/incidents/{incident.number}/" in page
+        assert OPEN not in page
+    assert OPEN not in text_of(browser(shop.cast.outsider), SERVICE)
+
+
+def test_who_may_not_open_one_is_refused(shop: Shop) -> None:
+    assert browser(shop.cast.outsider).post(OPEN).status_code == 403
+    assert browser(shop.cast.author).post("/incidents/open/nothing/shop-production/").status_code == 404
+    assert not Incident.objects.exists()
+
+
+@long
+def test_a_failed_rollout_opens_one_that_knows_when_it_failed(shop: Shop) -> None:
+    release = make_release(shop, at="rolling_out")
+    rollout = release.rollouts.get()
+    failed_at = clock.now() - timedelta(minutes=5)
+    Rollout.objects.filter(pk=rollout.pk).update(state="failed", failed_at=failed_at)
+    rollout.steps.create(
+        key="a", kind="wait_rollout", service=shop.shopping, state="failed", failure={"code": "x"}
+    )
+    client = browser(shop.cast.author)
+    page = text_of(client, f"/rollouts/{rollout.pk}/")
+    assert f'action="{OPEN}"' in page
+    assert f'name="rollout" value="{rollout.pk}"' in page
+    client.post(OPEN, {"rollout": str(rollout.pk)})
+    assert Incident.objects.get().began_at == failed_at
+
+
+@long
+def test_the_page_says_what_went_out_how_it_stands_and_what_can_be_done(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    degraded(shop)
+    shop.shopping.spec["recovery"] = {"rtoMinutes": 240}
+    shop.shopping.save()
+    release = make_release(shop, at="awaiting_signoff")
+    Rollout.objects.update(started_at=clock.now())
+    pods = [pod("well", "healthy"), pod("ill", "degraded")]
+    monkeypatch.setattr(views, "look", lambda *_of: Look(pods=tuple(pods)))
+    log = Tail(pod="ill", container="app", containers=("app",), previous=False, lines=("disk full",))
+    monkeypatch.setattr(
+        views, "tail", lambda _service, _env, asked, reader: log if asked.pod == "ill" else None
+    )
+    incident = open_here(shop, began_at=clock.now() - timedelta(minutes=32))
+    page = text_of(browser(shop.cast.author), f"/incidents/{incident.number}/")
+    for words in ("0/2 ready", "32 min", "4 h", "3 h 2", f"#{release.number} ", "disk full", "Rollout began"):
+        assert words in page, words
+    for kind in ("note", "tell", "link", "close"):
+        assert f"/incidents/{incident.number}/{kind}/" in page
+    assert f"/rollouts/{release.rollouts.get().pk}/rollback/" in page
+    assert "operate/restart/?incident_link=" in page
+
+
+def pod(name: str, health: str) -> PodSeen:
+    """A pod of the service."""
+    return PodSeen(
+        name=name,
+        workload="shopping-service",
+        state="Running",
+        health=health,
+        ready=0,
+        wanted=1,
+        containers=("app",),
+        restarts=3,
+        created=None,
+    )
+
+
+def test_the_page_stands_though_the_cluster_is_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    degraded(shop)
+    monkeypatch.setattr(views, "look", lambda *_of: Look(error="connection refused"))
+    page = text_of(browser(shop.cast.auditor), f"/incidents/{open_here(shop).number}/")
+    assert "The cluster does not answer." in page
+    assert "0/2 ready" in page
+    assert "/tell/" not in page, "who may not act is offered nothing"
+    assert "Restart" not in page
+
+
+def test_a_log_that_cannot_be_read_says_why(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_of: object, **_more: object) -> Tail:
+        raise TemporaryError("The node is gone.")
+
+    monkeypatch.setattr(views, "look", lambda *_of: Look(pods=(pod("ill", "degraded"),)))
+    monkeypatch.setattr(views, "tail", away)
+    assert "The node is gone." in text_of(browser(shop.cast.author), f"/incidents/{open_here(shop).number}/")
+
+
+@long
+def test_it_is_noted_told_and_closed_on_its_page(shop: Shop, incident: Incident) -> None:
+    client, here = browser(shop.cast.author), f"/incidents/{incident.number}/"
+    panel = text_of(client, f"{here}tell/")
+    assert incident.title in panel.partition("<textarea")[2]
+    assert "3 people" in panel
+    for kind, typed in (
+        ("note", {"text": "Disk full"}),
+        ("tell", {"text": "On it"}),
+        ("close", {"cause": "Logs"}),
+    ):
+        for _press in range(2):
+            answer = client.post(f"{here}{kind}/", {"once": kind, **typed})
+            assert (answer.status_code, answer["Location"]) == (302, here)
+    assert incident.entries.count() == 2
+    assert Message.objects.filter(key__startswith="incident.").count() == 3
+    page = text_of(client, here)
+    for words in ("Disk full", "On it", "Logs", "Closed", "3 people"):
+        assert words in page
+    assert f"{here}note/" not in page
+    assert incident.title in text_of(client, "/incidents/?view=closed")
+    assert "No incident is open." in text_of(client, "/incidents/")
+
+
+def test_what_is_wrong_stands_beside_its_field_and_the_text_stays(shop: Shop, incident: Incident) -> None:
+    client, here = browser(shop.cast.author), f"/incidents/{incident.number}/"
+    assert client.post(f"{here}note/", {"text": " "}).status_code == 422
+    answer = client.post(f"{here}link/", {"release": "77777"})
+    assert answer.status_code == 422
+    assert 'value="77777"' in answer.content.decode()
+    assert client.get(f"{here}explode/").status_code == 404
+    assert client.get("/incidents/999/").status_code == 404
+
+
+@long
+def test_an_urgent_release_is_drafted_as_grade_e_and_names_the_incident(
+    shop: Shop, incident: Incident
+) -> None:
+    client, here = browser(shop.cast.author), f"/incidents/{incident.number}/"
+    page = text_of(client, here)
+    address = page.partition('id="incident-urgent" href="')[2].partition('"')[0]
+    form = text_of(client, address)
+    assert f'name="incident_link" value="{link_of(incident)}"' in form
+    typed = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+    assert typed["service"] == "shopping-service"
+    sent = {**typed, "other-shopping-service": "2.8.1", "once": "a"}
+    assert client.post("/releases/new/", sent).status_code == 302
+    release = Release.objects.get()
+    assert (release.grade, release.incident) == (
+        "E",
+        {"link": link_of(incident), "reason": incident.title},
+    )
+    assert client.post(f"/releases/{release.number}/submit/").status_code == 302
+    assert f"#{release.number} " in text_of(client, here)
+
+
+@long
+def test_a_restart_of_grade_e_goes_its_way_through_the_pages(shop: Shop, incident: Incident) -> None:
+    runs(shop.shopping, shop.environment, "2.7.4")
+    client = browser(shop.cast.author)
+    address = f"{SERVICE}operate/restart/"
+    named = {"incident_link": link_of(incident), "incident_reason": incident.title}
+    assert incident.title in text_of(
+        client, f"{address}?incident_link={link_of(incident)}&incident_reason={incident.title}"
+    )
+    assert client.post(address, {"once": "a", **named}).status_code == 302
+    release = Release.objects.get()
+    assert (release.operation["kind"], release.incident["link"]) == ("restart", link_of(incident))
+    assert release.grade != "E", "the rules grade it until the author chooses"
+    typed = {"content_digest": release.content_digest, "grade": "E", **named}
+    assert client.post(f"/releases/{release.number}/edit/grade/", typed).status_code == 302
+    assert client.post(f"/releases/{release.number}/submit/").status_code == 302
+    assert client.post(f"/releases/{release.number}/start/").status_code == 302
+    release.refresh_from_db()
+    assert (release.grade, release.state) == ("E", "rolling_out")
+    assert [step.kind for step in release.rollouts.get().steps.all() if step.kind == "restart"]
