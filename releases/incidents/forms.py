@@ -3,7 +3,6 @@
 from typing import Any
 
 from django import forms
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from releases.incidents.operations import LONGEST_WORDS
@@ -12,7 +11,7 @@ from releases.incidents.operations import LONGEST_WORDS
 class WordsForm(forms.Form):
     """A text of one name."""
 
-    def __init__(self, *args: Any, name: str, label: str | Promise, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, name: str, label: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields[name] = forms.CharField(
             label=label,

@@ -231,7 +231,7 @@ def _write(
     entry = Entry.objects.create(
         incident=incident, kind=kind, text=text, release=release, told=told, by=actor.user, at=clock.now()
     )
-    after = {"told": told} if kind == EntryKind.TOLD else None
+    after: dict[str, object] | None = {"told": told} if kind == EntryKind.TOLD else None
     number = release.number if release else None
     _record(incident, acts[kind], actor=actor, after=after, reason=text, release=number)
     return entry

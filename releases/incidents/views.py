@@ -19,7 +19,7 @@ from portal.errors import Conflict, Invalid, NotFound, PermanentError, Temporary
 from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases.forms import attach
-from releases.incidents import operations, queries, wording
+from releases.incidents import notices, operations, queries, wording
 from releases.incidents.forms import LinkForm, WordsForm
 from releases.incidents.models import Incident
 from releases.incidents.states import IncidentState
@@ -93,7 +93,7 @@ def act(request: HttpRequest, number: int, kind: str) -> HttpResponse:
         "kind": kind,
         "title": TITLES[kind],
         "form": form,
-        "team": operations.notices.team_of(incident.service) if kind == "tell" else [],
+        "team": notices.team_of(incident.service) if kind == "tell" else [],
         "once": request.POST.get("once") or secrets.token_hex(16),
     }
     template = f"incidents/panels/{'_' if is_fragment(request) else ''}act.html"

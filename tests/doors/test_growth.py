@@ -12,7 +12,7 @@ from releases.catalog import rights
 from releases.incidents.operations import open_incident
 from releases.rollouts.operations import start_rollout
 from tests.factories import Shop, find_change, make_release, make_service
-from tests.people import acting, person
+from tests.people import BY_THE_PORTAL, acting, person
 from tests.soak import long
 
 pytestmark = pytest.mark.django_db
@@ -90,7 +90,7 @@ def fill_lists(shop: Shop, *names: str) -> None:
     for name in names:
         service = make_service(name, shop.payment.team, shop.environment)
         find_change(service, shop.environment)
-        open_incident(name, shop.environment.name, actor=acting(shop.cast.director))
+        open_incident(name, shop.environment.name, actor=BY_THE_PORTAL)
         person(f"lead-of-{name}", ("pl", f"service:{name}"))
 
 

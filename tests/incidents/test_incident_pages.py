@@ -220,6 +220,7 @@ def test_a_restart_of_grade_e_goes_its_way_through_the_pages(shop: Shop, inciden
     )
     assert client.post(address, {"once": "a", **named}).status_code == 302
     release = Release.objects.get()
+    assert release.incident is not None
     assert (release.operation["kind"], release.incident["link"]) == ("restart", link_of(incident))
     assert release.grade != "E", "the rules grade it until the author chooses"
     typed = {"content_digest": release.content_digest, "grade": "E", **named}

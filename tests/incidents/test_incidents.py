@@ -230,17 +230,19 @@ def test_who_does_not_see_the_environment_finds_nothing(shop: Shop, incident: In
     rights.grant()
     stranger = person("stranger")
     assert not queries.visible_incidents(stranger, view="all").exists()
-    for act in [
-        lambda: open_here_as(shop, stranger),
-        *acts(incident, acting(stranger), 1),
-        lambda: operations.find(incident.number, actor=acting(stranger)),
-    ]:
+    for act in everything_of(incident, stranger):
         with pytest.raises(NotFound):
             act()
 
 
-def open_here_as(shop: Shop, user: User) -> object:
-    return operations.open_incident(shop.shopping.name, shop.environment.name, actor=acting(user))
+def everything_of(incident: Incident, user: User) -> list[Callable[[], object]]:
+    """Looking at it, opening one there, and all that can be done to it."""
+    actor, place = acting(user), (incident.service.name, incident.environment.name)
+    return [
+        lambda: operations.find(incident.number, actor=actor),
+        lambda: operations.open_incident(*place, actor=actor),
+        *acts(incident, actor, 1),
+    ]
 
 
 def test_the_record_keeps_since_when_and_why(shop: Shop, incident: Incident) -> None:
