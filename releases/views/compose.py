@@ -76,7 +76,10 @@ def preview(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _create(request: HttpRequest) -> str:
-    data = {"environment": request.POST.get("environment", ""), "items": items_data(request.POST)}
+    data: dict[str, object] = {
+        "environment": request.POST.get("environment", ""),
+        "items": items_data(request.POST),
+    }
     if incident := incident_typed(request):
         data |= {"grade": "E", "incident": incident}
     release = create_release(data, actor=browser_actor(request))
