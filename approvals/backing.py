@@ -53,13 +53,14 @@ def _of_request(request: Request, acts: Acts) -> Iterator[str]:
 
 
 def _asks_for_this(request: Request, opened: Act) -> bool:
-    rows = list(request.requirements.order_by("pk"))
+    # Sorted here, as they may be read already.
+    rows = sorted(request.requirements.all(), key=lambda row: row.pk)
     present = {
         "grade": request.grade,
         "policy": request.policy.version,
         "requirements": [str(row) for row in rows],
         "accepted": [row.accepted for row in rows],
-        "barred": sorted(request.barred.values_list("username", flat=True)),
+        "barred": sorted(person.username for person in request.barred.all()),
     }
     # Requests of an earlier version of the portal do not have all of it in their entry.
     return opened.content_digest == request.content_digest and all(

@@ -150,7 +150,8 @@ def standings(request_ids: Iterable[int]) -> dict[int, Standing]:
         .prefetch_related("delegations")
         .order_by("id")
     )
-    requests = Request.objects.filter(pk__in=list(request_ids)).prefetch_related(
+    found = Request.objects.select_related("policy").defer("policy__table")
+    requests = found.filter(pk__in=list(request_ids)).prefetch_related(
         "requirements", "barred", Prefetch("decisions", queryset=yes, to_attr="approvals")
     )
     decisions = [decision for request in requests for decision in _approvals(request)]

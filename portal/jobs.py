@@ -5,6 +5,7 @@ a job may be lost, doubled or late, and what it would have done is found again b
 """
 
 import importlib
+import json
 import logging
 import signal
 import time
@@ -33,6 +34,9 @@ logger = logging.getLogger(__name__)
 MOST_WAITING = 10_000
 # What nobody took for so long is forgotten: the sweep has found its row again and again.
 WAITING_SECONDS = 600
+# While a nudge waits its mark keeps a second one like it away: whoever takes it finds what both were about.
+# One that got lost between queue and worker keeps others away for so long.
+MARK, MARK_SECONDS = "portal.waits:", 10
 # How long a worker waits for work in one call: a Redis that hangs or fell silent is noticed a little later.
 # RQ takes off and adds seconds of its own.
 WORKER_SECONDS = 20
@@ -102,7 +106,7 @@ def sweep(*, every_seconds: float) -> Callable[[Callable[[], None]], Callable[[]
 
 
 def enqueue(name: str, *args: Argument) -> None:
-    """Ask a worker to run the job NAME once this transaction has committed.
+    """Ask a worker to run the job NAME once this transaction has committed; one like it may wait already.
 
     A queue that cannot be reached is logged and forgotten: the sweep finds the row.
     """
@@ -116,7 +120,10 @@ def _send(name: str, args: tuple[Argument, ...]) -> None:
     if _redis_rests:
         return
     try:
-        queue = _queue(impatient.client(settings.RQ_QUEUES["default"]["URL"]))
+        client = _client()
+        if not client.set(_mark(name, args), 1, nx=True, ex=MARK_SECONDS):
+            return
+        queue = _queue(client)
         if queue.count < MOST_WAITING:
             queue.enqueue_call(
                 RUNNER, args=(name, *args), result_ttl=0, failure_ttl=3600, ttl=WAITING_SECONDS
@@ -124,6 +131,25 @@ def _send(name: str, args: tuple[Argument, ...]) -> None:
     except impatient.AWAY as error:
         _redis_rests.begin()
         logger.warning("queue out of reach, %s waits for the sweep: %s", name, error)
+
+
+def _client() -> Redis:
+    return impatient.client(settings.RQ_QUEUES["default"]["URL"])
+
+
+def _mark(name: str, args: tuple[Argument, ...]) -> str:
+    return MARK + json.dumps([name, *args])
+
+
+def _unmark(name: str, args: tuple[Argument, ...]) -> None:
+    """Let the next nudge wait again, before anything is read: what it is about may be newer."""
+    if _redis_rests:
+        return
+    try:
+        _client().delete(_mark(name, args))
+    except impatient.AWAY as error:
+        _redis_rests.begin()
+        logger.warning("queue out of reach: %s", error)
 
 
 def _queue(connection: Redis | None = None) -> Queue:
@@ -176,6 +202,7 @@ def find(name: str) -> Function:
 def run(name: str, *args: Argument) -> None:
     """Carry out one job; what it raises is logged here, and the row that the job is about is told."""
     close_old_connections()
+    _unmark(name, args)
     with trace.following(job=name):
         try:
             find(name)(*args)

@@ -96,6 +96,7 @@ def still_approved(release: Release) -> list[Missing]:
     found: list[Missing] = []
     if release.grade != grades.EMERGENCY:
         standing = approval_queries.standing(request)
+        request = standing.request  # with all that the comparison below reads as well
         found = [_open_row(row) for row in standing.open(Phase.REVIEW)]
         if not standing.phase(Phase.REVIEW) and release.environment.protected:
             found = [{"code": "requirement", "text": _("Nobody was asked to approve it.")}]

@@ -18,7 +18,7 @@ from portal.errors import PermanentError, TemporaryError
 from releases.rollouts import gates, leases, orders, outcomes, settling, signing, stop_points, stumbles
 from releases.rollouts.course import Course
 from releases.rollouts.events import tell_step
-from releases.rollouts.leases import Lease, LeaseLost, OrdersWait
+from releases.rollouts.leases import LeaseLost, OrdersWait
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import ACTIVE, MOVING, RolloutState, StepState
 from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work
@@ -45,20 +45,22 @@ def advance(rollout_id: int) -> None:
     # A round is short, and every write reads the time anew with the lease.
     this = trace.following(lease.rollout.trace, rollout=rollout_id)
     with contextlib.suppress(LeaseLost), clock.counting_on(lease.taken_at), this:
-        if _is_of_a_newer_portal(lease):
+        course = Course(lease)
+        if _is_of_a_newer_portal(course):
             leases.release(lease, wake_at=_later, yielding=True)
             return
         if lease.after_death:
             stumbles.after_death(lease, actor=ENGINE)
-        _advance(lease)
+            course = Course(lease)
+        _advance(course)
 
 
-def _is_of_a_newer_portal(lease: Lease) -> bool:
+def _is_of_a_newer_portal(course: Course) -> bool:
     """Whether there is a kind of step that this worker does not know.
 
     While a version is brought out old workers run beside new ones: they leave such a rollout to these.
     """
-    return lease.rollout.steps.exclude(kind__in=KINDS).exists()
+    return any(each.kind not in KINDS for each in course.steps)
 
 
 def _later() -> datetime:
@@ -71,11 +73,12 @@ def broke_off(rollout_id: int, failure: jobs.Failure) -> None:
         stumbles.after_failure(rollout_id, failure, actor=ENGINE)
 
 
-def _advance(lease: Lease) -> None:
-    ends_at = time.monotonic() + BUDGET_SECONDS
+def _advance(course: Course) -> None:
+    lease, ends_at = course.lease, time.monotonic() + BUDGET_SECONDS
     while True:
-        this = Pass(lease, ends_at=ends_at)
+        this = Pass(course, ends_at=ends_at)
         this.run()
+        course = this.course
         late = time.monotonic() > ends_at
         if leases.release(lease, wake_at=clock.now if late else this.next_look, yielding=late):
             break
@@ -86,13 +89,14 @@ def _advance(lease: Lease) -> None:
 class Pass:
     """One walk through a rollout until nothing more can be done at this moment."""
 
-    def __init__(self, lease: Lease, *, ends_at: float) -> None:
-        self.lease = lease
+    def __init__(self, course: Course, *, ends_at: float) -> None:
+        self.lease = course.lease
         self.ends_at = ends_at
+        self.course = course
         self.reaching = False
-        self.course = self._hear()
+        self._hear()
         # Read when a step first asks for them.
-        self.items = lease.rollout.release.items.select_related("service")
+        self.items = course.rollout.release.items.select_related("service")
         self.looked: set[int] = set()
         self.approved: set[int] = set()
         self.listed: dict[str, list[Json]] = {}
@@ -101,7 +105,7 @@ class Pass:
         """Walk until nothing changes any more."""
         while time.monotonic() < self.ends_at:
             if self.lease.heard != self.lease.rollout.nudges:
-                self.course = self._hear()
+                self._hear()
             try:
                 if not self._walk():
                     return
@@ -121,11 +125,13 @@ class Pass:
             times.append(clock.now() + timedelta(seconds=REACH_SECONDS))
         return min(times, default=None)
 
-    def _hear(self) -> Course:
+    def _hear(self) -> None:
         """Honour what was asked, and read how the steps stand after it."""
-        self.reaching = not orders.honour(self.lease, actor=ENGINE)
+        waiting = orders.waiting(self.lease)
+        self.reaching = not orders.honour(self.lease, waiting, actor=ENGINE)
         leases.say_at(self.lease, "")
-        return Course(self.lease)
+        if waiting:
+            self.course = Course(self.lease)
 
     def _begin(self) -> bool:
         with self.course.writing(halts=True) as rollout:
@@ -278,7 +284,7 @@ class Pass:
         """Ask before each wave, under the lock of its first intent; pause where it may not begin now."""
         held = None
         if step.wave not in self.approved:
-            held = gates.unapproved(step) or gates.closed(step, actor=ENGINE)
+            held = gates.refused(step, siblings=self.course.steps, actor=ENGINE)
         self.approved.add(step.wave)
         if held is not None:
             outcomes.pause_rollout(rollout, step, held, actor=ENGINE)

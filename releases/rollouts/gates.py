@@ -24,35 +24,38 @@ def before_start(work: Work) -> Json | None:
     return None if drift is None else {"reason": "drift", "args": drift.args}
 
 
-def unapproved(step: Step) -> Json | None:
-    """Return {"reason", "args"} when the step would write what is no longer approved.
+def refused(step: Step, *, siblings: Sequence[Step], actor: Actor) -> Json | None:
+    """Return {"reason", "args"} where the wave may not begin: no longer approved, or closed by the calendar.
 
-    Asked under lock, in the transaction that commits the intent of a wave's first write.
+    Asked under lock, in the transaction that commits the intent of a wave's first write. A freeze or a window
+    holds a wave that begins; one that runs goes on.
+
+    Args:
+        siblings: all steps of the rollout.
     """
     if not _is_forward_write(step):
         return None
     around = ("approval_request", "plan", "environment__cluster")
     release = Release.objects.select_related(*around).defer("content").get(pk=step.rollout.release_id)
+    return _unapproved(step, release) or (None if _wave_runs(step, siblings) else _closed(release, actor))
+
+
+def _unapproved(step: Step, release: Release) -> Json | None:
     missing = release_side.missing_for(release, after_signoff=step.is_after_signoff)
     return {"reason": "approval", "args": {"missing": missing}} if missing else None
 
 
-def closed(step: Step, *, actor: Actor) -> Json | None:
-    """Return {"reason", "args"} when a freeze or a window forbids the wave to begin; one that runs goes on.
-
-    Asked under the same lock as the approval.
-    """
-    if not _is_forward_write(step) or _wave_runs(step):
-        return None
-    release = Release.objects.select_related("environment").defer("content").get(pk=step.rollout.release_id)
+def _closed(release: Release, actor: Actor) -> Json | None:
     missing = release_side.closed_for(release, actor=actor)
     closures = [{key: value for key, value in each.items() if key != "text"} for each in missing]
     return {"reason": "freeze", "args": {"closures": closures}} if missing else None
 
 
-def _wave_runs(step: Step) -> bool:
-    begun = step.rollout.steps.filter(direction=step.direction, wave=step.wave)
-    return begun.exclude(intent=None).exists()
+def _wave_runs(step: Step, siblings: Sequence[Step]) -> bool:
+    return any(
+        each.intent is not None and (each.direction, each.wave) == (step.direction, step.wave)
+        for each in siblings
+    )
 
 
 def _is_forward_write(step: Step) -> bool:

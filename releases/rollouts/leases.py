@@ -24,6 +24,14 @@ LEASE_SECONDS = env.integer("LEASE_SECONDS", 15)
 RENEW_BELOW_SECONDS = LEASE_SECONDS * 2 // 3
 # Who looks for long without writing anything asks for it so often.
 KEEP_SECONDS = LEASE_SECONDS / 3
+# Asked before every write, so that it reads no more than what may have changed since the lease was taken.
+# Parent before child: approvals and edits lock the release first as well. PostgreSQL locks the rows of a join
+# in the order of the list. The environment, which people lock first, is never locked here.
+LOCK = """
+SELECT rollouts_rollout.*, releases_release.state AS release_state, clock_timestamp() AS read_at
+FROM rollouts_rollout JOIN releases_release ON releases_release.number = rollouts_rollout.release_id
+WHERE rollouts_rollout.id = %s FOR UPDATE OF releases_release, rollouts_rollout
+"""
 
 
 class LeaseLost(Exception):
@@ -39,7 +47,8 @@ class Lease:
     """The right to write to one rollout.
 
     Attributes:
-        rollout: the row as it was last seen under its lock; state, nudges and environment are read from it.
+        rollout: the row as it was last seen under its lock, and its release's state with it; the environment
+            and all else of the release are as they were when the lease was taken.
         epoch: the fencing token.
         taken_at: the database's time then.
         nudges: how many were counted when the present pass began.
@@ -124,9 +133,7 @@ def writing(lease: Lease, *, halts: bool = False) -> Iterator[Rollout]:
         OrdersWait: see `halts`.
     """
     with transaction.atomic():
-        # Parent before child: approvals and edits lock the release first as well. PostgreSQL locks the rows
-        # of a join in the order of this list. The environment, which people lock first, is never locked here.
-        row = _rollouts().select_for_update(of=("release", "self")).get(pk=lease.rollout_id)
+        row = _locked(lease.rollout)
         now: datetime = row.read_at  # type: ignore[attr-defined]  # annotated
         # One that ran out and was taken by nobody still stands: the epoch is what fences.
         if row.lease_epoch != lease.epoch or row.lease_until is None:
@@ -139,6 +146,14 @@ def writing(lease: Lease, *, halts: bool = False) -> Iterator[Rollout]:
             row.save(update_fields=["lease_until"])
         with clock.counting_on(now):
             yield row
+
+
+def _locked(known: Rollout) -> Rollout:
+    """Lock the release and the rollout and read the row anew; what is around it is taken over."""
+    row: Rollout = Rollout.objects.raw(LOCK, [known.pk])[0]
+    row.release, row.environment = known.release, known.environment
+    row.release.state = row.release_state  # type: ignore[attr-defined]  # annotated
+    return row
 
 
 def keep(lease: Lease) -> None:

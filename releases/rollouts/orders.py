@@ -1,6 +1,6 @@
 """What people ask of a rollout, honoured by the engine under its lease, then reported."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from django.db.models import QuerySet
@@ -58,10 +58,15 @@ POSSIBLE: dict[str, frozenset[str]] = {
 SKIPPABLE = TROUBLED | {StepState.WAITING, StepState.READY, StepState.RUNNING, StepState.CANCELLED}
 
 
-def honour(lease: Lease, *, actor: Actor) -> bool:
-    """Carry out every order that waits, the oldest first; False while one is still on its way to a canary."""
+def waiting(lease: Lease) -> list[int]:
+    """Return which orders wait, the oldest first, and count as heard what was asked so far."""
     lease.heard = lease.rollout.nudges
-    for pk in list(_open(lease.rollout_id).values_list("pk", flat=True)):
+    return list(_open(lease.rollout_id).values_list("pk", flat=True))
+
+
+def honour(lease: Lease, orders: Iterable[int], *, actor: Actor) -> bool:
+    """Carry out orders one after the other; False while one is still on its way to a canary."""
+    for pk in orders:
         say_at(lease, f"order:{pk}")
         with writing(lease) as rollout:
             order = _open(rollout.pk).select_related("by").filter(pk=pk).first()

@@ -42,6 +42,7 @@ PLAN_SECONDS = 0.2
 NUDGE_SECONDS = 0.04
 # Between two nudges for changes that end no wait: pods on their way, and what may be trouble.
 GATHER_SECONDS = 0.5
+BURST_SECONDS = 0.2
 ROWS_SECONDS = 0.5
 # A watch goes on for a while after the last rollout: the next one often follows.
 LINGER_SECONDS = 20.0
@@ -185,8 +186,8 @@ class Watcher:
         place.rows_due = place.rows_due or now + ROWS_SECONDS
         rest = NUDGE_SECONDS if urgent else GATHER_SECONDS
         for rollout in place.rollouts:
-            # The first change is told at once, a burst behind it as one.
-            at = max(now, self.nudged.get(rollout, 0.0) + rest)
+            # What may end a wait is told at once, and a burst of anything else as one.
+            at = max(now if urgent else now + BURST_SECONDS, self.nudged.get(rollout, 0.0) + rest)
             self.due[rollout] = min(at, self.due.get(rollout, at))
 
     def _send_due(self, now: float) -> None:

@@ -160,15 +160,28 @@ def test_a_worker_ends_when_asked_although_redis_is_away(roles: Processes, serve
 
 @long
 def test_nudges_that_nobody_takes_do_not_fill_redis(
-    transactional_db: None, server: Server, notices: Rollout, monkeypatch: pytest.MonkeyPatch
+    transactional_db: None, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "MOST_WAITING", 5)
-    Rollout.objects.filter(pk=notices.pk).update(wake_at=clock.now())
-    for _ in range(10):
-        jobs.sweep_once()
+    for number in range(10):
+        jobs.enqueue("releases.rollouts.jobs.advance", number)
     with server.client() as client:
         assert client.llen("rq:queue:default") == 5
         assert all(client.ttl(key) > 0 for key in client.keys("rq:job:*"))
+
+
+@long
+def test_a_nudge_that_waits_is_not_doubled_until_somebody_takes_it(
+    transactional_db: None, server: Server
+) -> None:
+    for _ in range(3):
+        jobs.enqueue("releases.rollouts.jobs.advance", 7)
+    jobs.enqueue("releases.rollouts.jobs.advance", 8)
+    with server.client() as client:
+        assert client.llen("rq:queue:default") == 2
+        jobs.run("releases.rollouts.jobs.advance", 7)
+        jobs.enqueue("releases.rollouts.jobs.advance", 7)
+        assert client.llen("rq:queue:default") == 3
 
 
 def _state(rollout: Rollout) -> str:

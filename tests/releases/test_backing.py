@@ -7,6 +7,7 @@ import pytest
 from django.utils.translation import override
 
 from approvals.models import Decision, Request, Requirement
+from portal.actors import Actor
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict
 from portal.people.operations import grant_role
@@ -136,9 +137,10 @@ def test_a_worker_pauses_before_the_wave_where_the_rows_differ(
     monkeypatch.setattr(rollouts, "graph_of", lambda _release: [node])
     release = make_release(shop, at="approved")
     rollout = rollouts.start_rollout(release.number, actor=acting(shop.cast.author))
-    assert gates.unapproved(rollout.steps.get()) is None
+    step = rollout.steps.get()
+    assert gates.refused(step, siblings=[step], actor=Actor.portal("a test")) is None
     other_person(release, shop)
-    held = gates.unapproved(rollout.steps.get())
+    held = gates.refused(rollout.steps.get(), siblings=[step], actor=Actor.portal("a test"))
     assert held is not None
     assert held["reason"] == "approval"
     assert "record" in held["args"]["missing"][0]["text"]
