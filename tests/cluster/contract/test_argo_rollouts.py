@@ -44,12 +44,12 @@ def paused_at(space: Space, index: int) -> Json:
 
 def set_image(space: Space, image: str) -> Json:
     """The portal's own patch, sent again where the controller has just written something."""
-    return wait_for(lambda: _unless_conflict(space, image), what="the image to be set")
+    return wait_for(lambda: _unless_conflict(lambda: _set_image(space, image)), what="the image to be set")
 
 
-def _unless_conflict(space: Space, image: str) -> Json | None:
+def _unless_conflict(write: Callable[[], Json]) -> Json | None:
     try:
-        return _set_image(space, image)
+        return write()
     except Refused as error:
         if error.code != 409:
             raise
@@ -64,6 +64,16 @@ def _set_image(space: Space, image: str) -> Json:
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
         {"op": "test", "path": f"{place}/name", "value": "web"},
         {"op": "replace", "path": f"{place}/image", "value": image},
+    ]
+    return space.patch("rollouts", "web", operations, kind="json")
+
+
+def _put_back(space: Space, template: Json) -> Json:
+    """Refused where the object has changed."""
+    version = space.get("rollouts", "web")["metadata"]["resourceVersion"]
+    operations = [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+        {"op": "replace", "path": "/spec/template", "value": template},
     ]
     return space.patch("rollouts", "web", operations, kind="json")
 
@@ -129,12 +139,8 @@ def test_an_aborted_canary_is_degraded_until_its_template_is_put_back(canary: Sp
     assert (seen["status"]["abort"], seen["status"].get("pauseConditions")) == (True, None)
     until(canary, lambda: pods_by_image(canary), {OLD: 5})
     assert phase(canary.get("rollouts", "web")) == "Degraded"
-    version = canary.get("rollouts", "web")["metadata"]["resourceVersion"]
-    back = [
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
-        {"op": "replace", "path": "/spec/template", "value": before["spec"]["template"]},
-    ]
-    canary.patch("rollouts", "web", back, kind="json")
+    template = before["spec"]["template"]
+    wait_for(lambda: _unless_conflict(lambda: _put_back(canary, template)), what="the template to be back")
     status = healthy(canary)["status"]
     assert (status.get("abort"), status["stableRS"]) == (None, before["status"]["stableRS"])
 

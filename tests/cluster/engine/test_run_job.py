@@ -101,13 +101,14 @@ def test_no_second_attempt_begins_beside_one_that_still_runs(lay_floor: Lay) -> 
     step = rollout.steps.get(kind="run_job")
     assert (step.state, (step.failure or {})["code"]) == ("failed", "CreateContainerConfigError")
     floor.order(rollout, "retry", step=step)
-    _onward(rollout)
-    step.refresh_from_db()
-    assert (step.state, step.observed["code"]) == ("running", "job_still_runs")
+    wait_for(lambda: _told(rollout, step) == "job_still_runs", what="the second attempt to wait")
+    assert step.state == "running"
     first = only_job(floor)["metadata"]["name"]
     floor.space.delete("jobs", first)
-    Step.objects.filter(pk=step.pk).update(wake_at=None)
-    _onward(rollout)
+    wait_for(
+        lambda: _told(rollout, step) != "job_still_runs" and floor.space.find("jobs"),
+        what="the second attempt to begin",
+    )
     assert only_job(floor)["metadata"]["name"] == f"{first[:-1]}2"
 
 
@@ -136,6 +137,14 @@ def test_a_worker_that_dies_after_making_the_job_makes_no_second_one(lay_floor: 
     assert rollout.state == "succeeded", states(rollout)
     assert only_job(floor)["metadata"]["uid"] == made
     assert kinds(rollout).count("step.acted") == 2
+
+
+def _told(rollout: Rollout, step: Step) -> str:
+    """What a step says once it has been looked at again, whenever it meant to."""
+    Step.objects.filter(pk=step.pk).update(wake_at=None)
+    _onward(rollout)
+    step.refresh_from_db()
+    return str(step.observed.get("code", ""))
 
 
 def _onward(rollout: Rollout) -> Rollout:
