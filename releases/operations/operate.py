@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from portal.actors import Actor
 from portal.errors import Conflict, Invalid
 from portal.integrations.kubernetes.amounts import quantity
+from portal.integrations.kubernetes.workloads import DAEMON_SET
 from releases import proposal
 from releases.catalog.models import Environment, Service
 from releases.catalog.schedule_checks import restores_of
@@ -139,7 +140,16 @@ def _scale(service: Service, data: Mapping[str, Any], faults: Faults) -> dict[st
         size["most"] = _count("most", data["most"], faults)
         if size["most"] < size["replicas"]:
             faults.add("most", _("The most cannot be less than the least."))
-    return {"workload": _workload(service, data, faults), **size}
+    return {"workload": _sized(service, _workload(service, data, faults), faults), **size}
+
+
+def _sized(service: Service, name: str, faults: Faults) -> str:
+    """The workload, which must have a size of its own."""
+    kinds = {each["name"]: each["kind"] for each in service.spec.get("workloads") or []}
+    if kinds.get(name) == DAEMON_SET:
+        text = _("{name} is a DaemonSet: it runs once on each node, and has no size.")
+        faults.add("workload", text.format(name=name))
+    return name
 
 
 def _resources(service: Service, data: Mapping[str, Any], faults: Faults) -> dict[str, Any]:

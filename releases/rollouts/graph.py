@@ -13,6 +13,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Invalid, Missing, field_error
+from portal.integrations.kubernetes.workloads import DAEMON_SET
 from releases.catalog import canaries, metrics, watches
 from releases.catalog.schedule_checks import RESTORE
 from releases.rollouts.states import SWITCH
@@ -563,7 +564,16 @@ def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] 
         return "service", text.format(service=member.name)
     if document["kind"] in {"run_job", "restore_database"}:
         return _wrong_job(document, member)
-    if document["kind"] == "scale" and member.workload(str(document.get("workload") or "")) is None:
+    return _wrong_size(document, member) if document["kind"] == "scale" else None
+
+
+def _wrong_size(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
+    workload = member.workload(str(document.get("workload") or ""))
+    if workload is None:
         text = _("Say which one workload of {service} is scaled.")
         return "workload", text.format(service=member.name)
+    if workload.get("kind") == DAEMON_SET:
+        return "workload", _("{name} is a DaemonSet: it runs once on each node, and has no size.").format(
+            name=workload["name"]
+        )
     return None

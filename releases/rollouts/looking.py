@@ -125,7 +125,7 @@ def _seen(reference: Reference, workload: Workload | None, autoscalers: Sequence
     return WorkloadSeen(
         kind=reference.kind,
         name=reference.name,
-        ready=int((workload.raw.get("status") or {}).get("readyReplicas") or 0),
+        ready=workload.ready,
         wanted=workload.replicas,
         bounds=_bounds(reference, autoscalers),
         containers=tuple(_container(each) for each in containers(workload.template)),

@@ -27,8 +27,15 @@ from releases.rollouts.running import View
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-KINDS = {"deployments": "Deployment", "statefulsets": "StatefulSet", "rollouts": "Rollout"}
+KINDS = {
+    "deployments": "Deployment",
+    "statefulsets": "StatefulSet",
+    "daemonsets": "DaemonSet",
+    "rollouts": "Rollout",
+}
 EVERYWHERE = ("deployments", "statefulsets")
+# Read only where the catalog names one: elsewhere the cluster need not know them, or the account may not.
+WHERE_NAMED = ("daemonsets", "rollouts")
 # How often everything is read, and how often new clusters are looked for.
 ROUND_SECONDS = 10.0
 CLUSTERS_SECONDS = 2.0
@@ -214,13 +221,10 @@ def workloads_in(found: Mapping[str, list[Json]]) -> dict[tuple[str, str], Json]
 
 
 def workloads_of(environment: Environment) -> tuple[str, ...]:
-    """Return the collections that hold the workloads of an environment.
-
-    Rollouts are asked for only where the catalog names one: elsewhere the cluster need not know them.
-    """
+    """Return the collections that hold the workloads of an environment."""
     specs = environment.services.values_list("spec", flat=True)
     kinds = {each.get("kind") for spec in specs for each in spec.get("workloads") or []}
-    return (*EVERYWHERE, "rollouts") if "Rollout" in kinds else EVERYWHERE
+    return (*EVERYWHERE, *(each for each in WHERE_NAMED if KINDS[each] in kinds))
 
 
 def _if_allowed(cluster: Cluster, plural: str, namespace: str) -> list[Json] | None:

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from portal import clock
 from portal.integrations.kubernetes.rollout_status import Progress, judge
-from portal.integrations.kubernetes.workloads import Workload, container_statuses
+from portal.integrations.kubernetes.workloads import DAEMON_SET, Workload, container_statuses
 from portal.live.publish import touch
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Item
@@ -144,7 +144,8 @@ def _facts(document: Json, workload: Workload, view: View, known: Json) -> Json:
     scaled = (known.get(name) or {}).get("autoscaler")
     return {
         "uid": workload.uid,
-        "replicas": workload.replicas,
+        # How many nodes there are is nothing that a release decides.
+        **({} if workload.reference.kind == DAEMON_SET else {"replicas": workload.replicas}),
         "images": {name: workload.images[name] for name in names if name in workload.images},
         "digests": sorted(_digests(workload, names, view.pods)),
         "autoscaler": scaled if view.autoscalers is None else _autoscaler(document, view.autoscalers),
@@ -201,7 +202,7 @@ def _seen(present: list[tuple[Json, Workload]], view: View, *, health: str, text
         "version": "",
         "images": images,
         "digests": sorted(digests),
-        "ready": sum(_ready(workload) for _document, workload in present),
+        "ready": sum(workload.ready for _document, workload in present),
         "wanted": sum(each.wanted for each in judged),
         "health": health or _health(judged, present),
         "text": text,
@@ -213,14 +214,10 @@ def _health(judged: list[Progress], present: list[tuple[Json, Workload]]) -> str
     if any(each.failure for each in judged):
         return DEGRADED
     if all(each.done for each in judged):
-        short = any(_ready(workload) < workload.replicas for _document, workload in present)
+        short = any(workload.ready < workload.replicas for _document, workload in present)
         return DEGRADED if short else HEALTHY
     rolling = any(each.waits_for in MOVING for each in judged)
     return PROGRESSING if rolling else DEGRADED
-
-
-def _ready(workload: Workload) -> int:
-    return int((workload.raw.get("status") or {}).get("readyReplicas") or 0)
 
 
 def _digests(workload: Workload, names: Iterable[str], pods: list[Json]) -> set[str]:

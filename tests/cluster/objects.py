@@ -176,6 +176,16 @@ def _backend(name: str, weight: int) -> Json:
     return {"name": name, "port": 80, "weight": weight}
 
 
+def daemon_set(
+    name: str, *, image: str = IMAGE, pod_annotations: Mapping[str, str] | None = None, **spec: Any
+) -> Json:
+    """Return a DaemonSet with one container `web`."""
+    template = _template(name, image=image, annotations=pod_annotations)
+    return _object(
+        "apps/v1", "DaemonSet", name, spec={"selector": _selector(name), "template": template, **spec}
+    )
+
+
 def argo_rollout(
     name: str,
     *,

@@ -86,6 +86,26 @@ def test_a_stateful_set_that_is_updated_by_hand_cannot_be_waited_for() -> None:
     assert judge(stateful_set(FULL, updateStrategy={"type": "OnDelete"})).failure == "strategy_not_rolling"
 
 
+ON_NODES = {"desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberAvailable": 3, "numberReady": 3}
+
+
+@pytest.mark.parametrize(
+    ("status", "waits_for"),
+    [
+        (ON_NODES, ""),
+        ({**ON_NODES, "observedGeneration": 1}, "observed"),
+        ({**ON_NODES, "updatedNumberScheduled": 2}, "updated"),
+        ({**ON_NODES, "numberAvailable": 2}, "available"),
+    ],
+)
+def test_a_daemon_set_counts_nodes(status: Json, waits_for: str) -> None:
+    workload = Workload({**deployment(status, replicas=None).raw, "kind": "DaemonSet"})
+    found = judge(workload)
+    assert (found.done, found.waits_for, found.wanted) == (not waits_for, waits_for, 3)
+    by_hand = {**workload.raw, "spec": {**workload.spec, "updateStrategy": {"type": "OnDelete"}}}
+    assert judge(Workload(by_hand)).failure == "strategy_not_rolling"
+
+
 def test_a_rollout_that_restarts_is_done_when_its_controller_says_so() -> None:
     restart = "2026-11-22T01:00:00Z"
     status = {"phase": "Healthy", "observedGeneration": "1", "stableRS": "a", "currentPodHash": "a"}

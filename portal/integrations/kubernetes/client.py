@@ -66,6 +66,7 @@ GROUPS = {
     "statefulsets": "/apis/apps/v1",
     "daemonsets": "/apis/apps/v1",
     "replicasets": "/apis/apps/v1",
+    "controllerrevisions": "/apis/apps/v1",
     "horizontalpodautoscalers": "/apis/autoscaling/v2",
     "endpointslices": "/apis/discovery.k8s.io/v1",
     "httproutes": "/apis/gateway.networking.k8s.io/v1",

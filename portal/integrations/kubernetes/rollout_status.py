@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portal.integrations.argo.rollouts import DEGRADED, HEALTHY, canary_of, is_current, stops_of
-from portal.integrations.kubernetes.workloads import ROLLOUT, Json, Workload
+from portal.integrations.kubernetes.workloads import DAEMON_SET, ROLLOUT, Json, Workload
 
 DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 DEGRADATIONS = {
@@ -51,6 +51,8 @@ def judge(workload: Workload, *, images: Mapping[str, str] | None = None) -> Pro
         return _deployment(workload, status)
     if workload.reference.kind == "StatefulSet":
         return _stateful_set(workload, status)
+    if workload.reference.kind == DAEMON_SET:
+        return _daemon_set(workload, status)
     if workload.reference.kind == ROLLOUT:
         return _canary(workload, status)
     return _progress(workload, status, failure="kind_not_supported")
@@ -84,7 +86,7 @@ def _deployment(workload: Workload, status: Json) -> Progress:  # noqa: PLR0911 
 
 def _stateful_set(workload: Workload, status: Json) -> Progress:
     strategy = workload.spec.get("updateStrategy") or {}
-    if strategy.get("type", "RollingUpdate") != "RollingUpdate":
+    if not workload.rolls:
         return _progress(workload, status, failure="strategy_not_rolling")
     observed = _count(status, "observedGeneration")
     if observed == 0 or workload.generation > observed:
@@ -96,6 +98,18 @@ def _stateful_set(workload: Workload, status: Json) -> Progress:
         return _progress(workload, status, waits_for="updated")
     if partition == 0 and status.get("updateRevision") != status.get("currentRevision"):
         return _progress(workload, status, waits_for="old_pods")
+    return _progress(workload, status)
+
+
+def _daemon_set(workload: Workload, status: Json) -> Progress:
+    if not workload.rolls:
+        return _progress(workload, status, failure="strategy_not_rolling")
+    if workload.generation > _count(status, "observedGeneration"):
+        return _progress(workload, status, waits_for="observed")
+    if _count(status, "updatedNumberScheduled") < workload.replicas:
+        return _progress(workload, status, waits_for="updated")
+    if _count(status, "numberAvailable") < workload.replicas:
+        return _progress(workload, status, waits_for="available")
     return _progress(workload, status)
 
 
@@ -121,18 +135,21 @@ def _canary(workload: Workload, status: Json) -> Progress:
 def _progress(
     workload: Workload, status: Json, *, waits_for: str = "", failure: str = "", message: str = ""
 ) -> Progress:
-    updated = _count(status, "updatedReplicas")
-    ready = _count(status, "readyReplicas")
+    updated = _count(status, "updatedNumberScheduled" if _is_on_nodes(workload) else "updatedReplicas")
     return Progress(
         done=not waits_for and not failure,
         # Ready pods of the new kind: the status counts ready pods of all kinds together.
-        ready=min(ready, updated) if waits_for != "observed" else 0,
+        ready=min(workload.ready, updated) if waits_for != "observed" else 0,
         updated=updated,
         wanted=workload.replicas,
         waits_for=waits_for,
         failure=failure,
         message=message,
     )
+
+
+def _is_on_nodes(workload: Workload) -> bool:
+    return workload.reference.kind == DAEMON_SET
 
 
 def _count(status: Json, field: str) -> int:

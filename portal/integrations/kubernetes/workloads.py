@@ -15,6 +15,8 @@ PLURALS = {
     "ReplicaSet": "replicasets",
     "Rollout": "rollouts",
 }
+# Its pods follow from the nodes: it has no replicas of its own.
+DAEMON_SET = "DaemonSet"
 # Of Argo Rollouts; the others are the cluster's own.
 ROLLOUT = "Rollout"
 API_GROUPS = {ROLLOUT: "argoproj.io"}
@@ -128,9 +130,22 @@ class Workload:
 
     @property
     def replicas(self) -> int:
-        """How many pods are wanted."""
+        """How many pods are wanted; of a DaemonSet one for each node that it fits."""
+        if self.raw["kind"] == DAEMON_SET:
+            return int(self.status.get("desiredNumberScheduled") or 0)
         value = self.spec.get("replicas")
         return 1 if value is None else int(value)
+
+    @property
+    def ready(self) -> int:
+        """How many pods are ready."""
+        field = "numberReady" if self.raw["kind"] == DAEMON_SET else "readyReplicas"
+        return int(self.status.get(field) or 0)
+
+    @property
+    def rolls(self) -> bool:
+        """Whether it replaces its pods by itself once its template changes; with `OnDelete` nobody does."""
+        return (self.spec.get("updateStrategy") or {}).get("type") != "OnDelete"
 
     @property
     def selector(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ The rights: protocols.md, A7.
 from concurrent.futures import ThreadPoolExecutor
 
 from portal.integrations.kubernetes.client import Right
-from portal.integrations.kubernetes.workloads import API_GROUPS, PLURALS, ROLLOUT, Reference
+from portal.integrations.kubernetes.workloads import API_GROUPS, DAEMON_SET, PLURALS, ROLLOUT, Reference
 from releases.rollouts.models import Step
 from releases.rollouts.steps import git_owned
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Work, done, failed
@@ -99,6 +99,8 @@ def _rights(work: Work) -> list[Right]:
         for kind in found
         for verb in ("get", "list", "watch", "patch")
     ]
+    if DAEMON_SET in found:
+        writes.append(Right(verb="list", resource="controllerrevisions", group="apps"))
     if ROLLOUT in found:
         writes.append(Right(verb="patch", resource="rollouts", group=ARGO, subresource="status"))
     kinds = sorted({each.kind for each in work.siblings} & OF_KINDS.keys())

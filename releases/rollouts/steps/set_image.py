@@ -82,6 +82,8 @@ def refused(work: Work, seen: Workload) -> Outcome | None:
     """Why the image of a workload may not be set now: another owns it, or another update is on its way."""
     if seen.helm_release:
         return failed("helm_managed", seen.helm_release)
+    if not seen.rolls:
+        return failed("strategy_not_rolling", "OnDelete")
     return git_owned.refused(work, seen) or canaries.under_way(work, seen)
 
 

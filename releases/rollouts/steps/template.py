@@ -83,8 +83,7 @@ def _refusal(work: Work, seen: Workload) -> Outcome | None:
         return refused
     if seen.spec.get("paused"):
         return failed("workload_paused")
-    strategy = (seen.spec.get("updateStrategy") or {}).get("type")
-    return failed("strategy_not_rolling", str(strategy)) if strategy == "OnDelete" else None
+    return None if seen.rolls else failed("strategy_not_rolling", "OnDelete")
 
 
 def _drift(work: Work, seen: Workload, marks: Mapping[str, str]) -> Drift | None:

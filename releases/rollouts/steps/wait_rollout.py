@@ -6,7 +6,7 @@ from portal import clock
 from portal.integrations.argo import rollouts
 from portal.integrations.kubernetes.rollout_status import Progress, condition, judge
 from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble, restart_counts
-from portal.integrations.kubernetes.workloads import ROLLOUT, Workload
+from portal.integrations.kubernetes.workloads import DAEMON_SET, ROLLOUT, Workload
 from releases.rollouts.drift import deleted, find_drift
 from releases.rollouts.steps import canaries, evidence
 from releases.rollouts.steps.kind import (
@@ -26,6 +26,9 @@ from releases.rollouts.steps.set_image import expected_spec, read_or_none
 POLL_SECONDS = 2.0
 # Events are read only where pods have been waiting for a while: most looks need none.
 EVENTS_AFTER_SECONDS = 3.0
+# These own their pods themselves, and tell their templates apart by revisions.
+WITHOUT_SETS = frozenset({"StatefulSet", DAEMON_SET})
+REVISION_LABEL = "controller-revision-hash"
 
 
 class WaitRollout(StepKind):
@@ -132,19 +135,28 @@ def new_replica_set(work: Work, seen: Workload) -> Json | None:
 
 
 def pods_of(work: Work, seen: Workload, owner: Json | None) -> list[Json]:
-    """Return the pods of the new ReplicaSet, or of a StatefulSet's new revision; those that end left out."""
+    """Return the pods of the new ReplicaSet, or revision where there are none; those that end left out."""
     if owner is None:
         return []
     pods = work.cluster.find("pods", seen.reference.namespace, labels=seen.selector).items
     own = [pod for pod in pods if _owned(pod, owner["metadata"]["uid"]) and not _ends(pod)]
-    if seen.reference.kind != "StatefulSet":
+    if seen.reference.kind not in WITHOUT_SETS:
         return own
-    revision = (seen.raw.get("status") or {}).get("updateRevision")
-    return [
-        pod
-        for pod in own
-        if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision
-    ]
+    revision = _revision(work, seen)
+    return [pod for pod in own if (pod["metadata"].get("labels") or {}).get(REVISION_LABEL) == revision]
+
+
+def _revision(work: Work, seen: Workload) -> str | None:
+    """What the pods of the present template are labelled with; None where that is not known yet."""
+    if seen.reference.kind != DAEMON_SET:
+        return seen.status.get("updateRevision")
+    if seen.generation > int(seen.status.get("observedGeneration") or 0):
+        return None
+    # A DaemonSet does not say in its status which revision is the new one: the last that was made.
+    found = work.cluster.find("controllerrevisions", seen.reference.namespace, labels=seen.selector).items
+    own = [each for each in found if _owned(each, seen.uid)]
+    newest = max(own, key=lambda each: int(each["revision"]), default=None)
+    return newest["metadata"]["labels"].get(REVISION_LABEL) if newest else None
 
 
 def new_pods(work: Work, seen: Workload) -> list[Json]:
@@ -154,7 +166,7 @@ def new_pods(work: Work, seen: Workload) -> list[Json]:
 
 def _owner(work: Work, seen: Workload) -> Json | None:
     """The object that owns the pods of the present template; None where it is not made yet."""
-    return seen.raw if seen.reference.kind == "StatefulSet" else new_replica_set(work, seen)
+    return seen.raw if seen.reference.kind in WITHOUT_SETS else new_replica_set(work, seen)
 
 
 def foreign(work: Work, seen: Workload) -> Outcome | None:

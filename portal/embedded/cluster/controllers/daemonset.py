@@ -30,7 +30,8 @@ class DaemonSets:
         item = self._store.get(kinds.DAEMONSETS, *key)
         if item is None or "deletionTimestamp" in item["metadata"]:
             return None
-        digest = revisions.template_hash(item["spec"]["template"])
+        made = revisions.of_template(self._store, kinds.DAEMONSETS, item, label=HASH_LABEL)
+        digest = made["metadata"]["labels"][HASH_LABEL]
         problem = self._fill(item, digest)
         self._replace_one(item, digest)
         self._write_status(item, digest)

@@ -1,4 +1,4 @@
-"""How a Deployment finds, makes and numbers the ReplicaSets of its templates."""
+"""How templates are told apart: by ReplicaSets for a Deployment, by ControllerRevisions for other kinds."""
 
 import copy
 import json
@@ -7,7 +7,8 @@ from typing import Any
 
 from portal.embedded.cluster import kinds
 from portal.embedded.cluster.controllers import ownership, rolling
-from portal.embedded.cluster.store import Object
+from portal.embedded.cluster.kinds import Kind
+from portal.embedded.cluster.store import Object, Store
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -98,3 +99,33 @@ def renewed(deployment: Object, found: Object, *, number: int) -> Object:
     if spec.get("minReadySeconds", 0) != seconds:
         spec["minReadySeconds"] = seconds
     return {**found, "metadata": {**found["metadata"], "annotations": marks}, "spec": spec}
+
+
+def numbered(store: Store, kind: Kind, owner: Object) -> list[Object]:
+    """The ControllerRevisions of an object, the newest last."""
+    found = ownership.owned(store, kinds.REVISIONS, kind, owner, adopt=False)
+    return sorted(found, key=lambda each: each["revision"])
+
+
+def of_template(store: Store, kind: Kind, owner: Object, *, label: str) -> Object:
+    """The ControllerRevision of the present template, found or made; one that comes again is the newest."""
+    data = {"spec": {"template": {**copy.deepcopy(owner["spec"]["template"]), "$patch": "replace"}}}
+    known = numbered(store, kind, owner)
+    number = max((each["revision"] for each in known), default=0)
+    same = next((each for each in known if each["data"] == data), None)
+    if same is not None:
+        if same["revision"] == number:
+            return same
+        return store.update(kinds.REVISIONS, {**same, "revision": number + 1})
+    metadata, digest = owner["metadata"], template_hash(data)
+    made = {
+        "metadata": {
+            "name": f"{metadata['name']}-{digest}",
+            "namespace": metadata["namespace"],
+            "labels": {**(owner["spec"]["selector"].get("matchLabels") or {}), label: digest},
+            "ownerReferences": [ownership.reference(kind, owner)],
+        },
+        "data": data,
+        "revision": number + 1,
+    }
+    return store.create(kinds.REVISIONS, made)

@@ -1,6 +1,5 @@
 """The StatefulSet controller: numbered pods, one by one, and revisions of their template."""
 
-import copy
 from collections.abc import Iterable
 
 from portal.embedded.cluster import kinds
@@ -47,35 +46,12 @@ class StatefulSets:
         return {int(index): pod for index, pod in named.items() if index.isdigit()}
 
     def _revisions(self, item: Object) -> list[Object]:
-        found = ownership.owned(self._store, kinds.REVISIONS, kinds.STATEFULSETS, item, adopt=False)
-        return sorted(found, key=lambda each: each["revision"])
+        return revisions.numbered(self._store, kinds.STATEFULSETS, item)
 
     def _revision(self, item: Object) -> Object:
         """The ControllerRevision of the present template, found or made."""
-        data = {"spec": {"template": {**copy.deepcopy(item["spec"]["template"]), "$patch": "replace"}}}
-        known = self._revisions(item)
-        number = max((each["revision"] for each in known), default=0)
-        same = next((each for each in known if each["data"] == data), None)
-        if same is not None:
-            if same["revision"] == number:
-                return same
-            return self._store.update(kinds.REVISIONS, {**same, "revision": number + 1})
-        metadata = item["metadata"]
-        digest = revisions.template_hash(data)
-        made = {
-            "metadata": {
-                "name": f"{metadata['name']}-{digest}",
-                "namespace": metadata["namespace"],
-                "labels": {
-                    **(item["spec"]["selector"].get("matchLabels") or {}),
-                    "controller.kubernetes.io/hash": digest,
-                },
-                "ownerReferences": [ownership.reference(kinds.STATEFULSETS, item)],
-            },
-            "data": data,
-            "revision": number + 1,
-        }
-        return self._store.create(kinds.REVISIONS, made)
+        label = "controller.kubernetes.io/hash"
+        return revisions.of_template(self._store, kinds.STATEFULSETS, item, label=label)
 
     def _current(self, item: Object, update: Object) -> Object:
         name = item["status"].get("currentRevision")
