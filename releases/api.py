@@ -40,6 +40,7 @@ from releases.api_shapes import (
     check_shape,
     decision_shape,
     gate_shape,
+    other_waiting_shape,
     proposal_waiting_shape,
     release_row,
     release_shape,
@@ -49,7 +50,7 @@ from releases.api_shapes import (
 from releases.attachment import attachment
 from releases.catalog.models import Environment
 from releases.catalog.policies.queries import waiting_for as proposals_waiting_for
-from releases.inbox import inbox
+from releases.inbox import OTHERS, inbox
 from releases.models import Release
 
 DECIDING_KINDS = frozenset({"trouble", "decision"})
@@ -66,7 +67,7 @@ router.add_decorator(hidden_first(_require_there), mode="view")
 
 @router.get("/inbox", response=Paged[WaitingShape])
 def read_inbox(request: HttpRequest) -> dict[str, Any]:
-    """What waits for me, worst first; changes of the policy to sign stand with the decisions."""
+    """What waits for me, worst first; changes of the policy and findings stand with the decisions."""
     user = _user(actor_of(request))
     rows = inbox(user)
     first = [row for row in rows if row.kind in DECIDING_KINDS]
@@ -74,6 +75,7 @@ def read_inbox(request: HttpRequest) -> dict[str, Any]:
         [
             *map(waiting_shape, first),
             *map(proposal_waiting_shape, proposals_waiting_for(user)),
+            *(other_waiting_shape(each) for find in OTHERS for each in find(user)),
             *(waiting_shape(row) for row in rows if row.kind not in DECIDING_KINDS),
         ]
     )

@@ -10,7 +10,7 @@ from approvals.models import Decision, PolicyProposal
 from portal.people.models import User
 from releases import gates, observations, queries
 from releases.announcement import announcement_of
-from releases.inbox import Waiting
+from releases.inbox import Other, Waiting
 from releases.models import Check, Item, Release
 from releases.stations import Station
 from releases.together import looks_like_one
@@ -203,10 +203,11 @@ class StationShape(Schema):
 class WaitingShape(Schema):
     """Something that waits for the person who asks."""
 
-    kind: str = Field(description="trouble, decision, proposal, check or own")
+    kind: str = Field(description="trouble, decision, proposal, finding, check or own")
     phase: str | None
-    release: int | None = Field(description="null for a proposed change of the policy")
+    release: int | None = Field(description="null for a proposal and a finding")
     proposal: int | None = Field(description="of the policy, where that is what waits for a signature")
+    finding: int | None = Field(None, description="an unapproved change, where that is what waits")
     title: str
     state: str
     grade: str | None
@@ -345,6 +346,25 @@ def proposal_waiting_shape(proposal: PolicyProposal) -> dict[str, Any]:
         "grade": None,
         "environment": None,
         "author": _name(proposal.author),
+        "deadline_at": None,
+        "open_checks": 0,
+        "on_behalf_of": None,
+    }
+
+
+def other_waiting_shape(other: Other) -> dict[str, Any]:
+    """What is no release in the inbox; the field of its kind names it."""
+    return {
+        "kind": other.kind,
+        "phase": None,
+        "release": None,
+        "proposal": None,
+        other.kind: other.key,
+        "title": other.title,
+        "state": other.state,
+        "grade": None,
+        "environment": other.environment,
+        "author": None,
         "deadline_at": None,
         "open_checks": 0,
         "on_behalf_of": None,

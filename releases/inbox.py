@@ -1,6 +1,6 @@
 """What waits for a person: trouble, decisions, checks and their own releases (screens.md 2.1)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -119,6 +119,21 @@ def sections(user: User, *, most: int | None = None) -> list[Section]:
         for kind, found in kinds.items()
         if found
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other:
+    """Something besides releases that waits for a person, as the API lists it."""
+
+    kind: str
+    key: int
+    title: str
+    state: str
+    environment: str
+
+
+# Filled by the apps that know the rows; releases cannot import them.
+OTHERS: list[Callable[[User], list[Other]]] = []
 
 
 def inbox(user: User) -> list[Waiting]:

@@ -28,6 +28,7 @@ class RolloutsConfig(AppConfig):
         importlib.import_module("releases.remarks").register(said.remarks_on)
         findings = importlib.import_module("releases.rollouts.findings.people")
         frame.COUNTERS.append(findings.counts)
+        importlib.import_module("releases.inbox").OTHERS.append(findings.others_waiting_for)
         kinds.register({"finding": _("Something runs that nobody approved")})
         register(
             {

@@ -6,6 +6,9 @@ from approvals.policy import LADDER
 from portal.frame import NONE, Counts
 from portal.people.models import Role, RoleAssignment, User
 from releases.catalog.models import Service
+from releases.inbox import Other
+from releases.rollouts.findings.differences import read
+from releases.rollouts.findings.wording import in_short
 from releases.rollouts.models import Finding
 from releases.rollouts.states import FindingState
 
@@ -44,6 +47,20 @@ def waiting_for(user: User) -> list[Finding]:
         return []
     found = Finding.objects.filter(state=FindingState.OPEN).select_related("service__team", "environment")
     return [each for each in found.order_by("pk") if user in deciders_of(each.service, held)]
+
+
+def others_waiting_for(user: User) -> list[Other]:
+    """The same as rows of the API's inbox."""
+    return [
+        Other(
+            kind="finding",
+            key=each.pk,
+            title=f"{each.service.name}: {in_short(read(each.differences))}",
+            state=each.state,
+            environment=each.environment.name,
+        )
+        for each in waiting_for(user)
+    ]
 
 
 def counts(user: object) -> Counts:

@@ -102,3 +102,15 @@ def test_the_api_says_and_does_the_same(shop: Shop, finding: Finding) -> None:
     assert (adopted["state"], adopted["settled_by"]) == ("adopted", "lead")
     assert api.get("/findings").json()["items"] == []
     assert len(api.get("/findings?state=over").json()["items"]) == 1
+
+
+def test_it_waits_in_the_inbox_of_the_api_for_those_who_settle_it(shop: Shop, finding: Finding) -> None:
+    [row] = ApiClient(shop.cast.team_lead).get("/inbox").json()["items"]
+    assert (row["kind"], row["finding"], row["release"], row["state"]) == (
+        "finding",
+        finding.pk,
+        None,
+        "open",
+    )
+    assert row["title"] == "shopping-service: 이미지 다름"
+    assert ApiClient(shop.cast.author).get("/inbox").json()["items"] == []
