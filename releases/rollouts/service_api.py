@@ -17,6 +17,7 @@ from releases import queries as release_queries
 from releases.api_inputs import OperationInput
 from releases.api_shapes import ReleaseShape, release_shape
 from releases.models import Release
+from releases.rollouts.colours import Tile
 from releases.rollouts.looking import PodSeen, WorkloadSeen
 from releases.rollouts.pod_logs import MOST_LINES, USUAL_LINES, Asked, tail
 from releases.rollouts.service_page import Last, Portrait, portrait_of, visible_service
@@ -72,6 +73,15 @@ class PodShape(Schema):
     containers: list[str]
     cpu_millicores: int | None
     memory_bytes: int | None
+
+
+class ColourShape(Schema):
+    """One colour of a service that stands twice; the live one has the traffic."""
+
+    colour: str
+    live: bool
+    ready: int
+    wanted: int
 
 
 class LogQuery(Body):
@@ -135,6 +145,7 @@ class ServiceHereShape(Schema):
     cluster_error: str | None = Field(description="why the cluster was not seen now; null when it was")
     metrics: bool = Field(description="whether the cluster says what pods use")
     workloads: list[WorkloadShape]
+    colours: list[ColourShape]
     pods: list[PodShape]
     checks: list[LastShape]
     jobs: list[LastShape]
@@ -193,6 +204,7 @@ def _shape(portrait: Portrait) -> dict[str, Any]:
         "cluster_error": seen.error or None,
         "metrics": seen.measured,
         "workloads": [_workload(each) for each in seen.workloads],
+        "colours": [_colour(tile) for each in portrait.colours for tile in each.tiles],
         "pods": [_pod(each) for each in seen.pods],
         "checks": [_last(each) for each in portrait.checks],
         "jobs": [_last(each) for each in portrait.jobs],
@@ -214,6 +226,10 @@ def _workload(workload: WorkloadSeen) -> dict[str, Any]:
             for each in workload.containers
         ],
     }
+
+
+def _colour(tile: Tile) -> dict[str, Any]:
+    return {"colour": tile.colour, "live": tile.is_live, "ready": tile.ready, "wanted": tile.wanted}
 
 
 def _pod(pod: PodSeen) -> dict[str, Any]:

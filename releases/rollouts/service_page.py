@@ -7,12 +7,14 @@ from typing import Any
 
 from portal import access
 from portal.people.models import User
-from releases.catalog.models import Environment, Service
+from releases.catalog.models import Environment, Running, Service
 from releases.models import Release
 from releases.rollouts import looking, queries, texts
+from releases.rollouts.colours import Colours, Tile
 from releases.rollouts.models import Pin, Step
 from releases.rollouts.queries import BoardCell
 from releases.rollouts.states import StepState
+from releases.rollouts.steps.colours import live_colour
 
 Json = dict[str, Any]
 HISTORY = 20
@@ -53,6 +55,7 @@ class Portrait:
     jobs: Sequence[Last]
     history: Sequence[Release]
     pin: Pin | None
+    colours: Sequence[Colours] = ()
 
 
 def visible_service(user: User, name: str, env: str) -> tuple[Service, Environment]:
@@ -64,16 +67,36 @@ def visible_service(user: User, name: str, env: str) -> tuple[Service, Environme
 def portrait_of(service: Service, environment: Environment) -> Portrait:
     """Gather what is known, with one bounded look into the cluster."""
     history = Release.objects.filter(environment=environment, items__service=service).select_related("author")
+    seen = looking.look(service, environment)
     return Portrait(
         service=service,
         environment=environment,
         cell=queries.cell_of(service, environment),
-        seen=looking.look(service, environment),
+        seen=seen,
         checks=_checks(service, environment),
         jobs=_jobs(service, environment),
         history=list(history.order_by("-number")[:HISTORY]),
         pin=Pin.objects.filter(service=service, environment=environment, lifted_at=None).first(),
+        colours=_colours(service, environment, seen),
     )
+
+
+def _colours(service: Service, environment: Environment, seen: looking.Look) -> list[Colours]:
+    """Both colours with their pods, and which has the traffic by what the watcher saw last."""
+    spec = service.spec.get("colours")
+    sizes = {each.name: each for each in seen.workloads}
+    if not spec or not sizes:
+        return []
+    row = Running.objects.filter(service=service, environment=environment).first()
+    selectors = (row.seen.get("selectors") or {}) if row else {}
+    live = live_colour({name: selectors.get(name, {}) for name in spec["services"]}, spec["label"])
+    tiles = (
+        Tile(colour=each["colour"], is_live=each["colour"] == live, ready=size.ready, wanted=size.wanted)
+        for each in service.spec.get("workloads") or []
+        for size in [sizes.get(each["name"])]
+        if size and each.get("colour")
+    )
+    return [Colours(service=service.name, tiles=tuple(tiles))]
 
 
 def _checks(service: Service, environment: Environment) -> list[Last]:

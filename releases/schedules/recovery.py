@@ -59,14 +59,21 @@ def recovery_of(service: Service, environment: Environment) -> Recovery:
     return _read([service], environment)[0]
 
 
+def recovery_here(service: Service, environment: Environment) -> list[Recovery]:
+    """Read it of a service, where that has an aim or makes backups."""
+    return _read([service], environment) if _concerns(service) else []
+
+
 def recoveries_in(environment: Environment) -> list[Recovery]:
     """Read it of every service of an environment that has an aim or makes backups."""
     services = environment.services.order_by("name")
-    return _read([each for each in services if each.spec.get("recovery") or _backs_up(each)], environment)
+    return _read([each for each in services if _concerns(each)], environment)
 
 
-def _backs_up(service: Service) -> bool:
-    return any(job.get("purpose") == BACKUP for job in service.spec.get("jobs") or [])
+def _concerns(service: Service) -> bool:
+    return bool(service.spec.get("recovery")) or any(
+        job.get("purpose") == BACKUP for job in service.spec.get("jobs") or []
+    )
 
 
 def _read(services: Sequence[Service], environment: Environment) -> list[Recovery]:

@@ -230,3 +230,13 @@ def test_a_restart_of_grade_e_goes_its_way_through_the_pages(shop: Shop, inciden
     release.refresh_from_db()
     assert (release.grade, release.state) == ("E", "rolling_out")
     assert [step.kind for step in release.rollouts.get().steps.all() if step.kind == "restart"]
+
+
+def test_the_page_of_a_service_shows_its_recovery_beside_the_aim(shop: Shop) -> None:
+    client = browser(shop.cast.outsider)
+    assert "Recovery: aims" not in text_of(client, SERVICE)
+    shop.shopping.spec["recovery"] = {"rtoMinutes": 240, "rpoMinutes": 60}
+    shop.shopping.save()
+    page = text_of(client, SERVICE).partition("Recovery: aims")[2]
+    for words in ("4 h", "1 h", "everything: there is no backup"):
+        assert words in page

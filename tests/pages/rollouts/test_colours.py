@@ -1,15 +1,17 @@
 """The pages of a rollout say which colour has the traffic, their sizes, and what the sign-off sets off."""
 
+import re
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from releases.rollouts import operations, overview
+from releases.rollouts import looking, operations, overview
 from releases.rollouts.graph import Member, build_graph
+from releases.rollouts.looking import WorkloadSeen
 from releases.rollouts.models import Rollout
 from releases.rollouts.running import View, seen_of
-from tests.factories import Shop, make_release, roll_out
+from tests.factories import Shop, make_release, roll_out, runs
 from tests.soak import long
 
 WORKLOADS: list[dict[str, Any]] = [
@@ -129,3 +131,24 @@ def _running(name: str) -> dict[str, Any]:
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template}
     metadata = {"name": name, "namespace": "shop", "uid": name, "generation": 1}
     return {"kind": "Deployment", "metadata": metadata, "spec": spec, "status": {}}
+
+
+def test_the_page_of_a_service_shows_both_colours_and_which_has_the_traffic(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.shopping.spec |= SPEC
+    shop.shopping.save(update_fields=["spec"])
+    row = runs(shop.shopping, shop.environment, "2.7.4")
+    row.seen |= {"selectors": {"shop": {"color": "green"}}}
+    row.save()
+    sizes = {"shop-blue": (0, 0), "shop-green": (8, 9)}
+    workloads = [
+        WorkloadSeen(kind="Deployment", name=name, ready=ready, wanted=wanted)
+        for name, (ready, wanted) in sizes.items()
+    ]
+    monkeypatch.setattr(looking, "look", lambda *_of: looking.Look(workloads=tuple(workloads)))
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(shop.cast.outsider)
+    page = client.get("/services/shopping-service/shop-production/").content.decode()
+    tiles = re.findall(r'class="tile tile-(\w+)( tile-live)?">.*?</span>[^<]*?(\d+(?: → \d+)?)', page)
+    assert tiles == [("blue", "", "0"), ("green", " tile-live", "8 → 9")]
