@@ -27,6 +27,11 @@ class PracticeCluster:
         """Return the file that the cluster writes for kubectl and the portal."""
         return self.data / "kubeconfig"
 
+    @property
+    def authority(self) -> Path:
+        """Return the certificate that vouches for what the cluster serves over TLS."""
+        return self.data / "cluster" / "tls.crt"
+
     def command(self) -> Command:
         """Return the cluster as a process of its own."""
         argv = [sys.executable, "-m", "portal.embedded.cluster", "--data", str(self.data / "cluster")]

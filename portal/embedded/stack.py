@@ -157,6 +157,7 @@ class Stack:
         parts.append(cluster_part(cluster))
         registry = f"http://{ports.HOST}:{cluster.registry_port}"
         self.environment["PRACTICE_REGISTRY_URL"] = registry
+        self.environment["PRACTICE_AUTHORITY_FILE"] = str(cluster.authority)
         return str(cluster.kubeconfig)
 
     def _load_demo(self, supervisor: Supervisor) -> None:

@@ -63,6 +63,7 @@ def runbook(tmp_path: Path, transactional_db: None, monkeypatch: pytest.MonkeyPa
     with cluster_of_universe(tmp_path, deployments=2, **place) as (kubeconfig, registry):
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
         monkeypatch.setenv("PRACTICE_REGISTRY_URL", registry)
+        monkeypatch.setenv("PRACTICE_AUTHORITY_FILE", str(tmp_path / "tls.crt"))
         load_folder(EXAMPLES, actor=Actor.portal("a test", door="cli"))
         manager = person("runbook-manager", ("release_manager", "*"))
         person("runbook-pl", ("pl", "service:runbook-api"))
@@ -98,6 +99,8 @@ def test_it_goes_out_after_a_backup_and_a_hungry_version_goes_back(runbook: Runb
     assert rollout.state == "succeeded", why(rollout)
     assert rollout.verdict is not None
     assert rollout.verdict["exact"] is True
+    looked = set(rollout.steps.filter(wave=0, state="succeeded").values_list("kind", flat=True))
+    assert {"secret_hygiene", "certificate", "headroom"} <= looked
     approved = runbook.image()
     jobs.keep_backups()
     backup = Backup.objects.get()

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import logging
+import ssl
 from dataclasses import dataclass, field
 
 from portal.embedded.cluster import kinds
@@ -16,6 +17,8 @@ LOGGER = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 # Where a Service is really heard when its own address and port cannot be bound: `80=127.0.0.1:40123`.
 LISTENS = "practice/listens"
+# The `appProtocol` of a port behind which the certificate of the cluster itself is shown.
+SECURE = "https"
 REQUEST_SECONDS = 5.0
 REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
@@ -30,8 +33,9 @@ class Door:
 
 
 class Applications:
-    def __init__(self, store: Store, pages: Pages) -> None:
+    def __init__(self, store: Store, pages: Pages, *, tls: ssl.SSLContext | None = None) -> None:
         self._store = store
+        self._tls = tls
         self._pages = pages
         self._doors: dict[Key, Door] = {}
         self._changed: asyncio.Queue[Key] = asyncio.Queue()
@@ -71,30 +75,32 @@ class Applications:
             return
         door = self._doors.setdefault(key, Door(address))
         wanted = {
-            port["port"]
+            port["port"]: self._tls if port.get("appProtocol") == SECURE else None
             for port in service["spec"].get("ports") or []
             if port.get("protocol", "TCP") == "TCP"
         }
-        for port in set(door.servers) - wanted:
+        for port in set(door.servers) - wanted.keys():
             door.servers.pop(port).close()
         moved = {}
-        for port in sorted(wanted - set(door.servers)):
-            door.servers[port], place = await self._open(key, address, port)
+        for port in sorted(wanted.keys() - set(door.servers)):
+            door.servers[port], place = await self._open(key, address, port, wanted[port])
             if place != (address, port):
                 moved[port] = place
         if moved:
             self._note(key, moved)
 
-    async def _open(self, key: Key, address: str, port: int) -> tuple[asyncio.Server, tuple[str, int]]:
+    async def _open(
+        self, key: Key, address: str, port: int, tls: ssl.SSLContext | None
+    ) -> tuple[asyncio.Server, tuple[str, int]]:
         """A listener on the Service's own address, else on a free port of 127.0.0.1."""
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self._answer(key, port, reader, writer)
 
         try:
-            return await asyncio.start_server(answer, address, port), (address, port)
+            return await asyncio.start_server(answer, address, port, ssl=tls), (address, port)
         except OSError:
-            server = await asyncio.start_server(answer, LOOPBACK, 0)
+            server = await asyncio.start_server(answer, LOOPBACK, 0, ssl=tls)
             return server, (LOOPBACK, server.sockets[0].getsockname()[1])
 
     def _note(self, key: Key, moved: dict[int, tuple[str, int]]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,10 @@ async def run(settings: Settings) -> None:
     loop = Loop(cluster.store, cluster.faults, controllers(cluster, events))
     kubelet = Kubelet(cluster, events, images, settings.times)
     cluster.pages = Pages(cluster.store, images)
-    applications = Applications(cluster.store, cluster.pages)
+    certificate, key = certificates.ensure(settings.data)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    applications = Applications(cluster.store, cluster.pages, tls=tls)
     is_new = disk.setting("manifests") is None
     _prepare(cluster, loop)
     if is_new:
@@ -85,7 +89,6 @@ async def run(settings: Settings) -> None:
         disk.set("manifests", "loaded")
     kubelet.begin()
     cluster.store.flush()
-    certificate, key = certificates.ensure(settings.data)
     write_kubeconfig(settings, cluster.tokens.admin, certificate)
     work = asyncio.ensure_future(loop.run())
     sweep = asyncio.ensure_future(_forget_old_events(events))
