@@ -211,6 +211,7 @@ class PlannedStepShape(Schema):
     plan: str
     changes: list[dict[str, Any]]
     error: str | None
+    notes: list[str]
 
 
 class PlanShape(Schema):
@@ -468,6 +469,7 @@ def _planned(step: plans.PlannedStep) -> dict[str, Any]:
         "plan": step.text,
         "changes": list(step.changes),
         "error": step.error or None,
+        "notes": list(step.notes),
     }
 
 

@@ -27,7 +27,18 @@ MOST_SERVER_ERRORS = 4
 AWAY = frozenset({UNREACHABLE, UNAVAILABLE})
 # Kept from look to look, not shown: a change in them is no news.
 INNER_KEYS = frozenset(
-    {"sights", "baseline", "done_since", "tries", "lost_since", "good", "unclear", "views", "pending_since"}
+    {
+        "sights",
+        "baseline",
+        "done_since",
+        "done_restarts",
+        "tries",
+        "lost_since",
+        "good",
+        "unclear",
+        "views",
+        "pending_since",
+    }
 )
 # What was seen last says what failed, past its time.
 TOLD_AS_SEEN = frozenset(

@@ -34,6 +34,7 @@ class PlannedStep:
     text: str
     changes: tuple[Json, ...] = field(default=(), hash=False)
     error: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def differing(self) -> list[Json]:
@@ -63,6 +64,11 @@ class Preview:
     def changing(self) -> list[PlannedStep]:
         """The steps that would change something."""
         return [step for step in self.steps if step.differing]
+
+    @property
+    def noted(self) -> list[PlannedStep]:
+        """The steps of which something is worth knowing."""
+        return [step for step in self.steps if step.notes]
 
     @property
     def errors(self) -> list[PlannedStep]:
@@ -123,4 +129,5 @@ def _shown(step: Step, depends_on: tuple[str, ...], planned: Planned) -> Planned
         text=texts.planned(step),
         changes=tuple(planned.changes),
         error=texts.failure(planned.error) if planned.error else "",
+        notes=tuple(map(texts.note, planned.notes)),
     )

@@ -315,6 +315,20 @@ FAILURES: dict[str, Text] = {
     "portal_error": _("The portal itself failed here {count} times; its log tells more under {incident}"),
     "worker_died": _("The worker died here {count} times without getting any further"),
 }
+# What is worth knowing before the start, and is no fault.
+NOTES: dict[str, Text] = {
+    "no_readiness": _("{name} has no readiness probe ({containers}): “available” says little"),
+    "no_readiness_unsettled": _(
+        "{name} has no readiness probe ({containers}): “available” says little. "
+        "Let a settling time (`settleSeconds`) or a health check stand in"
+    ),
+    "fixed_ports": _(
+        "The pods of {name} take fixed ports of their nodes ({ports}): a new one cannot run beside an old one"
+    ),
+    "partition": _("The pods of {name} with a number below {partition} keep what they run (`partition`)"),
+    "autoscaler_astray": _("The autoscaler {autoscaler} aims at {target}, which does not exist"),
+}
+UNPROBED: Text = _("no readiness probe ({containers}), so this says little")
 PAUSES: dict[str, Text] = {
     "person": _("Paused by {by}"),
     "stop": _("Stopped on the way back by {by}"),
@@ -385,6 +399,8 @@ def observed(seen: Json) -> str:
     if not code:
         return ""
     text = _filled(OBSERVED.get(code, code), {**seen, **(seen.get("args") or {}), **_gate_of(seen)})
+    if seen.get("unprobed"):
+        text = f"{text}; {_filled(UNPROBED, {'containers': ', '.join(seen['unprobed'])})}"
     trouble = seen.get("trouble")
     return f"{text}; {failure(trouble)}" if trouble else text
 
@@ -401,6 +417,11 @@ def measured(seen: Json) -> str:
         return failure(seen["failure"])
     text = MEASURED.get(str(seen.get("code") or ""))
     return _filled(text, seen.get("args") or {}) if text else observed(seen)
+
+
+def note(found: Json) -> str:
+    """Return what is worth knowing of a step before it begins."""
+    return _filled(NOTES[found["code"]], found["args"])
 
 
 def failure(found: Json) -> str:

@@ -99,6 +99,16 @@ def test_a_pod_that_tolerates_a_taint_fits() -> None:
     assert first_without_room([Need(name="web", pods=1, spec=tolerant)], rooms([gpu], [])) is None
 
 
+def test_a_fixed_port_of_a_node_is_taken_once() -> None:
+    fixed = {"containers": [{"name": "app", "ports": [{"containerPort": 80, "hostPort": 8080}]}]}
+    running = {"metadata": {"name": "p"}, "spec": {**fixed, "nodeName": "n1"}, "status": {"phase": "Running"}}
+    need = [Need(name="web", pods=1, spec=fixed)]
+    assert first_without_room(need, rooms([node()], [running])) is not None
+    assert first_without_room(need, rooms([node(), node("n2")], [running])) is None
+    two = [Need(name="web", pods=2, spec=fixed)]
+    assert first_without_room(two, rooms([node(), node("n2")], [running])) == (two[0], 1)
+
+
 def test_what_has_ended_takes_no_room() -> None:
     ended = [pod(phase="Succeeded", memory="4Gi"), pod(phase="Failed", memory="4Gi")]
     assert first_without_room([Need(name="web", pods=4, spec=spec())], rooms([node()], ended)) is None

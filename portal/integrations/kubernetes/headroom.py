@@ -7,7 +7,7 @@ at; what fits here may still find no node, what does not fit finds none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -42,18 +42,26 @@ class Need:
 
 @dataclass(kw_only=True)
 class Room:
-    """What a node has left."""
+    """What a node has left, and which of its ports are taken."""
 
     node: Json
     left: Amounts
+    ports: set[int] = field(default_factory=set)
 
     def takes(self, spec: Json) -> bool:
         """Whether a pod may come here at all."""
-        return _may_come(spec, self.node)
+        return _may_come(spec, self.node) and not self.ports & fixed_ports(spec)
 
     def fits(self, asked: Amounts) -> bool:
         """Whether it has what the pod asks for."""
         return all(self.left.get(name, Decimal()) >= asked[name] for name in COUNTED if asked.get(name))
+
+
+def fixed_ports(spec: Mapping[str, Any]) -> set[int]:
+    """The ports that a pod takes of its node: no second one of it has place there."""
+    ports = [port for each in spec.get("containers") or [] for port in each.get("ports") or []]
+    key = "containerPort" if spec.get("hostNetwork") else "hostPort"
+    return {int(port[key]) for port in ports if port.get(key)}
 
 
 def surge_of(workload: Workload) -> int:
@@ -96,10 +104,10 @@ def asked_by(spec: Mapping[str, Any], *, field: str = "requests") -> Amounts:
 
 def rooms(nodes: Iterable[Json], pods: Iterable[Json]) -> list[Room]:
     """What each node that takes pods has left, after all that were given to it."""
-    taken: dict[str, list[Amounts]] = {}
+    taken: dict[str, list[Json]] = {}
     for pod in pods:
         if (pod.get("status") or {}).get("phase") not in ENDED and pod["spec"].get("nodeName"):
-            taken.setdefault(pod["spec"]["nodeName"], []).append(asked_by(pod["spec"]))
+            taken.setdefault(pod["spec"]["nodeName"], []).append(pod["spec"])
     found = []
     for node in nodes:
         if (node.get("spec") or {}).get("unschedulable") or condition(node["status"], "Ready").get(
@@ -107,21 +115,24 @@ def rooms(nodes: Iterable[Json], pods: Iterable[Json]) -> list[Room]:
         ) != "True":
             continue
         has = {name: quantity(amount) for name, amount in (node["status"].get("allocatable") or {}).items()}
-        gone = _summed(taken.get(node["metadata"]["name"], []))
+        here = taken.get(node["metadata"]["name"], [])
+        gone = _summed(map(asked_by, here))
         left = {name: has.get(name, Decimal()) - gone.get(name, Decimal()) for name in COUNTED}
-        found.append(Room(node=node, left=left))
+        ports = {port for spec in here for port in fixed_ports(spec)}
+        found.append(Room(node=node, left=left, ports=ports))
     return found
 
 
 def first_without_room(needs: Sequence[Need], found: Sequence[Room]) -> tuple[Need, int] | None:
     """Place all pods, the greediest first; return what does not fit and how many of it, None where all do."""
-    left = [Room(node=room.node, left=dict(room.left)) for room in found]
+    left = [replace(room) for room in found]
     for need in sorted(needs, key=lambda each: (-each.each.get("memory", Decimal()), each.name)):
         for placed in range(need.pods):
             room = next((each for each in left if each.takes(need.spec) and each.fits(need.each)), None)
             if room is None:
                 return need, need.pods - placed
             room.left = {name: room.left[name] - need.each.get(name, Decimal()) for name in COUNTED}
+            room.ports = room.ports | fixed_ports(need.spec)
     return None
 
 

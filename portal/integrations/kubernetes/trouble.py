@@ -41,6 +41,7 @@ PATIENCE: dict[str, tuple[float, int]] = {
 SAME = {"ImagePullBackOff": "ErrImagePull"}
 # Words of registries that no waiting will change.
 HOPELESS_PULL = ("not found", "unauthorized", "denied", "manifest unknown", "no such")
+UNSCHEDULABLE = "Unschedulable"
 SANDBOX_EVENT = "FailedCreatePodSandBox"
 
 
@@ -80,8 +81,8 @@ class Sign:
 
     @property
     def key(self) -> str:
-        """What counts as the same trouble over time."""
-        return f"{self.code}/{self.container}"
+        """What counts as the same trouble over time; each pod waits for a node by itself."""
+        return f"{self.code}/{self.pod if self.code == UNSCHEDULABLE else self.container}"
 
 
 @dataclass
@@ -144,6 +145,22 @@ def find_trouble(
     )
 
 
+def find_trouble_since(
+    *, pods: Sequence[Json], before: Mapping[str, int], done: Mapping[str, int], now: datetime
+) -> Trouble | None:
+    """Return what is wrong with pods whose rollout was done a while ago; None where nothing is.
+
+    A container that died once on its way is forgiven, one that dies after it is not.
+
+    Args:
+        before: restarts that were there before the rollout began.
+        done: restarts that were there when it was done.
+    """
+    standing = find_trouble(pods=pods, owner=None, sights=Sights(), now=now, baseline=before)
+    fresh = find_trouble(pods=pods, owner=None, sights=Sights(), now=now, baseline={**before, **done})
+    return next((each for each in standing if each.final), None) or next(iter(fresh), None)
+
+
 def _judged(sign: Sign, sights: Sights, now: datetime) -> Trouble:
     seconds, sight = PATIENCE.get(sign.code, (30.0, 1_000))
     age, seen = sights.note(sign, now)
@@ -170,7 +187,7 @@ def _pod_signs(pod: Json, events: Sequence[Json], baseline: Mapping[str, int]) -
         return [Sign(code, str(status.get("message") or reason), pod=name, face=name)]
     scheduled = condition(status, "PodScheduled")
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return [Sign("Unschedulable", str(scheduled.get("message", "")), pod=name)]
+        return [Sign(UNSCHEDULABLE, str(scheduled.get("message", "")), pod=name)]
     signs = [sign for each in container_statuses(pod) for sign in _container_signs(name, each, baseline)]
     return signs or _event_signs(pod, events)
 
@@ -210,7 +227,8 @@ def _ended_sign(
         container=container,
         exit_code=ended.get("exitCode"),
         restarts=restarts,
-        face=f"{pod}/{restarts}",
+        # Several pods that each died once wait for something together; one that dies twice does not heal.
+        face=f"{pod}/{restarts}" if code == "OOMKilled" else str(restarts),
     )
 
 

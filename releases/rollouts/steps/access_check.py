@@ -5,10 +5,12 @@ The rights: protocols.md, A7.
 
 from concurrent.futures import ThreadPoolExecutor
 
+from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import Right
 from portal.integrations.kubernetes.workloads import API_GROUPS, DAEMON_SET, PLURALS, ROLLOUT, Reference
 from releases.rollouts.models import Step
 from releases.rollouts.steps import git_owned
+from releases.rollouts.steps.habits import astray
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Work, done, failed
 
 AT_ONCE = 6
@@ -44,6 +46,8 @@ OF_KINDS = {
 }
 
 
+# What an autoscaler may aim at, and every account may read that changes it.
+SCALED = ("Deployment", "StatefulSet")
 # Steps that patch the workload they name.
 PATCHING = frozenset({"set_image", "scale"})
 
@@ -55,8 +59,8 @@ class AccessCheck(StepKind):
     measures = True
 
     def plan(self, work: Work) -> Planned:
-        """Name what is missing before anybody starts."""
-        return Planned(error=self.observe(work).failure)
+        """Name what is missing before anybody starts, and autoscalers that aim at nothing."""
+        return Planned(error=self.observe(work).failure, notes=_astray(work))
 
     def observe(self, work: Work) -> Outcome:
         """Name the rights that are missing."""
@@ -68,6 +72,20 @@ class AccessCheck(StepKind):
         if missing:
             return failed("rights_missing", ", ".join(missing), args={"rights": ", ".join(missing)})
         return _owned_by_git(work) or done("rights_held")
+
+
+def _astray(work: Work) -> list[Json]:
+    try:
+        autoscalers = work.collection("horizontalpodautoscalers")
+        kinds = {kind for kind in SCALED if any(kind == _target(each) for each in autoscalers)}
+        there = {kind: [each.reference.name for each in work.workloads(kind)] for kind in kinds}
+    except PermanentError:
+        return []  # an account that may not read them knows nothing of them
+    return astray(autoscalers, there)
+
+
+def _target(autoscaler: Json) -> str:
+    return str(((autoscaler.get("spec") or {}).get("scaleTargetRef") or {}).get("kind", ""))
 
 
 def _owned_by_git(work: Work) -> Outcome | None:

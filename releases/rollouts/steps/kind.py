@@ -81,10 +81,14 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """What a step would change, shown before it does: [{"object", "field", "before", "after"}]."""
+    """What a step would change, shown before it does: [{"object", "field", "before", "after"}].
+
+    `notes` are no errors, but worth knowing: [{"code", "args"}].
+    """
 
     changes: list[Json] = field(default_factory=list)
     error: Json | None = None
+    notes: list[Json] = field(default_factory=list)
 
 
 def no_beat() -> None:

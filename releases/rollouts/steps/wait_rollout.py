@@ -5,10 +5,16 @@ from datetime import datetime, timedelta
 from portal import clock
 from portal.integrations.argo import rollouts
 from portal.integrations.kubernetes.rollout_status import Progress, condition, judge
-from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble, restart_counts
+from portal.integrations.kubernetes.trouble import (
+    Sights,
+    Trouble,
+    find_trouble,
+    find_trouble_since,
+    restart_counts,
+)
 from portal.integrations.kubernetes.workloads import DAEMON_SET, ROLLOUT, Workload
 from releases.rollouts.drift import deleted, find_drift
-from releases.rollouts.steps import canaries, evidence
+from releases.rollouts.steps import canaries, evidence, habits
 from releases.rollouts.steps.kind import (
     Json,
     Outcome,
@@ -37,11 +43,11 @@ class WaitRollout(StepKind):
     name = "wait_rollout"
 
     def plan(self, work: Work) -> Planned:
-        """Say where a canary would stand for ever, or not at all."""
-        if work.workload.kind != ROLLOUT:
-            return Planned()
-        wrong = canaries.unlike_plan(work, work.cluster.workload(work.workload))
-        return Planned(error=wrong.failure if wrong else None)
+        """Say what would never end, or says little when it does."""
+        seen = work.cluster.workload(work.workload)
+        settles = bool(work.step.params.get("settleSeconds"))
+        wrong = canaries.unlike_plan(work, seen) if seen.reference.kind == ROLLOUT else None
+        return Planned(error=wrong.failure if wrong else None, notes=habits.habits_of(seen, settles=settles))
 
     def observe(self, work: Work) -> Outcome:
         """Judge the workload, then its pods where it is not done."""
@@ -74,25 +80,24 @@ class WaitRollout(StepKind):
 
     def _settled(self, work: Work, seen: Workload, progress: Progress) -> Outcome:
         settle = int(work.step.params.get("settleSeconds") or 0)
-        counts = {"ready": progress.ready, "wanted": progress.wanted, **canaries.share(seen)}
+        unprobed = {"unprobed": names} if (names := habits.unprobed_of(seen)) else {}
+        counts = {"ready": progress.ready, "wanted": progress.wanted, **canaries.share(seen), **unprobed}
         reached = "rolled_out" if progress.done else "canary_stands"
         if settle <= 0:
             return done(reached, **counts)
         now = clock.now()
         since = datetime.fromisoformat(work.step.observed.get("done_since") or now.isoformat())
         pods = new_pods(work, seen)
-        troubles = find_trouble(
-            pods=pods, owner=None, sights=Sights(), now=now, baseline=_baseline(work, pods)
-        )
-        if troubles:
-            return _failure(work, troubles[0], [])
+        restarts = work.step.observed.get("done_restarts") or restart_counts(pods)
+        trouble = find_trouble_since(pods=pods, before=_baseline(work, pods), done=restarts, now=now)
+        if trouble is not None:
+            return _failure(work, trouble, [])
         left = settle - (now - since).total_seconds()
         if left <= 0:
             return done(reached, **counts)
         seconds = min(left, POLL_SECONDS)
-        return wait(
-            "settling", seconds=seconds, done_since=since.isoformat(), args={"seconds": settle}, **counts
-        )
+        kept = {"done_since": since.isoformat(), "done_restarts": restarts}
+        return wait("settling", seconds=seconds, args={"seconds": settle}, **kept, **counts)
 
     def _with_evidence(self, work: Work, seen: Workload, progress: Progress, *, final: bool) -> Outcome:
         now = clock.now()

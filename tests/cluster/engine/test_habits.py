@@ -1,0 +1,150 @@
+"""Habits of real clusters are named before the start, or end in a named failure, never in a false success."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import translation
+
+from portal.errors import PermanentError
+from portal.integrations.kubernetes.client import Cluster
+from portal.integrations.kubernetes.errors import refused
+from releases.rollouts import plans
+from tests.cluster.contract.autoscaling import autoscaler
+from tests.cluster.engine.conftest import Lay
+from tests.cluster.objects import deployment, stateful_set
+from tests.rollouts.floor import EACH, Floor, digest_for, drive, why
+from tests.soak import long
+
+ENDS = ("succeeded", "failed", "paused")
+SETTLING = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 60, "settleSeconds": 1})
+
+
+def before_the_start(floor: Floor) -> tuple[str, str]:
+    """What the dry run notes, and what it says would fail."""
+    with translation.override("en"):
+        planned = plans.preview(floor.release("9.9.9"))
+    notes = [note for step in planned.steps for note in step.notes]
+    return "\n".join(notes), "\n".join(step.error for step in planned.errors)
+
+
+def container(**more: Any) -> dict[str, Any]:
+    return {"containers": [{"name": "web", "image": "registry.test/floor/api:1.0.0", **more}]}
+
+
+def of_another_kind(lay_floor: Lay, *, after: Sequence[dict[str, Any]] = (), **spec: Any) -> Floor:
+    """A floor whose one service is a StatefulSet."""
+    image = f"registry.test/floor/api:1.0.0@{digest_for('api', '1.0.0')}"
+    body = stateful_set("api", image=image, replicas=2, **spec)
+    floor = lay_floor(objects={"api": body}, unsettled=("api",), after=after)
+    service = floor.services["api"]
+    service.spec["workloads"][0]["kind"] = "StatefulSet"
+    service.save(update_fields=["spec"])
+    floor.space.wait("statefulsets", "api", lambda seen: seen["status"].get("readyReplicas") == 2)
+    return floor
+
+
+@long
+def test_without_a_readiness_probe_success_says_that_it_says_little(lay_floor: Lay, client: Client) -> None:
+    floor = lay_floor()
+    assert "no readiness probe (web)" in before_the_start(floor)[0]
+    assert "`settleSeconds`" in before_the_start(floor)[0]
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "succeeded", why(rollout)
+    client.force_login(floor.shop.cast.author)
+    page = client.get(f"/rollouts/{rollout.pk}/", headers={"accept-language": "en"}).content.decode()
+    assert "no readiness probe (web), so this says little" in page
+
+
+@long
+def test_with_one_nothing_is_noted(lay_floor: Lay) -> None:
+    probed = container(readinessProbe={"httpGet": {"path": "/health", "port": 8080}})
+    floor = lay_floor(each=SETTLING, objects={"api": deployment("api", pod_spec=probed)})
+    assert before_the_start(floor) == ("", "")
+
+
+@long
+def test_a_port_of_the_node_is_named(lay_floor: Lay) -> None:
+    fixed = container(ports=[{"containerPort": 8080, "hostPort": 18080}])
+    floor = lay_floor(objects={"api": deployment("api", pod_spec=fixed)})
+    assert "fixed ports of their nodes (18080)" in before_the_start(floor)[0]
+
+
+@long
+def test_an_autoscaler_that_aims_at_nothing_is_named(lay_floor: Lay) -> None:
+    floor = lay_floor()
+    floor.space.create(autoscaler("api", minimum=1, maximum=3))
+    stray = autoscaler("api-old", minimum=1, maximum=3)
+    stray["spec"]["scaleTargetRef"]["name"] = "api-before"
+    floor.space.create(stray)
+    notes = before_the_start(floor)[0]
+    assert "The autoscaler api-old aims at deployment/api-before, which does not exist" in notes
+    assert "autoscaler api aims" not in notes
+
+
+@long
+def test_pods_that_change_by_hand_alone_are_refused_before_the_start(lay_floor: Lay) -> None:
+    floor = of_another_kind(lay_floor, updateStrategy={"type": "OnDelete"})
+    assert "not updated by rolling" in before_the_start(floor)[1]
+
+
+@long
+def test_a_partition_is_named_and_never_taken_for_the_whole(lay_floor: Lay) -> None:
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}
+    verified = {"kind": "verify_digests", "timeoutSeconds": 2}
+    floor = of_another_kind(lay_floor, after=[verified], updateStrategy=rolling)
+    assert "with a number below 1 keep what they run" in before_the_start(floor)[0]
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "failed", why(rollout)
+    assert rollout.steps.get(state="failed").failure["code"] == "digests_differ"  # type: ignore[index]
+
+
+@long
+def test_a_field_that_never_changes_is_named_in_the_clusters_words(
+    lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor = lay_floor()
+    # What a real server says of it: contract/test_refusals.py, "the selector of a deployment never changes".
+    body = b'{"message": "Deployment \\"api\\" is invalid: spec.selector: Invalid value: field is immutable"}'
+
+    def refuse(*_seen: object, **_more: object) -> None:
+        error = refused(422, body, {})
+        assert isinstance(error, PermanentError)
+        raise error
+
+    monkeypatch.setattr(Cluster, "set_images", refuse)
+    told = before_the_start(floor)[1]
+    assert "The cluster refuses the change" in told
+    assert "spec.selector: Invalid value: field is immutable" in told
+
+
+@long
+def test_one_image_in_a_container_and_an_init_container_goes_into_both(lay_floor: Lay) -> None:
+    image = "registry.test/floor/api:1.0.0"
+    both = {
+        "containers": [{"name": "web", "image": image}],
+        "initContainers": [{"name": "migrate", "image": image}],
+    }
+    floor = lay_floor(objects={"api": deployment("api", pod_spec=both)})
+    service = floor.services["api"]
+    service.spec["workloads"][0]["containers"] = ["web", "migrate"]
+    service.save(update_fields=["spec"])
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "succeeded", why(rollout)
+    pod = floor.space.get("deployments", "api")["spec"]["template"]["spec"]
+    images = {each["name"]: each["image"] for each in [*pod["containers"], *pod["initContainers"]]}
+    assert set(images.values()) == {floor.wanted("api", "2.0.0")}
+
+
+@long
+def test_one_image_in_two_workloads_goes_into_both(lay_floor: Lay) -> None:
+    floor = lay_floor(each=EACH)
+    floor.space.create(deployment("api-worker", image="registry.test/floor/api:1.0.0"))
+    floor.space.settle("api-worker")
+    service = floor.services["api"]
+    service.spec["workloads"].append({"kind": "Deployment", "name": "api-worker", "containers": ["web"]})
+    service.save(update_fields=["spec"])
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "succeeded", why(rollout)
+    assert {floor.image("api"), floor.image("api-worker")} == {floor.wanted("api", "2.0.0")}
