@@ -48,7 +48,7 @@ def steps_before(plan: Mapping[str, Any], service: Mapping[str, Any]) -> list[Js
 def steps_after(plan: Mapping[str, Any], service: Mapping[str, Any]) -> list[Json]:
     """The steps once the stable workload runs the version: all is as large, and led, as it was before."""
     sized = {"kind": "scale", "recorded": True}
-    canary = {**sized, "id": f"canary.{WHOLE}.scale", "workload": service["canary"]}
+    canary = {**sized, "id": f"canary.{WHOLE}.scale", "workload": service["canary"], "cleanup": True}
     if plan["by"] == WEIGHT:
         weight = {"id": f"canary.{WHOLE}.weight", "kind": "set_weight", "recorded": True}
         first = {**weight, **_route(service)}

@@ -88,6 +88,14 @@ class PauseShape(Schema):
     args: dict[str, Any] = {}
 
 
+class WarningShape(Schema):
+    """A clean-up that did not go well; the rollout went on, and the step can be retried."""
+
+    step: int
+    key: str
+    text: str
+
+
 class RolloutShape(Schema):
     """A rollout."""
 
@@ -101,6 +109,7 @@ class RolloutShape(Schema):
     pause: PauseShape | None
     eta: datetime | None
     verdict: dict[str, Any] | None
+    warnings: list[WarningShape]
     started_by: str | None
     content_digest: str
     queued_at: datetime

@@ -13,7 +13,7 @@ from functools import cached_property
 from releases.catalog.models import Service
 from releases.rollouts.leases import Lease, writing
 from releases.rollouts.models import Rollout, Step
-from releases.rollouts.states import DONE, Direction, RolloutState, StepState
+from releases.rollouts.states import Direction, RolloutState, StepState
 
 UNFINISHED = frozenset({StepState.READY, StepState.RUNNING})
 
@@ -85,7 +85,7 @@ class Course:
         ]
         if not waiting:
             return []
-        done = {each.pk for each in self.steps if each.state in DONE}
+        done = {each.pk for each in self.steps if each.is_settled}
         return [each for each in waiting if self._earlier.get(each.pk, set()) <= done]
 
     def find(self, pk: int | None) -> Step | None:

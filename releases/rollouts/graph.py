@@ -6,8 +6,8 @@ stands under `switch` comes last of all, and begins only when the result is sign
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -248,7 +248,7 @@ class _Builder:
         last = self._after(last)
         for number, stage in enumerate(switches, start=len(waves) + 1):
             last = self._around(stage.before, number, stage.title, recorded, after=last, section=SWITCH)
-        return self.nodes
+        return list(_with_clean_ups(self.nodes))
 
     def _placed(self, key: str, document: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return (key, service) for each time that a step outside the waves is done."""
@@ -457,6 +457,19 @@ class _Builder:
         taken = {node.key for node in self.nodes}
         candidates = (key, *(f"{key}.{number}" for number in range(2, len(taken) + 3)))
         return next(each for each in candidates if each not in taken)
+
+
+def _with_clean_ups(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Mark what only clears away: the colour that was live is shrunk once the traffic has left it.
+
+    That holds up nothing when it fails (product.md, "What a rollout can do").
+    """
+    left: set[str] = set()
+    for node in nodes:
+        if node.kind == "switch_service":
+            left.add(node.service)
+        clears = node.kind == "scale" and node.service in left and node.params.get("colour") == "live"
+        yield replace(node, params={**node.params, "cleanup": True}) if clears else node
 
 
 def stepwise(document: Mapping[str, Any]) -> list[Json]:

@@ -11,12 +11,14 @@ from releases.catalog.models import Environment, Service
 from releases.models import Release
 from releases.rollouts.states import (
     ACTIVE,
+    DONE,
     FINDING_MOVES,
     PLACE_MOVES,
     ROLLOUT_MOVES,
     STANDING,
     STEP_MOVES,
     SWITCH,
+    TROUBLED,
     Direction,
     FindingState,
     OrderKind,
@@ -136,6 +138,17 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether it is a clean-up that did not go well: the rollout goes on, and it can be tried again."""
+        clears = bool(self.params.get("cleanup")) and self.direction == Direction.FORWARD
+        return clears and self.state in TROUBLED
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what comes after it may begin."""
+        return self.state in DONE or self.is_warning
 
     @property
     def is_after_signoff(self) -> bool:

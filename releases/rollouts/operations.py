@@ -22,7 +22,7 @@ from releases.operations.schedule import require_due
 from releases.rollouts import line, pins, release_side
 from releases.rollouts.graph import Member, Node, build_graph
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.orders import POSSIBLE
+from releases.rollouts.orders import is_possible
 from releases.rollouts.queries import replaced_by
 from releases.rollouts.states import ACTIVE, GOES_ON, MOVING, Direction, OrderKind, RolloutState
 from releases.states import ENDS, ReleaseState
@@ -114,7 +114,7 @@ def give_order(
         require_order(actor, kind, rollout)
         step = _step(rollout, step_id) if kind in NEEDS_STEP else None
         check_words(reason)
-        _require_possible(rollout, kind, reason=reason)
+        _require_possible(rollout, kind, reason=reason, step=step)
         order = Order.objects.create(
             rollout=rollout,
             kind=kind,
@@ -248,10 +248,10 @@ def _step(rollout: Rollout, step_id: int | None) -> Step:
     return step
 
 
-def _require_possible(rollout: Rollout, kind: str, *, reason: str) -> None:
+def _require_possible(rollout: Rollout, kind: str, *, reason: str, step: Step | None = None) -> None:
     if kind == OrderKind.SKIP and not reason.strip():
         raise Invalid(missing=[field_error("reason", _("Say why this step is skipped."))])
-    if rollout.state not in POSSIBLE[kind]:
+    if not is_possible(rollout, kind, step):
         text = _("The rollout is {state}; this is not possible from there.")
         raise Conflict(text.format(state=rollout.get_state_display()))
     if kind in GOES_ON and rollout.state in AT_AN_END:

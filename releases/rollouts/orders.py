@@ -55,7 +55,15 @@ POSSIBLE: dict[str, frozenset[str]] = {
     OrderKind.RETRY: frozenset({R.FAILED, R.PAUSED, R.ROLLBACK_FAILED}),
     OrderKind.SKIP: frozenset({R.RUNNING, R.VERIFYING, R.SWITCHING, R.FAILED, R.PAUSED, R.ROLLBACK_FAILED}),
 }
+# A clean-up that did not go well is tried again also while the rollout goes on, and after its end.
+TIDIED_IN = frozenset({R.RUNNING, R.VERIFYING, R.SWITCHING, R.SUCCEEDED})
 SKIPPABLE = TROUBLED | {StepState.WAITING, StepState.READY, StepState.RUNNING, StepState.CANCELLED}
+
+
+def is_possible(rollout: Rollout, kind: str, step: Step | None = None) -> bool:
+    """Whether an order can be honoured where the rollout stands."""
+    tidies = kind == OrderKind.RETRY and step is not None and step.is_warning
+    return rollout.state in POSSIBLE[kind] or (tidies and rollout.state in TIDIED_IN)
 
 
 def waiting(lease: Lease) -> list[int]:
@@ -102,7 +110,7 @@ def _open(rollout_id: int) -> QuerySet[Order]:
 
 def _honour(course: Course, order: Order, *, actor: Actor) -> None:
     cause = _cause(order, actor)
-    refusal = "" if course.rollout.state in POSSIBLE[order.kind] else "wrong_state"
+    refusal = "" if is_possible(course.rollout, order.kind, course.find(order.step_id)) else "wrong_state"
     way = course.way
     refusal = refusal or HONOURS[OrderKind(order.kind)](course, order, cause)
     targets = [] if refusal else reaching.targets(course.rollout, order.kind, course.steps, way=way)
@@ -248,10 +256,19 @@ def _retry(course: Course, order: Order, actor: Actor) -> str:
     refusal = _stands_against(course, actor)
     if refusal:
         return refusal
+    if course.rollout.state == R.SUCCEEDED:
+        _open_again(course.rollout, step, actor=actor)
     _go_on(course, actor=actor)
     _again(step, actor=actor)
     _revive(course, actor=actor)
     return ""
+
+
+def _open_again(rollout: Rollout, step: Step, *, actor: Actor) -> None:
+    """Only a clean-up is left to be tried; the release stays where its life has led it meanwhile."""
+    rollout.ended_at = None
+    state = R.SWITCHING if step.is_after_signoff else R.RUNNING
+    move_rollout(rollout, state, actor=actor, fields=["ended_at"], event="resumed")
 
 
 def _skip(course: Course, order: Order, actor: Actor) -> str:

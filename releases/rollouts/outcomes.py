@@ -239,8 +239,13 @@ def _trouble(
     }[outcome.verdict]
     changed = ["failure", "observed", "ended_at", "wake_at", *fields]
     told = {key: value for key, value in (outcome.failure or {}).items() if key not in {"log", "events"}}
-    data = {"failure": told, **_found_running(outcome)}
+    cleanup = {"cleanup": True} if step.params.get("cleanup") else {}
+    data = {"failure": told, **cleanup, **_found_running(outcome)}
     move_step(step, state, actor=actor, fields=changed, data=data)
+    if step.is_warning:
+        if rollout.state in MOVING:
+            settling.make_ready(course, actor=actor)
+        return
     if state != StepState.FAILED:
         pause_rollout(rollout, step, {"reason": str(state), "args": {"step": step.key}}, actor=actor)
         return

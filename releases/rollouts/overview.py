@@ -16,7 +16,7 @@ from releases.rollouts.canary_share import share_text
 from releases.rollouts.colours import Act, Colours, after_signoff, colours_of, goes_back_at_once
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RIGHTS
-from releases.rollouts.orders import POSSIBLE, SKIPPABLE
+from releases.rollouts.orders import POSSIBLE, SKIPPABLE, is_possible
 from releases.rollouts.queries import HIDDEN_KINDS
 from releases.rollouts.reaching import UNREACHED
 from releases.rollouts.rollback import in_order_of_return, net_changes, touched
@@ -82,6 +82,11 @@ class StepView:
     gates: tuple[watched.WatchedGate, ...] = ()
     ends_at: datetime | None = None
 
+    @property
+    def warning(self) -> str:
+        """What is said of it where it is a clean-up that did not go well."""
+        return texts.warning(self.step)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemberView:
@@ -117,6 +122,7 @@ class Overview:
     done: int
     total: int
     troubles: tuple[StepView, ...]
+    warnings: tuple[StepView, ...]
     asked: tuple[Order, ...]
     unreached: tuple[str, ...]
     pause_text: str
@@ -171,7 +177,8 @@ def overview(rollout: Rollout, user: User) -> Overview:
         rollout=rollout,
         waves=tuple(_waves(present, views, versions)),
         **counted,
-        troubles=tuple(views[each.pk] for each in present if each.state in TROUBLED),
+        troubles=tuple(views[each.pk] for each in present if each.state in TROUBLED and not each.is_warning),
+        warnings=tuple(views[each.pk] for each in present if each.is_warning),
         asked=tuple(rollout.orders.filter(honoured_at=None).select_related("by")),
         unreached=_unreached(rollout),
         pause_text=texts.pause(rollout.pause) if rollout.pause else "",
@@ -278,7 +285,7 @@ def _closed(rollout: Rollout, may: frozenset[str]) -> Json:
 
 def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
     choices = set()
-    if step.state in TROUBLED and rollout.state in POSSIBLE[OrderKind.RETRY]:
+    if step.state in TROUBLED and is_possible(rollout, OrderKind.RETRY, step):
         choices.add(OrderKind.RETRY)
     if step.state in SKIPPABLE & TROUBLED and rollout.state in POSSIBLE[OrderKind.SKIP]:
         choices.add(OrderKind.SKIP)

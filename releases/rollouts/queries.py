@@ -17,7 +17,7 @@ from releases.rollouts.findings.differences import OF_IMAGES, differences, read
 from releases.rollouts.findings.wording import in_short
 from releases.rollouts.graph import UNDONE_BY
 from releases.rollouts.models import Finding, Order, Pin, Rollout, Step
-from releases.rollouts.states import ACTIVE, DONE, STANDING, Direction, FindingState, RolloutState
+from releases.rollouts.states import ACTIVE, DONE, STANDING, TROUBLED, Direction, FindingState, RolloutState
 from releases.states import ENDS, PENDING
 
 Json = dict[str, Any]
@@ -276,12 +276,21 @@ def rollout_shape(rollout: Rollout) -> Json:
         "pause": {**pause, "text": texts.pause(pause)} if pause else None,
         "eta": eta(rollout, counted),
         "verdict": rollout.verdict,
+        "warnings": [
+            {"step": step.pk, "key": step.key, "text": texts.warning(step)} for step in warnings_of(rollout)
+        ],
         "started_by": rollout.started_by.username if rollout.started_by else None,
         "content_digest": rollout.content_digest,
         "queued_at": rollout.queued_at,
         "started_at": rollout.started_at,
         "ended_at": rollout.ended_at,
     }
+
+
+def warnings_of(rollout: Rollout) -> list[Step]:
+    """The clean-ups that did not go well."""
+    found = rollout.steps.filter(params__cleanup=True, state__in=TROUBLED).select_related("service")
+    return [step for step in found.order_by("position") if step.is_warning]
 
 
 def order_shape(order: Order) -> Json:

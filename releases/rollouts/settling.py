@@ -14,6 +14,7 @@ from releases.rollouts.states import DONE, MOVING, TROUBLED, Direction, RolloutS
 from releases.rollouts.steps.kinds import KINDS
 from releases.states import ReleaseState
 
+UNDER_WAY = frozenset({ReleaseState.ROLLING_OUT, ReleaseState.VERIFYING, ReleaseState.SWITCHING})
 GOING_FORWARD = frozenset({RolloutState.RUNNING, RolloutState.VERIFYING, RolloutState.SWITCHING})
 
 
@@ -73,7 +74,8 @@ def settle(course: Course, *, actor: Actor) -> bool:
     with course.writing() as rollout:
         if course.way == Direction.BACK or rollout.state == RolloutState.ROLLING_BACK:
             return _settle_back(rollout, course.present, actor=actor)
-        return _settle_forward(course, {each.state for each in course.present}, actor=actor)
+        states = {each.state for each in course.present if not each.is_warning}
+        return _settle_forward(course, states, actor=actor)
 
 
 def _settle_forward(course: Course, states: set[str], *, actor: Actor) -> bool:
@@ -94,7 +96,7 @@ def _settle_forward(course: Course, states: set[str], *, actor: Actor) -> bool:
             rollout, RolloutState.PAUSED, actor=actor, fields=["pause"], data={"pause": rollout.pause}
         )
         return True
-    if all(each.state in DONE or each.is_after_signoff for each in course.present):
+    if all(each.is_settled or each.is_after_signoff for each in course.present):
         return _await_signoff(course, actor=actor)
     return False
 
@@ -102,10 +104,14 @@ def _settle_forward(course: Course, states: set[str], *, actor: Actor) -> bool:
 def _succeed(rollout: Rollout, *, actor: Actor) -> None:
     # Every step after the waves may have been skipped before it began.
     _verify(rollout, actor=actor)
+    rollout.ended_at = clock.now()
+    if rollout.release.state not in UNDER_WAY:
+        # It had succeeded before, and only a clean-up was tried again.
+        move_rollout(rollout, RolloutState.SUCCEEDED, actor=actor, fields=["ended_at"])
+        return
     running.expect_release(rollout)
     release_side.succeeded(rollout.release, actor=actor)
     measuring.begin(rollout)
-    rollout.ended_at = clock.now()
     move_rollout(rollout, RolloutState.SUCCEEDED, actor=actor, fields=["ended_at"])
 
 

@@ -65,7 +65,8 @@ ROLLOUT_MOVES: dict[str, frozenset[str]] = {
     R.STOPPING: frozenset({R.STOPPED, R.ROLLING_BACK}),
     R.STOPPED: frozenset({R.ROLLING_BACK}),
     R.FAILED: frozenset({R.RUNNING, R.VERIFYING, R.SWITCHING, R.STOPPING, R.STOPPED, R.ROLLING_BACK}),
-    R.SUCCEEDED: frozenset({R.ROLLING_BACK}),
+    # A clean-up that did not go well can be tried again.
+    R.SUCCEEDED: frozenset({R.ROLLING_BACK, R.RUNNING, R.SWITCHING}),
     R.ROLLING_BACK: frozenset({R.ROLLED_BACK, R.ROLLBACK_FAILED, R.PAUSED}),
     R.ROLLBACK_FAILED: frozenset({R.ROLLING_BACK}),
     R.ROLLED_BACK: frozenset(),

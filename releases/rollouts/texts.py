@@ -375,6 +375,13 @@ def sized_title(step: Step) -> str:
     return title if size is None else f"{title} × {size}"
 
 
+def warning(step: Step) -> str:
+    """Return what a clean-up that did not go well says."""
+    text = gettext("Clean-up that did not go well: {title}: {failure}")
+    name = f"{step.service.name}: {sized_title(step)}" if step.service else sized_title(step)
+    return text.format(title=name, failure=step_text(step))
+
+
 def wave_title(section: str, step: Step) -> str:
     """Return the title of a group of steps."""
     if section != "wave":
@@ -536,6 +543,8 @@ def _step_event(kind: str, data: Json) -> str:
     wrong = failure(data["failure"]) if data.get("failure") else seen
     stored = str(data.get("state") or state)
     label = str(StepState(stored).label) if stored in StepState.values else stored
+    if data.get("cleanup"):
+        wrong = f"{wrong}; {gettext('a clean-up, which holds nothing up')}"
     return f"{name}: {label}; {wrong}" if wrong else f"{name}: {label}"
 
 
