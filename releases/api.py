@@ -50,7 +50,7 @@ from releases.api_shapes import (
 from releases.attachment import attachment
 from releases.catalog.models import Environment
 from releases.catalog.policies.queries import waiting_for as proposals_waiting_for
-from releases.inbox import OTHERS, inbox
+from releases.inbox import inbox, others
 from releases.models import Release
 
 DECIDING_KINDS = frozenset({"trouble", "decision"})
@@ -73,9 +73,10 @@ def read_inbox(request: HttpRequest) -> dict[str, Any]:
     first = [row for row in rows if row.kind in DECIDING_KINDS]
     return paging.whole(
         [
+            *map(other_waiting_shape, others(user, "incident")),
             *map(waiting_shape, first),
             *map(proposal_waiting_shape, proposals_waiting_for(user)),
-            *(other_waiting_shape(each) for find in OTHERS for each in find(user)),
+            *map(other_waiting_shape, others(user, "finding")),
             *(waiting_shape(row) for row in rows if row.kind not in DECIDING_KINDS),
         ]
     )

@@ -203,11 +203,12 @@ class StationShape(Schema):
 class WaitingShape(Schema):
     """Something that waits for the person who asks."""
 
-    kind: str = Field(description="trouble, decision, proposal, finding, check or own")
+    kind: str = Field(description="trouble, incident, decision, proposal, finding, check or own")
     phase: str | None
-    release: int | None = Field(description="null for a proposal and a finding")
+    release: int | None = Field(description="null for a proposal, a finding and an incident")
     proposal: int | None = Field(description="of the policy, where that is what waits for a signature")
     finding: int | None = Field(None, description="an unapproved change, where that is what waits")
+    incident: int | None = Field(None, description="its number, where that is what waits")
     title: str
     state: str
     grade: str | None

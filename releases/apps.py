@@ -26,7 +26,7 @@ class ReleasesConfig(AppConfig):
                 "deadline": _("A deadline is near, or has passed"),
                 "settled": _("My release was decided on, expired or was replaced"),
                 "objection": _("Somebody objects"),
-                kinds.TROUBLE: _("A rollout that I am in charge of failed or holds"),
+                kinds.TROUBLE: _("A rollout or a service that I am in charge of is in trouble"),
                 "shared": _("What was submitted and released, for my information"),
             }
         )

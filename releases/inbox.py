@@ -123,17 +123,23 @@ def sections(user: User, *, most: int | None = None) -> list[Section]:
 
 @dataclass(frozen=True, kw_only=True)
 class Other:
-    """Something besides releases that waits for a person, as the API lists it."""
+    """Something besides releases that waits for a person: a finding or an incident, by its kind and key."""
 
     kind: str
     key: int
     title: str
     state: str
     environment: str
+    since: datetime
 
 
 # Filled by the apps that know the rows; releases cannot import them.
 OTHERS: list[Callable[[User], list[Other]]] = []
+
+
+def others(user: User, kind: str) -> list[Other]:
+    """What of one kind waits for the person besides releases."""
+    return [each for find in OTHERS for each in find(user) if each.kind == kind]
 
 
 def inbox(user: User) -> list[Waiting]:

@@ -1,8 +1,11 @@
 """The incidents app."""
 
+import importlib
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from portal import frame
 from portal.audit.actions import register
 
 
@@ -13,7 +16,10 @@ class IncidentsConfig(AppConfig):
     label = "incidents"
 
     def ready(self) -> None:
-        """Name the acts this app records."""
+        """Name the acts this app records, and let open incidents wait in inboxes."""
+        people = importlib.import_module("releases.incidents.people")
+        frame.COUNTERS.append(people.counts)
+        importlib.import_module("releases.inbox").OTHERS.append(people.others_waiting_for)
         register(
             {
                 "incident.opened": _("Incident opened"),

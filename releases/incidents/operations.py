@@ -15,7 +15,7 @@ from portal import access, clock
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict, Invalid, NotFound, field_error
-from portal.live.publish import touch
+from portal.live.publish import touch, touch_each
 from portal.transitions import move
 from portal.ui.looks import state_look
 from portal.words import check_words
@@ -259,8 +259,9 @@ def _record(
 
 
 def _touch(incident: Incident) -> None:
-    """Let the board and the pages of the service and of the incident read again."""
+    """Let the board, the pages of the service and of the incident, and the team's inboxes read again."""
     touch(f"board.{incident.environment.name}", data={"service": incident.service.name})
+    touch_each(f"inbox.{user.pk}" for user in notices.team_of(incident.service))
 
 
 def _words(field: str, text: str) -> str:

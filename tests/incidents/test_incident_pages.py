@@ -22,6 +22,7 @@ from releases.rollouts.models import Rollout
 from releases.rollouts.pod_logs import Tail
 from tests.factories import Shop, make_release, runs
 from tests.incidents.conftest import open_here
+from tests.portal.api import ApiClient
 from tests.soak import long
 
 SERVICE = "/services/shopping-service/shop-production/"
@@ -240,3 +241,20 @@ def test_the_page_of_a_service_shows_its_recovery_beside_the_aim(shop: Shop) -> 
     page = text_of(client, SERVICE).partition("Recovery: aims")[2]
     for words in ("4 h", "1 h", "everything: there is no backup"):
         assert words in page
+
+
+@long
+def test_it_waits_in_the_inbox_of_those_who_release_the_service_until_it_is_closed(
+    shop: Shop, incident: Incident
+) -> None:
+    client, api = browser(shop.cast.pl), ApiClient(shop.cast.pl)
+    inbox = text_of(client, "/")
+    assert f"/incidents/{incident.number}/" in inbox
+    assert 'data-waiting="1" data-trouble="1"' in text_of(client, "/inbox/part/")
+    assert "(1)" in text_of(client, "/board/").partition("<title>")[2].partition("</title>")[0]
+    [row] = api.get("/inbox").json()["items"]
+    assert (row["kind"], row["incident"], row["state"]) == ("incident", incident.number, "ongoing")
+    assert "data-row" not in text_of(browser(shop.cast.infra_senior), "/")
+    client.post(f"/incidents/{incident.number}/close/", {"cause": "Logs"})
+    assert 'data-waiting="0" data-trouble="0"' in text_of(client, "/inbox/part/")
+    assert api.get("/inbox").json()["items"] == []

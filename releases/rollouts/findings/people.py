@@ -58,6 +58,7 @@ def others_waiting_for(user: User) -> list[Other]:
             title=f"{each.service.name}: {in_short(read(each.differences))}",
             state=each.state,
             environment=each.environment.name,
+            since=each.opened_at,
         )
         for each in waiting_for(user)
     ]

@@ -7,9 +7,10 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from portal.frame import Counts
 from portal.people.models import User
 from releases.catalog.policies.queries import waiting_for
-from releases.inbox import Section, counts_of, sections
+from releases.inbox import Section, counts_of, others, sections
 from releases.reading.lists import newest_event
 from releases.rollouts import overview
 from releases.rollouts.findings.differences import read
@@ -39,6 +40,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     found = sections(request.user, most=None if is_whole else MOST_OF_A_KIND)
     proposals = waiting_for(request.user)
     findings = findings_for(request.user)
+    incidents = others(request.user, "incident")
     moving = overview.moving_for(request.user)
     latest = overview.latest_of([row.release.number for section in found for row in section.rows])
     return {
@@ -47,9 +49,16 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "sections": _drawn(found, latest),
         "proposals": proposals,
         "findings": [(each, in_short(read(each.differences))) for each in findings],
+        "incidents": incidents,
         "moving": moving,
-        **counts_of(found, others=len(proposals) + len(findings)),
+        **_counts(found, others=len(proposals) + len(findings), incidents=len(incidents)),
     }
+
+
+def _counts(found: list[Section], *, others: int, incidents: int) -> Counts:
+    """The header's numbers; an open incident waits and is trouble as well."""
+    counts = counts_of(found, others=others + incidents)
+    return {**counts, "trouble_count": counts["trouble_count"] + incidents}
 
 
 def _drawn(found: list[Section], latest: dict[int, overview.Glance]) -> list[dict[str, Any]]:

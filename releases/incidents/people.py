@@ -1,0 +1,39 @@
+"""Whose inbox an open incident stands in: those who release the service, who can do something about it."""
+
+from portal import access
+from portal.frame import NONE, Counts
+from portal.people.models import User
+from releases.catalog.models import Service
+from releases.inbox import Other
+from releases.incidents.models import Incident
+from releases.incidents.states import IncidentState
+
+
+def waiting_for(user: User) -> list[Incident]:
+    """The open incidents of the services that the person releases, the oldest first."""
+    services = access.visible_set(user, Service, "compose")
+    found = Incident.objects.filter(state=IncidentState.ONGOING, service__in=services)
+    return list(found.select_related("service", "environment").order_by("number"))
+
+
+def others_waiting_for(user: User) -> list[Other]:
+    """The same as rows of the inbox."""
+    return [
+        Other(
+            kind="incident",
+            key=each.number,
+            title=each.title,
+            state=each.state,
+            environment=each.environment.name,
+            since=each.began_at,
+        )
+        for each in waiting_for(user)
+    ]
+
+
+def counts(user: object) -> Counts:
+    """What the person's incidents add to the numbers in every header."""
+    if not isinstance(user, User):
+        return NONE
+    number = len(waiting_for(user))
+    return {"waiting_count": number, "trouble_count": number}
