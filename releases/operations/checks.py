@@ -27,6 +27,7 @@ from releases.models import (
 from releases.operations.evidence import GivenFile, media_type_of, read_file
 from releases.operations.fields import Faults
 from releases.operations.locking import act, may_compose, require_state
+from releases.operations.waking import wake
 from releases.queries import ANSWERED, scopes_of
 from releases.states import PENDING, ReleaseState
 
@@ -81,6 +82,7 @@ def answer_check(number: int, check_id: int, *, actor: Actor, result: str, evide
         publish(release.topic, "checklist.ticked", {"by": actor.name, "check": check.pk, "result": result})
         if check.role == Role.QA and stations.leads_to_qa(release) and not stations.waits_for_qa(release):
             notices.tell_qa_done(release)
+        wake(release)
         return check
 
 
@@ -113,6 +115,7 @@ def answer_by_portal(gate: Gate, release: Release, *, actor: Actor) -> None:
     )
     told = {"check": check.pk, "result": check.result, "text": check.text}
     publish(release.topic, "checklist.measured", told)
+    wake(release)
 
 
 def is_due(check: Check, release: Release, *, signed: bool) -> bool:

@@ -23,6 +23,7 @@ from releases.models import Check, CheckPhase, Gate, GateResult, Release
 from releases.observations import facts_of
 from releases.operations.checks import answer_by_portal
 from releases.operations.locking import act, require_state
+from releases.operations.waking import wake
 from releases.states import ReleaseState
 
 # Longer than any measurement lasts: one that was begun and never written is begun anew after it.
@@ -106,6 +107,7 @@ def write_measurement(gate_id: int, seen: gates.Seen, *, claim: datetime, actor:
         _record(f"gate.{gate.result}", gate, actor=actor, before={"result": before})
         if is_new:
             notices.tell_breach(release, gate)
+        wake(release)
         return gate
 
 
@@ -140,6 +142,7 @@ def ignore_breach(number: int, gate_id: int, *, actor: Actor, reason: str, breac
         before = {"since": gate.breached_at.isoformat()}
         _record("gate.ignored", gate, actor=actor, before=before, reason=reason)
         notices.touch_deciders(release)
+        wake(release)
         return gate
 
 

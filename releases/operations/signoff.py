@@ -4,13 +4,13 @@ from approvals import operations
 from approvals.models import Decision
 from approvals.states import Phase, Verdict
 from portal.actors import Actor
-from portal.jobs import enqueue
 from portal.live.publish import publish
 from releases import notices
 from releases.gates import missing_gates
 from releases.models import Release
 from releases.operations.locking import act, require_state
 from releases.operations.moving import move_release
+from releases.operations.waking import wake
 from releases.queries import starters
 from releases.start import refuse
 from releases.states import ReleaseState
@@ -65,7 +65,7 @@ def sign_off_result(
         if verdict == Verdict.REJECT:
             move_release(release, ReleaseState.FAILED, actor=actor, reason=reason)
         notices.touch_deciders(release)
-        _nudge(release)
+        wake(release)
         return outcome.decision
 
 
@@ -73,9 +73,3 @@ def rejection_of(release: Release) -> Decision | None:
     """The verdict by which the result was rejected, the newest."""
     refused = Decision.objects.filter(request=release.approval_request_id, phase=Phase.SIGNOFF)
     return refused.filter(verdict=Verdict.REJECT, revoked_at=None).select_related("person").last()
-
-
-def _nudge(release: Release) -> None:
-    """Wake the rollout that goes on, or back, with this verdict."""
-    for rollout in release.rollouts.filter(state=ReleaseState.AWAITING_SIGNOFF):
-        enqueue("releases.rollouts.jobs.advance", rollout.pk)

@@ -8,6 +8,7 @@ its mark, and what was seen is written after it. Waiting is a row that says unti
 from __future__ import annotations
 
 import contextlib
+import random
 import time
 from datetime import datetime, timedelta
 from functools import partial
@@ -29,6 +30,8 @@ ENGINE = Actor.portal("rollout engine")
 BUDGET_SECONDS = 20.0
 # A rollout in progress is looked at again after this time whatever happens.
 FLOOR_SECONDS = 15.0
+# One that waits for people is woken by what they do; it is looked at for what nobody thought of.
+PEOPLE_SECONDS = 900.0
 # What only a newer worker can carry out is offered again after this time.
 LEFT_SECONDS = 2.0
 # An order on its way to a canary is looked after again after this time.
@@ -65,6 +68,13 @@ def _is_of_a_newer_portal(course: Course) -> bool:
 
 def _later() -> datetime:
     return clock.now() + timedelta(seconds=LEFT_SECONDS)
+
+
+def _floor(state: str) -> float:
+    """When a rollout is looked at again in any case; spread, or those that began together stay together."""
+    if state != RolloutState.AWAITING_SIGNOFF:
+        return FLOOR_SECONDS
+    return PEOPLE_SECONDS * random.uniform(0.5, 1.0)  # noqa: S311  spreads looks only
 
 
 def broke_off(rollout_id: int, failure: jobs.Failure) -> None:
@@ -120,7 +130,7 @@ class Pass:
         running = [each for each in self.course.steps if each.state == StepState.RUNNING]
         times = [each.wake_at for each in running if each.wake_at is not None]
         if state != RolloutState.PAUSED:
-            times.append(clock.now() + timedelta(seconds=FLOOR_SECONDS))
+            times.append(clock.now() + timedelta(seconds=_floor(state)))
         if self.reaching:
             times.append(clock.now() + timedelta(seconds=REACH_SECONDS))
         return min(times, default=None)

@@ -112,7 +112,8 @@ class Watcher:
     def plan(self) -> None:
         """Watch where something rolls out, and stop watching where nothing does."""
         active: dict[int, set[int]] = {}
-        states = [*ACTIVE, RolloutState.PAUSED]
+        # While the result is signed off no step looks at the cluster.
+        states = [*ACTIVE - {RolloutState.AWAITING_SIGNOFF}, RolloutState.PAUSED]
         for pk, environment in Rollout.objects.filter(state__in=states).values_list("pk", "environment"):
             active.setdefault(environment, set()).add(pk)
         for pk, rollouts in active.items():

@@ -26,6 +26,8 @@ NAMES = (
     "inbox",
     "million",
     "many",
+    "waiting",
+    "memory",
 )
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench-results.json"

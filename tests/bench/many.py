@@ -5,37 +5,26 @@ that nothing but the engine is in the way. Measured from outside, by a watch of 
 moment the first Deployment is complete to the moment the second one changes.
 """
 
-import json
 import os
-import ssl
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-import requests
-import yaml
-
-from portal.integrations.kubernetes.connection import read_connection
-from tests.bench.portal import ROOT, Portal, cpu_seconds, running_portal
+from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes.client import Cluster, connect
+from tests.bench.places import CARRIERS, VERSIONS, fill, place_of, processor, submitted
+from tests.bench.portal import Portal, running_portal
 from tests.bench.row import Row
 
 ROLLOUTS = int(os.environ.get("BENCH_ROLLOUTS", "200"))
-IMAGE = "registry.practice/storebridge/storebridge"
-BEFORE, AFTER = "v2.5.1", "v2.6.0"
+DEPLOYMENTS = "/apis/apps/v1/deployments"
 MEDIAN_MS, P99_MS, STEP_MS = 25, 250, 25
 LONGEST_SECONDS = 900
-# What carries a rollout; the web process takes the starts meanwhile, and the questions of this bench.
-CARRIERS = ("worker", "watcher", "sweeper")
-ROLES = ("web", *CARRIERS)
 
 
 @dataclass
@@ -51,7 +40,7 @@ class Seen:
         meta, status = body["metadata"], body.get("status") or {}
         key = (meta["namespace"], meta["name"])
         images = [each["image"] for each in body["spec"]["template"]["spec"]["containers"]]
-        if not any(AFTER in image or "@" in image for image in images):
+        if not any(VERSIONS[1] in image or "@" in image for image in images):
             return
         self.changed.setdefault(key, at)
         counts = {status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")}
@@ -62,22 +51,22 @@ class Seen:
         """Milliseconds from the first service's end to the second one's change, of every rollout."""
         return [
             1000 * (self.changed[place, "second"] - self.complete[place, "first"])
-            for place in map(_place, range(ROLLOUTS))
+            for place in map(place_of, range(ROLLOUTS))
         ]
 
 
 def run() -> list[Row]:
     """Start them all, wait for all, and count."""
     with running_portal() as portal:
-        _fill(portal)
-        numbers = [_submitted(portal, index) for index in range(ROLLOUTS)]
-        before = _processor(portal)
+        fill(portal, ROLLOUTS)
+        numbers = [submitted(portal, index, VERSIONS[1]) for index in range(ROLLOUTS)]
+        before = processor(portal)
         with _watching(portal) as seen:
             begun = time.monotonic()
             rollouts = _start(portal, numbers)
             steps = _wait(portal, rollouts)
             seconds = time.monotonic() - begun
-        spent = {name: after - before[name] for name, after in _processor(portal).items()}
+        spent = {name: after - before[name] for name, after in processor(portal).items()}
     return _rows(seen.reactions(), steps=steps, seconds=seconds, spent=spent)
 
 
@@ -92,96 +81,6 @@ def _rows(reactions: list[float], *, steps: int, seconds: float, spent: dict[str
         *parts,
         Row("steps a second over the whole run", steps / seconds, "1/s"),
     ]
-
-
-def _place(index: int) -> str:
-    return f"bench-{index:03}"
-
-
-def _fill(portal: Portal) -> None:
-    """Put namespaces and Deployments into the cluster, and their catalog into the portal."""
-    with tempfile.TemporaryDirectory() as folder:
-        objects = Path(folder) / "objects.yaml"
-        objects.write_text(yaml.safe_dump_all(each for i in range(ROLLOUTS) for each in _objects(i)))
-        command = ["kubectl", "--kubeconfig", portal.kubeconfig, "apply", "--validate=false", "-f"]
-        subprocess.run([*command, str(objects)], check=True, stdout=subprocess.DEVNULL, timeout=600)
-        catalog = Path(folder) / "bench"
-        catalog.mkdir()
-        text = yaml.safe_dump_all(each for i in range(ROLLOUTS) for each in _documents(i))
-        (catalog / "catalog.yaml").write_text(text)
-        environment = {
-            **os.environ,
-            "DATABASE_URL": portal.report["database_url"],
-            "REDIS_URL": portal.report["redis_url"],
-            "KUBECONFIG": portal.kubeconfig,
-            "SECRET_KEY": "bench",
-        }
-        load = [sys.executable, "manage.py", "catalog", "load", "--yes", str(catalog)]
-        subprocess.run(load, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=600)
-
-
-def _objects(index: int) -> Iterator[dict[str, Any]]:
-    place = _place(index)
-    yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}}
-    for name in ("first", "second"):
-        labels = {"app": name}
-        spec = {"containers": [{"name": "app", "image": f"{IMAGE}:{BEFORE}"}]}
-        yield {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": name, "namespace": place, "labels": labels},
-            "spec": {
-                "replicas": 1,
-                "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": spec},
-            },
-        }
-
-
-def _documents(index: int) -> Iterator[dict[str, Any]]:
-    place = _place(index)
-    yield _document(
-        "Environment",
-        place,
-        {"system": "bench", "stage": "staging", "cluster": "cluster", "namespace": place, "protected": False},
-    )
-    for name in ("first", "second"):
-        workload = {"kind": "Deployment", "name": name, "containers": ["app"]}
-        yield _document(
-            "Service",
-            f"{place}-{name}",
-            {
-                "team": "platform",
-                "system": "bench",
-                "image": IMAGE,
-                "environments": [place],
-                "workloads": [workload],
-            },
-        )
-    yield _document(
-        "Plan",
-        place,
-        {
-            "environments": [place],
-            "before": [],
-            "waves": [{"title": name, "services": [f"{place}-{name}"]} for name in ("first", "second")],
-            "each": [{"kind": "set_image"}, {"kind": "wait_rollout"}],
-            "after": [{"kind": "verify_digests"}],
-        },
-    )
-
-
-def _document(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": "portal/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
-
-
-def _submitted(portal: Portal, index: int) -> int:
-    place = _place(index)
-    items = [{"service": f"{place}-{name}", "version": AFTER} for name in ("first", "second")]
-    body = {"title": place, "environment": place, "items": items, "changes": [], "facts": {}}
-    number = int(portal.call("jiho", "POST", "/releases", body)["number"])
-    portal.call("jiho", "POST", f"/releases/{number}/submit")
-    return number
 
 
 def _start(portal: Portal, numbers: list[int]) -> list[int]:
@@ -207,37 +106,19 @@ def _wait(portal: Portal, rollouts: list[int]) -> int:
     return steps
 
 
-def _processor(portal: Portal) -> dict[str, float]:
-    """Seconds of processor time so far, by role; the database and the cluster are counted apart."""
-    pids = portal.report["pids"]
-    return {role: sum(cpu_seconds(pid) for pid in pids[role]) for role in ROLES}
-
-
 @contextmanager
 def _watching(portal: Portal) -> Iterator[Seen]:
-    """Follow every Deployment of the cluster, raw, so that the watch itself costs little."""
-    access = read_connection({"kubeconfigRef": f"file:{portal.kubeconfig}"})
+    """Follow every Deployment of the cluster; the watch ends with it."""
+    cluster = connect({"kubeconfigRef": f"file:{portal.kubeconfig}"})
+    version = cluster.get(DEPLOYMENTS)["metadata"]["resourceVersion"]
     seen = Seen()
-    session = requests.Session()
-    session.trust_env = False  # an environment of its own would replace the authority
-    session.headers["Authorization"] = f"Bearer {access.token}"
-    address = f"{access.server}/apis/apps/v1/deployments?watch=true&timeoutSeconds={LONGEST_SECONDS}"
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as authority:
-        authority.write(access.authority)
-        authority.flush()
-        session.verify = authority.name if access.authority else access.verify
-        answer = session.get(address, stream=True, timeout=(5, LONGEST_SECONDS))
-    threading.Thread(target=_follow, args=(answer, seen), daemon=True).start()
+    threading.Thread(target=_follow, args=(cluster, version, seen), daemon=True).start()
     yield seen
-    # The watch ends with the cluster: to close it would wait for its next line.
-    time.sleep(1)
+    time.sleep(1)  # the last lines are on their way
 
 
-def _follow(answer: requests.Response, seen: Seen) -> None:
-    try:
-        for line in answer.iter_lines(chunk_size=1):
-            event = json.loads(line)
+def _follow(cluster: Cluster, version: str, seen: Seen) -> None:
+    with suppress(TemporaryError, PermanentError):
+        for event in cluster.watch(DEPLOYMENTS, version=version, seconds=LONGEST_SECONDS):
             if event["type"] in {"ADDED", "MODIFIED"}:
                 seen.see(time.monotonic(), event["object"])
-    except (requests.RequestException, ssl.SSLError, AttributeError, ValueError):
-        return  # the cluster has ended

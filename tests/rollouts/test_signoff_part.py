@@ -14,6 +14,7 @@ from releases import operations as release_operations
 from releases.models import Check, Release
 from releases.rollouts import engine, operations
 from releases.rollouts.graph import Node
+from releases.rollouts.jobs import nudge_due
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_checklist, make_release, roll_out, sign_off
 from tests.people import BY_THE_PORTAL, acting
@@ -106,6 +107,26 @@ def test_an_open_check_holds_the_switch_as_it_holds_the_announcement(shop: Shop)
     number = rollout.release_id
     release_operations.answer_check(number, check.pk, result="done", actor=acting(shop.cast.author))
     assert states(advanced(rollout))[0] == "succeeded"
+
+
+@long
+def test_what_may_end_the_wait_wakes_it_even_where_the_nudge_gets_lost(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_checklist({"phase": "during", "text": "결제 시험"})
+    rollout = verified(shop)
+    nudged: list[int] = []
+    monkeypatch.setattr("releases.rollouts.jobs.enqueue", lambda _name, pk: nudged.append(pk))
+    nudge_due()
+    assert nudged == []
+    sign_off(rollout.release)
+    nudge_due()
+    advanced(rollout)
+    nudge_due()
+    check, actor = Check.objects.get(release=rollout.release), acting(shop.cast.author)
+    release_operations.answer_check(rollout.release_id, check.pk, result="done", actor=actor)
+    nudge_due()
+    assert nudged == [rollout.pk, rollout.pk]
 
 
 @long

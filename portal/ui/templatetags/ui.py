@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -40,6 +41,12 @@ def state_label(value: str) -> str:
 @register.simple_tag
 def shape(name: str, *, label: str = "") -> SafeString:
     """Draw a symbol of the sprite; without a label it is hidden from screen readers."""
+    return _shape(name, str(label))
+
+
+@lru_cache(maxsize=1024)
+def _shape(name: str, label: str) -> SafeString:
+    """Kept: a table draws the same few in every row; the label is in the reader's language already."""
     if label:
         return format_html(
             '<svg class="shape shape-{0}" role="img" aria-label="{1}"><use href="#shape-{0}"/></svg>',
@@ -65,12 +72,12 @@ def opens(url: str, *, seen: str = "") -> SafeString:
 def state_shape(value: str) -> SafeString:
     """Draw a state's shape alone; its word is said to screen readers."""
     look = state_look(value)
-    return format_html(
-        '<span class="tone-{}" title="{}">{}</span>',
-        look.tone,
-        look.label,
-        shape(look.shape, label=str(look.label)),
-    )
+    return _state_shape(look.tone, look.shape, str(look.label))
+
+
+@lru_cache(maxsize=1024)
+def _state_shape(tone: str, name: str, label: str) -> SafeString:
+    return format_html('<span class="tone-{}" title="{}">{}</span>', tone, label, _shape(name, label))
 
 
 @register.simple_tag

@@ -115,6 +115,9 @@ def _is_signature(decision: Decision) -> bool:
 def waiting_for(user: User) -> list[PolicyProposal]:
     """Proposals that wait for this person's signature."""
     asked = PolicyProposal.objects.filter(state=ProposalState.OPEN)
+    # Asked for the header of every page, and nearly always there is none.
+    if not asked.exists():
+        return []
     among = {Phase.REVIEW: asked.values("approval_request")}
     requests = approval_queries.requests_waiting_for(user, access.roles_of(user), among=among)
     return list(proposals().filter(approval_request__in=requests))

@@ -1,0 +1,122 @@
+"""Small systems of a bench's own: each two Deployments in a namespace where nothing is protected."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.bench.portal import ROOT, Portal, cpu_seconds
+
+IMAGE = "registry.practice/storebridge/storebridge"
+VERSIONS = ("v2.5.1", "v2.6.0")
+# What carries a rollout; the web process takes the starts meanwhile, and the questions of this bench.
+CARRIERS = ("worker", "watcher", "sweeper")
+ROLES = ("web", *CARRIERS)
+
+
+def place_of(index: int) -> str:
+    return f"bench-{index:03}"
+
+
+def fill(portal: Portal, count: int, *, notices: int = 0) -> None:
+    """Put so many namespaces with Deployments into the cluster, and their catalog into the portal.
+
+    Args:
+        notices: how many steps that only tell somebody come before the waves.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        objects = Path(folder) / "objects.yaml"
+        objects.write_text(yaml.safe_dump_all(each for i in range(count) for each in _objects(i)))
+        command = ["kubectl", "--kubeconfig", portal.kubeconfig, "apply", "--validate=false", "-f"]
+        subprocess.run([*command, str(objects)], check=True, stdout=subprocess.DEVNULL, timeout=600)
+        catalog = Path(folder) / "bench"
+        catalog.mkdir()
+        text = yaml.safe_dump_all(each for i in range(count) for each in _documents(i, notices))
+        (catalog / "catalog.yaml").write_text(text)
+        environment = {
+            **os.environ,
+            "DATABASE_URL": portal.report["database_url"],
+            "REDIS_URL": portal.report["redis_url"],
+            "KUBECONFIG": portal.kubeconfig,
+            "SECRET_KEY": "bench",
+        }
+        load = [sys.executable, "manage.py", "catalog", "load", "--yes", str(catalog)]
+        subprocess.run(load, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=600)
+
+
+def _objects(index: int) -> Iterator[dict[str, Any]]:
+    place = place_of(index)
+    yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}}
+    for name in ("first", "second"):
+        labels = {"app": name}
+        spec = {"containers": [{"name": "app", "image": f"{IMAGE}:{VERSIONS[0]}"}]}
+        yield {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": place, "labels": labels},
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": spec},
+            },
+        }
+
+
+def _documents(index: int, notices: int) -> Iterator[dict[str, Any]]:
+    place = place_of(index)
+    yield _document(
+        "Environment",
+        place,
+        {"system": "bench", "stage": "staging", "cluster": "cluster", "namespace": place, "protected": False},
+    )
+    for name in ("first", "second"):
+        workload = {"kind": "Deployment", "name": name, "containers": ["app"]}
+        yield _document(
+            "Service",
+            f"{place}-{name}",
+            {
+                "team": "platform",
+                "system": "bench",
+                "image": IMAGE,
+                "environments": [place],
+                "workloads": [workload],
+            },
+        )
+    yield _document(
+        "Plan",
+        place,
+        {
+            "environments": [place],
+            "before": [
+                {"kind": "notice", "id": f"notice-{number}", "to": ["console"]} for number in range(notices)
+            ],
+            "waves": [{"title": name, "services": [f"{place}-{name}"]} for name in ("first", "second")],
+            "each": [{"kind": "set_image"}, {"kind": "wait_rollout"}],
+            "after": [{"kind": "verify_digests"}],
+        },
+    )
+
+
+def _document(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "portal/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def submitted(portal: Portal, index: int, version: str) -> int:
+    """Compose a release of both services of a place and submit it; return its number."""
+    place = place_of(index)
+    items = [{"service": f"{place}-{name}", "version": version} for name in ("first", "second")]
+    body = {"title": place, "environment": place, "items": items, "changes": [], "facts": {}}
+    number = int(portal.call("jiho", "POST", "/releases", body)["number"])
+    portal.call("jiho", "POST", f"/releases/{number}/submit")
+    return number
+
+
+def processor(portal: Portal) -> dict[str, float]:
+    """Seconds of processor time so far, by role; the database and the cluster are counted apart."""
+    pids = portal.report["pids"]
+    return {role: sum(cpu_seconds(pid) for pid in pids[role]) for role in ROLES}
