@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db.models import F
+from django.db.models import F, Q
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +21,7 @@ from portal.actors import Actor
 from portal.errors import PortalError, TemporaryError
 from portal.live.models import Event
 from releases.models import Release
-from releases.rollouts import engine, leases, operations, release_side, stop_points
+from releases.rollouts import engine, leases, operations, orders, release_side, stop_points
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import DONE, TROUBLED, StepState
@@ -65,6 +65,7 @@ class World:
         sleeps: places where it falls asleep until another has taken over and gone on.
         clock_steps: by place, by how many seconds the database's clock jumps.
         answer: what a superior says to the result.
+        halts: what was asked that nothing may begin after, by its order.
         marks: what was done, by whom it was marked; a write that rests on what has changed is a conflict.
     """
 
@@ -81,7 +82,7 @@ class World:
     depth: int = 0
     marks: list[str] = field(default_factory=list)
     writes: dict[str, int] = field(default_factory=dict)
-    halts: set[str] = field(default_factory=set)
+    halts: dict[str, int] = field(default_factory=dict)
     intended: dict[int, set[str]] = field(default_factory=dict)
     asleep_at: dict[int, str] = field(default_factory=dict)
     woken: Fingerprint | None = None
@@ -107,15 +108,15 @@ class World:
         troubled = self.rollout.steps.filter(state__in=TROUBLED).first()
         step = troubled.pk if troubled is not None and kind in {"retry", "skip"} else None
         try:
-            operations.give_order(
+            order = operations.give_order(
                 self.rollout.pk, kind, actor=self.actor, step_id=step, reason="a reason of the test"
             )
         except PortalError:
             return
         if kind in {"stop", "pause", "rollback"}:
-            self.halts.add(kind)
+            self.halts[kind] = order.pk
         if kind in {"resume", "retry", "skip", "rollback"}:
-            self.halts.discard("pause")
+            self.halts.pop("pause", None)
 
     def _sleep(self, name: str) -> None:
         """Another worker takes over and goes as far as it can; then this one wakes."""
@@ -137,7 +138,10 @@ class World:
 
     def intends(self) -> None:
         """An intent was committed: whether that was allowed shows by what had been asked until then."""
-        self.intended[self.depth] = set(self.halts)
+        assert self.rollout is not None
+        refused = self.rollout.orders.filter(outcome__startswith=orders.REFUSED).values_list("pk", flat=True)
+        # One that found nothing to halt, as the result waits for its sign-off already, was answered so.
+        self.intended[self.depth] = {kind for kind, pk in self.halts.items() if pk not in set(refused)}
 
     def begins(self, step: Step) -> None:
         """An act begins."""
@@ -248,7 +252,7 @@ def worlds(draw: st.DrawFn) -> World:
         verdicts=draw(st.dictionaries(keys, st.lists(verdict, max_size=3))),
         orders={at: kind for at, kind in orders.items() if not stopped or at <= stopped},
         deaths=draw(st.lists(places, max_size=3, unique=True)),
-        sleeps=draw(st.lists(places, max_size=2, unique=True)),
+        sleeps=draw(st.lists(st.integers(1, 12), max_size=3, unique=True)),
         clock_steps=draw(st.dictionaries(places, st.sampled_from([-600, -5, 5, 600]), max_size=2)),
         answer=draw(st.sampled_from(["approve", "reject"])),
     )
@@ -334,9 +338,19 @@ def work(rollout: Rollout, world: World) -> None:
 
 
 def fingerprint(rollout: Rollout) -> Fingerprint:
-    """What the engine writes of each step."""
-    found = Step.objects.filter(rollout=rollout).order_by("pk")
-    return list(found.values_list("pk", "state", "attempt", "tries", "acted", "intent", "observed"))
+    """What the engine writes: of each step, of the rollout, of the lease, and what it tells.
+
+    An old epoch mostly writes what is there already: that it told so once more, or gave back a lease that is
+    another's, shows it all the same. What people ask meanwhile is told as well, and left out.
+    """
+    steps = Step.objects.filter(rollout=rollout).order_by("pk")
+    row = Rollout.objects.filter(pk=rollout.pk).annotate(is_held=Q(lease_until__isnull=False))
+    told = Event.objects.filter(topic=rollout.topic).exclude(kind__startswith="rollout.order_")
+    return [
+        *steps.values_list("pk", "state", "attempt", "tries", "acted", "intent", "observed"),
+        *row.values_list("state", "lease_epoch", "lease_owner", "is_held", "stumble"),
+        *told.order_by("number").values_list("kind", "at"),
+    ]
 
 
 def let_lease_run_out(rollout: Rollout) -> None:
