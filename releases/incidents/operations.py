@@ -17,7 +17,6 @@ from portal.audit.record import record
 from portal.errors import Conflict, Invalid, NotFound, field_error
 from portal.live.publish import touch, touch_each
 from portal.transitions import move
-from portal.ui.looks import state_look
 from portal.words import check_words
 from releases.catalog.models import Environment, Service
 from releases.guards import require_scope
@@ -197,9 +196,9 @@ def _made(
 
 
 def _title(service: Service, environment: Environment) -> str:
-    """What is seen of the service, in a line."""
+    """The place, and what the cluster says of it: words of no language of ours, as everybody reads them."""
     cell = rollout_queries.cell_of(service, environment)
-    seen = "" if cell.health in HEALTHY else cell.text or str(state_look(cell.health).label)
+    seen = "" if cell.health in HEALTHY else cell.text
     place = f"{service.name} ({environment})"
     return (f"{place}: {seen}" if seen else place)[:LONGEST_TITLE]
 

@@ -53,7 +53,7 @@ def test_its_title_says_what_is_seen_where_nobody_says_it(shop: Shop) -> None:
     row = runs(shop.shopping, shop.environment, "2.7.4")
     row.seen |= {"health": "degraded", "text": "0/2 ready"}
     row.save()
-    assert "0/2 ready" in open_here(shop).title
+    assert open_here(shop).title == f"shopping-service ({shop.environment}): 0/2 ready"
 
 
 def test_every_act_is_kept_and_recorded_and_none_follows_the_end(shop: Shop, incident: Incident) -> None:
