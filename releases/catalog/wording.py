@@ -94,9 +94,8 @@ def check_rows(items: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _note(step: Mapping[str, Any]) -> str:
     parts = []
-    if step["kind"] == "http":
-        parts.append(str(step.get("url") or f"{step['service']}:{step['port']}{step['path']}"))
-        parts.append(f"HTTP {step.get('expect', 200)}")
+    if step["kind"] in {"http", "certificate"}:
+        parts += _asked(step)
     elif "service" in step:
         parts.append(step["service"])
     if step["kind"] == "run_job":
@@ -128,10 +127,17 @@ def _note(step: Mapping[str, Any]) -> str:
     return " · ".join(filter(None, parts))
 
 
+def _asked(step: Mapping[str, Any]) -> list[str]:
+    """The address that a step asks, and what it expects there."""
+    if step["kind"] == "certificate":
+        place = f"{step.get('host') or step['service']}:{step.get('port', 443)}"
+        return [place, step.get("serverName", "")]
+    address = step.get("url") or f"{step['service']}:{step['port']}{step['path']}"
+    return [str(address), f"HTTP {step.get('expect', 200)}"]
+
+
 def _looked_for(step: Mapping[str, Any]) -> list[str]:
     """What a step looks for that is of no service."""
-    if step["kind"] == "certificate":
-        return [f"{step.get('host', '')}:{step.get('port', 443)}", step.get("serverName", "")]
     if step["kind"] == "secret_hygiene":
         return [", ".join(each["name"] for each in step["secrets"])]
     if step["kind"] == "log_pattern":
