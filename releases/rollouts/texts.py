@@ -185,6 +185,7 @@ FAILURES: dict[str, Text] = {
     "Evicted": _("Pods are evicted"),
     "PodFailed": _("The pod failed"),
     "Unhealthy": _("The readiness check fails"),
+    "InitRuns": _("An init container goes on and on; does it wait for another service?"),
     "ProgressDeadlineExceeded": _("The rollout made no progress within its deadline"),
     "deadline_exceeded": _("The rollout made no progress within its deadline"),
     "strategy_not_rolling": _("The workload is not updated by rolling"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from django.utils import translation
 
 from portal import trace
 from portal.errors import PermanentError, TemporaryError
@@ -49,6 +50,18 @@ def test_a_refusal_is_permanent_and_keeps_the_servers_words(
         cluster.workload(WEB)
     assert (refusal.value.code, refusal.value.detail) == (named, "the server's own words")
     assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize("said", ["404 page not found", "the server could not find the requested resource"])
+def test_a_kind_that_the_cluster_does_not_know_is_told_from_a_missing_object(
+    served: tuple[Cluster, Script], said: str
+) -> None:
+    cluster, script = served
+    script.say(404, status(404, "NotFound", said))
+    with translation.override("en"), pytest.raises(PermanentError) as refusal:
+        cluster.workload(Reference("Rollout", "shop", "web"))
+    assert refusal.value.code == "missing"
+    assert "does not know this kind of object" in str(refusal.value.detail)
 
 
 @pytest.mark.parametrize(

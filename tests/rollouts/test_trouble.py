@@ -105,6 +105,31 @@ def test_an_init_container_counts_as_well() -> None:
     assert look(pod(initContainerStatuses=[status]))[0].container == "migrate"
 
 
+def test_an_init_container_that_goes_on_is_named_after_a_while_and_never_final() -> None:
+    status = {"name": "wait-for-db", "state": {"running": {}}}
+    body, sights = pod(initContainerStatuses=[status]), Sights()
+    assert look(body, sights=sights) == []
+    found = look(body, sights=sights, after=600)[0]
+    assert (found.code, found.container, found.final) == ("InitRuns", "wait-for-db", False)
+    sidecar = {**body, "spec": {"initContainers": [{"name": "wait-for-db", "restartPolicy": "Always"}]}}
+    assert look(sidecar, sights=sights, after=600) == []
+
+
+def test_pods_wait_for_a_node_each_by_itself() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+    first, second = pod("web-1", conditions=[condition]), pod("web-2", conditions=[condition])
+    sights = Sights()
+    look(first, sights=sights)
+    look(first, second, sights=sights, after=40)
+    assert not look(second, sights=sights, after=80)[0].final
+    assert look(second, sights=sights, after=100)[0].final
+
+
+def test_pods_that_died_once_each_are_not_past_help() -> None:
+    second = {**crashed(1), "metadata": {"name": "web-2"}}
+    assert not any(found.final for found in look(crashed(1), second))
+
+
 def test_a_pod_without_a_node_waits_a_minute() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
     sights = Sights()

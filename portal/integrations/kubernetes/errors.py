@@ -37,6 +37,8 @@ TOO_MANY = "too_many_requests"
 CONFLICT = "conflict"
 MISSING = "missing"
 EXPIRED = "expired"
+# What a server says of a path that belongs to none of its kinds; of a missing object it says the name.
+NO_SUCH_KIND = frozenset({"404 page not found", "the server could not find the requested resource"})
 
 
 def refused(code: int, body: bytes, headers: Mapping[str, str]) -> TemporaryError | PermanentError:
@@ -44,6 +46,9 @@ def refused(code: int, body: bytes, headers: Mapping[str, str]) -> TemporaryErro
     words = server_words(body) or f"HTTP {code}"
     if code in TEMPORARY:
         return TemporaryError(words, retry_in=_retry_in(code, headers), code=TEMPORARY[code])
+    if words in NO_SUCH_KIND:
+        text = _("The cluster does not know this kind of object; install what defines it first ({words}).")
+        words = text.format(words=words)
     return PermanentError(words, code=PERMANENT.get(code, "refused_outside"))
 
 

@@ -37,11 +37,16 @@ PATIENCE: dict[str, tuple[float, int]] = {
     "CrashLoopBackOff": (NEVER, 2),
     "OOMKilled": (NEVER, 2),
     "Unhealthy": (NEVER, 1_000_000),
+    "InitRuns": (NEVER, 1_000_000),
 }
 SAME = {"ImagePullBackOff": "ErrImagePull"}
 # Words of registries that no waiting will change.
 HOPELESS_PULL = ("not found", "unauthorized", "denied", "manifest unknown", "no such")
 UNSCHEDULABLE = "Unschedulable"
+# An init container that goes on and on, waiting for another service perhaps: told after a while, never final.
+INIT_RUNS = "InitRuns"
+QUIET_SECONDS = {INIT_RUNS: 20.0}
+PER_POD = frozenset({UNSCHEDULABLE, INIT_RUNS})
 SANDBOX_EVENT = "FailedCreatePodSandBox"
 
 
@@ -81,8 +86,8 @@ class Sign:
 
     @property
     def key(self) -> str:
-        """What counts as the same trouble over time; each pod waits for a node by itself."""
-        return f"{self.code}/{self.pod if self.code == UNSCHEDULABLE else self.container}"
+        """What counts as the same trouble over time; for a node each pod waits by itself."""
+        return f"{self.code}/{self.pod if self.code in PER_POD else self.container}"
 
 
 @dataclass
@@ -132,7 +137,7 @@ def find_trouble(
     """
     signs = [sign for pod in pods for sign in _pod_signs(pod, events, baseline or {})]
     signs += _owner_signs(owner)
-    found = [_judged(sign, sights, now) for sign in signs]
+    found = [trouble for sign in signs if (trouble := _judged(sign, sights, now)) is not None]
     # A crash loop that runs for a moment between two deaths is still the same trouble.
     standing = {sign.key for sign in signs} | {
         key
@@ -161,9 +166,11 @@ def find_trouble_since(
     return next((each for each in standing if each.final), None) or next(iter(fresh), None)
 
 
-def _judged(sign: Sign, sights: Sights, now: datetime) -> Trouble:
+def _judged(sign: Sign, sights: Sights, now: datetime) -> Trouble | None:
     seconds, sight = PATIENCE.get(sign.code, (30.0, 1_000))
     age, seen = sights.note(sign, now)
+    if age < QUIET_SECONDS.get(sign.code, 0.0):
+        return None
     seen = max(seen, sign.restarts)
     final = sign.hopeless or age >= seconds or seen >= sight
     return Trouble(
@@ -189,7 +196,7 @@ def _pod_signs(pod: Json, events: Sequence[Json], baseline: Mapping[str, int]) -
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return [Sign(UNSCHEDULABLE, str(scheduled.get("message", "")), pod=name)]
     signs = [sign for each in container_statuses(pod) for sign in _container_signs(name, each, baseline)]
-    return signs or _event_signs(pod, events)
+    return signs or _event_signs(pod, events) or _init_signs(pod)
 
 
 def _container_signs(pod: str, status: Json, baseline: Mapping[str, int]) -> list[Sign]:
@@ -242,6 +249,20 @@ def _event_signs(pod: Json, events: Sequence[Json]) -> list[Sign]:
     if unhealthy and condition(pod.get("status") or {}, "Ready").get("status") != "True":
         return [Sign("Unhealthy", str(unhealthy[-1].get("message", "")), pod=name)]
     return []
+
+
+def _init_signs(pod: Json) -> list[Sign]:
+    """The init container that runs now; one that stays beside the others is none of those."""
+    stays = {
+        each["name"]
+        for each in (pod.get("spec") or {}).get("initContainers") or []
+        if each.get("restartPolicy") == "Always"
+    }
+    return [
+        Sign(INIT_RUNS, f"{status['name']} runs", pod=pod["metadata"]["name"], container=status["name"])
+        for status in (pod.get("status") or {}).get("initContainerStatuses") or []
+        if (status.get("state") or {}).get("running") is not None and status["name"] not in stays
+    ]
 
 
 def _owner_signs(owner: Json | None) -> list[Sign]:

@@ -13,7 +13,7 @@ from portal.integrations.kubernetes.errors import refused
 from releases.rollouts import plans
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
-from tests.cluster.objects import deployment, stateful_set
+from tests.cluster.objects import deployment, failing, stateful_set
 from tests.rollouts.floor import EACH, Floor, digest_for, drive, why
 from tests.soak import long
 
@@ -148,3 +148,30 @@ def test_one_image_in_two_workloads_goes_into_both(lay_floor: Lay) -> None:
     rollout = drive(floor.start(), *ENDS)
     assert rollout.state == "succeeded", why(rollout)
     assert {floor.image("api"), floor.image("api-worker")} == {floor.wanted("api", "2.0.0")}
+
+
+@long
+def test_pods_that_crash_once_they_are_ready_are_no_success(lay_floor: Lay) -> None:
+    marks = failing("CrashAfterReady", after="1s", backoff="500ms")
+    body = deployment("api", image="registry.test/floor/api:1.0.0", pod_annotations=marks)
+    settling = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 60, "settleSeconds": 20})
+    rollout = drive(lay_floor(each=settling, objects={"api": body}, unsettled=("api",)).start(), *ENDS)
+    failure = rollout.steps.get(kind="wait_rollout").failure
+    assert rollout.state == "failed", why(rollout)
+    assert failure is not None
+    assert failure["code"] == "CrashLoopBackOff"
+
+
+@long
+def test_pods_that_cannot_start_where_there_were_none_are_named(lay_floor: Lay) -> None:
+    marks = failing("ErrImagePull", message="rpc error: registry.test/floor/api: not found")
+    body = deployment("api", image="registry.test/floor/api:1.0.0", replicas=0, pod_annotations=marks)
+    floor = lay_floor(objects={"api": body})
+    grown = {"kind": "scale", "service": "api", "replicas": 1, "timeoutSeconds": 15}
+    floor.plan.spec["waves"][0]["after"] = [grown]
+    floor.plan.save(update_fields=["spec"])
+    rollout = drive(floor.start(), *ENDS)
+    failure = rollout.steps.get(kind="scale").failure
+    assert rollout.state == "failed", why(rollout)
+    assert failure is not None
+    assert failure["code"] == "ErrImagePull"
