@@ -206,6 +206,14 @@ class Watcher:
             view = place.view()
             if view is not None:
                 look(place.environment, view)
+                self._nudge_meanwhile()
+
+    def _nudge_meanwhile(self) -> None:
+        """Tell of what changed while rows were written: nobody's next step waits for what readers see."""
+        while not self.changes.empty():
+            pk, urgent = self.changes.get_nowait()
+            self._changed(pk, urgent=urgent)
+        self._send_due(time.monotonic())
 
     def leads_for(self, cluster: str) -> bool:
         """Whether this process leads for a cluster; renewed well before it runs out."""

@@ -28,6 +28,7 @@ NAMES = (
     "many",
     "waiting",
     "memory",
+    "canary",
 )
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench-results.json"

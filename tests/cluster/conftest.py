@@ -74,7 +74,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.fail(f"PORTAL_TEST_CLUSTER is {kind!r}; it must be 'practice' or 'real'")
     with contextlib.ExitStack() as stack:
         if kind == "practice":
-            path = stack.enter_context(_practice_cluster(tmp_path_factory.mktemp("practice")))
+            path = stack.enter_context(practice_cluster(tmp_path_factory.mktemp("practice")))
         else:
             path = stack.enter_context(_real_cluster())
         admin = from_kubeconfig(path)
@@ -120,7 +120,7 @@ def _real_cluster() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _practice_cluster(folder: Path) -> Iterator[Path]:
+def practice_cluster(folder: Path) -> Iterator[Path]:
     port, registry_port = free_ports(2)
     path = folder / "kubeconfig"
     options = ["--data", str(folder), "--port", str(port), "--registry-port", str(registry_port)]

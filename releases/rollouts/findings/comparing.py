@@ -15,6 +15,7 @@ from portal.integrations.kubernetes.workloads import last_change_of
 from portal.live.publish import touch
 from portal.transitions import move
 from releases.catalog.models import Environment, Running, Service
+from releases.models import Item
 from releases.rollouts import queries
 from releases.rollouts.findings import notices
 from releases.rollouts.findings.differences import (
@@ -33,7 +34,7 @@ from releases.rollouts.findings.differences import (
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Finding, Rollout
 from releases.rollouts.running import DEGRADED, HEALTHY, View, write_running
-from releases.rollouts.states import STANDING, FindingState, RolloutState
+from releases.rollouts.states import ACTIVE, STANDING, FindingState, RolloutState
 
 Json = dict[str, Any]
 WATCHER = Actor.portal("watcher")
@@ -58,13 +59,20 @@ def look(environment: Environment, view: View) -> None:
     rows = {row.service_id: row for row in Running.objects.filter(environment=environment)}
     standing = Finding.objects.filter(environment=environment, state__in=STANDING)
     open_ones = {each.service_id: each for each in standing.select_related("service")}
-    for service in services:
+    moving = _moving(environment)
+    for service in [each for each in services if each.pk not in moving]:
         row = rows[service.pk]
         if service.pk in open_ones or _is_incomplete(row) or _differences(service, row):
             _judge(environment, service, view)
     for finding in open_ones.values():
         if finding.service not in services:
             end(finding)
+
+
+def _moving(environment: Environment) -> set[int]:
+    """The services in a rollout that goes on: it explains whatever is seen of them."""
+    going = Rollout.objects.filter(environment=environment, state__in=[*ACTIVE, RolloutState.PAUSED])
+    return set(Item.objects.filter(release__in=going.values("release")).values_list("service_id", flat=True))
 
 
 def _differences(service: Service, row: Running) -> list[Difference]:

@@ -1,0 +1,135 @@
+"""A canary of 10, 20, 50 and 100 percent of ten pods without pauses: the portal's own beside Argo Rollouts'.
+
+With PORTAL_TEST_CLUSTER=real on a real control plane with the real controller, in one run; that needs Go.
+Else on the practice cluster, where the other side is a stand-in and nothing is decided.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest import mock
+
+from tests.bench.database import with_database
+from tests.bench.row import Row
+
+REAL = os.environ.get("PORTAL_TEST_CLUSTER") == "real"
+ROUNDS = 3
+SHARES = (10, 20, 50, 100)
+PODS = 10
+OLD = "registry.test/floor/api:1.0.0"
+ROLES = ("worker", "worker", "sweeper", "watcher")
+LONGEST_SECONDS = 120
+ENDS = {"succeeded", "failed", "paused", "stopped", "rolled_back", "rollback_failed"}
+IMAGE = "/spec/template/spec/containers/0/image"
+
+
+def run() -> list[Row]:
+    """Measure with a database and a cluster of its own."""
+    return with_database(_measure)
+
+
+def _measure() -> list[Row]:
+    from tests.cluster.objects import namespace  # noqa: PLC0415  needs settings
+    from tests.rollouts.processes import processes  # noqa: PLC0415
+
+    with _cluster() as (admin, kubeconfig), namespace(admin) as space, processes() as roles:
+        floor = _lay(space, kubeconfig)
+        for role in ROLES:
+            roles.start(role)
+        ours, theirs = [], []
+        for number in range(ROUNDS + 1):
+            ours.append(_portal(floor, f"2.0.{number}"))
+            theirs.append(_argo(space, f"registry.test/floor/argo:2.0.{number}"))
+    # The first round warms both up.
+    ours, theirs = ours[1:], theirs[1:]
+    where = "real controller" if REAL else "practice cluster"
+    return [
+        Row.of(f"canary of {PODS} pods by the portal", ours, "s"),
+        Row.of(f"the same by Argo Rollouts ({where})", theirs, "s"),
+        Row("portal / Argo Rollouts", median(ours) / median(theirs), "ratio", 1.0 if REAL else None),
+    ]
+
+
+@contextmanager
+def _cluster() -> Iterator[tuple[Any, Path]]:
+    """The API as administrator, and a kubeconfig."""
+    from tests.cluster import conftest  # noqa: PLC0415  needs settings
+    from tests.cluster.api import from_kubeconfig  # noqa: PLC0415
+    from tests.cluster.argo_rollouts import controller  # noqa: PLC0415
+    from tests.cluster.controlplane.start import ControlPlane  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        if REAL:
+            path = stack.enter_context(ControlPlane()).kubeconfig
+        else:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            path = stack.enter_context(conftest.practice_cluster(Path(folder)))
+        admin = from_kubeconfig(path)
+        assert admin is not None
+        stack.callback(admin.close)
+        if REAL:
+            stack.enter_context(controller.running(admin, path))
+        yield admin, path
+
+
+def _lay(space: Any, kubeconfig: Path) -> Any:
+    """A service with a stable workload and a canary at rest, and a Rollout of the same size beside it."""
+    from tests.cluster.objects import argo_rollout, deployment  # noqa: PLC0415  needs settings
+    from tests.rollouts.floor import lay  # noqa: PLC0415
+
+    floor = lay(space, kubeconfig, objects={"api": deployment("api", image=OLD, replicas=PODS)})
+    space.create(deployment("api-canary", image=OLD, replicas=0))
+    service = floor.services["api"]
+    service.spec["canary"] = {"stable": "api", "canary": "api-canary"}
+    service.save(update_fields=["spec"])
+    watch = {"seconds": 1, "everySeconds": 1, "gates": []}
+    floor.plan.spec["canary"] = {"by": "pods", "steps": list(SHARES), "watch": watch}
+    floor.plan.save(update_fields=["spec"])
+    steps = [{"setWeight": share} for share in SHARES]
+    strategy = {"canary": {"steps": steps}}
+    space.create(argo_rollout("argo", image=OLD, replicas=PODS, strategy=strategy))
+    _wait_healthy(space)
+    return floor
+
+
+def _portal(floor: Any, version: str) -> float:
+    """Seconds from the start to the end of a rollout whose canary nobody watches."""
+    from releases.catalog import canaries  # noqa: PLC0415  needs settings
+
+    def unwatched(make: Any) -> Any:
+        return lambda *given: [each for each in make(*given) if each["kind"] != "watch"]
+
+    with mock.patch.multiple(
+        canaries,
+        steps_before=unwatched(canaries.steps_before),
+        steps_after=unwatched(canaries.steps_after),
+    ):
+        rollout = floor.start(version)
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while rollout.state not in ENDS and time.monotonic() < deadline:
+        time.sleep(0.1)
+        rollout.refresh_from_db()
+    assert rollout.state == "succeeded", (rollout.state, rollout.pause)
+    return float((rollout.ended_at - rollout.started_at).total_seconds())
+
+
+def _argo(space: Any, image: str) -> float:
+    """Seconds from the change of the image until the controller calls the Rollout healthy again."""
+    begun = time.monotonic()
+    space.patch("rollouts", "argo", [{"op": "replace", "path": IMAGE, "value": image}], kind="json")
+    _wait_healthy(space)
+    return time.monotonic() - begun
+
+
+def _wait_healthy(space: Any) -> None:
+    def holds(seen: dict[str, Any]) -> bool:
+        status, generation = seen.get("status") or {}, str(seen["metadata"]["generation"])
+        whole = status.get("updatedReplicas") == status.get("availableReplicas") == PODS
+        return bool(status.get("phase") == "Healthy" and status["observedGeneration"] == generation and whole)
+
+    space.wait("rollouts", "argo", holds, seconds=LONGEST_SECONDS)
