@@ -1,6 +1,7 @@
 """An API server that answers as a test writes it down, and remembers what it was asked."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,13 +43,16 @@ class Script:
 
 
 @contextmanager
-def scripted_cluster() -> Iterator[tuple[Cluster, Script]]:
-    """A client on such a server."""
+def scripted_cluster(tls: ssl.SSLContext | None = None) -> Iterator[tuple[Cluster, Script]]:
+    """A client on such a server; behind TLS where a context is given."""
     script = Script()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(script))
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    cluster = Cluster(Access(server=f"http://127.0.0.1:{server.server_port}", token="t0ken"))
+    scheme = "https" if tls is not None else "http"
+    cluster = Cluster(Access(server=f"{scheme}://127.0.0.1:{server.server_port}", token="t0ken"))
     try:
         yield cluster, script
     finally:

@@ -1,6 +1,10 @@
 """The client: nothing is repeated silently, errors keep the server's words, writes name what they rest on."""
 
+import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +12,7 @@ import urllib3
 from django.utils import translation
 
 from portal import trace
+from portal.embedded.cluster import certificates
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.client import Cluster, Right
 from portal.integrations.kubernetes.connection import Access
@@ -117,6 +122,41 @@ def test_nobody_there_is_unreachable() -> None:
     assert trouble.value.code == "unreachable"
 
 
+class Certified:
+    """A cluster's server behind TLS, and a client that trusts the key it was made with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def renew(self) -> None:
+        """Give the server a certificate from now on, and the client the authority for it."""
+        for name in ("tls.crt", "tls.key"):
+            (self.folder / name).unlink(missing_ok=True)
+        certificate, key = certificates.ensure(self.folder)
+        self.context.load_cert_chain(certificate, key)
+        self.authority = certificate.read_text()
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Answer every request with an empty object."""
+        with scripted_cluster(tls=self.context) as (cluster, script):
+            script.say(200)
+            self.server = cluster.access.server
+            yield
+
+    def ask(self) -> TemporaryError | None:
+        """Ask by a line of its own; returns what was in the way."""
+        cluster = Cluster(Access(server=self.server, authority=self.authority))
+        try:
+            cluster.call("GET", "/version")
+        except TemporaryError as error:
+            return error
+        finally:
+            cluster.close()
+        return None
+
+
 class Silence:
     """A server to which every call waits for so long, in vain; time passes only by that."""
 
@@ -151,6 +191,49 @@ def test_a_silent_server_takes_a_tenth_of_the_time_of_who_asks_it(monkeypatch: p
     silence.now += 0.2
     silence.ask()
     assert silence.asked == 2
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3.0, 8.0, 11.0])
+def test_one_dead_cluster_of_several_costs_the_others_a_tenth_of_their_time(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    silence, rounds = Silence(seconds, monkeypatch), 0
+    ends = silence.now + 3600
+    while silence.now < ends:
+        silence.ask()
+        # A round of another cluster's rollout, by the same worker.
+        silence.now, rounds = silence.now + 0.1, rounds + 1
+    # The first wait, which may be a lost packet, is followed by less, and the last one by nothing yet.
+    assert rounds * 0.1 >= 3600 * 0.9 - 2 * seconds
+
+
+def test_one_call_in_vain_keeps_nobody_from_a_cluster_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = Silence(8.0, monkeypatch)
+    silence.ask()
+    silence.now += 30.1
+    silence.ask()
+    assert silence.asked == 2
+
+
+@pytest.fixture
+def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Certified]:
+    """A server whose certificate ran out long ago."""
+    server = Certified(tmp_path)
+    long_ago = datetime.now(UTC) - timedelta(days=2 * 365 * certificates.YEARS)
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates.clock, "now", lambda: long_ago)
+        server.renew()
+    with server.serving():
+        yield server
+
+
+def test_an_expired_certificate_is_named_and_waited_for_until_it_is_renewed(certified: Certified) -> None:
+    expired = certified.ask()
+    certified.renew()
+
+    assert isinstance(expired, TemporaryError)
+    assert (expired.code, "certificate has expired" in str(expired.detail)) == ("unreachable", True)
+    assert certified.ask() is None
 
 
 def test_a_server_that_refuses_at_once_is_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

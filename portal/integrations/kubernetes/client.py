@@ -54,7 +54,8 @@ TOKEN_SECONDS = 60.0
 LEFT_ALONE = 9
 # More of a log is not read: the server would cut off its newest lines.
 BYTES_A_LINE = 2_048
-MOST_ALONE_SECONDS = 30.0
+# After one call in vain, which a lost packet may explain, no longer than that.
+FIRST_ALONE_SECONDS = 30.0
 # Said by the server itself, not by the pod behind it.
 REFUSED = (401, 403)
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -410,7 +411,10 @@ class Cluster:
 
     def _gone(self, error: Exception, *, waited: float) -> TemporaryError:
         """Remember how long the server let this call wait, and return what to raise."""
-        self._alone_until = time.monotonic() + min(waited * LEFT_ALONE, MOST_ALONE_SECONDS)
+        alone = waited * LEFT_ALONE
+        if self._away is None:
+            alone = min(alone, FIRST_ALONE_SECONDS)
+        self._alone_until = time.monotonic() + alone
         self._away = away = unreachable(self.access.server, error)
         return away
 
