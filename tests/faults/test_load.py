@@ -12,10 +12,9 @@ from django.db import connection
 from releases.rollouts.models import Rollout
 from tests.factories import make_shop
 from tests.faults.conftest import World, address, let_time_pass, made_up, work
-from tests.soak import long
+from tests.soak import SOAKING, long
 
-ROLLOUTS = 12
-WORKERS = 8
+ROLLOUTS, WORKERS = (200, 40) if SOAKING else (12, 8)
 CONNECTIONS = 3
 MOST_ROUNDS = 30
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ AWAY_SECONDS = 60 if SOAKING else 3
 # Two calls that wait a second each (a nudge and a ring), the act itself, and a busy machine.
 CLICK_SECONDS = 12.0
 ON_SECONDS = 10.0
+SLOW_MILLISECONDS = 700
 END_SECONDS = 5.0
 
 
@@ -60,6 +62,22 @@ class Server:
         """Signal the server itself."""
         os.killpg(self.process.pid, number)
 
+    def slow_down(self) -> None:
+        """Let it answer nobody for most of every second."""
+        self.is_slow = True
+        threading.Thread(target=self._dawdle, daemon=True).start()
+
+    def hurry(self) -> None:
+        """Let it be as quick as ever."""
+        self.is_slow = False
+
+    def _dawdle(self) -> None:
+        # It ends with the server where nobody ends it before.
+        with contextlib.suppress(redis.RedisError), self.client() as client:
+            while self.is_slow:
+                client.execute_command("CLIENT", "PAUSE", SLOW_MILLISECONDS, "ALL")
+                time.sleep(SLOW_MILLISECONDS / 1000 + 0.1)
+
     def limit(self, size: str) -> None:
         """Say how much it may keep; at one byte it takes nothing new."""
         with self.client() as client:
@@ -76,6 +94,7 @@ TROUBLES: dict[str, Trouble] = {
     "emptied": (Server.empty, lambda _server: None),
     "killed": (Server.kill, Server.start),
     "hangs": (lambda server: server.send(signal.SIGSTOP), lambda server: server.send(signal.SIGCONT)),
+    "slow": (Server.slow_down, Server.hurry),
     "full": (lambda server: server.limit("1"), lambda server: server.limit("128mb")),
 }
 
@@ -103,7 +122,7 @@ def roles(transactional_db: None, server: Server) -> Iterator[Processes]:
 
 
 @long
-@pytest.mark.parametrize("name", [pytest.param("emptied", marks=soak), "killed", "hangs", "full"])
+@pytest.mark.parametrize("name", [pytest.param("emptied", marks=soak), "killed", "hangs", "slow", "full"])
 def test_a_rollout_goes_on_seconds_after_redis_is_back(
     roles: Processes, server: Server, notices: Rollout, name: str
 ) -> None:
@@ -119,7 +138,7 @@ def test_a_rollout_goes_on_seconds_after_redis_is_back(
 
 
 @long
-@pytest.mark.parametrize("name", ["hangs", "killed"])
+@pytest.mark.parametrize("name", ["hangs", "killed", "slow"])
 def test_people_decide_without_redis(transactional_db: None, server: Server, shop: Shop, name: str) -> None:
     release = make_release(shop, at="in_review")
     begin, _end = TROUBLES[name]

@@ -1,13 +1,18 @@
 """A fault of our own parks the step it breaks off at, names it, and leaves people every way on."""
 
 import logging
-from collections.abc import Callable
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from rq.timeouts import JobTimeoutException
 
 from portal import clock, jobs
 from portal.audit.models import AuditEntry
@@ -24,6 +29,8 @@ from tests.soak import long
 ADVANCE = "releases.rollouts.jobs.advance"
 # Nothing that a plan's schema lets through.
 MALFORMED = {"to": 5}
+# What a job of these tests may take; RQ's own limit is three minutes.
+JOB_SECONDS, ROOM_MEGABYTES, MEGABYTES_A_BITE = 1, 400, 16
 
 
 class Died(BaseException):
@@ -95,6 +102,52 @@ def test_a_step_that_always_raises_is_parked_after_three_rounds(
     assert AuditEntry.objects.filter(action="step.errored", subject=str(step.pk)).count() == 1
     assert rollout.steps.get(key="first").state == "succeeded"
     assert rollout.steps.get(key="third").state == "waiting"
+
+
+def hang(_work: Any) -> None:
+    """A look that never ends."""
+    while True:
+        time.sleep(0.01)
+
+
+def eat(_work: Any) -> None:
+    """A look that takes memory until there is none."""
+    taken = []
+    while True:
+        taken.append(bytearray(MEGABYTES_A_BITE << 20))
+
+
+@contextmanager
+def worker_limits(seconds: int = JOB_SECONDS, megabytes: int = ROOM_MEGABYTES) -> Iterator[None]:
+    """What bounds a job: the worker's own time limit, and the memory that its process may have."""
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (now + (megabytes << 20), hard))
+    try:
+        with jobs.Worker.death_penalty_class(seconds, JobTimeoutException):
+            yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@long
+@pytest.mark.parametrize(
+    ("looks", "fault"), [(hang, JobTimeoutException), (eat, MemoryError)], ids=["hangs", "eats memory"]
+)
+def test_a_job_that_hangs_or_eats_memory_is_ended_and_parked_and_its_worker_goes_on(
+    rollout: Rollout,
+    monkeypatch: pytest.MonkeyPatch,
+    looks: Callable[[Any], None],
+    fault: type[BaseException],
+) -> None:
+    Step.objects.filter(rollout=rollout, key="second").update(params={"section": "before"})
+    with monkeypatch.context() as patch:
+        looking(patch, looks)
+        for _ in range(3):
+            with worker_limits():
+                work_badly(rollout, 1, fault)
+    assert (rollout.state, second(rollout).state) == ("paused", "errored")
+    assert second(rollout).failure is not None
 
 
 @long

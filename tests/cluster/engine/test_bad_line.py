@@ -1,5 +1,6 @@
 """The line to the cluster breaks or the cluster refuses: all is found again, nothing is done twice."""
 
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from releases.rollouts.models import Rollout
 from tests.cluster.conftest import Cluster
 from tests.cluster.objects import Space
 from tests.embedded.processes import wait_for
-from tests.faults.proxy import READS, Proxy, proxy_to
+from tests.faults.proxy import READS, Fault, Proxy, proxy_to
 from tests.rollouts.floor import Floor, drive, kinds, lay, why
 from tests.rollouts.processes import processes
 from tests.soak import long, soak
@@ -20,6 +21,7 @@ from tests.soak import long, soak
 ENDS = ("succeeded", "failed", "paused")
 # What a change that nobody tells of may cost; the rollout itself takes some of it.
 UNWATCHED_SECONDS = 20.0
+CLUSTER = "cluster.test"
 
 
 @dataclass
@@ -91,6 +93,40 @@ def test_a_write_whose_answer_is_lost_is_looked_for_and_never_repeated_blindly(f
     far.require_right(rollout)
     lost = 0 if what in {"after", "half"} else 1
     assert sum(far.line.asked.values()) == len(far.floor.services) + lost
+
+
+@dataclass
+class Names:
+    """A resolver that forgets the cluster's name for a few questions, once the line has met a fault."""
+
+    fault: Fault
+    forgets: int = 3
+    asked: int = 0
+    resolve: Any = socket.getaddrinfo
+
+    def look_up(self, host: Any, *args: Any, **named: Any) -> Any:
+        """What `socket.getaddrinfo` does."""
+        if host != CLUSTER:
+            return self.resolve(host, *args, **named)
+        self.asked += 1
+        if self.fault.met and self.forgets:
+            self.forgets -= 1
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return self.resolve("127.0.0.1", *args, **named)
+
+
+@long
+def test_a_name_that_is_not_found_any_more_costs_time_only(
+    far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig-over-proxy"
+    kubeconfig.write_text(kubeconfig.read_text().replace("127.0.0.1", CLUSTER))
+    # The write is done, its answer and the name are lost.
+    names = Names(far.line.fault("after"))
+    monkeypatch.setattr(socket, "getaddrinfo", names.look_up)
+    far.require_right(drive(far.floor.start(), *ENDS, seconds=90))
+    assert (names.forgets, names.asked > 3) == (0, True)
+    assert sum(far.line.asked.values()) == len(far.floor.services)
 
 
 @some("what", "before", "half", "hang", quick=())

@@ -1,5 +1,6 @@
 """A canary: a share of the pods or of the traffic gets the new version, is watched, and goes on or back."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,9 +10,9 @@ import pytest
 from django.utils import translation
 
 from releases.catalog.models import Connection
-from releases.rollouts import plans
+from releases.rollouts import plans, stop_points
 from releases.rollouts.canary_share import share_text
-from releases.rollouts.models import Rollout
+from releases.rollouts.models import Rollout, Step
 from releases.rollouts.steps import watch
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
@@ -155,6 +156,44 @@ def test_weights_that_somebody_else_changed_hold(lay_floor: Lay, monkeypatch: py
         assert (rollout.pause["reason"], rollout.pause["args"]["object"]) == ("drift", "httproute/api")
         floor.order(rollout, "resume")
         assert drive(rollout, *ENDS, seconds=60).state == "succeeded", why(rollout)
+
+
+class Died(BaseException):
+    """The worker's death at a named place; nothing of ours catches it."""
+
+
+@long
+def test_a_worker_that_dies_at_a_weight_leaves_what_the_next_one_ends(
+    lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = ["after_intent", "before_act", "after_act", "before_record"]
+    deaths = Counter[int]()
+
+    def reach(name: str, *, kind: str = "") -> None:
+        if kind != "set_weight" or name not in left:
+            return
+        step = Step.objects.filter(kind=kind, state__in=("ready", "running")).earliest("position").pk
+        # At the third death in a row the step would be parked.
+        if deaths[step] < 2:
+            deaths[step] += 1
+            left.remove(name)
+            raise Died
+
+    monkeypatch.setattr(stop_points, "reach", reach)
+    with canaried(lay_floor, Metrics(), by="weight", size=2) as floor:
+        floor.plan.spec["canary"]["steps"] = [50, 100]
+        floor.plan.save(update_fields=["spec"])
+        before = floor.space.get("httproutes", "api")["metadata"]["generation"]
+        rollout = floor.start()
+        while left:
+            with pytest.raises(Died):
+                drive(rollout, *ENDS, seconds=60)
+            Rollout.objects.filter(pk=rollout.pk).update(lease_until=None)
+        drive(rollout, *ENDS, seconds=60)
+        assert rollout.state == "succeeded", why(rollout)
+        weights = rollout.steps.filter(kind="set_weight", direction="forward", acted__isnull=False)
+        after = floor.space.get("httproutes", "api")["metadata"]["generation"]
+        assert after - before == weights.count() > 1, "a weight was written twice, or never"
 
 
 @long
