@@ -12,7 +12,7 @@ import urllib3
 from django.utils import translation
 
 from portal import trace
-from portal.embedded.cluster import certificates
+from portal.embedded.cluster import certificates, clock
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.client import Cluster, Right
 from portal.integrations.kubernetes.connection import Access
@@ -221,7 +221,7 @@ def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Certi
     server = Certified(tmp_path)
     long_ago = datetime.now(UTC) - timedelta(days=2 * 365 * certificates.YEARS)
     with monkeypatch.context() as patch:
-        patch.setattr(certificates.clock, "now", lambda: long_ago)
+        patch.setattr(clock, "now", lambda: long_ago)
         server.renew()
     with server.serving():
         yield server

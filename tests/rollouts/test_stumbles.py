@@ -124,7 +124,7 @@ def worker_limits(seconds: int = JOB_SECONDS, megabytes: int = ROOM_MEGABYTES) -
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (now + (megabytes << 20), hard))
     try:
-        with jobs.Worker.death_penalty_class(seconds, JobTimeoutException):
+        with jobs.Worker.death_penalty_class(seconds, JobTimeoutException):  # type: ignore[no-untyped-call]
             yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
