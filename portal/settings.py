@@ -281,6 +281,9 @@ PRACTICE_REGISTRY_URL = env.text("PRACTICE_REGISTRY_URL", "")
 HELM_BINARY = env.text("HELM_BINARY", "helm")
 HELM_CHARTS = env.text("HELM_CHARTS", "")
 
+# The one folder whose manifests a plan may apply (docs/catalog.md)
+MANIFESTS = env.text("MANIFESTS", "")
+
 LOGGING = logs.configuration(
     form=env.choice("LOG_FORMAT", "line", logs.FORMS), level=env.text("LOG_LEVEL", "INFO")
 )

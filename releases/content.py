@@ -6,7 +6,7 @@ Title, wording of the announcement and comments are left out on purpose: they ma
 from typing import Any
 
 from approvals.digests import digest_of
-from releases.catalog import charts
+from releases.catalog import charts, manifests
 from releases.catalog.connections import place_of, registries_of
 from releases.catalog.models import Environment
 from releases.catalog.versions import split_image
@@ -84,6 +84,7 @@ def _item(item: Item, environment: Environment) -> dict[str, Any]:
     So it does with the chart and the values that write it, where Helm does.
     """
     helm = charts.approved_of(item.service, environment)
+    applied = manifests.approved_of(item.service, environment)
     facts = {fact: True for fact in FACTS if item.facts.get(fact)}
     return {
         "service": item.service.name,
@@ -98,6 +99,7 @@ def _item(item: Item, environment: Environment) -> dict[str, Any]:
         # Left out where there are none: what was sealed before there were Jobs keeps its digest.
         **({"jobs": item.service.spec["jobs"]} if item.service.spec.get("jobs") else {}),
         **({"helm": helm} if helm else {}),
+        **({"manifests": applied} if applied else {}),
     }
 
 

@@ -81,6 +81,12 @@ def _resources(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # 
     return ((str(Fact.INFRASTRUCTURE), f"{step['service']}: {step['container']}"),)
 
 
+def _manifests(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:
+    """What a folder holds, Services among it, is not read here: all of it is infrastructure."""
+    folders = sorted(set((spec.get("manifests") or {}).values())) or [step["service"]]
+    return tuple((str(Fact.INFRASTRUCTURE), folder) for folder in folders)
+
+
 def _nothing(step: Mapping[str, Any], spec: Mapping[str, Any]) -> Touched:  # noqa: ARG001  one shape for all
     """It only looks."""
     return ()
@@ -93,6 +99,7 @@ KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Touched]] = {
     "set_resources": _resources,
     "switch_service": _switch,
     "set_weight": _weight,
+    "apply_manifests": _manifests,
     "watch": _nothing,
     "cluster_view": _nothing,
 }

@@ -15,6 +15,7 @@ STEPS: dict[str, str | Promise] = {
     "image_exists": gettext_lazy("Check that the images exist"),
     "run_job": gettext_lazy("Run the Job"),
     "scale": gettext_lazy("Scale"),
+    "apply_manifests": gettext_lazy("Apply the manifests"),
     "switch_service": gettext_lazy("Switch the traffic"),
     "set_weight": gettext_lazy("Share the traffic"),
     "cluster_view": gettext_lazy("Check the cluster view"),

@@ -51,6 +51,9 @@ TIMEOUTS = {
     "restore_resources": 60,
     "find_colours": 30,
     "cluster_view": 300,
+    "record_manifests": 30,
+    "apply_manifests": 120,
+    "restore_manifests": 120,
     "helm_check": 120,
     "helm_backup": 60,
     "helm_upgrade": 300,
@@ -75,7 +78,10 @@ EACH = OF_OPERATIONS | {
 }
 # Before or after the members of a wave, each of one service.
 AROUND = frozenset(
-    {"run_job", "scale", "switch_service", "set_weight", "watch", "cluster_view", "restore_database"}
+    {
+        *("run_job", "scale", "switch_service", "set_weight", "watch", "cluster_view", "restore_database"),
+        "apply_manifests",
+    }
 )
 # After each size of a list of them.
 CHECKS = frozenset({"cluster_view", "health", "prometheus", "pods_running", "watch"})
@@ -87,9 +93,14 @@ UNDONE_BY = {
     "switch_service": "restore_services",
     "set_weight": "restore_weights",
     "helm_upgrade": "helm_rollback",
+    "apply_manifests": "restore_manifests",
 }
 # What records at the start what such a step will change, and the field that says which objects.
-RECORDED_BY = {"switch_service": ("record_services", "services"), "set_weight": ("record_weights", "route")}
+RECORDED_BY = {
+    "switch_service": ("record_services", "services"),
+    "set_weight": ("record_weights", "route"),
+    "apply_manifests": ("record_manifests", "manifests"),
+}
 # What writes the template of a workload's pods, on either way; after it one waits for new pods.
 WRITES_TEMPLATE = {
     "forward": ("set_image", "set_resources", "restart", "helm_upgrade"),
@@ -301,6 +312,8 @@ class _Builder:
         member = self.members[str(document["service"])]
         if document["kind"] in {"run_job", "restore_database"}:
             return {**document, "job": member.job(str(document["job"]))}, None
+        if document["kind"] == "apply_manifests":
+            return {**document, "manifests": member.spec.get("manifests") or {}}, None
         if document["kind"] == "switch_service" and "colour" in document:
             return {**document, "services": (member.colours or {})["services"]}, None
         if "colour" not in document and document["kind"] in {"scale", "cluster_view"}:
@@ -572,6 +585,9 @@ def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] 
     if "colour" in document:
         wrong = str(_("{service} has no colours.")).format(service=member.name)
         return None if member.colours else ("colour", wrong)
+    if document["kind"] == "apply_manifests" and not member.spec.get("manifests"):
+        text = _("{service} does not say where its manifests are.")
+        return "service", text.format(service=member.name)
     if document["kind"] == "cluster_view" and not member.spec.get("clusterView"):
         text = _("{service} does not say how its cluster view is asked.")
         return "service", text.format(service=member.name)

@@ -23,7 +23,9 @@ from releases.states import ENDS, PENDING
 Json = dict[str, Any]
 MOST_EVENTS = 500
 # Steps that only serve others; people are not shown them.
-HIDDEN_KINDS = frozenset({"record_running", "record_services", "record_weights", "find_colours"})
+HIDDEN_KINDS = frozenset(
+    {"record_running", "record_services", "record_weights", "record_manifests", "find_colours"}
+)
 
 
 class Progress(TypedDict):

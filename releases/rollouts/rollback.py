@@ -16,7 +16,7 @@ Json = dict[str, Any]
 # How the plan checks a service once it runs; checked in the same way once it is back.
 CHECKS = frozenset({"health", "http"})
 # What says to a step which objects it is about, and what was done to them.
-TARGETS = ("workload", "services", "selector", "route", "helm", "workloads")
+TARGETS = ("workload", "services", "selector", "route", "helm", "workloads", "manifests")
 # Restored to what was recorded, however often it was changed: once is enough.
 RESTORED_ONCE = frozenset({"scale", "set_weight"})
 

@@ -52,6 +52,9 @@ KINDS: dict[str, Text] = {
     "record_weights": _("Record what runs"),
     "set_weight": _("Share the traffic"),
     "restore_weights": _("Share the traffic as before"),
+    "record_manifests": _("Record what runs"),
+    "apply_manifests": _("Apply the manifests"),
+    "restore_manifests": _("Restore the manifests"),
     "restart": _("Restart"),
     "set_resources": _("Set the resources"),
     "restore_resources": _("Restore the resources"),
@@ -86,6 +89,8 @@ OBSERVED: dict[str, Text] = {
     "view_rebalances": _("The cluster rebalances: {status}"),
     "view_silent": _("{count} pods do not answer: {names}"),
     "image_set": _("Image set"),
+    "manifests_applied": _("{count} objects are as the manifests say"),
+    "manifests_restored": _("The manifests are as they were applied before"),
     "restarted": _("Restarted"),
     "resources_set": _("Resources set"),
     "resources_restored": _("Resources restored"),
@@ -308,6 +313,15 @@ FAILURES: dict[str, Text] = {
     "image_unpinned": _(
         "Production takes no image without a digest and no tag latest: {names}. "
         "Pin it in the chart, or allow it by name (`unpinned`)"
+    ),
+    "manifests_refused": _("The manifests cannot be used"),
+    "manifests_changed": _("The manifests were changed after the approval; submit the release again"),
+    "manifest_names_image": _("{object} names the image that the release sets; leave it out of the manifest"),
+    "manifest_names_replicas": _(
+        "{object} names its replicas, which an autoscaler owns; leave them out of the manifest"
+    ),
+    "field_conflict": _(
+        "Somebody else has written a field differently. Leave it out of the manifest, or let them give it up"
     ),
     "nothing_recorded": _("Nothing was recorded to go back to"),
     "connection": _("The connection to the cluster is not usable"),

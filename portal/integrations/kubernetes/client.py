@@ -62,6 +62,7 @@ NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
 GROUPS = {
     "deployments": "/apis/apps/v1",
     "statefulsets": "/apis/apps/v1",
@@ -73,6 +74,8 @@ GROUPS = {
     "httproutes": "/apis/gateway.networking.k8s.io/v1",
     "jobs": "/apis/batch/v1",
     "cronjobs": "/apis/batch/v1",
+    "ingresses": "/apis/networking.k8s.io/v1",
+    "poddisruptionbudgets": "/apis/policy/v1",
     "rollouts": "/apis/argoproj.io/v1alpha1",
     "applications": "/apis/argoproj.io/v1alpha1",
 }
@@ -187,6 +190,24 @@ class Cluster:
             body={**body, "metadata": metadata},
             content_type=MERGE_PATCH,
         )
+
+    def apply(self, plural: str, namespace: str, body: Json, *, dry_run: bool = False) -> Json:
+        """Make an object what a configuration says, by server-side apply without force; returns all of it.
+
+        Raises:
+            PermanentError: with code "field_conflict", naming who else has written which field differently.
+        """
+        path = f"{collection_path(plural, namespace)}/{body['metadata']['name']}"
+        query = _writing(dry_run=dry_run)
+        # JSON is YAML as well.
+        return self.call("PATCH", path, query=query, body=body, content_type=APPLY)
+
+    def delete(self, plural: str, seen: Json) -> None:
+        """Delete an object that was seen, and no other that has come under its name since."""
+        metadata = seen["metadata"]
+        path = f"{collection_path(plural, metadata['namespace'])}/{metadata['name']}"
+        body = {"preconditions": {"uid": metadata["uid"]}, "propagationPolicy": "Background"}
+        self.call("DELETE", path, body=body)
 
     def workload(self, reference: Reference) -> Workload:
         """Read one workload, with the Deployment that holds its template where one does.
@@ -470,6 +491,11 @@ def _writing(*, dry_run: bool) -> dict[str, str]:
 def collection_path(plural: str, namespace: str) -> str:
     """Return the path of a namespace's collection."""
     return f"{GROUPS.get(plural, '/api/v1')}/namespaces/{namespace}/{plural}"
+
+
+def group_of(plural: str) -> str:
+    """Return the API group of a collection; empty for the core's."""
+    return GROUPS.get(plural, "/api/v1").removeprefix("/apis/").partition("/")[0] if plural in GROUPS else ""
 
 
 def image_patch(seen: Workload, images: Mapping[str, str], *, annotations: Mapping[str, str]) -> Json:

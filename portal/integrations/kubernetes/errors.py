@@ -35,6 +35,7 @@ UNAVAILABLE = "unavailable"
 SERVER_ERROR = "server_error"
 TOO_MANY = "too_many_requests"
 CONFLICT = "conflict"
+FIELD_CONFLICT = "field_conflict"
 MISSING = "missing"
 EXPIRED = "expired"
 # What a server says of a path that belongs to none of its kinds; of a missing object it says the name.
@@ -44,6 +45,9 @@ NO_SUCH_KIND = frozenset({"404 page not found", "the server could not find the r
 def refused(code: int, body: bytes, headers: Mapping[str, str]) -> TemporaryError | PermanentError:
     """Return the error for an answer with an error code, worded as the server worded it."""
     words = server_words(body) or f"HTTP {code}"
+    if code == 409 and b'"FieldManagerConflict"' in body:
+        # Reading again would not help: it takes a person to say whose field it is.
+        return PermanentError(words, code=FIELD_CONFLICT)
     if code in TEMPORARY:
         return TemporaryError(words, retry_in=_retry_in(code, headers), code=TEMPORARY[code])
     if words in NO_SUCH_KIND:

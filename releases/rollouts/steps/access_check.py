@@ -6,8 +6,10 @@ The rights: protocols.md, A7.
 from concurrent.futures import ThreadPoolExecutor
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.client import Right
+from portal.integrations.kubernetes.client import Right, group_of
+from portal.integrations.kubernetes.manifests import plural_of
 from portal.integrations.kubernetes.workloads import API_GROUPS, DAEMON_SET, PLURALS, ROLLOUT, Reference
+from releases.catalog.manifests import manifests_of
 from releases.rollouts.models import Step
 from releases.rollouts.steps import git_owned
 from releases.rollouts.steps.habits import astray
@@ -109,6 +111,18 @@ def _patched(work: Work, step: Step) -> list[Json]:
     return [each for spec in specs for each in spec.get("workloads") or []]
 
 
+def _of_manifests(work: Work) -> list[Right]:
+    """What the folders of the plan take: an object that is not there is made, and deleted on the way back."""
+    steps = [each for each in work.siblings if each.kind == "apply_manifests"]
+    found = [manifests_of(each.params["manifests"], work.environment.name) for each in steps]
+    kinds = {plural_of(each) for folder in found if folder for each in folder.objects}
+    return [
+        Right(verb=verb, resource=plural, group=group_of(plural))
+        for plural in sorted(kinds)
+        for verb in ("get", "create", "patch", "delete")
+    ]
+
+
 def _rights(work: Work) -> list[Right]:
     documents = [each for item in work.items for each in item.service.spec.get("workloads") or []]
     found = sorted({each.get("kind", "Deployment") for each in documents} or {"Deployment"})
@@ -121,5 +135,6 @@ def _rights(work: Work) -> list[Right]:
         writes.append(Right(verb="list", resource="controllerrevisions", group="apps"))
     if ROLLOUT in found:
         writes.append(Right(verb="patch", resource="rollouts", group=ARGO, subresource="status"))
+    writes += _of_manifests(work)
     kinds = sorted({each.kind for each in work.siblings} & OF_KINDS.keys())
-    return [*writes, *READS, *(right for kind in kinds for right in OF_KINDS[kind])]
+    return [*dict.fromkeys(writes), *READS, *(right for kind in kinds for right in OF_KINDS[kind])]

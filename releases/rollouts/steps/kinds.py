@@ -14,6 +14,7 @@ from releases.rollouts.steps.helm_upgrade import HelmUpgrade
 from releases.rollouts.steps.image_exists import ImageExists
 from releases.rollouts.steps.kind import StepKind
 from releases.rollouts.steps.log_pattern import LogPattern
+from releases.rollouts.steps.manifests import ApplyManifests, RecordManifests, RestoreManifests
 from releases.rollouts.steps.metric import Metric
 from releases.rollouts.steps.notice import Notice
 from releases.rollouts.steps.pods_running import PodsRunning
@@ -66,6 +67,9 @@ KINDS: dict[str, StepKind] = {
         RecordWeights(),
         SetWeight(),
         RestoreWeights(),
+        RecordManifests(),
+        ApplyManifests(),
+        RestoreManifests(),
         Restart(),
         SetResources(),
         RestoreResources(),

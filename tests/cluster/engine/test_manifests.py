@@ -1,0 +1,151 @@
+"""Manifests of a service: applied under the portal's name, never by force, verified, and taken back."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import translation
+
+from portal.errors import Conflict
+from releases.models import Release
+from releases.rollouts import operations, plans
+from releases.rollouts.models import Rollout
+from tests.cluster.api import Json
+from tests.cluster.engine.conftest import Lay
+from tests.cluster.objects import config_map
+from tests.rollouts.floor import Floor, drive, why
+from tests.soak import long
+
+pytestmark = long
+ENDS = ("failed", "succeeded", "paused")
+BACK = ("rolled_back", "rollback_failed", "paused")
+SETTINGS = "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{level: {level}}}\n"
+MADE = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: made}\ndata: {a: '1'}\n"
+DEPLOYMENT = """apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api}
+spec:
+  template:
+    spec:
+      containers:
+        - {name: web, env: [{name: LEVEL, value: debug}]}
+"""
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write(tmp_path: Path, settings: Any) -> Write:
+    """Writes the folder of the service's manifests: its files by name, without their suffix."""
+    settings.MANIFESTS = str(tmp_path)
+    folder = tmp_path / "api"
+    folder.mkdir()
+
+    def make(**files: str) -> None:
+        for old in folder.iterdir():
+            old.unlink()
+        for name, text in files.items():
+            (folder / f"{name}.yaml").write_text(text)
+
+    return make
+
+
+@pytest.fixture
+def floor(lay_floor: Lay) -> Floor:
+    """A floor whose plan applies the manifests of its one service before the image is set."""
+    made = lay_floor()
+    made.plan.spec["waves"][0]["before"] = [{"kind": "apply_manifests", "service": "api"}]
+    made.plan.save(update_fields=["spec"])
+    service = made.services["api"]
+    service.spec = {**service.spec, "manifests": {"floor-production": "api"}}
+    service.save(update_fields=["spec"])
+    return made
+
+
+def data_of(floor: Floor, name: str) -> Json | None:
+    found = [each for each in floor.space.find("configmaps") if each["metadata"]["name"] == name]
+    return dict(found[0]["data"]) if found else None
+
+
+def env_of(floor: Floor) -> list[Json]:
+    template = floor.space.get("deployments", "api")["spec"]["template"]
+    return list(template["spec"]["containers"][0].get("env") or [])
+
+
+def failure(rollout: Rollout) -> Json:
+    return rollout.steps.get(kind="apply_manifests").failure or {}
+
+
+def started(release: Release, floor: Floor) -> Rollout:
+    return drive(operations.start_rollout(release.number, actor=floor.actor), *ENDS)
+
+
+def test_they_are_applied_shown_before_and_taken_back(floor: Floor, write: Write) -> None:
+    write(settings=SETTINGS.format(level="info"))
+    first = drive(floor.start("2.0.0"), *ENDS)
+    assert first.state == "succeeded", why(first)
+    write(settings=SETTINGS.format(level="warn"), made=MADE, deployment=DEPLOYMENT)
+    release = floor.release("3.0.0")
+    preview = plans.preview(release)
+    assert not preview.errors
+    shown = {
+        (change["object"], change["field"], change["before"], change["after"])
+        for step in preview.changing
+        for change in (step.changes if step.kind == "apply_manifests" else [])
+    }
+    assert ("configmap/settings", "data.level", "info", "warn") in shown
+    assert ("configmap/made", "object", "", "configmap/made") in shown
+    rollout = started(release, floor)
+    assert rollout.state == "succeeded", why(rollout)
+    assert (data_of(floor, "settings"), data_of(floor, "made")) == ({"level": "warn"}, {"a": "1"})
+    assert env_of(floor) == [{"name": "LEVEL", "value": "debug"}]
+    assert floor.image("api") == floor.wanted("api", "3.0.0")
+    floor.order(rollout, "rollback")
+    assert drive(rollout, *BACK).state == "rolled_back", why(rollout)
+    assert (data_of(floor, "settings"), data_of(floor, "made"), env_of(floor)) == (
+        {"level": "info"},
+        None,
+        [],
+    )
+    assert floor.image("api") == floor.wanted("api", "2.0.0")
+
+
+def test_what_another_has_written_is_a_conflict_that_names_them(floor: Floor, write: Write) -> None:
+    floor.space.api.create(
+        floor.space.path("configmaps"), config_map("settings", level="error"), fieldManager="somebody"
+    )
+    write(settings=SETTINGS.format(level="info"), made=MADE)
+    with translation.override("en"):
+        [error] = [each for each in plans.preview(floor.release()).errors if each.kind == "apply_manifests"]
+    assert "somebody" in error.error
+    rollout = drive(floor.start("3.0.0"), *ENDS)
+    assert (rollout.state, failure(rollout)["code"]) == ("failed", "field_conflict")
+    assert "somebody" in failure(rollout)["message"]
+    assert (data_of(floor, "settings"), data_of(floor, "made")) == ({"level": "error"}, None)
+
+
+def test_what_others_have_added_stays_on_the_way_back(floor: Floor, write: Write) -> None:
+    floor.space.api.create(
+        floor.space.path("configmaps"), config_map("settings", other="x"), fieldManager="somebody"
+    )
+    write(settings=SETTINGS.format(level="info"))
+    rollout = drive(floor.start(), *ENDS)
+    assert data_of(floor, "settings") == {"other": "x", "level": "info"}
+    floor.order(rollout, "rollback")
+    assert drive(rollout, *BACK).state == "rolled_back", why(rollout)
+    assert data_of(floor, "settings") == {"other": "x"}
+
+
+def test_a_folder_that_was_changed_after_the_approval_is_not_applied(floor: Floor, write: Write) -> None:
+    write(settings=SETTINGS.format(level="info"))
+    release = floor.release()
+    write(settings=SETTINGS.format(level="debug"))
+    with pytest.raises(Conflict):
+        operations.start_rollout(release.number, actor=floor.actor)
+    assert data_of(floor, "settings") is None
+
+
+def test_a_manifest_that_names_the_releases_image_is_refused(floor: Floor, write: Write) -> None:
+    write(deployment=DEPLOYMENT.replace("name: web,", "name: web, image: other:1,"))
+    rollout = drive(floor.start(), *ENDS)
+    assert (rollout.state, failure(rollout)["code"]) == ("failed", "manifest_names_image")
