@@ -158,6 +158,7 @@ class Stack:
         registry = f"http://{ports.HOST}:{cluster.registry_port}"
         self.environment["PRACTICE_REGISTRY_URL"] = registry
         self.environment["PRACTICE_AUTHORITY_FILE"] = str(cluster.authority)
+        self.environment["MANIFESTS"] = env.text("MANIFESTS", str(REPOSITORY / "deploy" / "manifests"))
         return str(cluster.kubeconfig)
 
     def _load_demo(self, supervisor: Supervisor) -> None:

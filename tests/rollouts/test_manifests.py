@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.manifests import applied_by, read_manifests
@@ -37,7 +38,7 @@ def test_the_digest_covers_names_and_contents(tmp_path: Path) -> None:
 def test_what_may_not_be_applied_is_refused_with_its_reason(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "a.yaml").write_text(text)
-    with pytest.raises(PermanentError, match=words):
+    with translation.override("en"), pytest.raises(PermanentError, match=words):
         read_manifests(str(tmp_path), "shop")
 
 
@@ -53,7 +54,7 @@ def test_no_name_leads_out_of_the_allowed_folder(tmp_path: Path, name: str) -> N
 def test_a_link_among_the_files_is_refused_and_so_is_no_folder_at_all(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "a.yaml").symlink_to("/etc/hostname")
-    with pytest.raises(PermanentError, match="link"):
+    with translation.override("en"), pytest.raises(PermanentError, match="link"):
         read_manifests(str(tmp_path), "shop")
     with pytest.raises(PermanentError, match="MANIFESTS"):
         read_manifests("", "shop")

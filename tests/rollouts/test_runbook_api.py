@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,8 +58,11 @@ class Runbook:
 
 
 @pytest.fixture
-def runbook(tmp_path: Path, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runbook]:
+def runbook(
+    tmp_path: Path, transactional_db: None, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> Iterator[Runbook]:
     """The example as it is shipped, on a cluster of the test."""
+    settings.MANIFESTS = str(EXAMPLES.parent / "manifests")
     place = {"system": "runbook-api", "namespace": NAMESPACE}
     with cluster_of_universe(tmp_path, deployments=2, **place) as (kubeconfig, registry):
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
@@ -101,6 +105,9 @@ def test_it_goes_out_after_a_backup_and_a_hungry_version_goes_back(runbook: Runb
     assert rollout.verdict["exact"] is True
     looked = set(rollout.steps.filter(wave=0, state="succeeded").values_list("kind", flat=True))
     assert {"secret_hygiene", "certificate", "headroom"} <= looked
+    # The cluster says so already; from now on the portal answers for it.
+    applied = rollout.steps.get(kind="apply_manifests")
+    assert applied.observed["args"]["count"] == 2
     approved = runbook.image()
     jobs.keep_backups()
     backup = Backup.objects.get()
