@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from approvals import policy_table
 from approvals.calendar import zones
 from portal.errors import Invalid
+from portal.integrations.kubernetes.workloads import DAEMON_SET
 from releases.catalog import canaries, metrics, schedule_checks, watches
 from releases.catalog.documents import Document, Problem
 
@@ -146,6 +147,7 @@ def _service(document: Document, world: World) -> Iterator[Problem]:
         yield document.problem(_("The least is more than the most."), "spec", "scale")
     yield from _colours(document)
     yield from _under_helm(document, world)
+    yield from _manifests(document)
     jobs: set[str] = set()
     for index, job in enumerate(spec.get("jobs", [])):
         if job["name"] in jobs:
@@ -179,6 +181,15 @@ def _colours(document: Document) -> Iterator[Problem]:
     if named and "colours" not in document.spec:
         text = _("A workload has a colour, but `colours` does not say which Services follow it.")
         yield document.problem(text, "spec", "workloads")
+
+
+def _manifests(document: Document) -> Iterator[Problem]:
+    """Manifests are named for environments in which the service is."""
+    for name in document.spec.get("manifests", {}):
+        if name not in document.spec["environments"]:
+            text = _("%(service)s does not run in %(environment)s.")
+            values = {"service": document.name, "environment": name}
+            yield document.problem(text % values, "spec", "manifests", name)
 
 
 def _under_helm(document: Document, world: World) -> Iterator[Problem]:
@@ -392,6 +403,12 @@ def _around_service(
     if "cluster_view" in looks and "clusterView" not in service:
         text = _("%(service)s does not say how its cluster view is asked.") % {"service": step["service"]}
         yield document.problem(text, *where)
+    if step["kind"] == "apply_manifests" and "manifests" not in service:
+        text = _("%(service)s does not say where its manifests are.") % {"service": step["service"]}
+        yield document.problem(text, *where, "service")
+    if step["kind"] == "scale" and [each["kind"] for each in named] == [DAEMON_SET]:
+        text = _("%(name)s is a DaemonSet: it runs once on each node, and has no size.")
+        yield document.problem(text % {"name": named[0]["name"]}, *where)
     if step["kind"] == "scale" and "helm" in service:
         text = _("%(service)s is under Helm: its replicas are a value of its chart.")
         yield document.problem(text % {"service": step["service"]}, *where)

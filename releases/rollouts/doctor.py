@@ -27,6 +27,7 @@ from portal.integrations.helm.client import program_version
 from portal.integrations.kubernetes.client import Cluster, connect
 from portal.people.models import User
 from releases.catalog.charts import chart_of
+from releases.catalog.manifests import manifests_of
 from releases.catalog.models import Connection, ConnectionKind, Environment, Service
 from releases.catalog.references import value_of
 from releases.catalog.versions import registry_for
@@ -61,6 +62,7 @@ def examine() -> Iterator[Finding]:
         yield from _catalog()
         yield from _connections()
         yield from _helm()
+        yield from _manifests()
 
 
 def _settings() -> Iterator[Finding]:
@@ -228,6 +230,20 @@ def _helm() -> Iterator[Finding]:
             yield Finding(GOOD, f"service {service.name}", f"{chart.name} {chart.digest[:19]}")
         except PortalError as error:
             yield Finding(FAULT, f"service {service.name}", _words(error))
+
+
+def _manifests() -> Iterator[Finding]:
+    """The folders of manifests that the catalog names can be read, and hold what may be applied."""
+    for service in Service.objects.filter(spec__has_key="manifests").order_by("name"):
+        for environment in sorted(service.spec["manifests"]):
+            name = f"service {service.name}"
+            try:
+                found = manifests_of(service.spec["manifests"], environment)
+            except PortalError as error:
+                yield Finding(FAULT, name, f"{environment}: {_words(error)}")
+                continue
+            assert found is not None
+            yield Finding(GOOD, name, f"{environment}: {found.folder} {found.digest[:19]}")
 
 
 def _cluster(row: Connection) -> Iterator[Finding]:

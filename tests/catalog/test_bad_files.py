@@ -117,6 +117,12 @@ MISTAKES = [
         f"  image: {WEB}\n  canary: {{stable: other, canary: web}}",
         "35: There is no workload named other.",
     ),
+    (
+        IN_ORDER,
+        BESIDE.format("apply_manifests", "timeoutSeconds: 60"),
+        "44: web does not say where its manifests are.",
+    ),
+    (f"  image: {WEB}", f"  image: {WEB}\n  manifests: {{none: web}}", "35: web does not run in none."),
     (IN_ORDER, BESIDE.format("scale", "replicas: many"), "44: spec.waves.1.after.0.replicas: expected"),
     (
         IN_ORDER,

@@ -170,6 +170,20 @@ def test_services_under_helm_need_its_program_and_their_chart(
     assert said(lines, "service shopping-service")[0][0] == "good"
 
 
+@long
+def test_folders_of_manifests_are_read(outside: Outside, settings: Any, tmp_path: Path) -> None:
+    named = {"manifests": {"shop-production": "shop"}}
+    Service.objects.filter(name="shopping-service").update(spec=named)
+    code, lines = doctor()
+    assert (code, said(lines, "service shopping-service")[0][0]) == (1, "FAULT")
+    (tmp_path / "shop").mkdir()
+    manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
+    (tmp_path / "shop" / "settings.yaml").write_text(manifest)
+    settings.MANIFESTS = str(tmp_path)
+    _code, lines = doctor()
+    assert said(lines, "service shopping-service")[0][0] == "good"
+
+
 def test_hosts_that_let_nobody_in_are_a_fault(shop: Shop, settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["portal.example"]
     settings.PUBLIC_URL = "http://release.example"

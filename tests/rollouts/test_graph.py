@@ -209,3 +209,11 @@ def test_only_canaries_are_promoted_and_what_follows_waits_for_them_alone() -> N
     assert nodes["1.alpha.promote"].params["workload"]["name"] == "a"
     assert nodes["1.alpha.health"].depends_on == ("1.alpha.promote",)
     assert nodes["1.beta.health"].depends_on == ("1.beta.wait_rollout",)
+
+
+def test_a_daemon_set_has_no_size_and_manifests_must_be_named() -> None:
+    agent = Member(name="agent", spec={"workloads": [{"kind": "DaemonSet", "name": "agent"}]})
+    for step in ({"kind": "scale", "replicas": 2}, {"kind": "apply_manifests"}):
+        wave = {"services": ["agent"], "before": [{**step, "service": "agent"}]}
+        with pytest.raises(Invalid):
+            build_graph({"waves": [wave]}, [agent])

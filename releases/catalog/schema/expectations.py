@@ -25,6 +25,8 @@ EXPECTATIONS = (
     _("a CronJob of the namespace, from whose template the Job is made"),
     _("a field that the chart may render anew each time, such as Secret/cache data.password"),
     _("a folder below the one that an administrator allowed for charts"),
+    _("a folder below the one that an administrator allowed for manifests"),
+    _("folders of manifests by environment"),
     _("a path into the chart's values, such as image.digest"),
     _("an image that production may run without a digest"),
     _("the name of a Helm release, at most 53 characters"),
