@@ -1,7 +1,6 @@
 """Patterns in logs: found without going back, judged over all pods, never by what a mask hides."""
 
 import re
-import time
 
 from django.utils import translation
 from hypothesis import given
@@ -21,11 +20,10 @@ def test_a_star_stands_for_anything_and_all_else_for_itself(pattern: str, line: 
     assert matches(pattern, line) == bool(re.search(expression, line))
 
 
-def test_no_pattern_takes_long_on_any_line() -> None:
-    began = time.process_time()
+def test_no_pattern_goes_back_and_forth_on_a_line() -> None:
+    # With an expression of the same meaning this would not end in anybody's lifetime.
     assert not matches("*".join("a" * 100), "a" * 99)
     assert not matches("*".join(["ab"] * 66), "a" * 4_000)
-    assert time.process_time() - began < 1.0
 
 
 def logs(*lines: list[str] | None) -> list[Log]:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.headroom import Need, first_without_room, over_quota, rooms, surge_of
 from portal.integrations.kubernetes.workloads import Workload
+from releases.rollouts.models import Step
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Verdict, Work, done, failed
 
 FORBIDDEN = "forbidden"
@@ -46,14 +47,18 @@ def _needs(work: Work) -> list[list[Need]]:
     """What each wave needs; a workload that nobody can read is named by the steps that change it."""
     waves: dict[int, list[Need]] = {}
     for step in work.siblings:
-        document = step.params.get("workload")
-        if step.kind not in SURGING or not document:
-            continue
-        seen = _workload(work, document)
-        if seen is not None and (pods := surge_of(seen)):
-            need = Need(name=str(seen.reference), pods=pods, spec=seen.template["spec"])
-            waves.setdefault(step.wave, []).append(need)
+        for document in _changed(step) if step.kind in SURGING else ():
+            seen = _workload(work, document)
+            if seen is not None and (pods := surge_of(seen)):
+                need = Need(name=str(seen.reference), pods=pods, spec=seen.template["spec"])
+                waves.setdefault(step.wave, []).append(need)
     return list(waves.values())
+
+
+def _changed(step: Step) -> list[Json]:
+    """The workloads that a step gives new pods; Helm gives them to several at once."""
+    one = step.params.get("workload")
+    return [one] if one else list(step.params.get("workloads") or [])
 
 
 def _workload(work: Work, document: Json) -> Workload | None:
