@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
+from django.core.exceptions import AppRegistryNotReady, ImproperlyConfigured
+
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.client import Cluster, connect
 from tests.bench.places import CARRIERS, VERSIONS, fill, place_of, processor, submitted
@@ -108,7 +110,7 @@ def _wait(portal: Portal, rollouts: list[int]) -> int:
 
 @contextmanager
 def _watching(portal: Portal) -> Iterator[Seen]:
-    """Follow every Deployment of the cluster; the watch ends with it."""
+    """Follow every Deployment of the cluster until it ends, or the watch does."""
     cluster = connect({"kubeconfigRef": f"file:{portal.kubeconfig}"})
     version = cluster.get(DEPLOYMENTS)["metadata"]["resourceVersion"]
     seen = Seen()
@@ -118,7 +120,8 @@ def _watching(portal: Portal) -> Iterator[Seen]:
 
 
 def _follow(cluster: Cluster, version: str, seen: Seen) -> None:
-    with suppress(TemporaryError, PermanentError):
+    # What ends it is an error, which Django would word, and here is none.
+    with suppress(TemporaryError, PermanentError, ImproperlyConfigured, AppRegistryNotReady):
         for event in cluster.watch(DEPLOYMENTS, version=version, seconds=LONGEST_SECONDS):
             if event["type"] in {"ADDED", "MODIFIED"}:
                 seen.see(time.monotonic(), event["object"])
