@@ -36,7 +36,7 @@ MOST_WAITING = 10_000
 WAITING_SECONDS = 600
 # While a nudge waits its mark keeps a second one like it away: whoever takes it finds what both were about.
 # One that got lost between queue and worker keeps others away for so long.
-MARK, MARK_SECONDS = "portal.waits:", 10
+MARK, MARK_SECONDS = "portal.waits:", 3
 # How long a worker waits for work in one call: a Redis that hangs or fell silent is noticed a little later.
 # RQ takes off and adds seconds of its own.
 WORKER_SECONDS = 20

@@ -25,6 +25,6 @@ def test_what_changes_while_rows_are_written_is_told_before_the_next_rows(
 
     monkeypatch.setattr(watcher, "look", look)
     monkeypatch.setattr(watcher.Place, "view", lambda _place: View({}, []))
-    monkeypatch.setattr(watcher.jobs, "enqueue", lambda _name, pk: told.append(("nudge", pk)))
+    monkeypatch.setattr("portal.jobs.enqueue", lambda _name, pk: told.append(("nudge", pk)))
     own._write_rows()
     assert told == [("rows", 1), ("nudge", 20), ("rows", 2)]
