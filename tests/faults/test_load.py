@@ -12,9 +12,10 @@ from django.db import connection
 from releases.rollouts.models import Rollout
 from tests.factories import make_shop
 from tests.faults.conftest import World, address, let_time_pass, made_up, work
-from tests.soak import SOAKING, long
+from tests.soak import long
 
-ROLLOUTS, WORKERS = (200, 40) if SOAKING else (12, 8)
+ROLLOUTS = 12
+WORKERS = 8
 CONNECTIONS = 3
 MOST_ROUNDS = 30
 
