@@ -191,6 +191,10 @@ FAILURES: dict[str, Text] = {
     "PodFailed": _("The pod failed"),
     "Unhealthy": _("The readiness check fails"),
     "InitRuns": _("An init container goes on and on; does it wait for another service?"),
+    "OldPodInTheWay": _(
+        "A pod of another version is not ready, and the StatefulSet replaces none before it is. "
+        "Delete that pod, then try again"
+    ),
     "ProgressDeadlineExceeded": _("The rollout made no progress within its deadline"),
     "deadline_exceeded": _("The rollout made no progress within its deadline"),
     "strategy_not_rolling": _("The workload is not updated by rolling"),

@@ -1,5 +1,6 @@
 """Waits until the workload runs what was set: kubectl's rules, failing early by what the pods say."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from portal import clock
@@ -33,8 +34,10 @@ POLL_SECONDS = 2.0
 # Events are read only where pods have been waiting for a while: most looks need none.
 EVENTS_AFTER_SECONDS = 3.0
 # These own their pods themselves, and tell their templates apart by revisions.
-WITHOUT_SETS = frozenset({"StatefulSet", DAEMON_SET})
+STATEFUL_SET = "StatefulSet"
+WITHOUT_SETS = frozenset({STATEFUL_SET, DAEMON_SET})
 REVISION_LABEL = "controller-revision-hash"
+OLD_POD = "OldPodInTheWay"
 
 
 class WaitRollout(StepKind):
@@ -102,14 +105,15 @@ class WaitRollout(StepKind):
     def _with_evidence(self, work: Work, seen: Workload, progress: Progress, *, final: bool) -> Outcome:
         now = clock.now()
         owner = _owner(work, seen)
-        pods = pods_of(work, seen, owner)
+        blocking = _in_the_way(work, seen)
+        pods = [*pods_of(work, seen, owner), *blocking]
         events = _events(work, pods, now)
         sights = Sights(dict(work.step.observed.get("sights") or {}))
         baseline = _baseline(work, pods)
         troubles = find_trouble(
             pods=pods, owner=owner or seen.raw, events=events, sights=sights, now=now, baseline=baseline
         )
-        worst = troubles[0] if troubles else None
+        worst = _named(troubles[0], blocking) if troubles else None
         if worst is not None and worst.final and not _still_patient(work, worst, now):
             return _failure(work, worst, evidence.events_of(work))
         if final:
@@ -148,12 +152,12 @@ def pods_of(work: Work, seen: Workload, owner: Json | None) -> list[Json]:
     if seen.reference.kind not in WITHOUT_SETS:
         return own
     revision = _revision(work, seen)
-    return [pod for pod in own if (pod["metadata"].get("labels") or {}).get(REVISION_LABEL) == revision]
+    return [pod for pod in own if _revision_of(pod) == revision]
 
 
 def _revision(work: Work, seen: Workload) -> str | None:
     """What the pods of the present template are labelled with; None where that is not known yet."""
-    if seen.reference.kind != DAEMON_SET:
+    if seen.reference.kind == STATEFUL_SET:
         return seen.status.get("updateRevision")
     if seen.generation > int(seen.status.get("observedGeneration") or 0):
         return None
@@ -162,6 +166,29 @@ def _revision(work: Work, seen: Workload) -> str | None:
     own = [each for each in found if _owned(each, seen.uid)]
     newest = max(own, key=lambda each: int(each["revision"]), default=None)
     return newest["metadata"]["labels"].get(REVISION_LABEL) if newest else None
+
+
+def _in_the_way(work: Work, seen: Workload) -> list[Json]:
+    """Return the pods of another template that a StatefulSet waits for before it replaces any, them included.
+
+    Source: "Forced rollback" in the Kubernetes documentation of StatefulSets; only people can delete them.
+    """
+    if seen.reference.kind != STATEFUL_SET or seen.spec.get("podManagementPolicy") == "Parallel":
+        return []
+    pods = work.cluster.find("pods", seen.reference.namespace, labels=seen.selector).items
+    revision = seen.status.get("updateRevision")
+    return [
+        pod
+        for pod in pods
+        if _owned(pod, seen.uid) and not _ends(pod) and not _ready(pod) and _revision_of(pod) != revision
+    ]
+
+
+def _named(trouble: Trouble, blocking: list[Json]) -> Trouble:
+    """Say of a pod in the way that it is in the way, and what is wrong with it."""
+    if trouble.pod not in {pod["metadata"]["name"] for pod in blocking}:
+        return trouble
+    return replace(trouble, code=OLD_POD, message=f"{trouble.code}: {trouble.message}")
 
 
 def new_pods(work: Work, seen: Workload) -> list[Json]:
@@ -247,6 +274,15 @@ def _owned(child: Json, uid: str) -> bool:
 
 def _ends(pod: Json) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _ready(pod: Json) -> bool:
+    return condition(pod.get("status") or {}, "Ready").get("status") == "True"
+
+
+def _revision_of(pod: Json) -> str | None:
+    found: str | None = (pod["metadata"].get("labels") or {}).get(REVISION_LABEL)
+    return found
 
 
 def _without_hash(template: Json) -> Json:

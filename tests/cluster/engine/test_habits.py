@@ -33,7 +33,9 @@ def container(**more: Any) -> dict[str, Any]:
     return {"containers": [{"name": "web", "image": "registry.test/floor/api:1.0.0", **more}]}
 
 
-def of_another_kind(lay_floor: Lay, *, after: Sequence[dict[str, Any]] = (), **spec: Any) -> Floor:
+def of_another_kind(
+    lay_floor: Lay, *, after: Sequence[dict[str, Any]] = (), settled: bool = True, **spec: Any
+) -> Floor:
     """A floor whose one service is a StatefulSet."""
     image = f"registry.test/floor/api:1.0.0@{digest_for('api', '1.0.0')}"
     body = stateful_set("api", image=image, replicas=2, **spec)
@@ -41,7 +43,8 @@ def of_another_kind(lay_floor: Lay, *, after: Sequence[dict[str, Any]] = (), **s
     service = floor.services["api"]
     service.spec["workloads"][0]["kind"] = "StatefulSet"
     service.save(update_fields=["spec"])
-    floor.space.wait("statefulsets", "api", lambda seen: seen["status"].get("readyReplicas") == 2)
+    if settled:
+        floor.space.wait("statefulsets", "api", lambda seen: seen["status"].get("readyReplicas") == 2)
     return floor
 
 
@@ -175,3 +178,14 @@ def test_pods_that_cannot_start_where_there_were_none_are_named(lay_floor: Lay) 
     assert rollout.state == "failed", why(rollout)
     assert failure is not None
     assert failure["code"] == "ErrImagePull"
+
+
+@long
+def test_a_stateful_set_that_waits_for_an_old_pod_names_it(lay_floor: Lay) -> None:
+    broken = failing("CreateContainerConfigError", message='secret "store" not found')
+    floor = of_another_kind(lay_floor, pod_annotations=broken, settled=False)
+    rollout = drive(floor.start(), *ENDS, seconds=60)
+    assert rollout.state == "failed", why(rollout)
+    failure = rollout.steps.get(state="failed").failure or {}
+    assert (failure["code"], failure["pod"]) == ("OldPodInTheWay", "api-0")
+    assert failure["message"] == 'CreateContainerConfigError: secret "store" not found'

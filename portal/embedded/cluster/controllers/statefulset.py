@@ -76,7 +76,7 @@ class StatefulSets:
                 if problem or ordered:
                     return problem
             elif ordered and not self._is_steady(item, pod):
-                break
+                return ""
         surplus = sorted((index for index in pods if index >= spec["replicas"]), reverse=True)
         for index in surplus:
             if "deletionTimestamp" not in pods[index]["metadata"]:
