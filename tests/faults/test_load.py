@@ -12,12 +12,11 @@ from django.db import connection
 from releases.rollouts.models import Rollout
 from tests.factories import make_shop
 from tests.faults.conftest import World, address, let_time_pass, made_up, work
-from tests.soak import long
+from tests.soak import SOAKING, long
 
-ROLLOUTS = 12
-WORKERS = 8
-CONNECTIONS = 3
-MOST_ROUNDS = 30
+# The fewer get through, the more rounds it takes.
+ROLLOUTS, WORKERS, CONNECTIONS = (200, 12, 9) if SOAKING else (12, 8, 3)
+MOST_ROUNDS = 60
 
 
 @pytest.fixture
