@@ -205,10 +205,13 @@ def _stop(course: Course, order: Order, actor: Actor) -> str:
         return ""
     if course.way == Direction.BACK:
         return "wrong_state"
+    # Where only a clean-up was tried again, the release has been carried out.
+    ended = rollout.state in settling.GOING_FORWARD and rollout.release.state not in settling.UNDER_WAY
     if rollout.state != R.STOPPING:
         move_rollout(rollout, R.STOPPING, actor=actor, reason=order.reason)
     outcomes.end_siblings(course, None, actor=actor)
-    release_side.follow(rollout.release, ReleaseState.FAILED, actor=actor, reason="stopped")
+    if not ended:
+        release_side.follow(rollout.release, ReleaseState.FAILED, actor=actor, reason="stopped")
     return ""
 
 

@@ -14,7 +14,7 @@ from releases.models import Release
 from releases.rollouts import engine, operations, texts
 from releases.rollouts.graph import Member, Node, build_graph
 from releases.rollouts.models import Rollout
-from releases.rollouts.steps.kind import Outcome, Verdict, Work, done, failed
+from releases.rollouts.steps.kind import Outcome, Verdict, Work, done, failed, wait
 from releases.rollouts.steps.notice import Notice
 from tests.factories import Shop, make_release, roll_out
 from tests.people import acting
@@ -110,6 +110,22 @@ def test_it_can_be_tried_again_after_the_end_and_the_release_stays_where_it_is(
     assert (rollout.state, states(rollout)) == ("succeeded", ["succeeded"] * 3)
     assert Release.objects.get(pk=rollout.release_id).state == before
     assert ApiClient(shop.cast.author).send("GET", f"/rollouts/{rollout.pk}").json()["warnings"] == []
+
+
+@long
+def test_to_stop_it_then_fails_no_release_that_was_carried_out(
+    shop: Shop, begin: Callable[[], Rollout], found: Found
+) -> None:
+    rollout = begin()
+    before = rollout.release.state
+    step = rollout.steps.get(key="shrink")
+    found["shrink"] = wait("settling", seconds=60)
+    operations.give_order(rollout.pk, "retry", actor=acting(shop.cast.author), step_id=step.pk)
+    assert advanced(rollout).state == "running"
+    operations.give_order(rollout.pk, "stop", actor=acting(shop.cast.author))
+    rollout = advanced(rollout)
+    assert (rollout.state, states(rollout)) == ("stopped", ["succeeded", "cancelled", "succeeded"])
+    assert rollout.release.state == before
 
 
 @long
