@@ -147,6 +147,7 @@ def test_the_beginning_lies_in_the_last_month(shop: Shop, days: int) -> None:
     assert not Incident.objects.exists()
 
 
+@long
 def test_what_went_out_is_of_the_service_and_of_those_it_needs_or_that_need_it(shop: Shop) -> None:
     shop.shopping.spec["dependencies"] = ["auth-service"]
     shop.shopping.save()

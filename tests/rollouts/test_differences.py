@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from releases.rollouts.findings.differences import Difference, differences, mark_of, read
-from tests.soak import many
+from tests.soak import long, many
 
 Json = dict[str, Any]
 NAMES = ("Deployment/web", "Deployment/worker", "StatefulSet/cache")
@@ -133,6 +133,7 @@ def test_every_change_is_named_once_and_nothing_else(changed: Changed) -> None:
     assert read([each.as_json for each in found]) == found
 
 
+@long
 @many
 @given(changes(with_missing=False))
 def test_there_and_back_are_the_same_differences_the_other_way_round(changed: Changed) -> None:
@@ -148,6 +149,7 @@ def values(each: Difference) -> tuple[str, ...]:
     return each.what[:3] if each.code == "content" else each.what
 
 
+@long
 @many
 @given(changes(), changes())
 def test_one_mark_is_one_set_of_differences(one: Changed, other: Changed) -> None:
