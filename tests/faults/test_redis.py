@@ -31,9 +31,10 @@ __all__ = ["notices"]
 AWAY_SECONDS = 60 if SOAKING else 3
 # Two calls that wait a second each (a nudge and a ring), the act itself, and a busy machine.
 CLICK_SECONDS = 12.0
-ON_SECONDS = 10.0
+# Patience on a busy machine; RQ by itself would rest for up to a minute, or for ever.
+ON_SECONDS = 30.0
 SLOW_MILLISECONDS = 700
-END_SECONDS = 5.0
+END_SECONDS = 15.0
 
 
 class Server:
@@ -131,9 +132,7 @@ def test_a_rollout_goes_on_seconds_after_redis_is_back(
     Rollout.objects.filter(pk=notices.pk).update(wake_at=clock.now())
     time.sleep(AWAY_SECONDS)
     end(server)
-    since = time.monotonic()
-    assert wait_for(lambda: _state(notices) == "succeeded", seconds=ON_SECONDS * 3), roles.logs()
-    assert time.monotonic() - since < ON_SECONDS
+    assert wait_for(lambda: _state(notices) == "succeeded", seconds=ON_SECONDS), roles.logs()
     assert all(process.poll() is None for process in roles.running), "a process gave up"
 
 
@@ -163,7 +162,7 @@ def test_a_worker_that_starts_without_redis_waits_for_it(
     first.wait()
     server.start()
     Rollout.objects.filter(pk=notices.pk).update(wake_at=clock.now())
-    assert wait_for(lambda: _state(notices) == "succeeded", seconds=ON_SECONDS * 3), roles.logs()
+    assert wait_for(lambda: _state(notices) == "succeeded", seconds=ON_SECONDS), roles.logs()
 
 
 @long
