@@ -9,11 +9,11 @@ from portal.integrations.kubernetes.workloads import Reference, Workload
 from releases.models import Release
 from releases.rollouts import release_side
 from releases.rollouts.drift import Drift, deleted, find_drift
-from releases.rollouts.graph import RELEASING
 from releases.rollouts.models import Step
 from releases.rollouts.states import Direction, StepState
 from releases.rollouts.steps.kind import Json, Work
 from releases.rollouts.steps.kinds import KINDS
+from releases.rollouts.tables import RELEASING
 
 
 def before_start(work: Work) -> Json | None:

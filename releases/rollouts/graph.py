@@ -10,179 +10,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
-from portal.errors import Invalid, Missing, field_error
-from portal.integrations.kubernetes.workloads import DAEMON_SET
 from releases.catalog import canaries, metrics, watches
-from releases.catalog.schedule_checks import RESTORE
+from releases.rollouts.members import Member
+from releases.rollouts.soundness import require_sound, steps_around
 from releases.rollouts.states import SWITCH
+from releases.rollouts.tables import (
+    DEFAULT_EACH,
+    HELM,
+    ONLY_FOR,
+    OWN_KEYS,
+    PER_WORKLOAD,
+    RECORDED_BY,
+    STABLE_SECONDS,
+    TIMEOUTS,
+)
 
 Json = dict[str, Any]
-
-# What each kind is given where the plan says nothing (seconds), and whether it is done once per workload.
-TIMEOUTS = {
-    "access_check": 30,
-    "pods_running": 30,
-    "image_exists": 30,
-    "record_running": 30,
-    "set_image": 60,
-    "promote": 600,
-    "wait_rollout": 600,
-    "health": 120,
-    "http": 60,
-    "prometheus": 60,
-    "watch": 60,
-    "verify_digests": 60,
-    "notice": 60,
-    "restore_image": 60,
-    "run_job": 600,
-    "scale": 300,
-    "restore_scale": 300,
-    "record_services": 30,
-    "switch_service": 60,
-    "restore_services": 60,
-    "record_weights": 30,
-    "set_weight": 60,
-    "restore_weights": 60,
-    "restart": 60,
-    "restore_database": 3600,
-    "set_resources": 60,
-    "restore_resources": 60,
-    "find_colours": 30,
-    "cluster_view": 300,
-    "record_manifests": 30,
-    "apply_manifests": 120,
-    "restore_manifests": 120,
-    "helm_check": 120,
-    "helm_backup": 60,
-    "helm_upgrade": 300,
-    "helm_status": 60,
-    "helm_rollback": 300,
-    "certificate": 30,
-    "log_pattern": 60,
-    "headroom": 60,
-    "secret_hygiene": 30,
-}
-BEFORE = frozenset(
-    {
-        *("access_check", "pods_running", "image_exists", "helm_check", "http", "health", "prometheus"),
-        *("notice", "certificate", "headroom", "secret_hygiene"),
-    }
-)
-# Those of an operation stand in no file of the catalog.
-OF_OPERATIONS = frozenset({"restart", "set_resources"})
-EACH = OF_OPERATIONS | {
-    *("set_image", "wait_rollout", "promote", "health", "http", "prometheus", "watch"),
-    *("helm_backup", "helm_upgrade", "certificate", "log_pattern"),
-}
-# Before or after the members of a wave, each of one service.
-AROUND = frozenset(
-    {
-        *("run_job", "scale", "switch_service", "set_weight", "watch", "cluster_view", "restore_database"),
-        "apply_manifests",
-    }
-)
-# After each size of a list of them.
-CHECKS = frozenset({"cluster_view", "health", "prometheus", "pods_running", "watch"})
-# What changes the cluster, and what takes it back; a Job and a restart are not undone.
-UNDONE_BY = {
-    "set_image": "restore_image",
-    "set_resources": "restore_resources",
-    "scale": "restore_scale",
-    "switch_service": "restore_services",
-    "set_weight": "restore_weights",
-    "helm_upgrade": "helm_rollback",
-    "apply_manifests": "restore_manifests",
-}
-# What records at the start what such a step will change, and the field that says which objects.
-RECORDED_BY = {
-    "switch_service": ("record_services", "services"),
-    "set_weight": ("record_weights", "route"),
-    "apply_manifests": ("record_manifests", "manifests"),
-}
-# What writes the template of a workload's pods, on either way; after it one waits for new pods.
-WRITES_TEMPLATE = {
-    "forward": ("set_image", "set_resources", "restart", "helm_upgrade"),
-    "back": ("restore_image", "restore_resources", "helm_rollback"),
-}
-# What gives the members of a wave their new images, each by its owner, and what gives them back.
-RELEASING = frozenset({"set_image", "helm_upgrade"})
-GIVES_BACK = frozenset(UNDONE_BY[each] for each in RELEASING)
-# What is about a Helm release: done for each service under Helm, and for no other.
-HELM = frozenset({"helm_check", "helm_backup", "helm_upgrade", "helm_status"})
-AFTER = frozenset(
-    {
-        *("http", "health", "prometheus", "pods_running", "watch", "verify_digests", "helm_status", "notice"),
-        "certificate",
-    }
-)
-PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout", "promote"}) | OF_OPERATIONS
-OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
-DEFAULT_EACH: tuple[Json, ...] = ({"kind": "set_image"}, {"kind": "wait_rollout"})
-# How long a cluster view stands unchanged before it counts, where the plan does not say (protocols.md, E).
-STABLE_SECONDS = 60
-# What only workloads of some kinds have.
-ONLY_FOR = {"promote": frozenset({"Rollout"})}
-DEFAULT_WORKLOAD_KIND = "Deployment"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Member:
-    """A service that takes part: its name and the part of its document that steps need."""
-
-    name: str
-    spec: Json = field(default_factory=dict, hash=False)
-
-    @property
-    def workloads(self) -> list[Json]:
-        """The cluster objects it consists of; one Deployment of its own name where none is written down."""
-        return self.spec.get("workloads") or [{"kind": DEFAULT_WORKLOAD_KIND, "name": self.name}]
-
-    @property
-    def canary(self) -> Json | None:
-        """The two workloads of its canary, and the route that leads to them; None where it has none."""
-        return self.spec.get("canary")
-
-    @property
-    def with_canary(self) -> list[Json]:
-        """Its workloads and that of its canary, which is as the stable one but for its name."""
-        own, pair = self.workloads, self.canary or {}
-        if not pair or any(each["name"] == pair["canary"] for each in own):
-            return own
-        stable = next(each for each in own if each["name"] == pair["stable"])
-        return [*own, {**stable, "name": pair["canary"]}]
-
-    def workload(self, name: str) -> Json | None:
-        """The workload of this name, the only one where none is named; None where that is not one."""
-        found = [
-            each for each in (self.with_canary if name else self.workloads) if name in {"", each["name"]}
-        ]
-        return found[0] if len(found) == 1 else None
-
-    @property
-    def colours(self) -> Json | None:
-        """What the catalog says of its colours: {"label", "services"}; None where it has none."""
-        return self.spec.get("colours")
-
-    @property
-    def workloads_by_colour(self) -> dict[str, Json]:
-        """The workload of each colour."""
-        return {each["colour"]: each for each in self.workloads if each.get("colour")}
-
-    @property
-    def helm(self) -> Json | None:
-        """How Helm owns it; None where Helm does not."""
-        found: Json | None = self.spec.get("helm")
-        return found
-
-    def concerns(self, kind: str) -> bool:
-        """Whether a kind of step is for it: a service under Helm is changed by Helm alone."""
-        return self.helm is not None if kind in HELM else kind not in RELEASING or self.helm is None
-
-    def job(self, name: str) -> Json | None:
-        """What the catalog says of a Job of this name; None where there is none."""
-        return next((each for each in self.spec.get("jobs") or [] if each["name"] == name), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +63,7 @@ def build_graph(spec: Mapping[str, Any], members: Sequence[Member]) -> list[Node
     Raises:
         Invalid: a step's kind is unknown in its place, or a service has no place in the waves.
     """
-    _require_sound(spec, members)
+    require_sound(spec, members)
     return _Builder(spec, {member.name: member for member in members}).build()
 
 
@@ -362,7 +205,7 @@ class _Builder:
 
     def _roles(self, service: str) -> list[str]:
         """Which of live and idle the plan works on."""
-        around = [each for _where, each in _steps_around(self.spec) if each["service"] == service]
+        around = [each for _where, each in steps_around(self.spec) if each["service"] == service]
         documents = [*self._documents(service), *around]
         return sorted({str(each["colour"]) for each in documents if "colour" in each})
 
@@ -518,91 +361,3 @@ def _longest(document: Mapping[str, Any]) -> int:
     if kind == metrics.KIND:
         return TIMEOUTS[kind] + metrics.watched_seconds(document, unclear=metrics.UNCLEAR_AT_MOST)
     return TIMEOUTS[kind]
-
-
-def _require_sound(spec: Mapping[str, Any], members: Sequence[Member]) -> None:
-    wrong: list[Missing] = []
-    for section, allowed in (("before", BEFORE), ("each", EACH), ("after", AFTER)):
-        for index, each in enumerate(spec.get(section) or []):
-            if each.get("kind") not in allowed:
-                text = _("“{kind}” is no step that can stand here.").format(kind=each.get("kind"))
-                wrong.append(field_error(f"plan.{section}[{index}].kind", text))
-    wrong += _wrong_around(spec, members)
-    placed = [name for wave in spec.get("waves") or [] for name in wave.get("services") or []]
-    kinds = {each.get("kind") for each in spec.get("each") or DEFAULT_EACH}
-    for member in members:
-        if member.helm and "helm_upgrade" not in kinds:
-            owned = _("{service} is under Helm, and the plan has no helm_upgrade.")
-            wrong.append(field_error("plan.each", owned.format(service=member.name)))
-        if placed.count(member.name) != 1:
-            text = _("The plan has no place, or more than one, for {service}.").format(service=member.name)
-            wrong.append(field_error("plan.waves", text))
-    if wrong:
-        raise Invalid(_("The plan does not fit this release."), missing=wrong)
-
-
-def _wrong_around(spec: Mapping[str, Any], members: Sequence[Member]) -> list[Missing]:
-    known = {member.name: member for member in members}
-    wrong: list[Missing] = []
-    for where, each in _steps_around(spec):
-        member = known.get(str(each.get("service")))
-        if each.get("kind") not in AROUND:
-            text = _("“{kind}” is no step that can stand here.").format(kind=each.get("kind"))
-            wrong.append(field_error(f"{where}.kind", text))
-        elif member is not None and (found := _wrong_name(each, member)):
-            wrong.append(field_error(f"{where}.{found[0]}", found[1]))
-    return wrong
-
-
-def _steps_around(spec: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """The steps beside waves and after the sign-off, each with its place in the plan."""
-    for part, places in (("waves", ("before", "after")), (SWITCH, ("steps",))):
-        for number, wave in enumerate(spec.get(part) or []):
-            for place in places:
-                for index, each in enumerate(wave.get(place) or []):
-                    yield f"plan.{part}[{number}].{place}[{index}]", each
-
-
-def _wrong_job(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
-    """A Job that is not there, or that restores a database where that is not what was asked and approved."""
-    job = member.job(str(document.get("job")))
-    names = {"service": member.name, "job": document.get("job")}
-    if job is None:
-        return "job", _("{service} has no Job named {job}.").format(**names)
-    if (job.get("purpose") == RESTORE) != (document["kind"] == "restore_database"):
-        text = _("A database is restored by a request of its own, and by a Job of that purpose.")
-        return "job", str(text)
-    return None
-
-
-def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
-    """Return (field, words) where a step names what its service does not have."""
-    strange = [each for each in document.get("checks") or [] if each.get("kind") not in CHECKS]
-    if strange:
-        return "checks", str(_("“{kind}” is no step that can stand here.")).format(
-            kind=strange[0].get("kind")
-        )
-    if "colour" in document:
-        wrong = str(_("{service} has no colours.")).format(service=member.name)
-        return None if member.colours else ("colour", wrong)
-    if document["kind"] == "apply_manifests" and not member.spec.get("manifests"):
-        text = _("{service} does not say where its manifests are.")
-        return "service", text.format(service=member.name)
-    if document["kind"] == "cluster_view" and not member.spec.get("clusterView"):
-        text = _("{service} does not say how its cluster view is asked.")
-        return "service", text.format(service=member.name)
-    if document["kind"] in {"run_job", "restore_database"}:
-        return _wrong_job(document, member)
-    return _wrong_size(document, member) if document["kind"] == "scale" else None
-
-
-def _wrong_size(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
-    workload = member.workload(str(document.get("workload") or ""))
-    if workload is None:
-        text = _("Say which one workload of {service} is scaled.")
-        return "workload", text.format(service=member.name)
-    if workload.get("kind") == DAEMON_SET:
-        return "workload", _("{name} is a DaemonSet: it runs once on each node, and has no size.").format(
-            name=workload["name"]
-        )
-    return None

@@ -20,7 +20,8 @@ from releases.operating import concerned, is_restore, plan_of
 from releases.operations.locking import act, noting_refusals, require_scope
 from releases.operations.schedule import require_due
 from releases.rollouts import line, pins, release_side
-from releases.rollouts.graph import Member, Node, build_graph
+from releases.rollouts.graph import Node, build_graph
+from releases.rollouts.members import Member
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.orders import is_possible
 from releases.rollouts.queries import replaced_by

@@ -15,9 +15,9 @@ from releases.models import Release
 from releases.rollouts import texts, watched
 from releases.rollouts.findings.differences import OF_IMAGES, differences, read
 from releases.rollouts.findings.wording import in_short
-from releases.rollouts.graph import UNDONE_BY
 from releases.rollouts.models import Finding, Order, Pin, Rollout, Step
 from releases.rollouts.states import ACTIVE, DONE, STANDING, TROUBLED, Direction, FindingState, RolloutState
+from releases.rollouts.tables import UNDONE_BY
 from releases.states import ENDS, PENDING
 
 Json = dict[str, Any]

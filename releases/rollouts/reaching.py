@@ -18,11 +18,11 @@ from portal.integrations.kubernetes.client import Cluster, connect
 from portal.integrations.kubernetes.errors import CONFLICT, MISSING
 from portal.integrations.kubernetes.workloads import PLURALS, ROLLOUT, Reference, Workload
 from releases.rollouts import leases, stop_points
-from releases.rollouts.graph import WRITES_TEMPLATE
 from releases.rollouts.leases import Lease
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.states import Direction, OrderKind
 from releases.rollouts.steps.kind import Json
+from releases.rollouts.tables import WRITES_TEMPLATE
 
 # Which rollout of the portal holds a canary: only that one lets it go again.
 HELD_BY = "portal/held"

@@ -7,9 +7,9 @@ from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.integrations.kubernetes.workloads import ROLLOUT
-from releases.rollouts.graph import GIVES_BACK, TIMEOUTS, UNDONE_BY, WRITES_TEMPLATE
 from releases.rollouts.models import Pin, Rollout, Step
 from releases.rollouts.states import Direction, StepState
+from releases.rollouts.tables import GIVES_BACK, TIMEOUTS, UNDONE_BY, WRITES_TEMPLATE
 
 Json = dict[str, Any]
 

@@ -14,10 +14,10 @@ from portal.integrations.kubernetes.workloads import DAEMON_SET, Workload, conta
 from portal.live.publish import touch
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Item
-from releases.rollouts.graph import GIVES_BACK
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Rollout
 from releases.rollouts.steps.colours import live_colour, selector_of
+from releases.rollouts.tables import GIVES_BACK
 
 Json = dict[str, Any]
 Objects = Mapping[tuple[str, str], Json]

@@ -7,11 +7,11 @@ from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.workloads import Reference, Workload, container_statuses, containers
-from releases.rollouts.graph import RELEASING, WRITES_TEMPLATE
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Step
 from releases.rollouts.states import Direction, StepState
 from releases.rollouts.steps.kind import Json, Work, written_to
+from releases.rollouts.tables import RELEASING, WRITES_TEMPLATE
 
 
 def read_back(work: Work) -> Json:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from releases.catalog import canaries
-from releases.rollouts.graph import Member, Node, build_graph
+from releases.rollouts.graph import Node, build_graph
+from releases.rollouts.members import Member
 from tests.soak import long
 
 WORKLOADS = [{"kind": "Deployment", "name": name, "containers": ["app"]} for name in ("web", "job")]

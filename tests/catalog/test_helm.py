@@ -9,7 +9,8 @@ from portal.errors import Invalid, PermanentError
 from releases.catalog.charts import values_for
 from releases.catalog.documents import read, read_text
 from releases.catalog.operations import check_documents
-from releases.rollouts.graph import Member, build_graph
+from releases.rollouts.graph import build_graph
+from releases.rollouts.members import Member
 from tests.catalog.test_documentation import PAGE
 from tests.charts import write_chart
 

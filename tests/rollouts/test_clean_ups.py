@@ -12,7 +12,8 @@ from portal.errors import Conflict
 from portal.live.models import Event
 from releases.models import Release
 from releases.rollouts import engine, operations, texts
-from releases.rollouts.graph import Member, Node, build_graph
+from releases.rollouts.graph import Node, build_graph
+from releases.rollouts.members import Member
 from releases.rollouts.models import Rollout
 from releases.rollouts.steps.kind import Outcome, Verdict, Work, done, failed, wait
 from releases.rollouts.steps.notice import Notice

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.errors import Invalid
-from releases.rollouts.graph import Member, Node, build_graph
+from releases.rollouts.graph import Node, build_graph
+from releases.rollouts.members import Member
 from tests.soak import long
 
 NAMES = ["alpha", "beta", "gamma", "delta", "epsilon"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from portal.integrations.kubernetes.trouble import PATIENCE
 from releases.rollouts import texts
-from releases.rollouts.graph import TIMEOUTS
 from releases.rollouts.steps.kinds import KINDS
+from releases.rollouts.tables import TIMEOUTS
 
 ROLLOUTS = Path(texts.__file__).parent
 SOURCES = [*ROLLOUTS.glob("*.py"), *ROLLOUTS.glob("steps/*.py")]

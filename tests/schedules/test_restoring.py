@@ -11,7 +11,8 @@ from portal.errors import Conflict, Invalid, NotAllowed, NotFound
 from portal.people.models import User
 from releases import operations
 from releases.models import Release
-from releases.rollouts.graph import Member, build_graph
+from releases.rollouts.graph import build_graph
+from releases.rollouts.members import Member
 from releases.rollouts.models import Rollout
 from releases.rollouts.operations import start_rollout
 from releases.schedules.models import Backup

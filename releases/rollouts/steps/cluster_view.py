@@ -14,8 +14,8 @@ from portal import clock
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.workloads import Reference, Workload
-from releases.rollouts.graph import STABLE_SECONDS
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Verdict, Work, done, failed, wait
+from releases.rollouts.tables import STABLE_SECONDS
 
 ASK_SECONDS = 2.0
 ANSWER_SECONDS = 3.0

@@ -7,8 +7,9 @@ import pytest
 from django.test import Client
 
 from releases.rollouts import looking, operations, overview
-from releases.rollouts.graph import Member, build_graph
+from releases.rollouts.graph import build_graph
 from releases.rollouts.looking import WorkloadSeen
+from releases.rollouts.members import Member
 from releases.rollouts.models import Rollout
 from releases.rollouts.running import View, seen_of
 from tests.factories import Shop, make_release, roll_out, runs
