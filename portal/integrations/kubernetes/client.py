@@ -30,6 +30,7 @@ from portal.errors import PermanentError, TemporaryError
 from portal.integrations.argo.rollouts import image_operations
 from portal.integrations.kubernetes.connection import Access, read_connection
 from portal.integrations.kubernetes.errors import MISSING, refused, unreachable
+from portal.integrations.kubernetes.patches import annotating, guarded, image_patch, template_patch
 from portal.integrations.kubernetes.workloads import (
     HOLDER,
     PLURALS,
@@ -244,9 +245,9 @@ class Cluster:
             raise PermanentError(text, code="no_such_container")
         if seen.written.kind == ROLLOUT:
             operations = [
-                *_guarded(seen),
+                *guarded(seen),
                 *image_operations(seen.template, images),
-                *_annotating(seen, annotations),
+                *annotating(seen, annotations),
             ]
             return self._patch(seen, operations, content_type=JSON_PATCH, dry_run=dry_run)
         body = image_patch(seen, images, annotations=annotations)
@@ -496,44 +497,6 @@ def collection_path(plural: str, namespace: str) -> str:
 def group_of(plural: str) -> str:
     """Return the API group of a collection; empty for the core's."""
     return GROUPS.get(plural, "/api/v1").removeprefix("/apis/").partition("/")[0] if plural in GROUPS else ""
-
-
-def image_patch(seen: Workload, images: Mapping[str, str], *, annotations: Mapping[str, str]) -> Json:
-    """Return the strategic merge patch that sets images and annotations on what was seen."""
-    pod = seen.template.get("spec") or {}
-    spec: Json = {}
-    for field in ("initContainers", "containers"):
-        named = [each["name"] for each in pod.get(field) or [] if each["name"] in images]
-        if named:
-            spec[field] = [{"name": name, "image": images[name]} for name in named]
-    return {
-        "metadata": {"resourceVersion": seen.resource_version, "annotations": dict(annotations)},
-        "spec": {"template": {"spec": spec}},
-    }
-
-
-def template_patch(seen: Workload, template: Json, *, annotations: Mapping[str, str]) -> list[Json]:
-    """Return the JSON patch that puts a template back; a stale version is answered with a clean conflict."""
-    put_back: Json = {"op": "replace", "path": "/spec/template", "value": template}
-    return [*_guarded(seen), put_back, *_annotating(seen, annotations)]
-
-
-def _guarded(seen: Workload) -> list[Json]:
-    """The operation that makes a JSON patch conditional."""
-    return [{"op": "replace", "path": "/metadata/resourceVersion", "value": seen.resource_version}]
-
-
-def _annotating(seen: Workload, annotations: Mapping[str, str]) -> list[Json]:
-    if not seen.annotations:
-        return [{"op": "add", "path": "/metadata/annotations", "value": dict(annotations)}]
-    return [
-        {"op": "add", "path": f"/metadata/annotations/{_escaped(key)}", "value": value}
-        for key, value in annotations.items()
-    ]
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _configuration(access: Access) -> library.Configuration:
