@@ -5,7 +5,7 @@ the template it would begin a canary.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from portal import clock
 from portal.integrations.kubernetes.workloads import ROLLOUT, Workload
@@ -29,7 +29,9 @@ class Restart(TemplateKind):
         """On a Rollout itself, whoever holds its template; on any other workload in the template."""
         if seen.reference.kind != ROLLOUT:
             return super().write(work, seen, template, dry_run=dry_run)
-        at = datetime.fromisoformat(_time_in(template)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        # Its controller replaces the pods made before that second: those of the present one are among them.
+        begins = datetime.fromisoformat(_time_in(template)).astimezone(UTC) + timedelta(seconds=1)
+        at = begins.strftime("%Y-%m-%dT%H:%M:%SZ")
         return work.cluster.restart_rollout(seen, at, annotations=work.mark, dry_run=dry_run)
 
     def marks(self, seen: Workload) -> Mapping[str, str]:
