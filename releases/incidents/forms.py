@@ -1,11 +1,14 @@
 """What people type into an incident."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from releases.incidents.operations import LONGEST_WORDS
+
+EVERY = "*"
 
 
 class WordsForm(forms.Form):
@@ -19,6 +22,31 @@ class WordsForm(forms.Form):
             widget=forms.Textarea(attrs={"rows": 4}),
             error_messages={"required": _("Say it in a sentence.")},
         )
+
+
+class ServiceForm(forms.Form):
+    """Which service of a rollout is in trouble, or all of them."""
+
+    service = forms.ChoiceField(
+        label=_("Service in trouble"), error_messages={"required": _("Choose the service.")}
+    )
+
+    def __init__(self, *args: Any, services: Mapping[str, str], **kwargs: Any) -> None:
+        """Offer the services.
+
+        Args:
+            services: what is said of each, by name.
+        """
+        super().__init__(*args, **kwargs)
+        every = _("Every service of this release ({count})").format(count=len(services))
+        offered = [("", _("Choose…")), *services.items(), (EVERY, every)]
+        self.fields["service"].choices = offered  # type: ignore[attr-defined]
+
+    @property
+    def name(self) -> str:
+        """The chosen service, "" for every one; call after is_valid()."""
+        chosen = self.cleaned_data["service"]
+        return "" if chosen == EVERY else str(chosen)
 
 
 class LinkForm(forms.Form):

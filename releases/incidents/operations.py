@@ -22,6 +22,7 @@ from releases.catalog.models import Environment, Service
 from releases.guards import require_scope
 from releases.incidents import notices
 from releases.incidents.models import Entry, Incident
+from releases.incidents.queries import services_of
 from releases.incidents.states import EntryKind, IncidentState
 from releases.models import Release
 from releases.operations.fields import Faults
@@ -74,6 +75,30 @@ def open_incident(
         if failed is not None:
             _write(incident, EntryKind.LINKED, actor=actor, release=failed.release)
     return incident, True
+
+
+def open_for_rollout(rollout: int, service: str = "", *, actor: Actor) -> list[Incident]:
+    """Open an incident of one service of a rollout that failed as a whole, or of each of them.
+
+    Where one is open already, it is that one: two people press at once.
+
+    Args:
+        service: one of the release's; "" for every one that the person may see.
+
+    Returns:
+        The incidents, in the order of the release.
+
+    Raises:
+        NotFound: no such rollout, none of its services has this name, or the person may not see it.
+        NotAllowed: the person may not operate there.
+    """
+    found = _visible_rollout(rollout, actor)
+    names = [each.name for each in services_of(found, actor.user) if service in {"", each.name}]
+    if not names:
+        raise NotFound
+    place = found.environment.name
+    with transaction.atomic():
+        return [open_incident(name, place, actor=actor, rollout=rollout)[0] for name in names]
 
 
 def note(number: int, *, actor: Actor, text: str) -> Entry:
@@ -155,6 +180,13 @@ def _place(service: str, environment: str, actor: Actor) -> tuple[Service, Envir
     if actor.user and not all(access.allowed(actor.user, "view", each) for each in there if each):
         raise NotFound
     return there[0], there[1]
+
+
+def _visible_rollout(pk: int, actor: Actor) -> Rollout:
+    found = Rollout.objects.select_related("environment").filter(pk=pk).first()
+    if found is None or (actor.user and not access.allowed(actor.user, "view", found)):
+        raise NotFound
+    return found
 
 
 def _rollout(pk: int, service: Service, environment: Environment) -> Rollout:

@@ -1,6 +1,6 @@
 """What the doors show of incidents: what went out before, how it stands, what was done, and the clock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -103,6 +103,20 @@ def ongoing_at(service: Service, environment: Environment) -> Incident | None:
     """The one that is open there."""
     state = IncidentState.ONGOING
     return Incident.objects.filter(service=service, environment=environment, state=state).first()
+
+
+def ongoing_among(services: Iterable[Service], environment: Environment) -> dict[int, Incident]:
+    """Those that are open there, by the keys of their services."""
+    state = IncidentState.ONGOING
+    found = Incident.objects.filter(service__in=services, environment=environment, state=state)
+    return {each.service_id: each for each in found.select_related("service")}
+
+
+def services_of(rollout: Rollout, user: User | None) -> list[Service]:
+    """The services of a rollout that the person may see, in the order of the release; None sees all."""
+    seen = access.visible(user, Service) if user else Service.objects.all()
+    rows = seen.filter(items__release=rollout.release_id).select_related("team")
+    return list(rows.order_by("items__position", "items__pk"))
 
 
 def link_of(incident: Incident) -> str:

@@ -20,14 +20,16 @@ from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases.forms import attach
 from releases.incidents import notices, operations, queries, wording
-from releases.incidents.forms import LinkForm, WordsForm
+from releases.incidents.forms import LinkForm, ServiceForm, WordsForm
 from releases.incidents.models import Incident
 from releases.incidents.states import IncidentState
 from releases.operating import OperationKind
 from releases.reading.lists import environments_of, newest_event, newest_events
 from releases.rollouts import queries as rollout_queries
 from releases.rollouts.looking import Look, look
+from releases.rollouts.models import Rollout
 from releases.rollouts.pod_logs import Asked, tail
+from releases.rollouts.queries import visible_rollout
 from releases.views.answers import REFUSALS, go, is_fragment, once, person, refuse, sent
 
 PAGE_SIZE = 50
@@ -69,6 +71,23 @@ def open_here(request: HttpRequest, name: str, env: str) -> HttpResponse:
     return go(request, reverse("incidents:detail", args=[incident.number]))
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def open_for_rollout(request: HttpRequest, rollout: int) -> HttpResponse:
+    """Ask which service of a failed rollout is in trouble, and open an incident of it, or of each."""
+    found = visible_rollout(person(request), rollout)
+    form = ServiceForm(sent(request), services=_said_of_services(found, person(request)))
+    context = {"rollout": found, "form": form}
+    template = f"incidents/panels/{'_' if is_fragment(request) else ''}open.html"
+    if request.method != "POST":
+        return render(request, template, context)
+    if not form.is_valid():
+        return render(request, template, context, status=Invalid.status)
+    opened = operations.open_for_rollout(rollout, form.name, actor=browser_actor(request))
+    alone = len(opened) == 1
+    place = reverse("incidents:detail", args=[opened[0].number]) if alone else reverse("incidents:list")
+    return go(request, place)
+
+
 @require_safe
 def detail(request: HttpRequest, number: int) -> HttpResponse:
     """Show what is wrong, what went out, and what can be done."""
@@ -104,6 +123,19 @@ def act(request: HttpRequest, number: int, kind: str) -> HttpResponse:
     except REFUSALS as error:
         rest = attach(form, error.missing)
         return refuse(request, template, {**context, "rest": rest}, error)
+
+
+def _said_of_services(rollout: Rollout, user: User) -> dict[str, str]:
+    """Each service with the incident that is open there already."""
+    services = queries.services_of(rollout, user)
+    standing = queries.ongoing_among(services, rollout.environment)
+    there = _("{service} (incident {number} is open)")
+    return {
+        each.name: there.format(service=each.name, number=standing[each.pk].number)
+        if each.pk in standing
+        else each.name
+        for each in services
+    }
 
 
 def _form(kind: str, data: Any, incident: Incident) -> forms.Form:

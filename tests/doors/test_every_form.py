@@ -56,6 +56,7 @@ PAGES = {
         "/incidents/{incident}/tell/",
         "/incidents/{incident}/link/",
         "/incidents/{incident}/close/",
+        "/incidents/open/{rollout}/",
     ),
     "pl": (
         "/releases/{reviewed}/review/",

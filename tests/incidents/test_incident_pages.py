@@ -95,6 +95,48 @@ def test_a_failed_rollout_opens_one_that_knows_when_it_failed(shop: Shop) -> Non
     assert Incident.objects.get().began_at == failed_at
 
 
+def failed_as_a_whole(shop: Shop, *services: str) -> Rollout:
+    """A rollout of these services whose failed step belongs to none of them."""
+    items = [{"service": service, "version": "2.8.0"} for service in services]
+    waves = [{"title": "All", "services": list(services)}]
+    shop.plan.spec = {"expectedMinutes": 30, "waves": waves}
+    shop.plan.save()
+    rollout = make_release(shop, at="rolling_out", items=items).rollouts.get()
+    Rollout.objects.filter(pk=rollout.pk).update(state="failed", failed_at=clock.now())
+    rollout.steps.create(key="a", kind="http_check", state="failed", failure={"code": "x"})
+    return rollout
+
+
+@long
+def test_a_rollout_that_failed_as_a_whole_asks_which_service_is_in_trouble(shop: Shop) -> None:
+    rollout = failed_as_a_whole(shop, "shopping-service", "payment-service")
+    client, here = browser(shop.cast.author), f"/incidents/open/{rollout.pk}/"
+    assert f'href="{here}"' in text_of(client, f"/rollouts/{rollout.pk}/")
+    assert client.post(here, {"service": ""}).status_code == 422
+    assert client.post(here, {"service": "auth-service"}).status_code == 422
+    answer = client.post(here, {"service": "payment-service"})
+    incident = Incident.objects.get()
+    assert answer["Location"] == f"/incidents/{incident.number}/"
+    assert (incident.service, incident.environment) == (shop.payment, shop.environment)
+    assert [each.release_id for each in incident.entries.all()] == [rollout.release_id]
+    assert f"payment-service (incident {incident.number} is open)" in text_of(client, here)
+    assert f'href="/incidents/{incident.number}/"' in text_of(client, f"/rollouts/{rollout.pk}/")
+    assert client.post(here, {"service": "*"})["Location"] == "/incidents/"
+    assert set(Incident.objects.values_list("service__name", flat=True)) == {
+        "payment-service",
+        "shopping-service",
+    }
+    assert here not in text_of(client, f"/rollouts/{rollout.pk}/"), "each of them has its incident"
+
+
+@long
+def test_a_rollout_of_one_service_that_failed_as_a_whole_opens_one_with_one_press(shop: Shop) -> None:
+    rollout = failed_as_a_whole(shop, "shopping-service")
+    page = text_of(browser(shop.cast.author), f"/rollouts/{rollout.pk}/")
+    assert f'action="{OPEN}"' in page
+    assert "/incidents/open/" not in text_of(browser(shop.cast.outsider), f"/rollouts/{rollout.pk}/")
+
+
 @long
 def test_the_page_says_what_went_out_how_it_stands_and_what_can_be_done(
     shop: Shop, monkeypatch: pytest.MonkeyPatch

@@ -140,6 +140,20 @@ def test_a_rollout_of_another_service_is_none_of_its(shop: Shop) -> None:
         open_here(shop, rollout=release.rollouts.get().pk)
 
 
+def test_a_rollout_that_failed_as_a_whole_opens_one_for_each_of_its_services(
+    shop: Shop, incident: Incident
+) -> None:
+    items = [{"service": name, "version": "2.8.0"} for name in ("shopping-service", "auth-service")]
+    rollout = make_release(shop, at="rolling_out", items=items).rollouts.get()
+    found = operations.open_for_rollout(rollout.pk, actor=acting(shop.cast.pl))
+    assert [each.service.name for each in found] == ["shopping-service", "auth-service"]
+    assert found[0] == incident, "who is first is met, not repeated"
+    with pytest.raises(NotFound):
+        operations.open_for_rollout(rollout.pk, "payment-service", actor=acting(shop.cast.pl))
+    with pytest.raises(NotFound):
+        operations.open_for_rollout(rollout.pk + 1, actor=acting(shop.cast.pl))
+
+
 @pytest.mark.parametrize("days", [-1, 31])
 def test_the_beginning_lies_in_the_last_month(shop: Shop, days: int) -> None:
     with pytest.raises(Invalid):
@@ -207,14 +221,19 @@ def test_only_who_carries_rollouts_on_there_gets_through(shop: Shop) -> None:
                 if gets_through(act):
                     through.setdefault(name, set()).add(who)
             transaction.set_rollback(True)
-    assert through == dict.fromkeys(range(5), MAY)
+    assert through == dict.fromkeys(range(6), MAY)
 
 
 def everything(shop: Shop, user: User, release: int) -> list[Callable[[], object]]:
     """Every operation as this person, on an incident that somebody else opened."""
     incident, actor = open_here(shop), acting(user)
     place = (shop.payment.name, shop.environment.name)
-    return [lambda: operations.open_incident(*place, actor=actor), *acts(incident, actor, release)]
+    rollout = make_release(shop, at="rolling_out").rollouts.get().pk
+    return [
+        lambda: operations.open_incident(*place, actor=actor),
+        lambda: operations.open_for_rollout(rollout, actor=actor),
+        *acts(incident, actor, release),
+    ]
 
 
 def gets_through(act: Callable[[], object]) -> bool:

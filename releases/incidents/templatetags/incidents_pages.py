@@ -32,6 +32,23 @@ def incident_here(
     }
 
 
+@register.inclusion_tag("incidents/_opens_for.html", takes_context=True)
+def incident_for(context: template.Context, rollout: Rollout) -> dict[str, Any]:
+    """Lead to the open incidents of a rollout that failed as a whole, or to where its service is chosen."""
+    user = _user(context)
+    services = queries.services_of(rollout, user)
+    standing = queries.ongoing_among(services, rollout.environment)
+    lacking = [each for each in services if each.pk not in standing]
+    return {
+        "standing": list(standing.values()),
+        "lacking": lacking if access.allowed(user, RIGHT, rollout.environment) else [],
+        "alone": len(services) == 1,
+        "environment": rollout.environment,
+        "rollout": rollout,
+        "csrf_token": context.get("csrf_token"),
+    }
+
+
 @register.simple_tag(takes_context=True)
 def ongoing_incidents(context: template.Context) -> list[Incident]:
     """The open incidents that the person may see."""
