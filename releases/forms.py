@@ -15,6 +15,7 @@ from portal.errors import Missing
 from portal.ui.looks import FACTS as FACT_NAMES
 from releases.content import FACTS
 from releases.models import CheckResult, Release
+from releases.open_incidents import OpenIncident, named
 from releases.operations.evidence import LARGEST_BYTES, GivenFile
 
 MOST_ROWS = 200
@@ -125,6 +126,9 @@ class GradeForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text=_("Needed for a grade below the proposed one; that grade's approvers then decide too."),
     )
+    incident_open = forms.CharField(
+        label=_("Open incident"), required=False, max_length=500, widget=forms.Select
+    )
     incident_link = forms.CharField(label=_("Link to the incident"), required=False, max_length=500)
     incident_reason = forms.CharField(
         label=_("Why it cannot wait"),
@@ -133,34 +137,50 @@ class GradeForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
     )
 
-    def __init__(self, *args: Any, services: Sequence[str] = (), **kwargs: Any) -> None:
-        """Take the services of which facts are stated one by one, beside those of the whole release."""
+    def __init__(
+        self,
+        *args: Any,
+        services: Sequence[str] = (),
+        offered: Sequence[OpenIncident] = (),
+        **kwargs: Any,
+    ) -> None:
+        """Take what is offered.
+
+        Args:
+            services: of which facts are stated one by one, beside those of the whole release.
+            offered: the incidents that can be chosen in place of a link.
+        """
         super().__init__(*args, **kwargs)
-        self.services = services
+        self.services, self.offered = services, offered
+        self._offer_incidents()
         for place in ("", *(f"@{service}" for service in services)):
             for fact in FACTS:
                 label = FACT_NAMES[fact]
                 self.fields[f"fact-{fact}{place}"] = forms.BooleanField(label=label, required=False)
 
     @classmethod
-    def typed(cls, post: QueryDict, release: Release) -> "GradeForm":
+    def typed(cls, post: QueryDict, release: Release, *, offered: Sequence[OpenIncident] = ()) -> "GradeForm":
         """The form as somebody typed it."""
-        return cls(post, services=_told_apart(release))
+        return cls(post, services=_told_apart(release), offered=offered)
 
     @classmethod
-    def of(cls, release: Release) -> "GradeForm":
+    def of(cls, release: Release, *, offered: Sequence[OpenIncident] = ()) -> "GradeForm":
         """The form as the release stands; following the proposal is no choice of its own."""
         followed = release.grade == release.proposal.get("grade")
         incident = release.incident or {}
+        link = incident.get("link", "")
+        is_offered = any(each.link == link for each in offered)
         facts = {f"fact-{fact}": bool(release.facts.get(fact)) for fact in FACTS}
         for item in release.items.all():
             facts |= {f"fact-{fact}@{item.service.name}": True for fact in item.facts}
         return cls(
             services=_told_apart(release),
+            offered=offered,
             initial={
                 "grade": "" if followed else release.grade,
                 "grade_reason": release.grade_reason,
-                "incident_link": incident.get("link", ""),
+                "incident_open": link if is_offered else "",
+                "incident_link": "" if is_offered else link,
                 "incident_reason": incident.get("reason", ""),
                 **facts,
             },
@@ -184,14 +204,24 @@ class GradeForm(forms.Form):
     def data_for(self, database_rows: Sequence[TypedRow]) -> dict[str, Any]:
         """The typed values in the shape of the operation; call after is_valid()."""
         typed = self.cleaned_data
-        link, why = typed["incident_link"].strip(), typed["incident_reason"].strip()
+        link = typed.get("incident_open") or typed["incident_link"].strip()
         return {
             "facts": {fact: bool(typed[f"fact-{fact}"]) for fact in FACTS},
             "database_changes": rows_data(database_rows),
             "grade": typed["grade"] or None,
             "grade_reason": typed["grade_reason"],
-            "incident": {"link": link, "reason": why} if link or why else None,
+            "incident": named(link, typed["incident_reason"].strip(), self.offered),
         }
+
+    def _offer_incidents(self) -> None:
+        """Let an open incident be chosen; one that was closed in the meantime stays as it was sent."""
+        if not self.offered and not self.data.get("incident_open"):
+            del self.fields["incident_open"]
+            return
+        sent = self.data.get("incident_open", "")
+        links = {"": _("None, or another by its link"), **{each.link: str(each) for each in self.offered}}
+        links.setdefault(sent, sent)
+        self.fields["incident_open"].widget.choices = list(links.items())
 
 
 def _told_apart(release: Release) -> list[str]:

@@ -84,7 +84,7 @@ class FullIncidentShape(IncidentShape):
     """An incident with its clock, what went out, and its timeline, the newest first."""
 
     recovery: RecoveryClockShape
-    releases: list[int] = Field(description="linked with it, or naming it as their incident")
+    releases: list[int] = Field(description="linked with it, or of its system and naming it")
     went_out: list[WentOutShape]
     timeline: list[HappenedShape]
 
@@ -179,7 +179,7 @@ def close(request: HttpRequest, incident: int, body: CauseInput) -> dict[str, An
 
 
 def _shape(request: HttpRequest, number: int) -> dict[str, Any]:
-    return queries.full_shape(operations.find(number, actor=actor_of(request)))
+    return queries.full_shape(operations.find(number, actor=actor_of(request)), actor_of(request).user)
 
 
 def _user(request: HttpRequest) -> User:

@@ -16,10 +16,12 @@ class IncidentsConfig(AppConfig):
     label = "incidents"
 
     def ready(self) -> None:
-        """Name the acts this app records, and let open incidents wait in inboxes."""
+        """Name the acts this app records, let open incidents wait in inboxes and be composed for."""
         people = importlib.import_module("releases.incidents.people")
         frame.COUNTERS.append(people.counts)
         importlib.import_module("releases.inbox").OTHERS.append(people.others_waiting_for)
+        source = importlib.import_module("releases.incidents.queries").open_of_system
+        importlib.import_module("releases.open_incidents").SOURCES.append(source)
         register(
             {
                 "incident.opened": _("Incident opened"),

@@ -1,5 +1,6 @@
 """What the doors show of incidents: what went out before, how it stands, what was done, and the clock."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from releases.catalog.models import Environment, Service
 from releases.incidents.models import Entry, Incident
 from releases.incidents.states import IncidentState
 from releases.models import Release
+from releases.open_incidents import OpenIncident
 from releases.rollouts.models import Rollout
 from releases.rollouts.operations import refusal_of
 from releases.rollouts.states import ACTIVE, OrderKind, RolloutState
@@ -23,6 +25,8 @@ Json = dict[str, Any]
 # What went out so long before is looked at first (screens.md 2.10).
 LOOKED_BACK = timedelta(hours=2)
 MOST_ROLLOUTS = 20
+# The address of an incident, behind the portal's own.
+LINK = re.compile(r"/incidents/([0-9]{1,18})/?")
 # What the filter of the list asks for.
 VIEWS: Mapping[str, str] = {"": IncidentState.ONGOING, "closed": IncidentState.CLOSED}
 
@@ -121,7 +125,34 @@ def services_of(rollout: Rollout, user: User | None) -> list[Service]:
 
 def link_of(incident: Incident) -> str:
     """The address that an emergency release names as its incident."""
-    return f"{settings.PUBLIC_URL.rstrip('/')}/incidents/{incident.number}/"
+    return f"{_base()}/incidents/{incident.number}/"
+
+
+def _base() -> str:
+    return settings.PUBLIC_URL.rstrip("/")
+
+
+def open_of_system(user: User, system: str) -> list[OpenIncident]:
+    """Those of a system that a release can be composed for, the newest first."""
+    found = visible_incidents(user).filter(environment__system=system)
+    return [
+        OpenIncident(
+            number=each.number,
+            service=each.service.name,
+            environment=str(each.environment),
+            title=each.title,
+            link=link_of(each),
+        )
+        for each in found
+    ]
+
+
+def incidents_of(user: User, release: Release) -> QuerySet[Incident]:
+    """Those that the release names, or is linked with, as far as the person may see them."""
+    found = LINK.fullmatch((release.incident or {}).get("link", "").removeprefix(_base()))
+    named = Q(number=int(found[1]), environment__system=release.environment.system) if found else Q(pk=None)
+    linked = Q(pk__in=release.incident_entries.values("incident"))
+    return visible_incidents(user, view="all").filter(named | linked)
 
 
 def clock_of(incident: Incident) -> RecoveryClock:
@@ -174,14 +205,24 @@ def way_back(incident: Incident) -> WayBack | None:
     return WayBack(rollout=rollout, off=str(refusal.detail) if refusal else "")
 
 
-def releases_of(incident: Incident) -> QuerySet[Release]:
-    """The releases that are linked with it, or name it as their incident."""
-    named = Q(incident__link=link_of(incident)) | Q(incident_entries__incident=incident)
-    found = Release.objects.filter(named, environment=incident.environment).select_related("author")
-    return found.distinct().order_by("-number")
+def releases_of(incident: Incident, reader: User | None) -> QuerySet[Release]:
+    """The releases that are linked with it, and those of its system that name it as their incident.
+
+    Args:
+        reader: who sees only what they may; None sees all.
+    """
+    seen = access.visible(reader, Release) if reader else Release.objects.all()
+    linked = Q(pk__in=incident.entries.exclude(release=None).values("release"))
+    return seen.filter(linked | _naming(incident)).select_related("author").order_by("-number")
 
 
-def timeline(incident: Incident, rollouts: Sequence[WentOut]) -> list[Moment]:
+def _naming(incident: Incident) -> Q:
+    link = link_of(incident)
+    system = incident.environment.system
+    return Q(incident__link__in=[link, link.removesuffix("/")], environment__system=system)
+
+
+def timeline(incident: Incident, rollouts: Sequence[WentOut], reader: User | None) -> list[Moment]:
     """What happened, the newest first: what people wrote, and what rollouts around it came to."""
     moments = [
         Moment(at=incident.began_at, what="began", state="degraded"),
@@ -189,7 +230,7 @@ def timeline(incident: Incident, rollouts: Sequence[WentOut]) -> list[Moment]:
         *(_of_an_entry(each) for each in incident.entries.select_related("by", "release")),
         *(moment for each in rollouts for moment in _of_a_rollout(each.rollout)),
     ]
-    for release in releases_of(incident).filter(incident__link=link_of(incident)):
+    for release in releases_of(incident, reader).filter(_naming(incident)):
         moments.append(Moment(at=release.created_at, what="drafted", by=release.author, release=release))
     if incident.closed_at:
         at, cause = incident.closed_at, incident.cause
@@ -239,7 +280,7 @@ def shape(incident: Incident) -> Json:
     }
 
 
-def full_shape(incident: Incident) -> Json:
+def full_shape(incident: Incident, reader: User | None) -> Json:
     """Return an incident as the API gives it alone."""
     found, out = clock_of(incident), went_out(incident)
     return {
@@ -250,7 +291,7 @@ def full_shape(incident: Incident) -> Json:
             "usual_seconds": found.usual,
             "missed": found.is_missed,
         },
-        "releases": [release.number for release in releases_of(incident)],
+        "releases": [release.number for release in releases_of(incident, reader)],
         "went_out": [
             {
                 "rollout": each.rollout.pk,
@@ -273,6 +314,6 @@ def full_shape(incident: Incident) -> Json:
                 "release": _release_of(each),
                 "rollout": each.rollout.pk if each.rollout else None,
             }
-            for each in timeline(incident, out)
+            for each in timeline(incident, out, reader)
         ],
     }

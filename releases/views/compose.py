@@ -16,6 +16,7 @@ from releases import queries
 from releases.catalog.models import Environment, Service
 from releases.forms import items_data
 from releases.models import Release
+from releases.open_incidents import OpenIncident, named, open_incidents
 from releases.operations.create import create_release
 from releases.operations.edit import edit_release
 from releases.reading import composing, deciding, life, lists
@@ -51,7 +52,7 @@ def save_part(request: HttpRequest, number: int, name: str) -> HttpResponse:
     release = _editable(request, number)
     if request.method != "POST":
         return redirect(reverse("releases:edit", args=[number]) + f"#part-{name}")
-    part = parts.typed(name, release, request.POST)
+    part = parts.typed(name, release, person(request), request.POST)
     if "add" in request.POST or "remove" in request.POST:
         return _draw(request, release, part)
     try:
@@ -64,7 +65,7 @@ def save_part(request: HttpRequest, number: int, name: str) -> HttpResponse:
     if not is_fragment(request):
         return redirect(reverse("releases:edit", args=[number]) + f"#part-{name}")
     release = queries.detail(person(request), number)
-    return _draw(request, release, parts.stored(name, release), saved=True)
+    return _draw(request, release, parts.stored(name, release, person(request)), saved=True)
 
 
 @require_POST
@@ -76,12 +77,11 @@ def preview(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _create(request: HttpRequest) -> str:
-    data: dict[str, object] = {
-        "environment": request.POST.get("environment", ""),
-        "items": items_data(request.POST),
-    }
+    environment = request.POST.get("environment", "")
+    data: dict[str, object] = {"environment": environment, "items": items_data(request.POST)}
     if incident := incident_typed(request):
-        data |= {"grade": "E", "incident": incident}
+        offered = _incidents_for(person(request), environment)
+        data |= {"grade": "E", "incident": named(incident["link"], incident["reason"], offered)}
     release = create_release(data, actor=browser_actor(request))
     return reverse("releases:edit", args=[release.number])
 
@@ -92,13 +92,24 @@ def _new_context(request: HttpRequest, user: User, error: PortalError | None = N
     environment = _chosen(environments, typed.get("environment", ""))
     versions = {item["service"]: item["version"] for item in items_data(typed)}
     errors = _errors_by_service(error, list(versions)) if isinstance(error, Invalid) else {}
+    asked, offered = incident_typed(request), _incidents_for(user, environment.name if environment else "")
+    # What led here says its reason; what was chosen on the page does not.
+    is_chosen = asked is not None and not asked["reason"] and asked["link"] in {each.link for each in offered}
     return {
         "environments": environments,
         "environment": environment,
         "picks": composing.picks(user, environment, chosen=versions, errors=errors) if environment else [],
-        "incident": incident_typed(request),
+        "incident": None if is_chosen else asked,
+        "incidents": offered,
+        "incident_link": asked["link"] if asked and is_chosen else "",
         "once": typed.get("once") or secrets.token_hex(16),
     }
+
+
+def _incidents_for(user: User, environment: str) -> list[OpenIncident]:
+    """The open incidents of the environment's system."""
+    found = access.visible(user, Environment).filter(name=environment).first()
+    return open_incidents(user, found.system) if found else []
 
 
 def _composable(user: User) -> list[Environment]:
@@ -131,7 +142,7 @@ def _editable(request: HttpRequest, number: int) -> Release:
 
 def _edit_context(request: HttpRequest, release: Release, typed: Part | None = None) -> dict[str, Any]:
     user = person(request)
-    every = {name: parts.stored(name, release) for name in parts.names_of(release)}
+    every = {name: parts.stored(name, release, user) for name in parts.names_of(release)}
     if typed is not None:
         every[typed.name] = typed
     context: dict[str, Any] = {

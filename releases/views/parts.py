@@ -22,6 +22,7 @@ from releases.forms import (
     typed_rows,
 )
 from releases.models import Release
+from releases.open_incidents import open_incidents
 from releases.operations.composition import as_data
 from releases.reading import composing
 
@@ -209,18 +210,18 @@ class WordingPart:
         return {"wording_form": self.form, "wording_errors": self.rest}
 
 
-def stored(name: str, release: Release) -> Part:
-    """A part as the release stands."""
-    return _build(name, release, None)
+def stored(name: str, release: Release, user: User) -> Part:
+    """A part as the release stands, with what this person is offered."""
+    return _build(name, release, user, None)
 
 
-def typed(name: str, release: Release, post: QueryDict) -> Part:
-    """A part as somebody typed it.
+def typed(name: str, release: Release, user: User, post: QueryDict) -> Part:
+    """A part as this person typed it.
 
     Raises:
         NotFound: there is no such part.
     """
-    return _build(name, release, post)
+    return _build(name, release, user, post)
 
 
 def names_of(release: Release) -> tuple[str, ...]:
@@ -228,7 +229,7 @@ def names_of(release: Release) -> tuple[str, ...]:
     return OF_AN_OPERATION if release.operation else NAMES
 
 
-def _build(name: str, release: Release, post: QueryDict | None) -> Part:
+def _build(name: str, release: Release, user: User, post: QueryDict | None) -> Part:
     if name not in names_of(release):
         raise NotFound
     match name:
@@ -237,8 +238,7 @@ def _build(name: str, release: Release, post: QueryDict | None) -> Part:
         case "changes":
             return ChangesPart(_change_rows(release, post))
         case "grade":
-            form = GradeForm.of(release) if post is None else GradeForm.typed(post, release)
-            return GradePart(release, form, _database_rows(release, post))
+            return GradePart(release, _grade_form(release, user, post), _database_rows(release, post))
         case "checks":
             return ChecksPart(release)
         case "when":
@@ -247,6 +247,13 @@ def _build(name: str, release: Release, post: QueryDict | None) -> Part:
             start = {"title": release.title, "announcement": release.announcement}
             return WordingPart(WordingForm(post, initial=start))
     raise NotFound
+
+
+def _grade_form(release: Release, user: User, post: QueryDict | None) -> GradeForm:
+    offered = open_incidents(user, release.environment.system)
+    if post is None:
+        return GradeForm.of(release, offered=offered)
+    return GradeForm.typed(post, release, offered=offered)
 
 
 def _change_rows(release: Release, post: QueryDict | None) -> list[TypedRow]:

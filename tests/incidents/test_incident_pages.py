@@ -13,15 +13,19 @@ from portal import clock
 from portal.errors import TemporaryError
 from portal.outbox.models import Message
 from portal.people.models import User
-from releases.incidents import views
+from releases.catalog import rights
+from releases.catalog.models import Environment
+from releases.incidents import operations, queries, views
 from releases.incidents.models import Incident
 from releases.incidents.queries import link_of
 from releases.models import Release
+from releases.open_incidents import open_incidents
 from releases.rollouts.looking import Look, PodSeen
 from releases.rollouts.models import Rollout
 from releases.rollouts.pod_logs import Tail
 from tests.factories import Shop, make_release, runs
 from tests.incidents.conftest import open_here
+from tests.people import acting
 from tests.portal.api import ApiClient
 from tests.soak import long
 
@@ -300,3 +304,100 @@ def test_it_waits_in_the_inbox_of_those_who_release_the_service_until_it_is_clos
     client.post(f"/incidents/{incident.number}/close/", {"cause": "Logs"})
     assert 'data-waiting="0" data-trouble="0"' in text_of(client, "/inbox/part/")
     assert api.get("/inbox").json()["items"] == []
+
+
+def grade_part(release: Release, **typed: str) -> dict[str, str]:
+    """What the part with the grade sends."""
+    return {"content_digest": release.content_digest, "grade": "", "grade_reason": "", **typed}
+
+
+@long
+def test_a_release_is_composed_for_an_open_incident_and_each_page_leads_to_the_other(
+    shop: Shop, incident: Incident
+) -> None:
+    client, release = browser(shop.cast.author), make_release(shop)
+    edit, save = (f"/releases/{release.number}/{part}/" for part in ("edit", "edit/grade"))
+    link = link_of(incident)
+    assert f'<option value="{link}">{incident.number} · shopping-service' in text_of(client, edit)
+    typed = grade_part(release, incident_open=link, incident_link="", incident_reason="")
+    assert client.post(save, typed).status_code == 302
+    release.refresh_from_db()
+    assert release.incident == {"link": link, "reason": incident.title}
+    assert release.grade != "E", "whatever its grade"
+    assert f'<option value="{link}" selected>' in text_of(client, edit)
+    assert f'href="/incidents/{incident.number}/"' in text_of(client, f"/releases/{release.number}/")
+    here = text_of(client, f"/incidents/{incident.number}/")
+    assert f'href="/releases/{release.number}/"' in here
+    assert "Release composed for this incident" in here
+    release.refresh_from_db()
+    assert client.post(save, grade_part(release, incident_open="")).status_code == 302
+    release.refresh_from_db()
+    assert release.incident is None
+
+
+@long
+def test_a_new_draft_for_an_open_incident_is_urgent_and_says_why(shop: Shop, incident: Incident) -> None:
+    client = browser(shop.cast.author)
+    assert f'<option value="{link_of(incident)}">' in text_of(client, "/releases/new/")
+    sent = {
+        "environment": "shop-production",
+        "service": "shopping-service",
+        "other-shopping-service": "2.8.1",
+        "incident_link": link_of(incident),
+    }
+    assert client.post("/releases/new/", sent).status_code == 302
+    release = Release.objects.get()
+    named = {"link": link_of(incident), "reason": incident.title}
+    assert (release.grade, release.incident) == ("E", named)
+    wrong = client.post("/releases/new/", {**sent, "service": "no-such-service"})
+    assert wrong.status_code == 422
+    assert f'<option value="{link_of(incident)}" selected>' in unescape(wrong.content.decode())
+
+
+@long
+def test_what_is_closed_or_of_another_system_or_hidden_is_not_offered(shop: Shop, incident: Incident) -> None:
+    link, release = link_of(incident), make_release(shop)
+    edit = f"/releases/{release.number}/edit/"
+    client = browser(shop.cast.author)
+    Environment.objects.update(system="elsewhere")
+    assert [each.link for each in open_incidents(shop.cast.author, "elsewhere")] == [link]
+    assert open_incidents(shop.cast.author, "shop") == []
+    shop.environment.spec["visibility"] = "private"
+    shop.environment.save()
+    rights.grant()
+    assert open_incidents(shop.cast.outsider, "elsewhere") == []
+    release.incident = {"link": link, "reason": "it fails"}
+    release.save()
+    operations.close_incident(incident.number, actor=acting(shop.cast.author), cause="x")
+    page = text_of(client, edit)
+    assert f'name="incident_link" value="{link}"' in page, "what is named stays named"
+    assert '<option value="' + link not in page
+    assert f'href="/incidents/{incident.number}/"' in text_of(client, f"/releases/{release.number}/")
+
+
+def test_a_linked_release_leads_back_to_its_incident(shop: Shop, incident: Incident) -> None:
+    release = make_release(shop)
+    operations.link_release(incident.number, release.number, actor=acting(shop.cast.author))
+    assert list(queries.incidents_of(shop.cast.auditor, release)) == [incident]
+    assert not queries.incidents_of(shop.cast.auditor, make_release(shop)).exists()
+    for odd in ("https://x.example/incidents/1/", f"{link_of(incident)}0", link_of(incident)[:-2] + "x/"):
+        other = make_release(shop, incident={"link": odd, "reason": "y"})
+        assert not queries.incidents_of(shop.cast.auditor, other).exists(), odd
+
+
+def test_a_release_of_another_environment_of_the_system_is_shown_to_who_may_see_it(
+    shop: Shop, incident: Incident
+) -> None:
+    release = make_release(shop, incident={"link": link_of(incident).removesuffix("/"), "reason": "y"})
+    hidden = Environment.objects.create(
+        name="shop-staging",
+        system="shop",
+        stage="staging",
+        cluster=shop.environment.cluster,
+        namespace="s",
+        spec={"visibility": "private"},
+    )
+    rights.grant()
+    Release.objects.filter(pk=release.pk).update(environment=hidden)
+    assert list(queries.releases_of(incident, None)) == [release]
+    assert not queries.releases_of(incident, shop.cast.outsider).exists()

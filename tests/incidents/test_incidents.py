@@ -185,8 +185,8 @@ def test_an_emergency_that_names_the_incident_belongs_to_it(shop: Shop, incident
     named = {"link": queries.link_of(incident), "reason": "payments fail"}
     release = make_release(shop, grade="E", incident=named)
     make_release(shop, grade="E", incident={"link": "https://x.example/1", "reason": "y"})
-    assert list(queries.releases_of(incident)) == [release]
-    happened = [each.what for each in queries.timeline(incident, [])]
+    assert list(queries.releases_of(incident, None)) == [release]
+    happened = [each.what for each in queries.timeline(incident, [], None)]
     assert sorted(happened) == ["began", "drafted", "opened"]
 
 

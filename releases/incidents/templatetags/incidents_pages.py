@@ -1,4 +1,4 @@
-"""How the board, a service's page and a failed rollout lead to an incident."""
+"""How the board, a service's page, a failed rollout and a release lead to an incident."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from releases.catalog.models import Environment, Service
 from releases.incidents import queries
 from releases.incidents.models import Incident
 from releases.incidents.operations import RIGHT
+from releases.models import Release
 from releases.rollouts.models import Rollout
 
 register = template.Library()
@@ -59,6 +60,12 @@ def ongoing_incidents(context: template.Context) -> list[Incident]:
 def operable_environments(context: template.Context) -> set[int]:
     """The environments in which the person may open one."""
     return set(access.visible_set(_user(context), Environment, RIGHT).values_list("pk", flat=True))
+
+
+@register.simple_tag(takes_context=True)
+def incidents_of(context: template.Context, release: Release) -> list[Incident]:
+    """Those that a release was composed for or is linked with."""
+    return list(queries.incidents_of(_user(context), release))
 
 
 @register.simple_tag
