@@ -2,12 +2,15 @@
 
 import os
 
+import django
 from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.asgi import get_asgi_application
 from django.urls import path
 
+from portal.serving import Handler
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-http = get_asgi_application()
+django.setup(set_prefix=False)
+http = Handler()
 
 # Consumers load models, which exist only once Django is set up.
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
