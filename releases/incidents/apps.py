@@ -16,12 +16,14 @@ class IncidentsConfig(AppConfig):
     label = "incidents"
 
     def ready(self) -> None:
-        """Name the acts this app records, let open incidents wait in inboxes and be composed for."""
+        """Name the acts this app records, let incidents wait in inboxes, be composed for and be counted."""
         people = importlib.import_module("releases.incidents.people")
         frame.COUNTERS.append(people.counts)
         importlib.import_module("releases.inbox").OTHERS.append(people.others_waiting_for)
         source = importlib.import_module("releases.incidents.queries").open_of_system
         importlib.import_module("releases.open_incidents").SOURCES.append(source)
+        counted = importlib.import_module("releases.incidents.figures").figures
+        importlib.import_module("releases.rollouts.rhythm.incidents").SOURCES.append(counted)
         register(
             {
                 "incident.opened": _("Incident opened"),

@@ -12,6 +12,8 @@ What is counted (product.md, "Deploys are too frequent and irregular"):
   carried to its end after all, or replaced there by a later rollout that succeeded.
 - Waiting: from the opening of a row (the submission; for the sign-off and an owed review, the moment the
   release came to wait for it) to the verdict that completes it.
+- Incidents: those opened in the period, on their day in the reader's zone. Their time to restore goes from
+  the opening to the closing; beside it stands the time from when the trouble began.
 
-Spans are medians. Only releases count that the reader may see.
+Spans are medians. Only what the reader may see counts.
 """

@@ -67,6 +67,30 @@ class BundleShape(Schema):
     releases: list[int]
 
 
+class IncidentFiguresShape(Schema):
+    """Some incidents opened in the period: spans in seconds, null where none was closed yet."""
+
+    key: str
+    incidents: int
+    ongoing: int
+    restore_seconds: float | None = Field(description="The median from the opening to the end.")
+    whole_seconds: float | None = Field(description="The same from when the trouble began.")
+    longest_seconds: float | None
+
+    @staticmethod
+    def resolve_key(row: Any) -> str:
+        """What they have in common."""
+        return str(row.key)
+
+
+class IncidentTablesShape(Schema):
+    """How many incidents were opened, and how long it took to close them."""
+
+    total: IncidentFiguresShape
+    systems: list[IncidentFiguresShape]
+    weeks: list[IncidentFiguresShape]
+
+
 class RhythmShape(Schema):
     """How often and how well releases go out."""
 
@@ -81,6 +105,7 @@ class RhythmShape(Schema):
     grades: list[FiguresShape]
     waiting: list[WaitShape]
     bundles: list[BundleShape]
+    incidents: IncidentTablesShape
 
 
 @router.get("/rhythm", response=RhythmShape, by_alias=True)
@@ -104,6 +129,7 @@ def read_rhythm(request: HttpRequest, query: Query[RhythmQuery]) -> dict[str, An
         "grades": found.grades,
         "waiting": found.waiting_roles,
         "bundles": found.bundles,
+        "incidents": found.incidents,
     }
 
 

@@ -10,6 +10,7 @@ from releases.catalog.models import Environment, Service
 from releases.models import Item
 from releases.rollouts.models import Rollout
 from releases.rollouts.rhythm.figures import Bundle, Figures, bundles, figures
+from releases.rollouts.rhythm.incidents import IncidentTables, incidents
 from releases.rollouts.rhythm.period import Asked
 from releases.rollouts.rhythm.waiting import PersonWait, RoleWait, by_person, by_role
 
@@ -35,6 +36,7 @@ class Report:
     waiting_people: Sequence[PersonWait]
     bundles: Sequence[Bundle]
     latest: Sequence[Rollout]
+    incidents: IncidentTables
 
     @property
     def is_enough(self) -> bool:
@@ -75,6 +77,7 @@ def report(user: User, asked: Asked) -> Report:
         waiting_people=by_person(parameters),
         bundles=bundles(parameters),
         latest=_latest(parameters),
+        incidents=incidents(parameters, asked.mondays),
     )
 
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from releases.rollouts.rhythm.figures import Figures
+from releases.rollouts.rhythm.incidents import IncidentFigures
 from releases.rollouts.rhythm.report import Report
 
 # What a spreadsheet would take for the beginning of a formula.
@@ -46,6 +47,13 @@ def _waiting_people(report: Report) -> Rows:
         yield (row.username, row.name, row.decided, row.median_seconds, row.longest_seconds)
 
 
+def _incidents(first: str, rows: Sequence[IncidentFigures]) -> Rows:
+    names = ("incidents", "ongoing", "restore_seconds", "whole_seconds", "longest_seconds")
+    yield (first, *names)
+    for row in rows:
+        yield (row.key, *(getattr(row, name) for name in names))
+
+
 def _bundles(report: Report) -> Rows:
     yield ("day", "environment", "team", "services", "releases")
     for row in report.bundles:
@@ -63,6 +71,8 @@ TABLES: Mapping[str, Callable[[Report], Rows]] = {
     "waiting-roles": _waiting_roles,
     "waiting-people": _waiting_people,
     "bundles": _bundles,
+    "incidents": lambda report: _incidents("system", report.incidents.systems),
+    "incident-weeks": lambda report: _incidents("monday", report.incidents.weeks),
 }
 
 
