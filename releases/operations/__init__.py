@@ -11,7 +11,13 @@ from releases.operations.ends import (
     missing_signoffs,
     withdraw_release,
 )
-from releases.operations.gates import claim_due, ignore_breach, open_gates, write_measurement
+from releases.operations.gates import (
+    claim_due,
+    ignore_breach,
+    leave_measurement,
+    open_gates,
+    write_measurement,
+)
 from releases.operations.progress import begin_switch, finish_before_switch, finish_verification, follow
 from releases.operations.schedule import miss_schedule, schedule_release, unschedule_release
 from releases.operations.signoff import rejection_of, sign_off_result
@@ -35,6 +41,7 @@ __all__ = [
     "finish_verification",
     "follow",
     "ignore_breach",
+    "leave_measurement",
     "miss_schedule",
     "missing_signoffs",
     "open_gates",

@@ -28,6 +28,8 @@ from releases.states import ReleaseState
 
 # Longer than any measurement lasts: one that was begun and never written is begun anew after it.
 CLAIM = timedelta(seconds=60)
+# What one worker left is offered to the others after it.
+LEFT = timedelta(seconds=2)
 KEPT_RESULTS = 20
 MEASURE = "releases.rollouts.jobs.measure"
 MOST_AT_ONCE = 200
@@ -82,6 +84,11 @@ def claim_due() -> list[int]:
         found = list(due.select_for_update(of=("self",), skip_locked=True)[:MOST_AT_ONCE])
         Gate.objects.filter(pk__in=[gate.pk for gate in found]).update(due_at=now + CLAIM)
     return [gate.pk for gate in found]
+
+
+def leave_measurement(gate_id: int, *, claim: datetime) -> None:
+    """Give back what the caller has claimed and cannot measure: others find it in a moment."""
+    Gate.objects.filter(pk=gate_id, due_at=claim).update(due_at=clock.now() + LEFT)
 
 
 def write_measurement(gate_id: int, seen: gates.Seen, *, claim: datetime, actor: Actor) -> Gate | None:

@@ -19,7 +19,7 @@ from portal.errors import PermanentError, TemporaryError
 from releases.rollouts import gates, leases, orders, outcomes, settling, signing, stop_points, stumbles
 from releases.rollouts.course import Course
 from releases.rollouts.events import tell_step
-from releases.rollouts.leases import LeaseLost, OrdersWait
+from releases.rollouts.leases import Lease, LeaseLost, OfANewerPortal, OrdersWait
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import ACTIVE, MOVING, RolloutState, StepState
 from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work
@@ -48,26 +48,33 @@ def advance(rollout_id: int) -> None:
     # A round is short, and every write reads the time anew with the lease.
     this = trace.following(lease.rollout.trace, rollout=rollout_id)
     with contextlib.suppress(LeaseLost), clock.counting_on(lease.taken_at), this:
+        try:
+            _go_on(lease)
+        except OfANewerPortal:
+            leases.leave(lease, seconds=LEFT_SECONDS)
+
+
+def _go_on(lease: Lease) -> None:
+    course = Course(lease)
+    _require_known(course)
+    if lease.dead:
+        stumbles.after_death(lease, actor=ENGINE)
+        lease.dead = ""
         course = Course(lease)
-        if _is_of_a_newer_portal(course):
-            leases.release(lease, wake_at=_later, yielding=True)
-            return
-        if lease.after_death:
-            stumbles.after_death(lease, actor=ENGINE)
-            course = Course(lease)
-        _advance(course)
+    _advance(course)
 
 
-def _is_of_a_newer_portal(course: Course) -> bool:
-    """Whether there is a kind of step that this worker does not know.
+def _require_known(course: Course) -> None:
+    """Raise where there is a state or a kind of step that this worker does not know.
 
     While a version is brought out old workers run beside new ones: they leave such a rollout to these.
+
+    Raises:
+        OfANewerPortal: there is.
     """
-    return any(each.kind not in KINDS for each in course.steps)
-
-
-def _later() -> datetime:
-    return clock.now() + timedelta(seconds=LEFT_SECONDS)
+    known = course.rollout.state in Rollout.MOVES
+    if not known or any(each.kind not in KINDS or each.state not in Step.MOVES for each in course.steps):
+        raise OfANewerPortal
 
 
 def _floor(state: str) -> float:

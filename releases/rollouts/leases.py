@@ -38,6 +38,10 @@ class LeaseLost(Exception):
     """Another worker took over; nothing more may be written by this one."""
 
 
+class OfANewerPortal(Exception):
+    """There is something in the rollout that only a newer version of the portal understands."""
+
+
 class OrdersWait(Exception):
     """Someone asked for a halt: nothing new may begin before that is honoured."""
 
@@ -54,7 +58,7 @@ class Lease:
         nudges: how many were counted when the present pass began.
         heard: how many were counted when the orders were last read: each order is a nudge as well.
         asked_at: when it was last taken or asked for, by this process's own counter.
-        after_death: the holder before never gave it back.
+        dead: the holder before, where that never gave it back.
         under_watch: rounds broke off of late, so that this one says beforehand what it is at.
     """
 
@@ -64,7 +68,7 @@ class Lease:
     nudges: int
     heard: int = -1
     asked_at: float = field(default_factory=time.monotonic)
-    after_death: bool = False
+    dead: str = ""
     under_watch: bool = False
 
     @property
@@ -84,12 +88,11 @@ def take(rollout_id: int) -> Lease | None:
             rollout.nudges += 1
             rollout.save(update_fields=["nudges"])
             return None
-        after_death = bool(rollout.lease_owner)
-        rollout.lease_owner = _owner()
+        dead, rollout.lease_owner = rollout.lease_owner, _owner()
         rollout.lease_epoch += 1
         rollout.lease_until = now + timedelta(seconds=LEASE_SECONDS)
         rollout.save(update_fields=["lease_owner", "lease_epoch", "lease_until"])
-        return _lease_of(rollout, now, after_death=after_death)
+        return _lease_of(rollout, now, dead=dead)
 
 
 def held_here(rollout_id: int) -> Lease | None:
@@ -98,14 +101,14 @@ def held_here(rollout_id: int) -> Lease | None:
     return None if rollout is None else _lease_of(rollout, clock.now())
 
 
-def _lease_of(rollout: Rollout, now: datetime, *, after_death: bool = False) -> Lease:
+def _lease_of(rollout: Rollout, now: datetime, *, dead: str = "") -> Lease:
     return Lease(
         rollout,
         rollout.lease_epoch,
         now,
         rollout.nudges,
-        after_death=after_death,
-        under_watch=after_death or rollout.stumble is not None,
+        dead=dead,
+        under_watch=bool(dead) or rollout.stumble is not None,
     )
 
 
@@ -207,6 +210,19 @@ def release(lease: Lease, *, wake_at: Callable[[], datetime | None], yielding: b
         rollout.stumble = None
         rollout.save(update_fields=["lease_owner", "lease_until", "wake_at", "stumble"])
         return True
+
+
+def leave(lease: Lease, *, seconds: float) -> None:
+    """Leave the rollout as it was found to who understands it: a death before is still to be counted.
+
+    Raises:
+        LeaseLost: another worker took over.
+    """
+    with writing(lease) as rollout:
+        rollout.lease_owner = lease.dead
+        rollout.lease_until = None
+        rollout.wake_at = clock.now() + timedelta(seconds=seconds)
+        rollout.save(update_fields=["lease_owner", "lease_until", "wake_at"])
 
 
 def hold_off(rollout: Rollout, *, seconds: float) -> None:

@@ -30,9 +30,14 @@ def begin(rollout: Rollout) -> None:
 
 
 def measure(gate_id: int) -> None:
-    """Measure once what the sweep has claimed, and write down what was seen."""
+    """Measure once what the sweep has claimed, and write down what was seen.
+
+    What only a newer version of the portal can measure, while one is brought out, is left to its workers.
+    """
     gate = _found(gate_id)
-    if gate is not None:
+    if gate is not None and gate.kind not in KINDS:
+        operations.leave_measurement(gate_id, claim=gate.due_at)
+    elif gate is not None:
         seen = look(KINDS[gate.kind], _work(gate))
         operations.write_measurement(gate_id, seen, claim=gate.due_at, actor=GATES)
 

@@ -12,7 +12,7 @@ from portal.live.publish import publish
 from releases.rollouts import outcomes, reaching, release_side, rollback, settling
 from releases.rollouts.course import Course
 from releases.rollouts.events import move_rollout, move_step
-from releases.rollouts.leases import Lease, say_at, writing
+from releases.rollouts.leases import Lease, OfANewerPortal, say_at, writing
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.states import MOVING, TROUBLED, Direction, OrderKind, RolloutState, StepState
 from releases.states import ReleaseState
@@ -73,17 +73,26 @@ def waiting(lease: Lease) -> list[int]:
 
 
 def honour(lease: Lease, orders: Iterable[int], *, actor: Actor) -> bool:
-    """Carry out orders one after the other; False while one is still on its way to a canary."""
+    """Carry out orders one after the other; False while one is still on its way to a canary.
+
+    Raises:
+        OfANewerPortal: one is of a kind that this worker does not know; the others are carried out.
+    """
+    unknown = False
     for pk in orders:
         say_at(lease, f"order:{pk}")
         with writing(lease) as rollout:
             order = _open(rollout.pk).select_related("by").filter(pk=pk).first()
+            if order is not None and order.kind not in POSSIBLE:
+                order, unknown = None, True
             if order is not None:
                 _follow(rollout, order)
                 if order.reach is None:
                     _honour(Course(lease), order, actor=actor)
         if order is not None and order.reach is not None and not _arrived(lease, order, actor=actor):
             return False
+    if unknown:
+        raise OfANewerPortal
     return True
 
 

@@ -1,9 +1,11 @@
 """After the waves the same kinds of step measure on, by sweep and worker, until the sign-off is given."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from portal import clock
 from portal.errors import PermanentError, TemporaryError
 from portal.jobs import Failure
 from releases import gates
@@ -153,3 +155,14 @@ def test_a_metric_is_judged_by_one_measurement(
     work: Any = None
     assert metric.Metric().measures
     assert metric.Metric().measure(work).verdict == verdict
+
+
+def test_a_gate_of_a_newer_version_is_left_to_its_workers(
+    release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as old:
+        old.delitem(KINDS, "health")
+        gate = again(release)
+    assert (gate.result, len(gate.history)) == ("passed", 1)
+    assert gate.due_at < clock.now() + timedelta(seconds=5)
+    assert len(again(release).history) == 2
