@@ -1,5 +1,6 @@
 """The command lines of the control plane's processes, all on loopback."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.cluster.controlplane.build import Tools
@@ -16,7 +17,10 @@ def etcd(tools: Tools, *, folder: Path, port: int, peer_port: int) -> list[str]:
     return [tools.binary("etcd"), *places, *clients, *peers, "--unsafe-no-fsync", "--log-level", "warn"]
 
 
-def api_server(tools: Tools, *, folder: Path, port: int, etcd_port: int) -> list[str]:
+def api_server(
+    tools: Tools, *, folder: Path, port: int, etcd_port: int, more: Mapping[str, str]
+) -> list[str]:
+    """`more` adds flags or replaces them."""
     key = str(folder / "admin.key")
     flags = {
         "etcd-servers": f"http://127.0.0.1:{etcd_port}",
@@ -33,6 +37,7 @@ def api_server(tools: Tools, *, folder: Path, port: int, etcd_port: int) -> list
         "service-cluster-ip-range": "10.0.0.0/24",
         "endpoint-reconciler-type": "none",
         "allow-privileged": "true",
+        **more,
     }
     return [tools.binary("kube-apiserver"), *(f"--{name}={value}" for name, value in flags.items())]
 

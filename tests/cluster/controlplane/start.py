@@ -18,9 +18,12 @@ from typing import Any, Literal, Self
 
 import yaml
 
-from tests.cluster.controlplane import commands
+from tests.cluster.api import Json
+from tests.cluster.controlplane import commands, network
 from tests.cluster.controlplane.build import BuildError, ensure
 from tests.cluster.controlplane.certificates import write_certificates
+from tests.cluster.controlplane.network import egress
+from tests.cluster.controlplane.nodes import policies, reporting
 from tests.cluster.controlplane.processes import ProcessGroup, StartError, free_ports
 from tests.cluster.rights import GROUP, binding, role
 
@@ -36,9 +39,24 @@ class ControlPlane:
     rights only. Nothing outlives the process that started it.
     """
 
-    def __init__(self, *, pod_stages: PodStages = "fast", nodes: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        pod_stages: PodStages = "fast",
+        nodes: int = 3,
+        images: Path | None = None,
+        audit: Json | None = None,
+    ) -> None:
+        """Say what is to be started.
+
+        Args:
+            images: what a registry offers; with it nodes have a network (network.py) and know of images.
+            audit: a policy; what the API server noted by it is in `audit_log`.
+        """
         self._pod_stages = pod_stages
         self._node_count = nodes
+        self._images = images
+        self._audit = audit
         self._tokens = {"admin": secrets.token_hex(16), "limited": secrets.token_hex(16)}
 
     def __enter__(self) -> Self:
@@ -60,6 +78,7 @@ class ControlPlane:
         self._processes = ProcessGroup(log_folder=self.folder)
         try:
             self._start_servers()
+            self._start_network()
             self._make_nodes()
             self._make_limited_user()
             self._processes.wait_until(self._pods_can_run, name="kube-controller-manager", seconds=60)
@@ -76,6 +95,16 @@ class ControlPlane:
         return self.folder / "kubeconfig"
 
     @property
+    def registry(self) -> str:
+        """Where the registry of the network answers."""
+        return f"http://127.0.0.1:{self._registry_port}"
+
+    @property
+    def audit_log(self) -> Path:
+        """What the API server noted, one JSON object a line."""
+        return self.folder / "audit.log"
+
+    @property
     def pids(self) -> dict[str, int]:
         return self._processes.pids
 
@@ -86,11 +115,51 @@ class ControlPlane:
         start, tools, folder = self._processes.start, self._tools, self.folder
         start("etcd", commands.etcd(tools, folder=folder, port=etcd, peer_port=peer))
         self._processes.wait_until(lambda: _age(etcd), name="etcd", seconds=30)
-        start("kube-apiserver", commands.api_server(tools, folder=folder, port=api, etcd_port=etcd))
+        command = commands.api_server(tools, folder=folder, port=api, etcd_port=etcd, more=self._flags())
+        start("kube-apiserver", command)
         self._processes.wait_until(self._api_is_ready, name="kube-apiserver", seconds=60)
         start("kube-controller-manager", commands.controllers(tools, folder=folder, port=controllers))
         start("kube-scheduler", commands.scheduler(tools, folder=folder, port=scheduler))
         start("kwok", commands.kwok(tools, folder=folder, port=kwok))
+
+    def _flags(self) -> dict[str, str]:
+        """The API server's flags for a network, and for an audit log."""
+        flags: dict[str, str] = {}
+        if self._images is not None:
+            file = self._written("egress.yaml", egress(self._socket))
+            # Loopback, where a process may listen on each address: nothing carries other ones.
+            flags |= {"egress-selector-config-file": file, "service-cluster-ip-range": _loopback_range()}
+        if self._audit is not None:
+            file = self._written(
+                "audit.yaml", {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", **self._audit}
+            )
+            flags |= {"audit-policy-file": file, "audit-log-path": str(self.audit_log)}
+        return flags
+
+    def _written(self, name: str, content: Json) -> str:
+        (self.folder / name).write_text(yaml.safe_dump(content))
+        return str(self.folder / name)
+
+    @property
+    def _socket(self) -> Path:
+        return self.folder / "pods.sock"
+
+    def _start_network(self) -> None:
+        if self._images is None:
+            return
+        [self._registry_port] = free_ports(1)
+        places = {"folder": self.folder, "images": self._images, "socket": self._socket}
+        options = [f"--{name}={value}" for name, value in places.items()]
+        command = [sys.executable, "-m", network.__name__, *options, f"--registry-port={self._registry_port}"]
+        self._processes.start("network", command)
+        self._processes.wait_until(network.answers(self._registry_port), name="network", seconds=30)
+        for body in policies(self._images):
+            plural = (
+                "mutatingadmissionpolicies"
+                if "mutations" in body["spec"]
+                else "mutatingadmissionpolicybindings"
+            )
+            self._post(f"/apis/admissionregistration.k8s.io/v1/{plural}", body)
 
     def _write_files(self) -> None:
         write_certificates(self.folder)
@@ -100,6 +169,8 @@ class ControlPlane:
         self.kubeconfig.write_text(yaml.safe_dump(self._kubeconfig()))
         names = ["node/fast", "node/heartbeat-with-lease", f"pod/{self._pod_stages}"]
         texts = [self._tools.stage(name).read_text() for name in names]
+        if self._images is not None:
+            texts = [reporting(text, self._images) for text in texts]
         (self.folder / "stages.yaml").write_text("\n---\n".join([*texts, FAILING_PODS.read_text()]))
 
     def _kubeconfig(self) -> dict[str, Any]:
@@ -157,6 +228,11 @@ class ControlPlane:
         trust = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
         with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
             return bytes(answer.read())
+
+
+def _loopback_range() -> str:
+    """A range of its own: other clusters of this machine listen on other addresses."""
+    return f"127.{64 + secrets.randbelow(128)}.{16 * secrets.randbelow(16)}.0/20"
 
 
 def _age(etcd_port: int) -> bool:

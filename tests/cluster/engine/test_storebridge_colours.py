@@ -1,4 +1,7 @@
-"""StoreBridge's blue-green plan: deploy green, look at it, switch, keep blue for a while, remove it."""
+"""StoreBridge's blue-green plan: deploy green, look at it, switch, keep blue for a while, remove it.
+
+On the real control plane nodes are simulated (examples.py); what the plan watches is watched for a second.
+"""
 
 import json
 from collections.abc import Iterator
@@ -10,11 +13,12 @@ from releases import operations as release_operations
 from releases.catalog.models import Plan
 from releases.rollouts import operations
 from releases.rollouts.models import Rollout
+from tests.cluster.engine.examples import example_cluster
 from tests.cluster.objects import Space
 from tests.factories import approve_all
 from tests.people import acting, person
 from tests.rollouts.floor import drive, why
-from tests.rollouts.universe import Universe, cluster_of_universe, furnish
+from tests.rollouts.universe import Universe, furnish
 from tests.soak import long
 
 Served = tuple[Path, str]
@@ -25,7 +29,7 @@ ENDS = ("succeeded", "failed", "paused", "stopped", "awaiting_signoff")
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("storebridge")
-    with cluster_of_universe(folder, system="storebridge", namespace=PLACE, deployments=5) as made:
+    with example_cluster(folder, system="storebridge", namespace=PLACE, deployments=5) as made:
         yield made
 
 

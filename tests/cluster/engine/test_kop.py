@@ -1,4 +1,7 @@
-"""kop from its beta to the announcement: tried by QA, carried on, grown, signed off, switched, shrunk."""
+"""kop from its beta to the announcement: tried, carried on, grown, signed off, switched, shrunk, and back.
+
+On the real control plane nodes are simulated (examples.py); views and settling are watched for a second.
+"""
 
 import json
 from collections.abc import Iterator
@@ -14,11 +17,12 @@ from releases.catalog.models import Plan
 from releases.models import Release
 from releases.rollouts import operations
 from releases.rollouts.models import Rollout
+from tests.cluster.engine.examples import example_cluster
 from tests.cluster.objects import Space
 from tests.factories import approve_all, sign_off
 from tests.people import acting, person
 from tests.rollouts.floor import drive, why
-from tests.rollouts.universe import cluster_of_universe, furnish
+from tests.rollouts.universe import furnish
 from tests.soak import long
 
 Served = tuple[Path, str]
@@ -31,7 +35,7 @@ VERSION = "deploy-2026-01-08"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("kop")
-    with cluster_of_universe(folder, system="kop", namespace=SYSTEM, deployments=5) as made:
+    with example_cluster(folder, system="kop", namespace=SYSTEM, deployments=5) as made:
         yield made
 
 
@@ -123,6 +127,29 @@ def test_what_qa_tried_in_the_beta_grows_is_signed_off_switched_to_and_the_old_c
     assert [step.observed["wanted"] for step in views] == [20, 25, 30, 27, 24, 21, 18, 15]
     release.refresh_from_db()
     assert release.state == "announced"
+    operations.give_order(rollout.pk, "rollback", actor=acting(kop.manager))
+    drive(rollout, "rolled_back", "rollback_failed", "paused", seconds=120)
+    assert rollout.state == "rolled_back", why(rollout)
+    assert (kop.live(), kop.sizes()) == ({"blue"}, {"blue": 15, "green": 0})
+
+
+@long
+def test_a_jgroups_cluster_that_falls_apart_fails_before_the_switch_and_the_idle_colour_goes(
+    kop: Kop,
+) -> None:
+    apart = {"spec": {"template": {"metadata": {"annotations": {"practice/cluster-view": "split"}}}}}
+    kop.space.patch("deployments", "hybris-green", apart)
+    beta = kop.beta()
+    kop.answer(beta, "after")
+    rollout = kop.start(kop.carry(beta))
+    # Seconds for the plan's quarter of an hour.
+    rollout.steps.filter(kind="cluster_view").update(timeout_seconds=3)
+    drive(rollout, *ENDS, seconds=120)
+    assert rollout.state == "failed", why(rollout)
+    failed = rollout.steps.get(state="failed")
+    assert (failed.kind, failed.observed["wanted"]) == ("cluster_view", 20)
+    assert "1 (× 5)" in str(failed.observed), failed.observed
+    assert (kop.live(), kop.sizes()) == ({"blue"}, {"blue": 15, "green": 5})
     operations.give_order(rollout.pk, "rollback", actor=acting(kop.manager))
     drive(rollout, "rolled_back", "rollback_failed", "paused", seconds=120)
     assert rollout.state == "rolled_back", why(rollout)

@@ -1,4 +1,7 @@
-"""runbook-api on a practice cluster: backed up, rolled out, watched by its health's own numbers, and back."""
+"""runbook-api as its example ships: backed up, rolled out, watched by its health's own numbers, and back.
+
+On the real control plane nodes are simulated (examples.py); nothing is left out of the plan.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,11 +23,12 @@ from releases.schedules import operations as runs
 from releases.schedules.models import Backup, Schedule, ScheduledRun
 from releases.schedules.recovery import recovery_of
 from tests.cluster.api import from_kubeconfig
+from tests.cluster.engine.examples import example_cluster
 from tests.cluster.objects import Space, wait_for
 from tests.factories import approve_all
 from tests.people import acting, person
 from tests.rollouts.floor import drive, states, why
-from tests.rollouts.universe import EXAMPLES, cluster_of_universe
+from tests.rollouts.universe import EXAMPLES
 from tests.soak import long
 
 PRODUCTION, NAMESPACE = "runbook-api-production", "runbook-production"
@@ -64,10 +68,10 @@ def runbook(
     """The example as it is shipped, on a cluster of the test."""
     settings.MANIFESTS = str(EXAMPLES.parent / "manifests")
     place = {"system": "runbook-api", "namespace": NAMESPACE}
-    with cluster_of_universe(tmp_path, deployments=2, **place) as (kubeconfig, registry):
+    with example_cluster(tmp_path, deployments=2, **place) as (kubeconfig, registry):
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
         monkeypatch.setenv("PRACTICE_REGISTRY_URL", registry)
-        monkeypatch.setenv("PRACTICE_AUTHORITY_FILE", str(tmp_path / "tls.crt"))
+        monkeypatch.setenv("PRACTICE_AUTHORITY_FILE", str(kubeconfig.with_name("tls.crt")))
         load_folder(EXAMPLES, actor=Actor.portal("a test", door="cli"))
         manager = person("runbook-manager", ("release_manager", "*"))
         person("runbook-pl", ("pl", "service:runbook-api"))

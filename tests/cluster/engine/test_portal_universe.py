@@ -1,4 +1,7 @@
-"""portal-universe from approved to verified, half-way and back, on a practice cluster with real requests."""
+"""portal-universe as its example ships, with real requests: forward, failing half-way, and back.
+
+On the real control plane nodes are simulated (examples.py); nothing is left out of the plan.
+"""
 
 import json
 import time
@@ -18,9 +21,10 @@ from releases.rollouts import engine, operations, plans
 from releases.rollouts.models import Rollout
 from releases.rollouts.proof import proof_of
 from releases.rollouts.proof_entries import Entries
+from tests.cluster.engine.examples import example_cluster
 from tests.portal.audit.signing import new_key
 from tests.rollouts.floor import drive, kinds, states, why
-from tests.rollouts.universe import BACKEND, FRONTEND, Universe, cluster_of_universe, furnish
+from tests.rollouts.universe import BACKEND, FRONTEND, SYSTEM, Universe, furnish
 from tests.soak import long
 
 Served = tuple[Path, str]
@@ -32,7 +36,8 @@ MOST_PER_STEP = 20
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with cluster_of_universe(tmp_path_factory.mktemp("universe")) as made:
+    folder = tmp_path_factory.mktemp("universe")
+    with example_cluster(folder, system=SYSTEM, namespace=SYSTEM, deployments=10) as made:
         yield made
 
 
