@@ -9,14 +9,24 @@ Words = Callable[[Mapping[str, Any]], str]
 _WORDS: dict[str, Words] = {}
 
 
-def register(*, name: Words, say: Words) -> None:
+_REASONS: list[Callable[[str], str]] = []
+
+
+def register(*, name: Words, say: Words, why: Callable[[str], str]) -> None:
     """Take the words of the layer above, in the reader's language.
 
     Args:
         name: what is measured, from {"kind", "title", "service", "key"}.
         say: what was seen, from {"code", "args"?, …}.
+        why: for what reason the portal paused or ended something, from a code; all else as it is.
     """
     _WORDS.update(name=name, say=say)
+    _REASONS.append(why)
+
+
+def reason(code: str) -> str:
+    """Why the portal did what the record tells, in words."""
+    return _REASONS[-1](code)
 
 
 def said(seen: Mapping[str, Any]) -> str:

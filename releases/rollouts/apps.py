@@ -23,7 +23,7 @@ class RolloutsConfig(AppConfig):
         importlib.import_module("releases.rollouts.topics")
         texts = importlib.import_module("releases.rollouts.texts")
         observations = importlib.import_module("releases.observations")
-        observations.register(name=texts.gate_name, say=texts.measured)
+        observations.register(name=texts.gate_name, say=texts.measured, why=texts.reason)
         said = importlib.import_module("releases.rollouts.remarking")
         importlib.import_module("releases.remarks").register(said.remarks_on)
         findings = importlib.import_module("releases.rollouts.findings.people")

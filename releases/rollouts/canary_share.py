@@ -1,4 +1,4 @@
-"""The share that a canary really has now, for the page: of the traffic by its weight, else of the pods."""
+"""The share that a canary really has now, for the page: of the pods, or of the traffic by its weight."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,22 +13,28 @@ WHOLE = 100
 
 def share_text(steps: Sequence[Step]) -> str:
     """Say how much a service's canary has, by what its steps saw; "" where it has none yet."""
-    weight = _weight(steps)
-    if weight is not None:
-        return _("canary {percent} % of the traffic").format(percent=weight)
+    seen = _weighed(steps)
+    if seen is not None and "total" not in seen:
+        return _("canary {percent} % of the traffic").format(percent=seen["weight"])
+    if seen is not None:
+        return _of_pods(int(seen["weight"]), int(seen["updated"]), int(seen["total"]))
     pods = _pods(steps)
     if not pods:
         return ""
-    canary, stable = pods
-    percent = round(canary * WHOLE / (canary + stable)) if canary + stable else 0
+    canary, total = pods[0], sum(pods)
+    return _of_pods(round(canary * WHOLE / total) if total else 0, canary, total)
+
+
+def _of_pods(percent: int, canary: int, total: int) -> str:
     return _("canary {percent} %: {canary} of {total} pods").format(
-        percent=percent, canary=canary, total=canary + stable
+        percent=percent, canary=canary, total=total
     )
 
 
-def _weight(steps: Iterable[Step]) -> int | None:
-    found = [each.observed["weight"] for each in steps if "weight" in each.observed]
-    return int(found[-1]) if found else None
+def _weighed(steps: Iterable[Step]) -> Json | None:
+    """What was seen last of a weight; a Rollout's comes with its pods, which have it where nothing routes."""
+    found = [each.observed for each in steps if "weight" in each.observed]
+    return found[-1] if found else None
 
 
 def _pods(steps: Sequence[Step]) -> tuple[int, int] | None:

@@ -83,6 +83,12 @@ class StepView:
     ends_at: datetime | None = None
 
     @property
+    def asks(self) -> str:
+        """What its panel answers: only what was measured bad has failed."""
+        failed = self.step.state == StepState.FAILED
+        return gettext("Why it failed") if failed else gettext("Why it stopped")
+
+    @property
     def warning(self) -> str:
         """What is said of it where it is a clean-up that did not go well."""
         return texts.warning(self.step)
@@ -371,7 +377,7 @@ def _member(name: str, steps: Sequence[Step], shown: tuple[StepView, ...], item:
 
 def _state_of(shown: Sequence[StepView]) -> str:
     """One word for several steps: the worst, or under way as soon as one of them has ended."""
-    states = {view.step.state for view in shown}
+    states = {str(StepState.SUCCEEDED) if view.step.is_warning else view.step.state for view in shown}
     state = next((word for word in WORST_FIRST if word in states), StepState.WAITING)
     if state == StepState.WAITING and states & DONE:
         state = StepState.RUNNING
@@ -383,7 +389,8 @@ def _glances(rollouts: Iterable[Rollout]) -> list[Glance]:
     numbers = queries.progress_of(rows)
     troubled: dict[int, Step] = {}
     for step in Step.objects.filter(rollout__in=rows, state__in=TROUBLED).select_related("service"):
-        troubled.setdefault(step.rollout_id, step)
+        if not step.is_warning:
+            troubled.setdefault(step.rollout_id, step)
     return [_glance(row, numbers.get(row.pk, queries.NO_STEPS), troubled.get(row.pk)) for row in rows]
 
 

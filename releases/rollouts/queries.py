@@ -82,13 +82,17 @@ def steps_of(rollout: Rollout) -> QuerySet[Step]:
     return rollout.steps.select_related("service").prefetch_related(earlier).order_by("position", "id")
 
 
+# A clean-up that did not go well is over all the same: `Step.is_warning`.
+WARNING = Q(params__cleanup=True, direction=Direction.FORWARD, state__in=TROUBLED)
+
+
 def progress_of(rollouts: Iterable[Rollout]) -> dict[int, Progress]:
     """How far rollouts are, by id: the steps that people are shown, of the way each of them goes."""
     counted = (
         Step.objects.filter(rollout__in=list(rollouts))
         .exclude(kind__in=HIDDEN_KINDS)
         .values("rollout", "direction")
-        .annotate(total=Count("pk"), done=Count("pk", filter=Q(state__in=DONE)))
+        .annotate(total=Count("pk"), done=Count("pk", filter=Q(state__in=DONE) | WARNING))
     )
     # As soon as there are steps of a way back, those are counted alone.
     rows = sorted(counted, key=lambda row: row["direction"] == Direction.BACK)

@@ -360,6 +360,18 @@ PAUSES: dict[str, Text] = {
     "portal_error": _("The portal itself failed {count} times; its log tells more under {incident}"),
     "worker_died": _("The worker died {count} times without getting any further"),
 }
+# What the record alone keeps of a pause or an end, without the arguments that the page has.
+REASONS: dict[str, Text] = {
+    **{code: PAUSES[code] for code in ("approval", "freeze", "errored", "inconclusive")},
+    "person": _("Somebody paused it"),
+    "stop": _("Somebody stopped it on the way back"),
+    "stopped": _("Somebody stopped it"),
+    "drift": _("Somebody else changed it"),
+    "cluster_lost": _("The cluster did not answer any more"),
+    "portal_error": _("The portal itself failed"),
+    "worker_died": _("Its workers died"),
+    "rollback_failed": _("The way back failed"),
+}
 # What became of a canary to which an order went.
 REACHED: dict[tuple[str, str], Text] = {
     ("hold", "reached"): _("{object} is held where it is"),
@@ -481,6 +493,12 @@ def pause(reason: Json) -> str:
     return ": ".join(part for part in (text, own or missing) if part)
 
 
+def reason(code: str) -> str:
+    """Return what a code says where the record has it as a reason; what a person wrote stays as it is."""
+    words = str(REASONS.get(code) or FAILURES.get(code, code))
+    return code if "{" in words else words
+
+
 def planned(step: Step) -> str:
     """Return what the step will do, or what it found it would change."""
     changes = (step.planned or {}).get("changes") or []
@@ -490,7 +508,7 @@ def planned(step: Step) -> str:
 
 def change(found: Json) -> str:
     """Return one difference."""
-    before, after = short_image(found.get("before")), short_image(found.get("after"))
+    before, after = (short_image(found.get(name)) or "–" for name in ("before", "after"))
     return f"{found.get('object', '')} {found.get('field', '')} {before} → {after}".strip()
 
 
@@ -563,7 +581,8 @@ def _step_event(kind: str, data: Json) -> str:
     stored = str(data.get("state") or state)
     label = str(StepState(stored).label) if stored in StepState.values else stored
     if data.get("cleanup"):
-        wrong = f"{wrong}; {gettext('a clean-up, which holds nothing up')}"
+        aside = gettext("a clean-up, which holds nothing up")
+        wrong = f"{wrong}; {aside}"
     return f"{name}: {label}; {wrong}" if wrong else f"{name}: {label}"
 
 

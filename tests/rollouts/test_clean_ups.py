@@ -88,9 +88,13 @@ def test_the_rollout_goes_on_and_succeeds_and_says_so_everywhere(
     client.force_login(shop.cast.author)
     page = client.get(f"/rollouts/{rollout.pk}/", headers={"accept-language": "en"}).content.decode()
     assert f"Clean-up that did not go well: shopping-service: Send the notice: {words}" in page
+    assert api["progress"] == {"done": 3, "total": 3}
+    assert "step-bad" not in page
     event = Event.objects.get(topic=rollout.topic, kind=f"step.{verdict}")
     with translation.override("en"):
         assert "a clean-up, which holds nothing up" in texts.event(event)
+    with translation.override("ko"):
+        assert "clean-up" not in texts.event(event)
     entry = AuditEntry.objects.get(action=f"step.{verdict}", release=rollout.release_id)
     assert json.loads(entry.body)["after"]["cleanup"] is True
 

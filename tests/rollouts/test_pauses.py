@@ -2,11 +2,12 @@
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from releases.rollouts import engine, operations
 from releases.rollouts.models import Rollout
-from releases.rollouts.steps.kind import Outcome, Work, failed, wait
+from releases.rollouts.steps.kind import Outcome, Verdict, Work, failed, wait
 from releases.rollouts.steps.notice import Notice
 from tests.factories import Shop
 from tests.people import acting
@@ -33,6 +34,23 @@ def test_a_rollout_that_fails_while_it_is_paused_shows_no_pause(
     answer = api.send("GET", f"/rollouts/{notices.pk}").json()
     assert (answer["state"], answer["pause"]) == ("failed", None)
     assert api.send("POST", f"/rollouts/{notices.pk}/pause").status_code == 409
+
+
+@long
+def test_what_could_not_be_measured_is_not_told_as_a_failure(
+    notices: Rollout, client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unclear = Outcome(verdict=Verdict.INCONCLUSIVE, failure={"code": "made_up"})
+    monkeypatch.setattr(Notice, "observe", lambda _kind, _work: unclear)
+    engine.advance(notices.pk)
+    client.force_login(shop.cast.author)
+    english = {"accept-language": "en"}
+    page = client.get(f"/rollouts/{notices.pk}/", headers=english).content.decode()
+    assert "Why it stopped: " in page
+    assert "failure-wait" in page
+    record = client.get(f"/releases/{notices.release_id}/", headers=english).content.decode()
+    assert "A step gave no clear result" in record
+    assert ">inconclusive<" not in record
 
 
 @long

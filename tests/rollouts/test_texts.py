@@ -3,8 +3,12 @@
 import re
 from pathlib import Path
 
+from django.utils import translation
+
 from portal.integrations.kubernetes.trouble import PATIENCE
 from releases.rollouts import texts
+from releases.rollouts.canary_share import share_text
+from releases.rollouts.models import Step
 from releases.rollouts.steps.kinds import KINDS
 from releases.rollouts.tables import TIMEOUTS
 
@@ -34,6 +38,20 @@ def test_every_code_of_a_failure_has_words() -> None:
 
 def test_every_reason_of_a_pause_has_words() -> None:
     assert called("hold") <= texts.PAUSES.keys()
+
+
+@translation.override("ko")
+def test_a_reason_in_the_record_is_worded_unless_a_person_wrote_it() -> None:
+    for code in [*texts.PAUSES, "stopped", "rollback_failed", "ErrImagePull"]:
+        assert re.search("[가-힣]", texts.reason(code)), code
+    assert texts.reason("{by} wrote this") == "{by} wrote this"
+
+
+@translation.override("en")
+def test_the_share_of_a_canary_that_nothing_routes_is_told_in_pods() -> None:
+    seen = {"weight": 20, "updated": 1, "total": 5}
+    assert share_text([Step(observed=seen)]) == "canary 20 %: 1 of 5 pods"
+    assert share_text([Step(observed={"weight": 20})]) == "canary 20 % of the traffic"
 
 
 def test_words_of_outside_systems_are_only_data() -> None:
