@@ -1,6 +1,6 @@
 """What the tables say: the policy in force, the rows of a request with who met them, what waits for whom."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -256,7 +256,7 @@ def requests_waiting_for(
     user: User,
     capacities: Iterable[matching.Capacity],
     *,
-    among: Mapping[Phase, QuerySet[Any, Any] | None],
+    among: Mapping[Phase, QuerySet[Any, Any] | Collection[int] | None],
     giver: User | None = None,
 ) -> QuerySet[Request]:
     """Requests with a row that this person could fill and has not decided on, the most urgent first.

@@ -7,10 +7,12 @@ from operator import getitem
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from portal.reader import Reader, reader_of
+
 Counts = dict[str, int]
 NONE: Counts = {"waiting_count": 0, "trouble_count": 0}
 # Filled by the app that knows the rows; the ground cannot import it.
-COUNTERS: list[Callable[[object], Counts]] = []
+COUNTERS: list[Callable[[Reader], Counts]] = []
 
 
 def counts(request: HttpRequest) -> dict[str, object]:
@@ -18,15 +20,14 @@ def counts(request: HttpRequest) -> dict[str, object]:
 
     Both are worked out together, and only where a template shows one: most pieces of pages have no header.
     """
-    user = getattr(request, "user", None)
-    total = SimpleLazyObject(lambda: _total(user))
+    total = SimpleLazyObject(lambda: _total(reader_of(request)))
     return {name: SimpleLazyObject(partial(getitem, total, name)) for name in NONE}
 
 
-def _total(user: object) -> Counts:
+def _total(reader: Reader | None) -> Counts:
     total = dict(NONE)
-    if getattr(user, "is_authenticated", False):
+    if reader is not None:
         for counter in COUNTERS:
-            for name, count in counter(user).items():
+            for name, count in counter(reader).items():
                 total[name] += count
     return total

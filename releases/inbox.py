@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -12,12 +13,12 @@ from approvals.mandates import is_left, names_given_to
 from approvals.matching import Capacity
 from approvals.models import Decision, Request
 from approvals.states import Phase, Verdict
-from portal import access
 from portal.frame import Counts
 from portal.people.models import User
+from portal.reader import Reader
 from releases import queries
-from releases.catalog.models import Environment
 from releases.catalog.policies.queries import waiting_for as proposals_waiting_for
+from releases.catalog.queries import environments_seen
 from releases.models import Check, CheckPhase, Release
 from releases.states import OWING, PENDING, ReleaseState
 
@@ -35,6 +36,11 @@ CHECK_STATES = {
     CheckPhase.DURING: frozenset({S.ROLLING_OUT, S.PAUSED, S.VERIFYING, S.AWAITING_SIGNOFF}),
     CheckPhase.AFTER: frozenset({S.VERIFYING, S.AWAITING_SIGNOFF, S.ANNOUNCED, S.REVIEW_OWED}),
 }
+DECIDING_STATES = frozenset().union(*PHASE_STATES.values())
+# In any other nothing waits for anybody.
+ASKING_STATES = frozenset({*TROUBLE_STATES, *OWN_STATES}).union(
+    *PHASE_STATES.values(), *CHECK_STATES.values()
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +60,15 @@ class Waiting:
     deadline_at: datetime | None = None
     open_checks: int = 0
     giver: User | None = None
+
+
+class _Asking(NamedTuple):
+    """A release in a state that may ask something of somebody."""
+
+    number: int
+    state: str
+    author: int | None
+    request: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,31 +101,18 @@ class _Row:
     giver: User | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Reader:
-    """Who asks, with what is asked again and again: the roles held and the environments seen."""
-
-    user: User
-    held: frozenset[Capacity]
-    environments: tuple[int, ...]
-
-    def releases(self) -> QuerySet[Release]:
-        """The releases that the person may see."""
-        return Release.objects.filter(environment__in=self.environments)
-
-
 def sections(user: User, *, most: int | None = None) -> list[Section]:
     """What waits for the person by kind, worst first, then by deadline; empty kinds are left out.
 
     Args:
         most: how many of each kind are read; None for all.
     """
-    reader = _Reader(
-        user=user,
-        held=access.roles_of(user),
-        environments=tuple(access.visible(user, Environment).values_list("pk", flat=True)),
-    )
-    rows = [*_mine(reader), *_decisions(reader), *_checks(reader)]
+    return _sections(Reader(user), most=most)
+
+
+def _sections(reader: Reader, *, most: int | None) -> list[Section]:
+    asking = _asking(reader)
+    rows = [*_mine(reader, asking), *_decisions(reader, asking), *_checks(reader, asking)]
     kinds = {kind: [row for row in rows if row.kind == kind] for kind in KINDS}
     shown = {kind: found[:most] for kind, found in kinds.items()}
     waiting = _waiting(reader, [row for found in shown.values() for row in found])
@@ -157,19 +159,17 @@ def counts_of(found: Iterable[Section], *, others: int) -> Counts:
     return {"waiting_count": sum(totals.values()) + others, "trouble_count": totals.get("trouble", 0)}
 
 
-def counts(user: object) -> Counts:
+def counts(reader: Reader) -> Counts:
     """The two numbers in every header."""
-    if not isinstance(user, User):
-        return counts_of([], others=0)
-    return counts_of(sections(user, most=0), others=len(proposals_waiting_for(user)))
+    return counts_of(_sections(reader, most=0), others=len(proposals_waiting_for(reader.user)))
 
 
-def _waiting(reader: _Reader, rows: Sequence[_Row]) -> list[Waiting]:
+def _waiting(reader: Reader, rows: Sequence[_Row]) -> list[Waiting]:
     """The rows with their releases, in their order."""
     numbers = {row.number for row in rows}
     if not numbers:
         return []
-    read = reader.releases().select_related("environment", "author").defer("content", "announcement")
+    read = _releases(reader).select_related("environment", "author").defer("content", "announcement")
     found = read.in_bulk(numbers)
     return [
         Waiting(
@@ -185,34 +185,59 @@ def _waiting(reader: _Reader, rows: Sequence[_Row]) -> list[Waiting]:
     ]
 
 
-def _mine(reader: _Reader) -> list[_Row]:
+def _releases(reader: Reader) -> QuerySet[Release]:
+    """The releases that the person may see."""
+    return Release.objects.filter(environment__in=reader.once(environments_seen))
+
+
+def _asking(reader: Reader) -> list[_Asking]:
+    """The releases that may ask something of somebody, as little of each as says so, the newest first.
+
+    Read once: where none is in a state that asks for a decision or a check, nothing more is.
+    """
+    found = _releases(reader).filter(state__in=ASKING_STATES).order_by("-changed_at")
+    return [_Asking(*row) for row in found.values_list("number", "state", "author", "approval_request")]
+
+
+def _mine(reader: Reader, asking: Sequence[_Asking]) -> list[_Row]:
     """My releases that need me, and those I started that failed or hold."""
-    started = Release.objects.filter(state__in=TROUBLE_STATES, rollouts__started_by=reader.user)
-    needs_me = Q(author=reader.user, state__in=[*TROUBLE_STATES, *OWN_STATES]) | Q(
-        pk__in=started.values("pk")
-    )
-    found = reader.releases().filter(needs_me).order_by("-changed_at").values_list("number", "state")
+    troubled = [each.number for each in asking if each.state in TROUBLE_STATES]
+    started = Release.objects.filter(pk__in=troubled, rollouts__started_by=reader.user)
+    mine = set(started.values_list("pk", flat=True)) if troubled else set()
     return [
-        _Row(kind="trouble" if state in TROUBLE_STATES else "own", number=number) for number, state in found
+        _Row(kind="trouble" if each.state in TROUBLE_STATES else "own", number=each.number)
+        for each in asking
+        if each.number in mine
+        or (each.author == reader.user.pk and each.state in (*TROUBLE_STATES, *OWN_STATES))
     ]
 
 
-def _decisions(reader: _Reader) -> list[_Row]:
+def _decisions(reader: Reader, asking: Sequence[_Asking]) -> list[_Row]:
     """Releases whose state asks for a phase in which the person may still fill a row, for whomever."""
+    among = _asked_by_phase(asking)
+    if not among:
+        return []
     asked: dict[int, _Row] = {}
-    for giver, held in [(None, reader.held), *names_given_to(reader.user)]:
-        for row in _asked_in(reader, held, giver):
+    for giver, held in [(None, reader.roles), *names_given_to(reader.user)]:
+        for row in _asked_in(reader, held, giver, among):
             asked.setdefault(row.number, row)
     rows = _unmet(list(asked.values()))
     return sorted(rows, key=lambda row: (row.deadline_at is None, row.deadline_at, row.number))
 
 
-def _asked_in(reader: _Reader, held: frozenset[Capacity], giver: User | None) -> list[_Row]:
-    """What asks for one name in which the person decides."""
-    among = {
-        phase: Release.objects.filter(state__in=states).values("approval_request")
+def _asked_by_phase(asking: Sequence[_Asking]) -> dict[Phase, list[int]]:
+    """The approval requests of those whose state asks for a phase, by that phase."""
+    found = {
+        phase: [each.request for each in asking if each.request and each.state in states]
         for phase, states in PHASE_STATES.items()
     }
+    return {phase: requests for phase, requests in found.items() if requests}
+
+
+def _asked_in(
+    reader: Reader, held: frozenset[Capacity], giver: User | None, among: dict[Phase, list[int]]
+) -> list[_Row]:
+    """What asks for one name in which the person decides."""
     requests = approval_queries.requests_waiting_for(reader.user, held, among=among, giver=giver)
     found = _of(requests, reader, giver)
     yes = Decision.objects.filter(
@@ -238,7 +263,7 @@ def _asked_in(reader: _Reader, held: frozenset[Capacity], giver: User | None) ->
 
 
 def _gone(
-    releases: QuerySet[Release], reader: _Reader, held: frozenset[Capacity], giver: User | None
+    releases: QuerySet[Release], reader: Reader, held: frozenset[Capacity], giver: User | None
 ) -> frozenset[int]:
     """Those that others' decisions have taken from the person: nothing is left, or the policy wants another.
 
@@ -274,12 +299,13 @@ def _is_kept_from(release: Release, person: User, giver: User | None) -> bool:
     return request is not None and any(approval_queries.is_kept_from(request, name, phase) for name in names)
 
 
-def _of(requests: QuerySet[Request], reader: _Reader, giver: User | None) -> QuerySet[Release]:
+def _of(requests: QuerySet[Request], reader: Reader, giver: User | None) -> QuerySet[Release]:
     """The releases behind the requests; nobody judges the result of a rollout for who started it."""
     judged = [state for phase in queries.AFTER_START for state in PHASE_STATES[phase]]
     names = [reader.user, giver or reader.user]
     started = Release.objects.filter(state__in=judged, rollouts__started_by__in=names)
-    return reader.releases().filter(approval_request__in=requests).exclude(pk__in=started.values("pk"))
+    found = _releases(reader).filter(approval_request__in=requests, state__in=DECIDING_STATES)
+    return found.exclude(pk__in=started.values("pk"))
 
 
 def _unmet(rows: list[_Row]) -> list[_Row]:
@@ -296,16 +322,18 @@ def _phase_of(state: str) -> str:
     return next(str(phase) for phase, states in PHASE_STATES.items() if state in states)
 
 
-def _checks(reader: _Reader) -> list[_Row]:
+def _checks(reader: Reader, asking: Sequence[_Asking]) -> list[_Row]:
     """Required open checks that ask for a role the person holds somewhere in the release's scopes."""
-    due = Q(pk__in=[])
+    due = Q()
     for phase, states in CHECK_STATES.items():
-        due |= Q(phase=phase, release__state__in=states)
-    roles = {role for role, _scope in reader.held}
+        if numbers := [each.number for each in asking if each.state in states]:
+            due |= Q(phase=phase, release__in=numbers)
+    if not due:
+        return []
+    roles = {role for role, _scope in reader.roles}
     checks = (
         Check.objects.filter(due, required=True, kind="person", role__in=roles)
         .exclude(result__in=["done", "not_applicable"])
-        .filter(release__environment__in=reader.environments)
         .select_related("release__environment")
         .defer("evidence", "release__content", "release__announcement")
         .prefetch_related("release__items__service__team")
@@ -313,7 +341,7 @@ def _checks(reader: _Reader) -> list[_Row]:
     counted: dict[int, list[Check]] = {}
     for check in checks:
         scopes = queries.scopes_of(check.release, check.release.items.all())
-        if any((check.role, scope) in reader.held for scope in scopes):
+        if any((check.role, scope) in reader.roles for scope in scopes):
             counted.setdefault(check.release_id, []).append(check)
     return [
         _Row(kind="check", number=number, open_checks=len(found)) for number, found in sorted(counted.items())

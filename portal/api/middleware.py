@@ -13,7 +13,7 @@ from portal.api.auth import SAFE_METHODS, find_actor
 from portal.api.problems import MEDIA_TYPE, Refused, RequestTooLarge, problem
 from portal.errors import DATABASE_AWAY, NotFound, PortalError
 from portal.errors_view import database_away
-from portal.people.auditors import only_reading, refuse_auditor
+from portal.people.auditors import is_auditor, only_reading, refuse_auditor
 
 PREFIX = "/api/"
 LARGEST_BODY_BYTES = 1_000_000
@@ -82,7 +82,7 @@ class ApiMiddleware:
             request.refusal = error  # type: ignore[attr-defined]  # public addresses do not mind
             return self.get_response(request)
         if request.method in SAFE_METHODS:
-            with only_reading(request.user):
+            with only_reading(auditor=is_auditor(request.user)):
                 return self.get_response(request)
         refuse_auditor(request.user)
         return idempotency.once(request, self.get_response)

@@ -8,6 +8,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Missing, NotAllowed
+from portal.reader import Reader, reader_of
 from portal.ui.looks import role_entry
 
 READERS = ("auditor", "administrator", "director", "team_lead")
@@ -30,7 +31,11 @@ def may_read(user: object) -> bool:
 
 def in_frame(request: HttpRequest) -> dict[str, object]:
     """Context processor: `may_read_record`, asked only where a page draws the frame."""
-    return {"may_read_record": SimpleLazyObject(lambda: may_read(getattr(request, "user", None)))}
+    return {"may_read_record": SimpleLazyObject(lambda: _reads(reader_of(request)))}
+
+
+def _reads(reader: Reader | None) -> bool:
+    return reader is not None and reader.holds(*READERS)
 
 
 def _entry(role: str) -> Missing:

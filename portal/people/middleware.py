@@ -12,6 +12,8 @@ from django.utils import timezone, translation
 from portal.errors import NotAllowed
 from portal.errors_view import error_page
 from portal.people.auditors import OWN_PAGES, only_reading, refuse_auditor
+from portal.people.models import Role
+from portal.reader import reader_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 API_PREFIX = "/api/"
@@ -57,7 +59,8 @@ class AuditorMiddleware:
         """Pass the request on; the API, whose tokens say who asks, does the same at its own gate."""
         if request.method not in SAFE_METHODS or request.path_info.startswith((API_PREFIX, SIGN_IN_PREFIX)):
             return self.get_response(request)
-        with only_reading(request.user):
+        reader = reader_of(request)
+        with only_reading(auditor=reader is not None and reader.holds(Role.AUDITOR)):
             return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:

@@ -3,6 +3,7 @@
 from portal import access
 from portal.frame import NONE, Counts
 from portal.people.models import User
+from portal.reader import Reader
 from releases.catalog.models import Service
 from releases.inbox import Other
 from releases.incidents.models import Incident
@@ -31,9 +32,9 @@ def others_waiting_for(user: User) -> list[Other]:
     ]
 
 
-def counts(user: object) -> Counts:
-    """What the person's incidents add to the numbers in every header."""
-    if not isinstance(user, User):
+def counts(reader: Reader) -> Counts:
+    """What the person's incidents add to the numbers in every header; nearly always there is none at all."""
+    if not Incident.objects.filter(state=IncidentState.ONGOING).exists():
         return NONE
-    number = len(waiting_for(user))
+    number = len(waiting_for(reader.user))
     return {"waiting_count": number, "trouble_count": number}

@@ -1,8 +1,11 @@
 """The inbox of somebody for whom much waits: the most urgent of it, the whole on demand, and a true count."""
 
+import pytest
 from django.test import Client
 
 from portal.people.models import User
+from portal.reader import Reader
+from releases import inbox
 from releases.inbox import sections
 from releases.models import Release
 from releases.rollouts.views.inbox import MOST_OF_A_KIND
@@ -63,6 +66,16 @@ def test_what_others_decided_on_waits_only_for_whom_something_is_left(shop: Shop
     assert sections(shop.cast.team_lead) == []
     (section,) = sections(shop.identity_lead, most=0)
     assert (section.kind, section.total, section.rows) == ("decision", 1, ())
+
+
+def test_what_is_approved_while_the_inbox_is_read_waits_no_more(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = make_release(shop, at="in_review")
+    before = inbox._asking(Reader(shop.cast.pl))
+    Release.objects.filter(pk=release.pk).update(state="approved")
+    monkeypatch.setattr(inbox, "_asking", lambda _reader: before)
+    assert sections(shop.cast.pl) == []
 
 
 @long

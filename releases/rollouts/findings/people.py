@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from approvals.policy import LADDER
 from portal.frame import NONE, Counts
 from portal.people.models import Role, RoleAssignment, User
+from portal.reader import Reader
 from releases.catalog.models import Service
 from releases.inbox import Other
 from releases.rollouts.findings.differences import read
@@ -15,12 +16,12 @@ from releases.rollouts.states import FindingState
 # By (role, scope) the people who hold it now.
 Holders = Mapping[tuple[str, str], list[User]]
 FIRST = Role.TEAM_LEAD
+SETTLING = (FIRST, Role(LADDER[FIRST]))
 
 
 def holders() -> Holders:
     """Read in one query who holds the roles that can settle a finding."""
-    roles = [FIRST, LADDER[FIRST]]
-    held = RoleAssignment.objects.filter(role__in=roles, revoked_at=None, user__is_active=True)
+    held = RoleAssignment.objects.filter(role__in=SETTLING, revoked_at=None, user__is_active=True)
     found: dict[tuple[str, str], list[User]] = {}
     for each in held.select_related("user").order_by("user"):
         found.setdefault((each.role, each.scope), []).append(each.user)
@@ -64,6 +65,7 @@ def others_waiting_for(user: User) -> list[Other]:
     ]
 
 
-def counts(user: object) -> Counts:
-    """What the person's findings add to the numbers in every header."""
-    return {**NONE, "waiting_count": len(waiting_for(user))} if isinstance(user, User) else NONE
+def counts(reader: Reader) -> Counts:
+    """What the person's findings add to the numbers in every header; most people settle none."""
+    settles = reader.holds(*SETTLING)
+    return {**NONE, "waiting_count": len(waiting_for(reader.user))} if settles else NONE

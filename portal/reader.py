@@ -1,0 +1,52 @@
+"""Who looks at a page, and what is asked about them for many parts of it."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, TypeVar
+
+from django.http import HttpRequest
+
+Said = TypeVar("Said")
+
+
+class Reader:
+    """A person while one page is drawn for them.
+
+    What was read is kept until the page is there. It is for showing alone: an act asks for rights anew.
+
+    Attributes:
+        user: a portal.people.models.User; the record, which lies below the people, asks about readers too.
+    """
+
+    def __init__(self, user: Any) -> None:
+        self.user = user
+        self._said: dict[Callable[[Any], Any], Any] = {}
+
+    @cached_property
+    def roles(self) -> frozenset[tuple[str, str]]:
+        """The (role, scope) pairs that the person holds; none when the account is closed."""
+        held = self.user.assignments.filter(revoked_at=None, user__is_active=True)
+        return frozenset(held.values_list("role", "scope"))
+
+    def holds(self, *roles: str) -> bool:
+        """Whether the person holds one of these roles somewhere."""
+        return any(role in roles for role, _scope in self.roles)
+
+    def once(self, ask: Callable[[Any], Said]) -> Said:
+        """What the function says of the person, asked the first time only."""
+        if ask not in self._said:
+            self._said[ask] = ask(self.user)
+        said: Said = self._said[ask]
+        return said
+
+
+def reader_of(request: HttpRequest) -> Reader | None:
+    """Return the same reader for all parts of a page; None where nobody is signed in."""
+    user = getattr(request, "user", None)
+    if not hasattr(user, "assignments"):  # nobody, or nobody of ours
+        return None
+    found: Reader | None = getattr(request, "reader", None)
+    if found is None or found.user != user:  # they signed in meanwhile
+        found = Reader(user)
+        request.reader = found  # type: ignore[attr-defined]
+    return found
