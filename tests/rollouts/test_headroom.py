@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.integrations.kubernetes.headroom import (
+    Act,
     Need,
     asked_by,
     first_without_room,
+    needs_of,
     over_quota,
     rooms,
     surge_of,
@@ -42,6 +44,17 @@ def workload(kind: str, replicas: int, **more: Any) -> Workload:
     )
 
 
+def daemon_set(nodes: int, *, kind: str = "RollingUpdate", **how: Any) -> Workload:
+    """One pod for each of so many nodes."""
+    found = workload("DaemonSet", 0, updateStrategy={"type": kind, "rollingUpdate": how})
+    return Workload({**found.raw, "status": {"desiredNumberScheduled": nodes}})
+
+
+def routed(**how: Any) -> Workload:
+    """Ten pods under Argo Rollouts, whose canary gets its share from a router."""
+    return workload("Rollout", 10, strategy={"canary": {"trafficRouting": {"nginx": {}}, **how}})
+
+
 def rolling(surge: object) -> Json:
     return {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge}}}
 
@@ -56,6 +69,12 @@ def rolling(surge: object) -> Json:
         (workload("Deployment", 10, strategy={"type": "Recreate"}), 0),
         (workload("StatefulSet", 10), 0),
         (workload("Rollout", 10, strategy={"canary": {"maxSurge": "10%"}}), 1),
+        (workload("Rollout", 10, strategy={"blueGreen": {"activeService": "web"}}), 10),
+        (routed(), 10),
+        (routed(dynamicStableScale=True, steps=[{"setWeight": 20}, {"pause": {}}, {"setWeight": 60}]), 4),
+        (daemon_set(5), 0),
+        (daemon_set(5, maxSurge="50%"), 3),
+        (daemon_set(5, kind="OnDelete", maxSurge=2), 0),
     ],
 )
 def test_a_rollout_needs_its_surge_and_no_more(seen: Workload, surge: int) -> None:
@@ -132,3 +151,88 @@ def quota(hard: Json, used: Json, **more: Any) -> Json:
 def test_what_a_quota_has_left_must_be_enough_for_all(found: Json, over: str | None) -> None:
     exceeded = over_quota([Need(name="web", pods=2, spec=spec())], [found])
     assert (exceeded[1] if exceeded else None) == over
+
+
+def named(name: str, now: int, surge: int = 0) -> Workload:
+    """A Deployment that runs so many pods."""
+    found = workload("Deployment", now, **rolling(surge))
+    template = {"metadata": {}, "spec": spec()}
+    metadata = {**found.raw["metadata"], "name": name}
+    return Workload({**found.raw, "metadata": metadata, "spec": {**found.raw["spec"], "template": template}})
+
+
+def pods_of(*waves: list[Act]) -> list[dict[str, int]]:
+    """What each wave needs, by workload."""
+    return [{need.name.partition("/")[2]: need.pods for need in needs} for needs in needs_of(waves)]
+
+
+def test_a_colour_that_grows_needs_all_its_pods_until_the_other_one_has_gone() -> None:
+    idle, live, web = named("green", 0, 1), named("blue", 15, 1), named("web", 4, 2)
+    grown = [Act(workload=idle, size=size) for size in (5, 10, 15)]
+    shrunk = [Act(workload=live, size=size) for size in (10, 5)]
+    needs = pods_of([Act(workload=idle), *grown], [Act(workload=web)], shrunk, [Act(workload=idle, size=0)])
+    assert needs == [{"green": 15}, {"green": 15, "web": 2}, {"green": 15}, {"green": 15}]
+
+
+def test_a_surge_is_that_of_the_size_then() -> None:
+    web = Workload({**named("web", 4).raw})
+    web.spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "50%"}}
+    assert pods_of([Act(workload=web)]) == [{"web": 2}]
+    assert pods_of([Act(workload=web, size=8), Act(workload=web)]) == [{"web": 8}]
+    assert pods_of([Act(workload=web), Act(workload=web, size=8)]) == [{"web": 4}]
+
+
+def test_what_shrinks_is_no_room_for_others() -> None:
+    old, new = named("old", 5), named("new", 0)
+    assert pods_of([Act(workload=old, size=0), Act(workload=new, size=5)]) == [{"new": 5}]
+
+
+WORKLOADS = [named("a", 0), named("b", 3, 2), named("c", 10, 4), daemon_set(4, maxSurge=2)]
+WORKLOADS[3].spec["template"] = {"metadata": {}, "spec": spec()}
+acts = st.builds(Act, workload=st.sampled_from(WORKLOADS), size=st.none() | st.integers(0, 20)).filter(
+    lambda act: act.size is None or act.workload.reference.kind != "DaemonSet"
+)
+waves_of_acts = st.lists(st.lists(acts, max_size=4), min_size=1, max_size=4)
+
+
+def total(needs: list[Need]) -> int:
+    return sum(need.pods for need in needs)
+
+
+@given(waves=waves_of_acts)
+def test_a_plan_never_needs_less_than_one_of_its_steps_alone(waves: list[list[Act]]) -> None:
+    for needs, acts_of_wave in zip(needs_of(waves), waves, strict=True):
+        for act in acts_of_wave:
+            assert total(needs) >= total(needs_of([[act]])[0])
+
+
+@given(waves=waves_of_acts, more=acts, data=st.data())
+def test_more_steps_at_once_never_need_less(waves: list[list[Act]], more: Act, data: st.DataObject) -> None:
+    number = data.draw(st.integers(0, len(waves) - 1))
+    place = data.draw(st.integers(0, len(waves[number])))
+    fuller = [*waves]
+    fuller[number] = [*waves[number][:place], more, *waves[number][place:]]
+    assert total(needs_of(fuller)[number]) >= total(needs_of(waves)[number])
+
+
+@given(waves=waves_of_acts)
+def test_no_workload_needs_more_than_its_largest_size_and_its_surge(waves: list[list[Act]]) -> None:
+    largest: dict[str, int] = {}
+    for act in (act for acts_of_wave in waves for act in acts_of_wave):
+        name, now = str(act.workload.reference), act.workload.replicas
+        largest[name] = max(largest.get(name, now), act.size or 0)
+    seen = {str(each.reference): each for each in WORKLOADS}
+    for need in (need for needs in needs_of(waves) for need in needs):
+        size = largest[need.name]
+        assert 0 < need.pods <= size - seen[need.name].replicas + surge_of(seen[need.name], size)
+
+
+def test_pods_of_a_daemon_set_need_a_place_each_on_the_nodes_that_take_them() -> None:
+    each = Need(name="agent", pods=3, spec=spec(memory="3Gi"), apart=True)
+    three = [node(name) for name in ("n1", "n2", "n3")]
+    assert first_without_room([each], rooms(three, [])) is None
+    assert first_without_room([each], rooms([*three[:2], node("n3", unschedulable=True)], [])) is None
+    full = [pod("n2", memory="2Gi")]
+    assert first_without_room([each], rooms(three, full)) == (each, 1)
+    small = Need(name="agent", pods=3, spec=spec(memory="1Gi"), apart=True)
+    assert first_without_room([small], rooms([node(memory="8Gi")], [])) is None

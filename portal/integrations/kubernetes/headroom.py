@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from portal.integrations.kubernetes.amounts import quantity
 from portal.integrations.kubernetes.rollout_status import condition
-from portal.integrations.kubernetes.workloads import Json, Workload
+from portal.integrations.kubernetes.workloads import DAEMON_SET, ROLLOUT, Json, Reference, Workload
 
 Amounts = dict[str, Decimal]
 PODS = "pods"
@@ -23,16 +24,22 @@ ENDED = frozenset({"Succeeded", "Failed"})
 # A quota may name what is asked for in short.
 QUOTA_NAMES = {"cpu": "requests.cpu", "memory": "requests.memory", "count/pods": PODS}
 DEFAULT_SURGE = "25%"
+WHOLE_PERCENT = 100
 FORBIDS = frozenset({"NoSchedule", "NoExecute"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """So many more pods with this template than run now."""
+    """So many more pods with this template than run now.
+
+    Attributes:
+        apart: no two of them on one node, and none on a node that is not there: those of a DaemonSet.
+    """
 
     name: str
     pods: int
     spec: Json
+    apart: bool = False
 
     @property
     def each(self) -> Amounts:
@@ -64,16 +71,107 @@ def fixed_ports(spec: Mapping[str, Any]) -> set[int]:
     return {int(port[key]) for port in ports if port.get(key)}
 
 
-def surge_of(workload: Workload) -> int:
-    """How many pods there are at most beside those that are wanted, while new ones come."""
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """What a step asks of a workload: another size; without one, new pods in place of those that run."""
+
+    workload: Workload
+    size: int | None = None
+
+
+@dataclass(kw_only=True)
+class _Growth:
+    """A workload on its way through the waves.
+
+    Attributes:
+        size: what is wanted once the steps so far are done; never less than now, for what a step shrinks
+            may be held up, and is no room for others.
+        most: the most that was wanted in this wave.
+        peak: the most pods of this wave besides those that run now.
+    """
+
+    workload: Workload
+    size: int
+    most: int
+    peak: int = 0
+
+    def begin_wave(self) -> None:
+        """What was grown before is there still."""
+        self.most, self.peak = self.size, self.size - self.workload.replicas
+
+    def take(self, size: int | None) -> None:
+        """Reckon with one more step."""
+        now = self.workload.replicas
+        if size is None:
+            self.peak = max(self.peak, self.most - now + surge_of(self.workload, self.most))
+            return
+        self.size = max(now, size)
+        self.most = max(self.most, self.size)
+        self.peak = max(self.peak, self.most - now)
+
+
+def needs_of(waves: Iterable[Sequence[Act]]) -> list[list[Need]]:
+    """What each wave needs at its peak besides what runs now.
+
+    Waves come one after the other; all of one may go on at once. What a wave has grown stays until a later
+    step shrinks it.
+
+    Args:
+        waves: the steps of each, in their order.
+    """
+    grown: dict[Reference, _Growth] = {}
+    found = []
+    for acts in waves:
+        for growth in grown.values():
+            growth.begin_wave()
+        for act in acts:
+            seen, now = act.workload, act.workload.replicas
+            grown.setdefault(seen.reference, _Growth(workload=seen, size=now, most=now)).take(act.size)
+        found.append([_need(each.workload, each.peak) for each in grown.values() if each.peak])
+    return found
+
+
+def _need(seen: Workload, pods: int) -> Need:
+    apart = seen.reference.kind == DAEMON_SET
+    return Need(name=str(seen.reference), pods=pods, spec=seen.template["spec"], apart=apart)
+
+
+def surge_of(workload: Workload, replicas: int | None = None) -> int:
+    """How many pods there are at most beside those that are wanted, while new ones come.
+
+    Args:
+        replicas: how many are wanted then; as many as now without it.
+    """
+    wanted = workload.replicas if replicas is None else replicas
     strategy = workload.spec.get("strategy") or {}
     if workload.reference.kind == "Deployment":
         if strategy.get("type") == "Recreate":
             return 0
-        return _share((strategy.get("rollingUpdate") or {}).get("maxSurge"), workload.replicas)
-    if workload.reference.kind == "Rollout":
-        return _share((strategy.get("canary") or {}).get("maxSurge"), workload.replicas)
+        return _share((strategy.get("rollingUpdate") or {}).get("maxSurge"), wanted)
+    if workload.reference.kind == ROLLOUT:
+        return _surge_of_a_rollout(strategy, wanted)
+    if workload.reference.kind == DAEMON_SET and workload.rolls:
+        rolling = (workload.spec.get("updateStrategy") or {}).get("rollingUpdate") or {}
+        return _share(rolling.get("maxSurge") or 0, wanted)
     return 0
+
+
+def _surge_of_a_rollout(strategy: Json, wanted: int) -> int:
+    """Blue-green, and a canary with routed traffic, hold the old pods until all new ones are there."""
+    canary = strategy.get("canary") or {}
+    if "blueGreen" in strategy:
+        return wanted
+    if canary.get("trafficRouting"):
+        return _largest_jump(canary, wanted) if canary.get("dynamicStableScale") else wanted
+    return _share(canary.get("maxSurge"), wanted)
+
+
+def _largest_jump(canary: Json, wanted: int) -> int:
+    """The canary's pods of one step, which come before as many of the old ones go."""
+    steps = canary.get("steps") or []
+    weights = [0, *(int(each["setWeight"]) for each in steps if "setWeight" in each), WHOLE_PERCENT]
+    jumps = [after - before for before, after in pairwise(weights)]
+    return _share(f"{max(jumps)}%", wanted)
 
 
 def _share(amount: object, replicas: int) -> int:
@@ -127,13 +225,22 @@ def first_without_room(needs: Sequence[Need], found: Sequence[Room]) -> tuple[Ne
     """Place all pods, the greediest first; return what does not fit and how many of it, None where all do."""
     left = [replace(room) for room in found]
     for need in sorted(needs, key=lambda each: (-each.each.get("memory", Decimal()), each.name)):
-        for placed in range(need.pods):
-            room = next((each for each in left if each.takes(need.spec) and each.fits(need.each)), None)
+        offered = [each for each in left if each.takes(need.spec)]
+        # Where its nodes don't take pods now, a DaemonSet has none to replace there.
+        pods = min(need.pods, len(offered)) if need.apart else need.pods
+        for placed in range(pods):
+            room = next((each for each in offered if each.takes(need.spec) and each.fits(need.each)), None)
             if room is None:
-                return need, need.pods - placed
-            room.left = {name: room.left[name] - need.each.get(name, Decimal()) for name in COUNTED}
-            room.ports = room.ports | fixed_ports(need.spec)
+                return need, pods - placed
+            _take(room, need)
+            if need.apart:
+                offered.remove(room)
     return None
+
+
+def _take(room: Room, need: Need) -> None:
+    room.left = {name: room.left[name] - need.each.get(name, Decimal()) for name in COUNTED}
+    room.ports = room.ports | fixed_ports(need.spec)
 
 
 def over_quota(needs: Sequence[Need], quotas: Iterable[Json]) -> tuple[str, str, Decimal, Decimal] | None:

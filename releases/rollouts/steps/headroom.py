@@ -1,18 +1,31 @@
 """Preflight: is there room for the pods that a rollout has besides those that run, on nodes and in quotas?
 
 (reference-systems.md 2: CPU and memory headroom.) The members of a wave go out together, waves one after the
-other: what one wave needs is what counts.
+other: what one wave needs at its peak is what counts, sizes that the plan's steps set among it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import replace
 from decimal import Decimal
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.headroom import Need, first_without_room, over_quota, rooms, surge_of
+from portal.integrations.kubernetes.headroom import (
+    Act,
+    Need,
+    first_without_room,
+    needs_of,
+    over_quota,
+    rooms,
+)
 from portal.integrations.kubernetes.workloads import Workload
 from releases.rollouts.models import Step
+from releases.rollouts.states import Direction
+from releases.rollouts.steps.colours import FindColours
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Verdict, Work, done, failed
+from releases.rollouts.steps.record_running import autoscaler
+from releases.rollouts.steps.scale import Scale
 
 FORBIDDEN = "forbidden"
 MEBIBYTE = 2**20
@@ -33,8 +46,8 @@ class Headroom(StepKind):
 
     def observe(self, work: Work) -> Outcome:
         """Look once; an account that may not look gives no clear result."""
-        waves = _needs(work)
         try:
+            waves = _needs(work)
             return _in_quotas(work, waves) or _on_nodes(work, waves)
         except PermanentError as error:
             if error.code != FORBIDDEN:
@@ -45,14 +58,53 @@ class Headroom(StepKind):
 
 def _needs(work: Work) -> list[list[Need]]:
     """What each wave needs; a workload that nobody can read is named by the steps that change it."""
-    waves: dict[int, list[Need]] = {}
+    waves: dict[int, list[Act]] = {}
+    for step in _with_colours(work):
+        waves.setdefault(step.wave, []).extend(_acts(work, step))
+    return needs_of(waves[number] for number in sorted(waves))
+
+
+def _acts(work: Work, step: Step) -> Iterator[Act]:
+    """What a step asks of each workload that it changes."""
+    if step.kind not in SURGING and step.kind != Scale.name:
+        return
+    for document in _changed(step):
+        seen = _workload(work, document)
+        if seen is None:
+            continue
+        if step.kind in SURGING:
+            yield Act(workload=seen)
+        elif (size := _size(work, step, seen)) is not None:
+            yield Act(workload=seen, size=size)
+
+
+def _size(work: Work, step: Step, seen: Workload) -> int | None:
+    """The pods that a size leaves to a workload; None where the step itself says why it can't be reached."""
+    if step.params.get("recorded"):
+        return seen.replicas
+    try:
+        low, high = Scale().wanted(replace(work, step=step), autoscaler(work, seen))
+    except PermanentError:
+        return None
+    return min(max(seen.replicas, low), high)
+
+
+def _with_colours(work: Work) -> Iterator[Step]:
+    """The steps on the way forward; what idle and live mean is found here before the plan itself finds it."""
+    known: dict[int, Json] = {}
     for step in work.siblings:
-        for document in _changed(step) if step.kind in SURGING else ():
-            seen = _workload(work, document)
-            if seen is not None and (pods := surge_of(seen)):
-                need = Need(name=str(seen.reference), pods=pods, spec=seen.template["spec"])
-                waves.setdefault(step.wave, []).append(need)
-    return list(waves.values())
+        if step.kind == FindColours.name:
+            known |= {id(each): params for each, params in _colours(work, step)}
+    for step in work.siblings:
+        if step.direction == Direction.FORWARD:
+            found = copy(step)
+            found.params = {**step.params, **known.get(id(step), {})}
+            yield found
+
+
+def _colours(work: Work, step: Step) -> Sequence[tuple[Step, Json]]:
+    """What the steps of a service in two colours work on; nothing where that can't be known."""
+    return FindColours().observe(replace(work, step=step)).resolved
 
 
 def _changed(step: Step) -> list[Json]:

@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from releases.models import Release
-from releases.rollouts import plans
+from releases.rollouts import engine, plans
 from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
+from tests.cluster.engine.test_canary import Metrics, canaried
+from tests.cluster.engine.test_colours import two_colours
 from tests.cluster.objects import Space, deployment
 from tests.rollouts.floor import Floor, drive, lay, why
 from tests.soak import long
@@ -50,6 +54,48 @@ def test_one_that_does_not_is_named_before_anything_changes(lay_floor: Lay) -> N
     assert failure is not None
     assert (failure["code"], failure["args"]["memory"]) == ("headroom_missing", "64Mi")
     assert floor.image("api") == image
+
+
+@long
+def test_the_sizes_that_a_plan_sets_are_reckoned_with(lay_floor: Lay) -> None:
+    floor = lay_floor(before=BEFORE, objects=rolling(2))
+    grown = {"kind": "scale", "service": "api", "replicas": 4}
+    floor.plan.spec["waves"][0]["before"] = [grown]
+    floor.plan.save()
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "succeeded", why(rollout)
+    # Three more than run, and the surge while they are replaced.
+    assert rollout.steps.get(kind="headroom").observed["args"]["pods"] == 5
+    grown["replicas"] = MANY
+    floor.plan.save()
+    assert "deployment/api" in error_of(floor, floor.release("2.1.0"))
+
+
+@long
+def test_the_colour_that_will_grow_is_found_and_reckoned_with(lay_floor: Lay) -> None:
+    floor = two_colours(lay_floor)
+    floor.plan.spec["before"] = list(BEFORE)
+    floor.plan.save()
+    assert error_of(floor, floor.release()) == ""
+    [sizes] = [each for each in floor.plan.spec["waves"][0]["after"] if each["kind"] == "scale"]
+    sizes["replicas"] = [2, MANY]
+    floor.plan.save()
+    assert "deployment/green" in error_of(floor, floor.release("2.1.0"))
+
+
+@long
+@pytest.mark.usefixtures("gateway_api")
+def test_the_pods_of_a_canary_are_reckoned_with(lay_floor: Lay) -> None:
+    with canaried(lay_floor, Metrics(), by="pods") as floor:
+        floor.plan.spec["before"] = list(BEFORE)
+        floor.plan.save()
+        rollout = floor.start()
+        measured = rollout.steps.get(kind="headroom")
+        while measured.state in {"waiting", "ready", "running"}:
+            engine.advance(rollout.pk)
+            measured.refresh_from_db()
+        # Half of ten, and the surge of the ten.
+        assert measured.observed["args"]["pods"] == 8, why(rollout)
 
 
 @long
