@@ -1,6 +1,6 @@
 """What pages and programs read about releases; nothing here writes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
@@ -17,7 +17,7 @@ from portal import access, clock
 from portal.errors import Conflict, NotFound
 from portal.people.models import RoleAssignment, User
 from releases import observations, proposal, wording
-from releases.catalog.models import Service
+from releases.catalog.models import Environment, Service
 from releases.completeness import missing_in_draft
 from releases.models import Answer, Check, CheckPhase, CheckResult, Item, Release
 from releases.states import EDITABLE, OWING, PENDING, ReleaseState
@@ -228,10 +228,10 @@ def owing_reviews() -> QuerySet[Release]:
     return waiting.select_related("approval_request")
 
 
-def missed_reviews(user: User) -> list[Release]:
-    """Visible releases whose owed review is overdue, the one that is so the longest first."""
-    visible = _overdue_reviews().filter(pk__in=access.visible(user, Release))
-    return [release for release, _open in _still_owing(visible)]
+def missed_reviews(environments: Collection[Environment]) -> list[Release]:
+    """Releases of these whose owed review is overdue, the one that is so the longest first."""
+    late = _overdue_reviews().filter(environment__in=environments)
+    return [release for release, _open in _still_owing(late)]
 
 
 def holding_reviews(release: Release) -> list[tuple[Release, list[Requirement]]]:

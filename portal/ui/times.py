@@ -1,6 +1,7 @@
 """Times and spans in words: what the reader sees instead of a timestamp."""
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.utils import timezone
@@ -45,6 +46,21 @@ def clock(moment: datetime) -> str:
 def exact(moment: datetime) -> str:
     """Write a moment to the second with its zone, for the proof."""
     return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}"
+
+
+class Written(NamedTuple):
+    """A moment as pages show it; `relative` is "" where it is too far away to be said from now."""
+
+    iso: str
+    relative: str
+    clock: str
+    absolute: str
+
+
+def written(moment: datetime, *, now: datetime) -> Written:
+    """Write a moment for a reader: "3 minutes ago (14:02)" within a day, else the date."""
+    near = relative(moment, now=now) if is_near(moment, now=now) else ""
+    return Written(moment.isoformat(), near, clock(moment), absolute(moment, now=now))
 
 
 def is_near(moment: datetime, *, now: datetime) -> bool:

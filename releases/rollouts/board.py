@@ -1,6 +1,6 @@
 """The board as a page shows it: one row a service, one cell a stage, in groups of teams (screens.md 2.2)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -46,17 +46,24 @@ class Board:
     teams: tuple[tuple[str, str], ...]
 
 
-def board_page(user: User, *, team: str = "", show: str = "", page: int = 1) -> Board:
+def environments_of(user: User) -> list[Environment]:
+    """What the board of a person is about."""
+    return list(access.visible(user, Environment).defer("source").order_by("name"))
+
+
+def board_page(
+    environments: Sequence[Environment], *, team: str = "", show: str = "", page: int = 1
+) -> Board:
     """Read one page of the board; core services first within a system.
 
     Only the cells of the page are read as a whole: a board of many services is drawn as soon as one of few.
 
     Args:
+        environments: those that the person sees, by name.
         team: of which team, by its key; all without it.
         show: one of `FILTERS`, or all.
         page: which fifty of the services, from 1; one that is not there is the nearest that is.
     """
-    environments = list(access.visible(user, Environment).order_by("name"))
     facts = Facts(environments)
     marks = facts.marked()
     placed = _placed(environments)
@@ -84,7 +91,7 @@ def is_stale(cell: BoardCell, *, now: datetime) -> bool:
     return cell.seen_at is not None and now - cell.seen_at > FRESH
 
 
-def _placed(environments: list[Environment]) -> Placed:
+def _placed(environments: Sequence[Environment]) -> Placed:
     """By service the environment of each stage, the first by name."""
     by_id = {each.pk: each for each in environments}
     order = {each.pk: place for place, each in enumerate(environments)}

@@ -1,6 +1,6 @@
 """What the doors show of rollouts: their shape, steps, events, and the board."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
@@ -178,7 +178,7 @@ def places_of(environments: Iterable[Environment]) -> list[Key]:
 class Facts:
     """What is known of the cells of some environments, read at once; what runs, only of those asked for."""
 
-    def __init__(self, environments: list[Environment]) -> None:
+    def __init__(self, environments: Sequence[Environment]) -> None:
         self.environments = environments
         self.running: dict[Key, Running] = {}
         pins = Pin.objects.filter(environment__in=environments, lifted_at=None)

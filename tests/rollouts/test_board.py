@@ -60,12 +60,14 @@ def test_the_board_shows_fifty_services_at_a_time_and_counts_all_of_them(shop: S
         )
         row.seen["health"] = "degraded"
         row.save(update_fields=["seen"])
-    first = board.board_page(shop.cast.author)
-    last = board.board_page(shop.cast.author, page=9)
+    first = board.board_page(board.environments_of(shop.cast.author))
+    last = board.board_page(board.environments_of(shop.cast.author), page=9)
     names = [[row.service.name for _team, rows in each.groups for row in rows] for each in (first, last)]
     assert (len(names[0]), len(names[1])) == (50, 3)
     assert not set(names[0]) & set(names[1])
     assert (first.pages, last.page, first.counts["degraded"]) == (2, 2, 50)
-    shown = board.board_page(shop.cast.author, show="degraded")
+    shown = board.board_page(board.environments_of(shop.cast.author), show="degraded")
     assert (shown.pages, shown.counts) == (1, first.counts)
-    assert board.board_page(shop.cast.author, team="identity").groups[0][0] == "Identity"
+    assert (
+        board.board_page(board.environments_of(shop.cast.author), team="identity").groups[0][0] == "Identity"
+    )

@@ -115,15 +115,14 @@ def when(moment: datetime | None, *, exact: bool = False) -> Context:
     """Draw a time: "3 minutes ago (14:02)" within a day, else the date; `exact` names second and zone."""
     if moment is None:
         return {"moment": None}
-    now = timezone.now()
-    near = times.is_near(moment, now=now) and not exact
-    return {
-        "moment": moment,
-        "iso": moment.isoformat(),
-        "relative": times.relative(moment, now=now) if near else "",
-        "clock": times.clock(moment),
-        "absolute": times.exact(moment) if exact else times.absolute(moment, now=now),
-    }
+    said = times.written(moment, now=timezone.now())
+    return when_written(said._replace(relative="", absolute=times.exact(moment)) if exact else said)
+
+
+@register.inclusion_tag("components/when.html")
+def when_written(said: times.Written | None) -> Context:
+    """Draw a time that is in words already; None is a dash."""
+    return {"moment": said}
 
 
 @register.filter

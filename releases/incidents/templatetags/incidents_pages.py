@@ -1,8 +1,10 @@
 """How the board, a service's page, a failed rollout and a release lead to an incident."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django import template
+from django.utils.functional import SimpleLazyObject
 
 from portal import access
 from portal.people.models import User
@@ -52,27 +54,21 @@ def incident_for(context: template.Context, rollout: Rollout) -> dict[str, Any]:
 
 @register.simple_tag(takes_context=True)
 def ongoing_incidents(context: template.Context) -> list[Incident]:
-    """The open incidents that the person may see."""
-    return list(queries.visible_incidents(_user(context)))
+    """The open incidents that the person may see, without those who opened them."""
+    return list(queries.visible_incidents(_user(context)).select_related(None))
 
 
 @register.simple_tag(takes_context=True)
-def operable_environments(context: template.Context) -> set[int]:
-    """The environments in which the person may open one."""
-    return set(access.visible_set(_user(context), Environment, RIGHT).values_list("pk", flat=True))
+def operable_environments(context: template.Context) -> Collection[int]:
+    """The environments in which the person may open one; asked for where something is in a bad way."""
+    found = access.visible_set(_user(context), Environment, RIGHT).values_list("pk", flat=True)
+    return SimpleLazyObject(lambda: set(found))
 
 
 @register.simple_tag(takes_context=True)
 def incidents_of(context: template.Context, release: Release) -> list[Incident]:
     """Those that a release was composed for or is linked with."""
     return list(queries.incidents_of(_user(context), release))
-
-
-@register.simple_tag
-def incident_at(found: list[Incident], service: Service, environment: Environment) -> Incident | None:
-    """The one of these that is at a place."""
-    place = (service.pk, environment.pk)
-    return next((each for each in found if (each.service_id, each.environment_id) == place), None)
 
 
 def _user(context: template.Context) -> User:

@@ -18,7 +18,7 @@ from releases.catalog.models import Environment, Service, Stage
 from releases.queries import missed_reviews
 from releases.reading.lists import newest_events
 from releases.rollouts import pins
-from releases.rollouts.board import FILTERS, STAGES, Board, board_page, is_stale
+from releases.rollouts.board import FILTERS, STAGES, Board, board_page, environments_of, is_stale
 from releases.rollouts.models import Pin
 
 
@@ -57,9 +57,10 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     team, show = request.GET.get("team", ""), request.GET.get("show", "")
     number = request.GET.get("page", "")
     number = number if number.isascii() and number.isdecimal() and len(number) < 6 else "1"
-    environments = access.visible(request.user, Environment).values_list("name", flat=True)
-    topics = newest_events(f"board.{name}" for name in environments)
-    found = board_page(request.user, team=team, show=show, page=int(number))
+    environments = environments_of(request.user)
+    # Before anything is read: what happens meanwhile has the page ask again.
+    topics = newest_events(f"board.{each.name}" for each in environments)
+    found = board_page(environments, team=team, show=show, page=int(number))
     now = clock.now()
     return {
         "board": found,
@@ -73,7 +74,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "address": _address(team, show, found.page),
         "pages": _pages(found, team, show),
         "topics": topics,
-        "missed": missed_reviews(request.user),
+        "missed": missed_reviews(environments),
         "stale": _stale(found, now),
         "composable": set(access.visible(request.user, Service, "compose").values_list("pk", flat=True)),
     }

@@ -1,0 +1,121 @@
+"""What a row of the board says, in plain values; rows that say the same are drawn once (screens.md 2.2).
+
+A board is asked for far more often than one of its rows changes. Everything that a drawn row depends on is in
+`RowSaid`, the words of its times included, or in the language: nothing else reaches the template.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from portal.ui.times import Written, written
+from releases.rollouts.board import BoardRow
+from releases.rollouts.queries import BoardCell, Key
+
+# About two kilobytes each: ten pages of fifty.
+KEPT = 500
+DEGRADED = "degraded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What besides its own facts decides how a row looks.
+
+    Attributes:
+        incidents: the numbers of the open ones, by service and environment.
+        operable: the environments in which the person may open one.
+        composable: the services that the person may release.
+        stale: the environments of which something shown was seen too long ago.
+        now: the time of the page.
+    """
+
+    incidents: Mapping[Key, int]
+    operable: Collection[int]
+    composable: Collection[int]
+    stale: Collection[int]
+    now: datetime
+
+
+class DifferenceSaid(NamedTuple):
+    """What runs unapproved."""
+
+    text: str
+    finding: int | None
+    state: str
+
+
+class CellSaid(NamedTuple):
+    """A cell; `rollout` is its key, release and state, `seen` is when a stale one was seen."""
+
+    environment: str
+    stage: str
+    health: str
+    version: str
+    since: Written | None
+    rollout: tuple[int, int, str] | None
+    pending: tuple[tuple[int, str], ...]
+    drift: DifferenceSaid | None
+    pinned: bool
+    text: str
+    incident: int | None
+    openable: bool
+    stale: bool
+    seen: Written | None
+
+
+class RowSaid(NamedTuple):
+    """A row; None for a stage in which the service does not run."""
+
+    service: str
+    core: bool
+    composable: bool
+    cells: tuple[CellSaid | None, ...]
+
+
+def row_said(row: BoardRow, around: Surroundings) -> RowSaid:
+    """Say in the reader's words what the row shows."""
+    return RowSaid(
+        service=row.service.name,
+        core=row.service.core,
+        composable=row.service.pk in around.composable,
+        cells=tuple(_cell_said(cell, around) if cell else None for cell in row.cells),
+    )
+
+
+@lru_cache(maxsize=KEPT)
+def drawn(said: RowSaid, language: str) -> SafeString:  # noqa: ARG001  the template speaks it
+    """Draw the row in the language that is active."""
+    return render_to_string("board/_row.html", {"row": said})
+
+
+def _cell_said(cell: BoardCell, around: Surroundings) -> CellSaid:
+    place = cell.environment.pk
+    is_degraded, is_stale = cell.health == DEGRADED, place in around.stale
+    incident = around.incidents.get((cell.service.pk, place))
+    rollout = cell.rollout
+    return CellSaid(
+        environment=cell.environment.name,
+        stage=str(cell.environment.get_stage_display()),
+        health=cell.health,
+        version=cell.version,
+        since=written(cell.since, now=around.now) if cell.since else None,
+        rollout=(rollout.pk, rollout.release_id, rollout.state) if rollout else None,
+        pending=tuple((each.number, each.state) for each in cell.pending),
+        drift=_difference_said(cell) if cell.drift else None,
+        pinned=cell.pinned,
+        text=cell.text if is_degraded else "",
+        incident=incident,
+        openable=is_degraded and incident is None and place in around.operable,
+        stale=is_stale,
+        seen=written(cell.seen_at, now=around.now) if cell.seen_at and is_stale else None,
+    )
+
+
+def _difference_said(cell: BoardCell) -> DifferenceSaid:
+    finding = cell.finding
+    return DifferenceSaid(cell.difference, finding.pk if finding else None, finding.state if finding else "")

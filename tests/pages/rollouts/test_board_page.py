@@ -1,0 +1,82 @@
+"""A row of the board is drawn once for all who would read the same, and for nobody else."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from portal import clock
+from portal.people.models import User
+from releases.catalog.models import Running
+from releases.rollouts.board_rows import drawn
+from tests.factories import Shop, runs
+from tests.pages.rollouts.conftest import browser
+
+
+@pytest.fixture
+def row(shop: Shop) -> Running:
+    """What the board shows: one service, as it has run for three minutes."""
+    found = runs(shop.shopping, shop.environment, "4.0.0")
+    found.since = timezone.now() - timedelta(minutes=3, seconds=10)
+    found.save(update_fields=["since"])
+    return found
+
+
+def reader(user: User, *, language: str = "en", time_zone: str = "") -> Client:
+    """Somebody at their browser."""
+    User.objects.filter(pk=user.pk).update(language=language, time_zone=time_zone)
+    return browser(user)
+
+
+def rows(client: Client) -> str:
+    """The rows, without the frame around them."""
+    return client.get("/board/part/").content.decode().partition("</table>")[0]
+
+
+def test_a_row_that_says_the_same_is_drawn_once(shop: Shop, row: Running) -> None:
+    client = reader(shop.cast.author)
+    first = rows(client)
+    before = drawn.cache_info().misses
+    assert rows(client) == first
+    assert drawn.cache_info().misses == before
+
+
+def test_each_reads_it_in_their_language_and_zone(shop: Shop, row: Running) -> None:
+    client = reader(shop.cast.author)
+    assert "3 minutes ago" in rows(client)
+    assert "3분 전" in rows(reader(shop.cast.author, language="ko"))
+    assert f"({row.since:%H:%M} UTC)" in rows(reader(shop.cast.author, time_zone="UTC"))
+    assert "UTC)" not in rows(reader(shop.cast.author))
+
+
+def test_each_is_offered_what_they_may_do(shop: Shop, row: Running) -> None:
+    row.seen["health"] = "degraded"
+    row.save(update_fields=["seen"])
+    box, button = 'name="service" value="shopping-service"', "/incidents/open/shopping-service/"
+    offered = rows(reader(shop.cast.author))
+    assert (box in offered, button in offered) == (True, True)
+    refused = rows(reader(shop.cast.auditor))
+    assert (box in refused, button in refused) == (False, False)
+    assert box in rows(reader(shop.cast.author))
+
+
+def test_time_goes_on_in_it(shop: Shop, row: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = reader(shop.cast.author)
+    assert "3 minutes ago" in rows(client)
+    later = timezone.now() + timedelta(minutes=2)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    assert "5 minutes ago" in rows(client)
+
+
+def test_what_changes_stands_in_it_at_once(shop: Shop, row: Running) -> None:
+    client = reader(shop.cast.author)
+    assert "4.0.0" in rows(client)
+    row.seen |= {"version": "4.1.0", "health": "degraded", "text": "0/2 ready"}
+    row.save(update_fields=["seen"])
+    changed = rows(client)
+    assert ("4.0.0" in changed, "4.1.0" in changed, "0/2 ready" in changed) == (False, True, True)
+    assert "hatched" not in changed
+    row.seen_at = clock.now() - timedelta(minutes=4)
+    row.save(update_fields=["seen_at"])
+    assert "hatched" in rows(client)
