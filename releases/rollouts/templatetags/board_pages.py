@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from django import template
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
@@ -35,7 +34,7 @@ def surroundings(context: Any, ongoing: Sequence[At], operable: Collection[int])
         operable=operable,
         composable=context["composable"],
         stale=context["stale"],
-        now=timezone.now(),
+        now=context["now"],
     )
 
 

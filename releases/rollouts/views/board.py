@@ -76,6 +76,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "topics": topics,
         "missed": missed_reviews(environments),
         "stale": _stale(found, now),
+        "now": now,
         "composable": set(access.visible(request.user, Service, "compose").values_list("pk", flat=True)),
     }
 
