@@ -69,8 +69,9 @@ class CellSaid(NamedTuple):
 
 
 class RowSaid(NamedTuple):
-    """A row; None for a stage in which the service does not run."""
+    """A row; None for a stage in which the service does not run. The number marks its tick, which stays."""
 
+    number: int
     service: str
     core: bool
     composable: bool
@@ -80,6 +81,7 @@ class RowSaid(NamedTuple):
 def row_said(row: BoardRow, around: Surroundings) -> RowSaid:
     """Say in the reader's words what the row shows."""
     return RowSaid(
+        number=row.service.pk,
         service=row.service.name,
         core=row.service.core,
         composable=row.service.pk in around.composable,

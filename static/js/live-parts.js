@@ -1,4 +1,4 @@
-// Refreshes the parts of the page that follow a topic; spares those in which someone is writing.
+// Refreshes the parts of the page that follow a topic; spares those in which someone is writing, and keeps the focus.
 
 // The first news is drawn at once; of a stream of them each browser asks once a second, or a few readers of one
 // rollout keep the server busy with drawing it.
@@ -9,6 +9,7 @@ const due = new Set();
 const caughtUp = new Map();
 let timer = 0;
 let drawnAt = -REST_MS;
+let focusedLink = "";
 
 function isField(element) {
   return element.matches("input, select, textarea, [contenteditable]");
@@ -20,25 +21,61 @@ export function isTyped(field) {
   return field.value !== field.defaultValue;
 }
 
-// htmx gives the focus back to an element with the same id; anything else that has it must not be swapped.
-function isInUse(part) {
+// What a part draws anew: itself, or the place that it names.
+function placeOf(part) {
+  const named = part.getAttribute("hx-target");
+  return (named && document.querySelector(named)) ?? part;
+}
+
+// The focus is given back to an element with the same id (htmx) and to a link that leads to the same address (below);
+// anything else that has it must not be swapped.
+function comesBack(active) {
+  return !isField(active) && (active.id || active.matches("a[href]"));
+}
+
+// What is marked with hx-preserve stays through a swap as it is.
+function isInUse(place) {
   const active = document.activeElement;
-  if (part.contains(active) && part !== active && (isField(active) || !active.id)) return true;
-  if (part.querySelector("dialog[open], details.menu[open]")) return true;
-  return [...part.querySelectorAll("input:not([type=hidden]), select, textarea")].some(isTyped);
+  if (place.contains(active) && place !== active && !comesBack(active)) return true;
+  if (place.querySelector("dialog[open], details.menu[open]")) return true;
+  return [...place.querySelectorAll("input:not([type=hidden], [hx-preserve]), select, textarea")].some(isTyped);
+}
+
+function hold(part, place) {
+  held.add(part);
+  place.dataset.liveHeld = "";
 }
 
 function refresh(part) {
+  held.delete(part);
   if (!part.isConnected) return;
-  if (isInUse(part)) {
-    held.add(part);
-    part.dataset.liveHeld = "";
+  const place = placeOf(part);
+  if (isInUse(place)) {
+    hold(part, place);
     return;
   }
-  held.delete(part);
-  delete part.dataset.liveHeld;
+  delete place.dataset.liveHeld;
   window.htmx?.trigger(part, "live");
 }
+
+// Somebody may have begun to write after the part was asked for.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const { elt, triggeringEvent } = detail.requestConfig;
+  focusedLink = "";
+  if (triggeringEvent?.type !== "live") return;
+  if (isInUse(detail.target)) {
+    detail.shouldSwap = false;
+    hold(elt, detail.target);
+  } else if (detail.target.contains(document.activeElement) && !document.activeElement.id) {
+    const address = CSS.escape(document.activeElement.getAttribute("href"));
+    focusedLink = `#${CSS.escape(detail.target.id)} [href="${address}"]`;
+  }
+});
+
+document.addEventListener("htmx:afterSwap", () => {
+  if (focusedLink) document.querySelector(focusedLink)?.focus({ preventScroll: true });
+  focusedLink = "";
+});
 
 function schedule() {
   if (!due.size || timer) return;

@@ -1,7 +1,11 @@
 """The pages of the top layer in a real browser: narrow, without scripts, by keyboard."""
 
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, Route, WebSocketRoute, expect
 
 from releases.models import Release
 from releases.rollouts.models import Order, Rollout
@@ -15,6 +19,7 @@ __all__ = ["approved", "browser", "registry", "rollout", "shop", "visitors"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+AFTER_ALL = 1_000_000
 LONG_NAME = "a-service-whose-name-is-forty-letters-lo"
 FAILURE = {
     "code": "CrashLoopBackOff",
@@ -23,6 +28,32 @@ FAILURE = {
     "container": "app",
     "log": [f"2026-11-21T09:00:{second:02}Z cannot connect to the database" for second in range(20)],
 }
+
+
+@dataclass
+class Board:
+    """The open board with one service that runs; what happens is told to it by the test."""
+
+    shop: Shop
+    page: Page
+    sockets: list[WebSocketRoute] = field(default_factory=list)
+
+    def accept(self, socket: WebSocketRoute) -> None:
+        self.sockets.append(socket)
+
+    @property
+    def tick(self) -> Locator:
+        return self.page.locator("input[name=service][value=shopping-service]")
+
+    @property
+    def cell(self) -> Locator:
+        return self.page.locator("a.board-cell[href*=shopping-service]")
+
+    def move_on(self, version: str) -> None:
+        """Let another version run, and say that something has happened."""
+        found = runs(self.shop.shopping, self.shop.environment, version)
+        topic = f"board.{self.shop.environment.name}"
+        self.sockets[-1].send(json.dumps({"topic": topic, "events": [{"id": AFTER_ALL + found.pk}]}))
 
 
 def fail(rollout: Rollout, shop: Shop) -> None:
@@ -116,3 +147,48 @@ def test_starting_and_stopping_work_without_scripts(
     expect(page.locator("#rollout")).to_contain_text("Stop asked")
     given = Order.objects.order_by("pk").values_list("kind", "reason")
     assert list(given) == [("pause", ""), ("stop", "Errors seen")]
+
+
+@pytest.fixture
+def board(shop: Shop, visitors: Visitors) -> Iterator[Board]:
+    """The board before somebody who may compose, with the server's end of its socket."""
+    runs(shop.shopping, shop.environment, "4.0.0")
+    visitor = visitors.enter(shop.cast.author)
+    board = Board(shop=shop, page=visitor.page)
+    visitor.page.route_web_socket("**/ws/live", board.accept)
+    visitor.go("/board/")
+    visitor.page.wait_for_selector('body[data-connection="live"]')
+    yield board
+    assert visitor.complaints == []
+
+
+@long
+def test_a_tick_on_the_board_survives_what_happens_meanwhile(board: Board) -> None:
+    board.tick.check()
+    board.move_on("4.1.0")
+    board.page.locator("[form=compose]").focus()  # a list waits while somebody is in one of its fields
+    expect(board.cell).to_contain_text("4.1.0")
+    expect(board.tick).to_be_checked()
+    board.page.keyboard.press("Enter")
+    expect(board.page.locator("#service-shopping-service")).to_be_checked()
+
+
+@long
+def test_a_tick_made_while_the_board_is_being_fetched_survives_it(board: Board) -> None:
+    asked: list[Route] = []
+    board.page.route("**/board/part/*", lambda route: asked.append(route), times=1)  # noqa: PLW0108  Playwright marks it
+    with board.page.expect_request("**/board/part/*"):
+        board.move_on("4.1.0")
+    board.tick.check()
+    with board.page.expect_response("**/board/part/*"):
+        asked[0].continue_()
+    board.page.locator("[form=compose]").click()
+    expect(board.page.locator("#service-shopping-service")).to_be_checked()
+
+
+@long
+def test_the_focus_stays_on_a_link_of_the_board(board: Board) -> None:
+    board.cell.focus()
+    board.move_on("4.1.0")
+    expect(board.cell).to_contain_text("4.1.0")
+    expect(board.cell).to_be_focused()

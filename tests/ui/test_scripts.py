@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
 from portal.ui.templatetags.ui import opens
 from tests.chromium import chromium, window
@@ -226,6 +226,22 @@ def test_typed_text_is_spared_until_it_is_gone(page: Page, site: Site, socket: S
     page.fill("#text", "")
     page.evaluate("document.activeElement.blur()")
     run_until(page, "text=drawn 1")
+
+
+def test_text_typed_while_the_answer_is_on_its_way_is_spared(page: Page, socket: Socket) -> None:
+    asked: list[Route] = []
+    page.route("**/part", lambda route: asked.append(route), times=1)  # noqa: PLW0108  Playwright marks it
+    wait_for_subscription(page)
+    socket.tell({"id": 4})
+    page.clock.run_for(1_000)
+    page.wait_for_timeout(200)
+    page.fill("#text", "typed")
+    asked[0].continue_()
+    run_until(page, "#part[data-live-held]")
+    assert page.input_value("#text") == "typed"
+    page.fill("#text", "")
+    page.evaluate("document.activeElement.blur()")
+    run_until(page, "text=drawn 2")
 
 
 def test_a_new_socket_asks_for_what_was_missed(page: Page, socket: Socket) -> None:
