@@ -14,7 +14,7 @@ import pytest
 import urllib3
 import yaml
 
-from tests.cluster import gateway
+from tests.cluster import audit_log, gateway
 from tests.cluster.api import Api, from_kubeconfig
 from tests.cluster.argo_rollouts import controller
 from tests.cluster.controlplane.processes import ProcessGroup, free_ports
@@ -39,12 +39,16 @@ collect_ignore = [] if USES_CONTROL_PLANE else ["controlplane", "helm"]
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster: `admin` may do everything, `limited` has the rights the portal asks for."""
+    """A running cluster: `admin` may do everything, `limited` has the rights the portal asks for.
+
+    `audit_log` is what the API server notes of `limited`'s writes, where this run started it (audit_log.py).
+    """
 
     kind: Kind
     kubeconfig_path: Path
     admin: Api
     limited: Api
+    audit_log: Path | None = None
 
     def limited_kubeconfig(self, folder: Path) -> Path:
         """Write the kubeconfig of the account with the portal's rights into the folder."""
@@ -77,12 +81,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             path = stack.enter_context(practice_cluster(tmp_path_factory.mktemp("practice")))
         else:
             path = stack.enter_context(_real_cluster())
+        noted = path.with_name("audit.log") if USES_CONTROL_PLANE else None
         admin = from_kubeconfig(path)
         assert admin is not None
         stack.callback(admin.close)
         limited = from_kubeconfig(path, context="limited") or stack.enter_context(portal_account(admin))
         stack.callback(limited.close)
-        yield Cluster("practice" if kind == "practice" else "real", path, admin, limited)
+        yield Cluster("practice" if kind == "practice" else "real", path, admin, limited, noted)
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +120,7 @@ def _real_cluster() -> Iterator[Path]:
     if named:
         yield Path(named)
         return
-    with ControlPlane() as plane:
+    with ControlPlane(audit=audit_log.POLICY) as plane:
         yield plane.kubeconfig
 
 

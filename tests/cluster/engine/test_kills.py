@@ -1,4 +1,8 @@
-"""kill -9 at every named place of every kind of act, and hundreds at random: one end, each act once."""
+"""kill -9 at every named place of every kind of act, and hundreds at random: one end, each act once.
+
+What changed is counted on the line to the cluster, and on the real control plane in its own audit log as
+well.
+"""
 
 import random
 import time
@@ -16,6 +20,7 @@ from portal.embedded.child import is_alive
 from portal.live.models import Event
 from portal.outbox.models import Message
 from releases.rollouts.models import Rollout
+from tests.cluster.audit_log import effective
 from tests.cluster.conftest import Cluster
 from tests.cluster.objects import Space, cron_job, service
 from tests.embedded.processes import wait_for
@@ -48,6 +53,7 @@ class Far:
     floor: Floor
     line: Proxy
     nursery: Nursery
+    audit_log: Path | None
 
     @property
     def names(self) -> list[str]:
@@ -73,6 +79,8 @@ class Far:
         objects |= {f"/{self.floor.space.path('services', name)}": 1 for name in SHOPS}
         objects[f"/{self.floor.space.path('jobs')}"] = 1
         assert self.line.effective == objects
+        if self.audit_log is not None:
+            assert effective(self.audit_log, namespace=self.floor.space.name) == objects
         acts = rollout.steps.filter(kind__in=ACTING).count()
         assert kinds(rollout).count("step.acted") == acts == 2 * len(self.names) + 2
         numbers = list(Event.objects.filter(topic=rollout.topic).order_by("number").values_list("number"))
@@ -87,14 +95,14 @@ def far(
 ) -> Iterator[Far]:
     """Waves of one service each; the first runs a Job, each scales, the last leads the traffic over."""
     names = [f"s{number}" for number in range(1, getattr(request, "param", SERVICES) + 1)]
-    with proxy_to(cluster.kubeconfig_path, tmp_path) as (line, kubeconfig):
+    with proxy_to(cluster.limited_kubeconfig(tmp_path), tmp_path) as (line, kubeconfig):
         after = ({"kind": "notice", "to": ["role:qa"]},)
         floor = lay(space, kubeconfig, services=names, waves=[[name] for name in names], after=after)
         _add_acts(floor)
         django_rq.get_connection("default").flushdb()
         env = {"DATABASE_URL": database_url(), "LEASE_SECONDS": LEASE_SECONDS}
         with nursery(tmp_path / "roles.log", **env) as made:
-            yield Far(floor, line, made)
+            yield Far(floor, line, made, cluster.audit_log)
         django_rq.get_connection("default").flushdb()
 
 
