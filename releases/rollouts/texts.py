@@ -294,6 +294,10 @@ FAILURES: dict[str, Text] = {
     "helm_does_not_render": _("The chart does not render; correct the chart or its values in the catalog"),
     "helm_unknown_kind": _("The chart has a kind of object that the cluster does not know; install it first"),
     "helm_not_owned": _("An object of the chart exists already and does not belong to this Helm release"),
+    "helm_conflict": _(
+        "Somebody else has written what the chart would change, and Helm 4 does not take it. "
+        "Let them leave it to Helm, or allow Helm to take it in the catalog (`forceConflicts`)"
+    ),
     "helm_values": _("The image does not fit into the chart's values"),
     "helm_pending": _(
         "Helm's revision {revision} is {status}: another operation is at work, or its helm was killed. "

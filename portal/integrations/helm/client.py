@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -28,6 +29,9 @@ MARGIN_SECONDS = 10
 MOST_WORDS = 2_000
 PENDING, BUSY = "helm_pending", "helm_busy"
 FAILED = "helm_failed"
+CONFLICT = "helm_conflict"
+# How Helm 4 notes a release that the server applies; it patches what Helm 3 installed.
+ON_SERVER = "ssa"
 NOT_RENDERED = "helm_does_not_render"
 # What helm says, and the code under which the portal says what to do.
 CODES = (
@@ -36,6 +40,7 @@ CODES = (
     (re.compile(r"is forbidden: User"), "forbidden"),
     (re.compile(r"invalid ownership metadata|cannot be imported into the current release"), "helm_not_owned"),
     (re.compile(r"Unauthorized|must be logged in"), "unauthorized"),
+    (re.compile(r"conflict occurred while applying object|Apply failed with \d+ conflict"), CONFLICT),
     (
         re.compile(r"execution error at|parse error at|error calling|values don't meet|YAML parse"),
         NOT_RENDERED,
@@ -65,6 +70,20 @@ class Revision:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Draft:
+    """What an upgrade would write.
+
+    Attributes:
+        text: its objects, and its hooks after them.
+        on_server: whether the server applies them, which Helm 4 does for what it installed: then fields that
+            somebody else has written are not overwritten.
+    """
+
+    text: str
+    on_server: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Charted:
     """What is released: a chart, under a name, with values."""
 
@@ -84,12 +103,19 @@ class Helm:
 
     Attributes:
         beat: called about once a second while helm runs; what it raises ends helm.
+        takes_fields: whether Helm 4 may take fields that somebody else has written.
     """
 
     binary: str
     access: Access
     namespace: str
     beat: Callable[[], None] = no_beat
+    takes_fields: bool = False
+
+    @property
+    def field_manager(self) -> str:
+        """As whom Helm 4 applies: by the name of its program."""
+        return PurePath(self.binary).name
 
     def lint(self, charted: Charted) -> None:
         """Let helm look at a chart with its values, without a cluster.
@@ -107,8 +133,8 @@ class Helm:
         """
         return self._render("template", charted.release, "chart", "--values", "values.json", charted=charted)
 
-    def dry_run(self, charted: Charted) -> str:
-        """Return what an upgrade would write now, as the cluster checked it, and its hooks after it.
+    def dry_run(self, charted: Charted) -> Draft:
+        """Return what an upgrade would write now, as the cluster checked it.
 
         Raises:
             PermanentError: in helm's words; the code says which kind of trouble.
@@ -117,7 +143,8 @@ class Helm:
         answer = self._ask(*_upgrading(charted), "--dry-run=server", "--output", "json", charted=charted)
         body = _read(answer, dict)
         hooks = [str(each.get("manifest") or "") for each in body.get("hooks") or []]
-        return "\n---\n".join([str(body.get("manifest") or ""), *hooks])
+        text = "\n---\n".join([str(body.get("manifest") or ""), *hooks])
+        return Draft(text=text, on_server=body.get("apply_method") == ON_SERVER)
 
     def history(self, release: str) -> list[Revision]:
         """Return what is known of a release, the newest last; empty where there is none of that name."""
@@ -163,6 +190,7 @@ class Helm:
         """
         marks = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         told = ["--labels", marks, "--description", description, "--timeout", f"{seconds}s"]
+        told += self._taking(charted.release)
         answer = self._ask(
             *_upgrading(charted), *told, "--output", "json", charted=charted, seconds=seconds + MARGIN_SECONDS
         )
@@ -183,7 +211,14 @@ class Helm:
             TemporaryError: as `upgrade`.
         """
         arguments = ("rollback", release, str(revision), "--timeout", f"{seconds}s")
-        self._ask(*arguments, seconds=seconds + MARGIN_SECONDS)
+        self._ask(*arguments, *self._taking(release, revision=revision), seconds=seconds + MARGIN_SECONDS)
+
+    def _taking(self, release: str, *, revision: int = 0) -> tuple[str, ...]:
+        """The flag that takes fields from others; where helm patches, it takes them anyway and refuses it."""
+        if not self.takes_fields:
+            return ()
+        answer = self._ask("get", "metadata", release, "--output", "json", *_of(revision))
+        return ("--force-conflicts",) if _read(answer, dict).get("applyMethod") == ON_SERVER else ()
 
     def _render(self, *arguments: str, charted: Charted) -> str:
         finished = self._run(*arguments, charted=charted, offline=True)

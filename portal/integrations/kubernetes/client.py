@@ -29,7 +29,7 @@ from portal import trace
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.argo.rollouts import image_operations
 from portal.integrations.kubernetes.connection import Access, read_connection
-from portal.integrations.kubernetes.errors import MISSING, refused, unreachable
+from portal.integrations.kubernetes.errors import FIELD_CONFLICT, MISSING, refused, unreachable
 from portal.integrations.kubernetes.patches import annotating, guarded, image_patch, template_patch
 from portal.integrations.kubernetes.workloads import (
     HOLDER,
@@ -202,6 +202,22 @@ class Cluster:
         query = _writing(dry_run=dry_run)
         # JSON is YAML as well.
         return self.call("PATCH", path, query=query, body=body, content_type=APPLY)
+
+    def contested(self, plural: str, namespace: str, body: Json, *, manager: str) -> str:
+        """Return who else has written what `manager` would change by applying a configuration.
+
+        In the server's words, by a dry run; empty where nobody has, and where the server says anything else.
+
+        Raises:
+            TemporaryError: no answer, or one that may heal.
+        """
+        path = f"{collection_path(plural, namespace)}/{body['metadata']['name']}"
+        query = {"fieldManager": manager, "dryRun": "All"}
+        try:
+            self.call("PATCH", path, query=query, body=body, content_type=APPLY)
+        except PermanentError as error:
+            return str(error.detail) if error.code == FIELD_CONFLICT else ""
+        return ""
 
     def delete(self, plural: str, seen: Json) -> None:
         """Delete an object that was seen, and no other that has come under its name since."""

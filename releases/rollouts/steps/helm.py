@@ -43,6 +43,7 @@ class Rendered:
 
     objects: list[Json]
     hooks: list[Json]
+    on_server: bool = False
 
     @property
     def everything(self) -> list[Json]:
@@ -56,9 +57,12 @@ def helm_of(work: Work) -> Helm:
     Raises:
         PermanentError: with code "connection" when its account is unusable or leads elsewhere.
     """
-    access = _access(work.environment.cluster.spec)
     return Helm(
-        binary=settings.HELM_BINARY, access=access, namespace=work.environment.namespace, beat=work.beat
+        binary=settings.HELM_BINARY,
+        access=_access(work.environment.cluster.spec),
+        namespace=work.environment.namespace,
+        beat=work.beat,
+        takes_fields=bool(work.step.params["helm"].get("forceConflicts")),
     )
 
 
@@ -116,9 +120,10 @@ def _sealed_digest(work: Work) -> str:
 
 def rendered(helm: Helm, charted: Charted) -> Rendered:
     """Render as an upgrade would now, checked by the cluster, without writing anything."""
-    found = manifests.objects(helm.dry_run(charted))
+    draft = helm.dry_run(charted)
+    found = manifests.objects(draft.text)
     objects = manifests.without_hooks(found)
-    return Rendered(objects, [each for each in found if each not in objects])
+    return Rendered(objects, [each for each in found if each not in objects], draft.on_server)
 
 
 def refusal(work: Work, found: Rendered) -> Outcome | None:

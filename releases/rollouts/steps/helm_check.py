@@ -1,8 +1,12 @@
 """Preflight of a service under Helm: everything that can be known before the release begins is said here."""
 
+import contextlib
+from collections.abc import Iterator
+
 from portal.integrations.helm import manifests
-from portal.integrations.helm.client import PENDING, Helm, program_version
+from portal.integrations.helm.client import CONFLICT, PENDING, Helm, program_version
 from portal.integrations.kubernetes.client import Cluster, Right
+from portal.integrations.kubernetes.manifests import PLURALS
 from releases.rollouts.steps.helm import (
     Rendered,
     changes_of,
@@ -43,7 +47,7 @@ class HelmCheck(StepKind):
         helm.lint(charted)
         helm.template(charted)
         first, second = rendered(helm, charted), rendered(helm, charted)
-        wrong = _fresh(work, first, second) or refusal(work, first)
+        wrong = _fresh(work, first, second) or refusal(work, first) or _contested(work, helm, first)
         if wrong is not None:
             return wrong
         before = deployed_objects(helm, charted.release, history)
@@ -53,14 +57,39 @@ class HelmCheck(StepKind):
 
 def _missing(work: Work, helm: Helm) -> list[str]:
     """Return the rights on Secrets that helm's own account lacks."""
-    cluster = Cluster(helm.access) if helm.access != work.cluster.access else work.cluster
-    try:
+    with _seen_by(helm, work) as cluster:
         return [
             str(right) for right in RIGHTS if not cluster.may(right, namespace=work.environment.namespace)
         ]
-    finally:
-        if cluster is not work.cluster:
-            cluster.close()
+
+
+@contextlib.contextmanager
+def _seen_by(helm: Helm, work: Work) -> Iterator[Cluster]:
+    """The cluster as helm's own account sees it."""
+    if helm.access == work.cluster.access:
+        yield work.cluster
+        return
+    with contextlib.closing(Cluster(helm.access)) as cluster:
+        yield cluster
+
+
+def _contested(work: Work, helm: Helm, found: Rendered) -> Outcome | None:
+    """Name who else has written what the chart would change; Helm 4's own dry run does not ask.
+
+    Of kinds that the portal does not apply itself Helm says it when it gets there.
+    """
+    if not found.on_server or helm.takes_fields:
+        return None
+    with _seen_by(helm, work) as cluster:
+        for each in found.objects:
+            plural = PLURALS.get((str(each.get("apiVersion")), str(each.get("kind"))))
+            words = plural and cluster.contested(
+                plural, work.environment.namespace, each, manager=helm.field_manager
+            )
+            if words:
+                name = f"{each['kind']}/{each['metadata']['name']}"
+                return failed(CONFLICT, f"{name}: {words}")
+    return None
 
 
 def _fresh(work: Work, first: Rendered, second: Rendered) -> Outcome | None:

@@ -1,8 +1,9 @@
 """A service under Helm: upgraded once, watched like any other, taken back; refused where that can be known.
 
-On the practice cluster with a stand-in for helm, on the real control plane with helm itself.
+On the practice cluster with a stand-in for helm, on the real control plane with Helm 3 and with Helm 4.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,8 @@ from tests.cluster.api import Json
 from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.helm import build
-from tests.cluster.objects import Space, config_map, failing
-from tests.rollouts.floor import Floor, drive, states
+from tests.cluster.objects import Space, config_map, failing, wait_for
+from tests.rollouts.floor import Floor, drive, states, why
 from tests.soak import long
 
 ENDS = ("failed", "succeeded", "paused")
@@ -35,6 +36,8 @@ EACH: tuple[Json, ...] = (
 )
 BEFORE = ({"kind": "access_check"}, {"kind": "helm_check"})
 OLD = f"sha256:{'0' * 64}"
+STAND_IN = "stand-in"
+HELMS = tuple(build.VERSIONS) if os.environ.get("PORTAL_TEST_CLUSTER") == "real" else (STAND_IN,)
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,10 @@ class Shore:
         return [each.status for each in self.helm.history("api")]
 
 
-@pytest.fixture
-def helm_binary(cluster: Cluster, tmp_path: Path) -> Path:
-    """The helm program that fits the cluster."""
-    return build.ensure() if cluster.kind == "real" else standin(tmp_path / "bin")
+@pytest.fixture(params=HELMS)
+def helm_binary(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The helm programs that fit the cluster, one after the other."""
+    return standin(tmp_path / "bin") if request.param == STAND_IN else build.ensure(request.param)
 
 
 @pytest.fixture
@@ -83,6 +86,10 @@ def shore(
     service.spec["helm"] = HELM
     service.save(update_fields=["spec"])
     access = read_connection({"kubeconfigRef": f"file:{cluster.kubeconfig_path}"})
+    if cluster.kind == "real":
+        # So that all of it is Helm's, also for a server that keeps whose each field is.
+        space.delete("deployments", "api")
+        wait_for(lambda: not space.pods("api"), what="the end of what ran")
     made = Shore(floor, charts, Helm(binary=str(helm_binary), access=access, namespace=space.name))
     made.deploy()
     space.settle("api")
@@ -100,7 +107,7 @@ def test_an_upgrade_is_shown_written_watched_and_verified(shore: Shore) -> None:
     assert "spec.template.spec.containers[web].image" in shown
     assert shore.statuses() == ["deployed"]
     rollout = drive(floor.start(), *ENDS)
-    assert rollout.state == "succeeded", states(rollout)
+    assert rollout.state == "succeeded", why(rollout)
     assert floor.image("api") == floor.wanted("api", "2.0.0")
     assert shore.statuses() == ["superseded", "deployed"]
     assert rollout.verdict is not None
@@ -202,7 +209,7 @@ def test_a_worker_that_dies_after_the_upgrade_makes_no_second_revision(
             drive(rollout, *ENDS)
     Rollout.objects.filter(pk=rollout.pk).update(lease_until=None, lease_owner="")
     drive(rollout, *ENDS)
-    assert rollout.state == "succeeded", states(rollout)
+    assert rollout.state == "succeeded", why(rollout)
     assert shore.statuses() == ["superseded", "deployed"]
 
 

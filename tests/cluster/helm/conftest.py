@@ -1,4 +1,4 @@
-"""plate under Helm as it is delivered, on the practice cluster and on the real control plane."""
+"""plate under Helm 3 and 4 as it is delivered, on the practice cluster and on the real control plane."""
 
 import contextlib
 import subprocess
@@ -99,12 +99,22 @@ def _practice(folder: Path) -> Iterator[Path]:
         processes.stop()
 
 
+@pytest.fixture(params=build.VERSIONS)
+def binary(request: pytest.FixtureRequest) -> str:
+    """One helm program after the other."""
+    return str(build.ensure(request.param))
+
+
 @pytest.fixture
 def plate(
-    kubeconfig: Path, transactional_db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    kubeconfig: Path,
+    binary: str,
+    transactional_db: None,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Plate]:
     """plate of the examples, taken over by Helm as docs/helm.md says."""
-    settings.HELM_BINARY, settings.HELM_CHARTS = str(build.ensure()), str(OVER)
+    settings.HELM_BINARY, settings.HELM_CHARTS = binary, str(OVER)
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     monkeypatch.setenv("PRACTICE_REGISTRY_URL", "http://127.0.0.1:1")
     cli = Actor.portal("a test", door="cli")
