@@ -1,13 +1,20 @@
 """What simulated nodes know of images: the digest that a pod reports, and which of them cannot run."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from portal.embedded.cluster.images import HOST, Image, Images
-from tests.cluster.api import Json
+from tests.cluster.api import Api, Json
+from tests.cluster.objects import wait_for
 
 FAIL = "practice/fail"
 GROUP = "admissionregistration.k8s.io"
+PLURALS = {
+    "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
+    "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
+}
 
 
 def reporting(stages: str, images: Path) -> str:
@@ -30,6 +37,35 @@ def policies(images: Path) -> list[Json]:
         if reason := each.labels.get(FAIL):
             reasons.setdefault(reason, []).extend(_names(each))
     return [body for reason, names in reasons.items() for body in _policy(reason, names)]
+
+
+@contextlib.contextmanager
+def marked(api: Api, reason: str, names: list[str]) -> Iterator[None]:
+    """Let pods whose image has one of the names fail, from the first look at the block to its end."""
+    bodies = _policy(reason, names)
+    for body in bodies:
+        api.create(collection_of(body), {"apiVersion": f"{GROUP}/v1", **body})
+    try:
+        # The server takes a policy up some time after it has taken it in.
+        wait_for(lambda: _marks(api, names[0]) == reason, what=f"the policy that marks {reason}")
+        yield
+    finally:
+        for body in bodies:
+            api.delete(f"{collection_of(body)}/{body['metadata']['name']}")
+
+
+def collection_of(body: Json) -> str:
+    """Where a policy or its binding is made."""
+    return f"apis/{GROUP}/v1/{PLURALS[body['kind']]}"
+
+
+def _marks(api: Api, image: str) -> str | None:
+    """How a pod of the image would be marked."""
+    spec = {"containers": [{"name": "web", "image": image}]}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"}, "spec": spec}
+    made = api.create("api/v1/namespaces/default/pods", body, dryRun="All")
+    found: str | None = (made["metadata"].get("annotations") or {}).get(FAIL)
+    return found
 
 
 def _policy(reason: str, names: list[str]) -> list[Json]:

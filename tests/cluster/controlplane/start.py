@@ -23,7 +23,7 @@ from tests.cluster.controlplane import commands, network
 from tests.cluster.controlplane.build import BuildError, ensure
 from tests.cluster.controlplane.certificates import write_certificates
 from tests.cluster.controlplane.network import egress
-from tests.cluster.controlplane.nodes import policies, reporting
+from tests.cluster.controlplane.nodes import collection_of, policies, reporting
 from tests.cluster.controlplane.processes import ProcessGroup, StartError, free_ports
 from tests.cluster.rights import GROUP, binding, role
 
@@ -154,12 +154,7 @@ class ControlPlane:
         self._processes.start("network", command)
         self._processes.wait_until(network.answers(self._registry_port), name="network", seconds=30)
         for body in policies(self._images):
-            plural = (
-                "mutatingadmissionpolicies"
-                if "mutations" in body["spec"]
-                else "mutatingadmissionpolicybindings"
-            )
-            self._post(f"/apis/admissionregistration.k8s.io/v1/{plural}", body)
+            self._post(f"/{collection_of(body)}", body)
 
     def _write_files(self) -> None:
         write_certificates(self.folder)

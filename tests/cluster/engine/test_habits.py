@@ -1,6 +1,7 @@
 """Habits of real clusters are named before the start, or end in a named failure, never in a false success."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -8,16 +9,20 @@ from django.test import Client
 from django.utils import translation
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.client import Cluster
+from portal.integrations.kubernetes import client as kubernetes
 from portal.integrations.kubernetes.errors import refused
 from releases.rollouts import plans
+from tests.cluster.conftest import Cluster
 from tests.cluster.contract.autoscaling import autoscaler
+from tests.cluster.controlplane import nodes
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import deployment, failing, stateful_set
 from tests.rollouts.floor import EACH, Floor, digest_for, drive, why
 from tests.soak import long
 
 ENDS = ("succeeded", "failed", "paused")
+BACK = ("rolled_back", "rollback_failed", "paused")
+OLD = f"registry.test/floor/api:1.0.0@{digest_for('api', '1.0.0')}"
 SETTLING = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 60, "settleSeconds": 1})
 
 
@@ -37,8 +42,7 @@ def of_another_kind(
     lay_floor: Lay, *, after: Sequence[dict[str, Any]] = (), settled: bool = True, **spec: Any
 ) -> Floor:
     """A floor whose one service is a StatefulSet."""
-    image = f"registry.test/floor/api:1.0.0@{digest_for('api', '1.0.0')}"
-    body = stateful_set("api", image=image, replicas=2, **spec)
+    body = stateful_set("api", image=OLD, replicas=2, **spec)
     floor = lay_floor(objects={"api": body}, unsettled=("api",), after=after)
     service = floor.services["api"]
     service.spec["workloads"][0]["kind"] = "StatefulSet"
@@ -116,7 +120,7 @@ def test_a_field_that_never_changes_is_named_in_the_clusters_words(
         assert isinstance(error, PermanentError)
         raise error
 
-    monkeypatch.setattr(Cluster, "set_images", refuse)
+    monkeypatch.setattr(kubernetes.Cluster, "set_images", refuse)
     told = before_the_start(floor)[1]
     assert "The cluster refuses the change" in told
     assert "spec.selector: Invalid value: field is immutable" in told
@@ -189,3 +193,53 @@ def test_a_stateful_set_that_waits_for_an_old_pod_names_it(lay_floor: Lay) -> No
     failure = rollout.steps.get(state="failed").failure or {}
     assert (failure["code"], failure["pod"]) == ("OldPodInTheWay", "api-0")
     assert failure["message"] == 'CreateContainerConfigError: secret "store" not found'
+
+
+@contextlib.contextmanager
+def failing_images(cluster: Cluster, floor: Floor, reason: str) -> Iterator[None]:
+    """Let the pods of a new version of `api` fail, and no others.
+
+    The practice cluster reads how from the image's name; a real one marks the pods that ask for it.
+    """
+    service = floor.services["api"]
+    service.image = f"registry.test/fail-{reason.lower()}/api"
+    service.save(update_fields=["image"])
+    if cluster.kind == "practice":
+        yield
+        return
+    with nodes.marked(cluster.admin, reason, [floor.wanted("api", "2.0.0")]):
+        yield
+
+
+@long
+@pytest.mark.parametrize(("reason", "code"), [("ErrImagePull", "ErrImagePull"), ("NeverReady", "Unhealthy")])
+def test_a_stateful_set_stuck_at_its_first_new_pod_names_it_forward_and_back(
+    cluster: Cluster, lay_floor: Lay, reason: str, code: str
+) -> None:
+    floor = of_another_kind(lay_floor)
+    floor.plan.spec["each"] = [{"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 12}]
+    floor.plan.save(update_fields=["spec"])
+    with failing_images(cluster, floor, reason):
+        rollout = drive(floor.start(), *ENDS, seconds=60)
+    assert rollout.state == "failed", why(rollout)
+    failure = rollout.steps.get(state="failed").failure or {}
+    assert (failure["code"], failure["pod"]) == (code, "api-1")
+    assert images(floor) == [OLD, floor.wanted("api", "2.0.0")]
+    # The set asks for the old image again, but replaces no pod while one is not ready: a person deletes it.
+    floor.order(rollout, "rollback")
+    drive(rollout, *BACK, seconds=60)
+    assert rollout.state == "rollback_failed", why(rollout)
+    stuck = rollout.steps.get(direction="back", state="failed")
+    failure = stuck.failure or {}
+    assert (failure["code"], failure["pod"]) == ("OldPodInTheWay", "api-1")
+    assert failure["message"].startswith(f"{code}: ")
+    floor.space.delete("pods", "api-1")
+    floor.order(rollout, "retry", step=stuck)
+    drive(rollout, "rolled_back", seconds=60)
+    assert images(floor) == [OLD, OLD]
+
+
+def images(floor: Floor) -> list[str]:
+    """What each pod asks for, by its number."""
+    pods = sorted(floor.space.pods("api"), key=lambda pod: str(pod["metadata"]["name"]))
+    return [pod["spec"]["containers"][0]["image"] for pod in pods]
