@@ -1,11 +1,14 @@
 """A restart, other resources and another size of a workload of Argo Rollouts, and what takes them back."""
 
+from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from releases.rollouts import operations, plans
 from releases.rollouts.models import Rollout
+from releases.rollouts.steps import restart
 from tests.cluster.api import Json
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.engine.test_argo_rollouts import BACK, ENDS, STEPS, catalogued
@@ -46,6 +49,18 @@ def test_a_restart_replaces_the_pods_and_begins_no_canary(floor: Floor) -> None:
     assert rollout.state == "succeeded", why(rollout)
     assert spec_of(floor)["template"] == template
     assert before.isdisjoint(pod["metadata"]["uid"] for pod in floor.space.pods("api"))
+
+
+def test_a_restart_in_the_second_that_made_the_pods_replaces_them_too(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pods = [pod["metadata"] for pod in floor.space.pods("api")]
+    second = max(datetime.fromisoformat(each["creationTimestamp"]) for each in pods)
+    monkeypatch.setattr(restart, "clock", SimpleNamespace(now=lambda: second))
+    rollout = carried_out(floor, kind="restart")
+    assert rollout.state == "succeeded", why(rollout)
+    left = {each["uid"] for each in pods} & {pod["metadata"]["uid"] for pod in floor.space.pods("api")}
+    assert not left
 
 
 def test_resources_are_set_past_the_canarys_own_pauses_and_taken_back(floor: Floor) -> None:
