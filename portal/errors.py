@@ -13,6 +13,14 @@ from django.utils.translation import gettext_lazy as _
 Missing = dict[str, Any]
 # What the database raises for troubles of its own: gone, full, too busy, or (internal) taking no writes.
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
+# How PostgreSQL says that its disk is full: by a state, or by the system's words where it lets nobody in.
+DISK_FULL_STATE, DISK_FULL_WORDS = "53100", "No space left on device"
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether the database could not write because its disk is full."""
+    state = getattr(getattr(error, "__cause__", None), "sqlstate", "")
+    return state == DISK_FULL_STATE or DISK_FULL_WORDS in str(error)
 
 
 class PortalError(Exception):

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from portal import trace
-from portal.errors import DATABASE_AWAY, NotFound, PortalError, TemporaryError
+from portal.errors import DATABASE_AWAY, NotFound, PortalError, TemporaryError, is_full
 
 logger = logging.getLogger(__name__)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -44,7 +44,7 @@ class ErrorsMiddleware:
         """Turn an expected refusal into its page, and a database that is away into words."""
         if isinstance(error, PortalError):
             return error_page(request, error)
-        return bare_page(request, database_away()) if isinstance(error, DATABASE_AWAY) else None
+        return bare_page(request, database_away(error)) if isinstance(error, DATABASE_AWAY) else None
 
 
 def error_page(request: HttpRequest, error: PortalError) -> HttpResponse:
@@ -58,13 +58,17 @@ def bare_page(request: HttpRequest, error: PortalError) -> HttpResponse:
     return render(_without_person(request), "errors/bare.html", {"error": error}, status=error.status)
 
 
-def database_away() -> TemporaryError:
-    """What to say while the database does not answer."""
+def database_away(error: BaseException | None) -> TemporaryError:
+    """What to say while the database does not answer, or has no room to write."""
     detail = _(
         "The database does not answer. In a moment look whether it was done, then try again; "
         "rollouts go on after."
     )
-    return TemporaryError(detail, code="unavailable")
+    full = _(
+        "The disk of the database is full. Whoever runs the portal makes room there; "
+        "then look whether it was done, and try again. Rollouts go on after."
+    )
+    return TemporaryError(full if is_full(error) else detail, code="unavailable")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  Django's signature
@@ -105,8 +109,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Handler for what nobody expected: a number to quote, nothing internal."""
     number = trace.number()
     logger.error("error %s at %s", number, request.path)
-    if isinstance(sys.exception(), DATABASE_AWAY):
-        return bare_page(request, database_away())
+    if isinstance(error := sys.exception(), DATABASE_AWAY):
+        return bare_page(request, database_away(error))
     detail = _("Quote number {number}. Rollouts in progress go on.").format(number=number)
     return bare_page(request, PortalError(detail))
 

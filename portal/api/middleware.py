@@ -72,8 +72,8 @@ class ApiMiddleware:
             return as_problem(self._answer(request))
         except PortalError as error:
             return problem(error)
-        except DATABASE_AWAY:
-            return problem(database_away())
+        except DATABASE_AWAY as error:
+            return problem(database_away(error))
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         try:

@@ -17,6 +17,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
+from portal.errors import is_full
+
 Reading = float | Mapping[str, float]
 
 
@@ -99,8 +101,8 @@ def _database() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         return "" if _is_migrated() else "migrations are missing"
-    except (DatabaseError, ImproperlyConfigured):
-        return "does not answer"
+    except (DatabaseError, ImproperlyConfigured) as error:
+        return "has no room on its disk" if is_full(error) else "does not answer"
 
 
 def _is_migrated() -> bool:

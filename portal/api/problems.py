@@ -145,7 +145,7 @@ def _text(fault: Mapping[str, Any]) -> str:
 def _unexpected(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
     """Answer a fault of ours: a number to quote, nothing internal."""
     if isinstance(error, DATABASE_AWAY):
-        return problem(database_away())
+        return problem(database_away(error if isinstance(error, Exception) else None))
     number = trace.number()
     logger.error("error %s at %s", number, request.path, exc_info=error)  # type: ignore[arg-type]
     detail = _("Quote number {number}. Rollouts in progress go on.").format(number=number)

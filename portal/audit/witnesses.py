@@ -4,9 +4,12 @@ A further place (a chat room, a Git repository) registers a function here; it is
 the checkpoint and lets the outbox carry what it says.
 """
 
+import errno
 import logging
+import os
 from collections.abc import Callable
 from functools import partial
+from io import FileIO
 from pathlib import Path
 
 from django.conf import settings
@@ -67,7 +70,19 @@ def _line(checkpoint: Checkpoint) -> str:
 
 def _append(text: str) -> None:
     try:
-        with Path(settings.AUDIT_CHECKPOINT_LOG).open("a", encoding="utf-8") as log:
-            log.write(f"{text}\n")
+        with Path(settings.AUDIT_CHECKPOINT_LOG).open("ab", buffering=0) as log:
+            _write_whole(log, f"{text}\n".encode())
     except OSError:
         logger.exception("the checkpoint could not be written to AUDIT_CHECKPOINT_LOG")
+
+
+def _write_whole(log: FileIO, line: bytes) -> None:
+    """Write all of it or nothing: half a line would spoil the next one.
+
+    Raises:
+        OSError: there was no room.
+    """
+    end = log.tell()
+    if log.write(line) < len(line):
+        log.truncate(end)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -165,7 +165,8 @@ class Postgres:
         lock = self._data / "postmaster.pid"
         if not lock.exists():
             return
-        pid = int(lock.read_text().split()[0])
+        written = lock.read_text().split()
+        pid = int(written[0]) if written else 0  # a full disk leaves it empty
         if not is_alive(pid) or _name_of(pid) not in {"postgres", ""}:
             lock.unlink()
 

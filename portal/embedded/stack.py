@@ -3,6 +3,7 @@
 Imports no Django models and reads no Django settings: the database they need is started here.
 """
 
+import errno
 import os
 import time
 from collections.abc import Mapping
@@ -45,6 +46,11 @@ def run_all() -> int:
     except (ImproperlyConfigured, runlock.AlreadyRunningError) as error:
         say("supervisor", str(error))
         return MISCONFIGURED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        say("supervisor", f"the disk of PORTAL_DATA is full: make room there, then start again ({error})")
+        return FAILED
 
 
 @dataclass

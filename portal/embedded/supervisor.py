@@ -67,6 +67,7 @@ class Supervisor:
     _signals: int = 0
     _batches: int = 0
     _guard: subprocess.Popen[bytes] | None = None
+    _untold: bool = False
 
     def __enter__(self) -> "Supervisor":
         """Listen to signals and start the guard."""
@@ -128,6 +129,8 @@ class Supervisor:
         while not self._stop.wait(TICK_SECONDS * 4):
             for running in self._running:
                 self._look_after(running)
+            if self._untold:
+                self._tell_change()
 
     def stop(self) -> None:
         """End all parts, the last batch first."""
@@ -185,7 +188,18 @@ class Supervisor:
             self._plan_restart(running)
         elif not running.ready and self._became_ready(running):
             say("supervisor", f"{running.part.name} is back")
+            self._tell_change()
+
+    def _tell_change(self) -> None:
+        """Tell it now, or at a later look where the disk is full."""
+        try:
             self.on_change()
+        except OSError as error:
+            if not self._untold:
+                say("supervisor", f"the change could not be written down yet: {error}")
+            self._untold = True
+            return
+        self._untold = False
 
     def _plan_restart(self, running: Running) -> None:
         if time.monotonic() - running.started_at > STEADY_SECONDS:
@@ -205,8 +219,8 @@ class Supervisor:
             return
         try:
             running.process = self._begin(running.part)
-        except child.StartError as error:
-            say("supervisor", str(error))
+        except (child.StartError, OSError) as error:
+            say("supervisor", f"{running.part.name} cannot be started: {error}")
             running.due_at = time.monotonic() + LONGEST_PAUSE_SECONDS
             return
         running.started_at, running.due_at, running.ready = time.monotonic(), None, False

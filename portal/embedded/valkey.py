@@ -67,6 +67,8 @@ class Valkey:
             "dir": f'"{self._data}"',
             "requirepass": self._secret(),
             "save": "300 1" if self.durable else '""',
+            # What it holds may be lost at any moment: a snapshot that finds no room stops nobody.
+            "stop-writes-on-bgsave-error": "no",
             "appendonly": "no",
             "maxmemory": "128mb",
             "maxmemory-policy": "noeviction",  # a queue that loses entries silently is worse than an error

@@ -152,8 +152,9 @@ def test_a_full_disk_refuses_the_act_whole(shop: Shop) -> None:
     with connection.cursor() as cursor:
         cursor.execute(FULL)
     body = {"verdict": "approve", "content_digest": release.content_digest}
-    answer = api.post(f"/releases/{release.number}/decisions", body)
+    answer = api.post(f"/releases/{release.number}/decisions", body, Accept_Language="en")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert "disk of the database is full" in answer.json()["detail"]
     release.refresh_from_db()
     request = release.approval_request
     assert request is not None

@@ -39,20 +39,30 @@ class Disk:
         self._connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
 
     def write(self, changes: Iterable[tuple[Address, dict[str, Any] | None]], *, version: int) -> None:
-        """Store or forget objects and note the newest version, all in one transaction."""
+        """Store or forget objects and note the newest version, all in one transaction.
+
+        Raises:
+            sqlite3.OperationalError: there was no room; nothing of it is kept.
+        """
         self._connection.execute("BEGIN")
-        for address, body in changes:
-            if body is None:
-                self._connection.execute(
-                    "DELETE FROM object WHERE resource = ? AND namespace = ? AND name = ?", address
-                )
-            else:
-                text = json.dumps(body, separators=(",", ":"))
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?)", (*address, text)
-                )
-        self.set("version", str(version))
-        self._connection.execute("COMMIT")
+        try:
+            for address, body in changes:
+                self._put(address, body)
+            self.set("version", str(version))
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _put(self, address: Address, body: dict[str, Any] | None) -> None:
+        if body is None:
+            self._connection.execute(
+                "DELETE FROM object WHERE resource = ? AND namespace = ? AND name = ?", address
+            )
+        else:
+            text = json.dumps(body, separators=(",", ":"))
+            self._connection.execute("INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?)", (*address, text))
 
     def close(self) -> None:
         self._connection.close()

@@ -5,6 +5,8 @@ watches share them without copying.
 """
 
 import asyncio
+import logging
+import sqlite3
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -15,11 +17,14 @@ from portal.embedded.cluster import clock
 from portal.embedded.cluster.disk import Address, Disk
 from portal.embedded.cluster.kinds import KINDS, Kind
 
+logger = logging.getLogger(__name__)
+
 Object = dict[str, Any]
 Key = tuple[str, str]
 
 HISTORY_LENGTH = 3000
 FLUSH_SECONDS = 0.05
+AGAIN_SECONDS = 2.0
 # Watches may have seen versions that a killed process had not written; a new life starts beyond them.
 RESTART_GAP = 1000
 
@@ -142,13 +147,22 @@ class Store:
             self._flush_at = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
 
     def flush(self) -> None:
-        """Write what has changed to disk; an API answer is sent only after this."""
+        """Write what has changed to disk; an API answer is sent only after this.
+
+        Where the disk is full it goes on in memory, and tries again until there is room.
+        """
         if self._flush_at is not None:
             self._flush_at.cancel()
             self._flush_at = None
-        if self._dirty:
-            changes, self._dirty = self._dirty, {}
-            self._disk.write(changes.items(), version=self.version)
+        if not self._dirty:
+            return
+        try:
+            self._disk.write(self._dirty.items(), version=self.version)
+        except sqlite3.OperationalError as error:
+            logger.warning("objects cannot be written, which is tried again: %s", error)
+            self._flush_at = asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.flush)
+        else:
+            self._dirty = {}
 
 
 def key_of(item: Object) -> Key:

@@ -1,6 +1,7 @@
 """The head of the record is signed and sent out; what is done to the tables afterwards is found by that."""
 
 import json
+import resource
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -179,6 +180,23 @@ def test_a_restored_older_database_that_went_on_is_found_by_the_log(log: Path) -
     operations.sign_head()
     assert found() == (4, "forked")
     assert len(log.read_text().splitlines()) == 3
+
+
+def test_a_log_without_room_for_a_checkpoint_gets_no_half_of_it(log: Path) -> None:
+    write(1)
+    operations.sign_head()
+    before = log.read_bytes()
+    write(2)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        operations.sign_head()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert log.read_bytes() == before
+    write(3)
+    operations.sign_head()
+    assert [each["number"] for each in checkpoints.logged()] == [2, 4]
 
 
 def test_a_changed_checkpoint_has_a_bad_signature() -> None:
