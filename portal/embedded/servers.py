@@ -15,11 +15,12 @@ EXAMPLES = REPOSITORY / "deploy" / "examples"
 
 @dataclass(frozen=True)
 class PracticeCluster:
-    """Where the practice cluster and its registry answer, and where it keeps its objects."""
+    """Where the practice cluster, its registry and the demo's Prometheus answer, and where it keeps data."""
 
     data: Path
     port: int
     registry_port: int
+    prometheus_port: int
     with_examples: bool
 
     @property
@@ -36,6 +37,7 @@ class PracticeCluster:
         """Return the cluster as a process of its own."""
         argv = [sys.executable, "-m", "portal.embedded.cluster", "--data", str(self.data / "cluster")]
         argv += ["--port", str(self.port), "--registry-port", str(self.registry_port)]
+        argv += ["--prometheus-port", str(self.prometheus_port)]
         argv += ["--kubeconfig", str(self.kubeconfig), "--images", str(EXAMPLES / "images.yaml")]
         if self.with_examples:
             for file in sorted(EXAMPLES.glob("*/objects.yaml")):
@@ -43,8 +45,9 @@ class PracticeCluster:
         return Command(tuple(argv))
 
     def is_ready(self) -> bool:
-        """Say whether cluster and registry listen and the kubeconfig is written."""
-        return self.kubeconfig.exists() and ports.answers(self.port) and ports.answers(self.registry_port)
+        """Say whether all of them listen and the kubeconfig is written."""
+        doors = (self.port, self.registry_port, self.prometheus_port)
+        return self.kubeconfig.exists() and all(map(ports.answers, doors))
 
 
 def postgres_part(server: Postgres) -> Part:

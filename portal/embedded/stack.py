@@ -31,7 +31,7 @@ from portal.embedded.supervisor import Part, StopRequested, Supervisor
 from portal.embedded.valkey import Valkey
 
 DEFAULT_PORT = 8000
-PORT_NAMES = ("postgres", "valkey", "cluster", "registry")
+PORT_NAMES = ("postgres", "valkey", "cluster", "registry", "prometheus")
 FAILED = 1
 MISCONFIGURED = 2
 
@@ -158,11 +158,17 @@ class Stack:
     def _cluster(self, parts: list[Part]) -> str:
         full = self.demo == "full"
         cluster = PracticeCluster(
-            self.data, self.ports["cluster"], self.ports["registry"], with_examples=full
+            self.data,
+            port=self.ports["cluster"],
+            registry_port=self.ports["registry"],
+            prometheus_port=self.ports["prometheus"],
+            with_examples=full,
         )
         parts.append(cluster_part(cluster))
         registry = f"http://{ports.HOST}:{cluster.registry_port}"
         self.environment["PRACTICE_REGISTRY_URL"] = registry
+        prometheus = f"http://{ports.HOST}:{cluster.prometheus_port}"
+        self.environment["STOREBRIDGE_PROMETHEUS_URL"] = env.text("STOREBRIDGE_PROMETHEUS_URL", prometheus)
         self.environment["PRACTICE_AUTHORITY_FILE"] = str(cluster.authority)
         self.environment["MANIFESTS"] = env.text("MANIFESTS", str(REPOSITORY / "deploy" / "manifests"))
         return str(cluster.kubeconfig)

@@ -26,6 +26,8 @@ shop/web:
   - {tag: "1.3", created: 2024-05-04T10:00:00Z, practice/health: DOWN}
 shop/worker:
   - {tag: "7", created: 2024-05-01T10:00:00Z}
+  - {tag: "8", created: 2024-05-02T10:00:00Z, labels: {practice/errors: "0.2"}}
+  - {tag: "9", created: 2024-05-03T10:00:00Z, labels: {practice/latency: "0.3"}}
 """
 QUICK = ["--pull-seconds=0.05", "--start-seconds=0.05", "--ready-seconds=0.05", "--terminate-seconds=0.1"]
 
@@ -44,6 +46,7 @@ class Practice:
     folder: Path
     port: int = field(default_factory=free_port)
     registry_port: int = field(default_factory=free_port)
+    prometheus_port: int = field(default_factory=free_port)
     options: tuple[str, ...] = ()
     process: subprocess.Popen[str] | None = None
 
@@ -57,6 +60,7 @@ class Practice:
         images.write_text(IMAGES)
         command = [sys.executable, "-m", "portal.embedded.cluster", "--data", str(self.folder / "data")]
         command += ["--port", str(self.port), "--registry-port", str(self.registry_port)]
+        command += ["--prometheus-port", str(self.prometheus_port)]
         command += ["--kubeconfig", str(self.kubeconfig), "--images", str(images), *QUICK, *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None

@@ -15,6 +15,7 @@ def _settings(arguments: list[str]) -> Settings:
     parser.add_argument("--data", type=Path, required=True, help="folder that keeps the objects")
     parser.add_argument("--port", type=int, required=True, help="port of the API on 127.0.0.1")
     parser.add_argument("--registry-port", type=int, required=True, help="port of the registry on 127.0.0.1")
+    parser.add_argument("--prometheus-port", type=int, help="port of the demo's Prometheus on 127.0.0.1")
     parser.add_argument("--kubeconfig", type=Path, required=True, help="file to write for the administrator")
     parser.add_argument("--manifest", type=Path, action="append", default=[], help="YAML, at the first start")
     parser.add_argument("--images", type=Path, help="YAML of what the registry offers")
@@ -33,6 +34,7 @@ def _settings(arguments: list[str]) -> Settings:
         data=given.data,
         port=given.port,
         registry_port=given.registry_port,
+        prometheus_port=given.prometheus_port,
         kubeconfig=given.kubeconfig,
         manifests=tuple(given.manifest),
         images=given.images,

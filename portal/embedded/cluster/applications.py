@@ -145,22 +145,25 @@ class Applications:
 
     def _ready_pod(self, key: Key) -> Object | None:
         """A ready pod of the Service, each in its turn."""
-        service = self._store.get(kinds.SERVICES, *key)
-        selector = (service["spec"].get("selector") if service else None) or {}
-        ready: list[Object] = [
-            pod
-            for pod in self._store.every(kinds.PODS, key[0])
-            if selector
-            and all(
-                (pod["metadata"].get("labels") or {}).get(name) == value for name, value in selector.items()
-            )
-            and podwork.is_ready(pod)
-            and "deletionTimestamp" not in pod["metadata"]
-        ]
+        ready = ready_pods(self._store, key)
         if not ready or key not in self._doors:
             return None
         chosen: Object = ready[next(self._doors[key].turns) % len(ready)]
         return chosen
+
+
+def ready_pods(store: Store, service: Key) -> list[Object]:
+    """The pods behind a Service that take requests."""
+    found = store.get(kinds.SERVICES, *service)
+    selector = (found["spec"].get("selector") if found else None) or {}
+    return [
+        pod
+        for pod in store.every(kinds.PODS, service[0])
+        if selector
+        and all((pod["metadata"].get("labels") or {}).get(name) == value for name, value in selector.items())
+        and podwork.is_ready(pod)
+        and "deletionTimestamp" not in pod["metadata"]
+    ]
 
 
 def _response(code: int, type_: str, body: str, *, with_body: bool) -> bytes:

@@ -116,6 +116,12 @@ class Images:
             return self._by_digest.get((repository, reference))
         return self.tags.get(repository, {}).get(reference)
 
+    def labels_of(self, image: str) -> dict[str, str]:
+        """The labels of an image as a pod names it; none where it is not from here."""
+        reference = read_reference(image)
+        found = self.find(reference.repository, reference.digest or reference.tag)
+        return found.labels if found and reference.host == HOST else {}
+
     def manifest(self, repository: str, reference: str) -> tuple[str, bytes] | None:
         """Media type and bytes of a manifest or index."""
         if not reference.startswith("sha256:"):

@@ -11,7 +11,6 @@ import time
 
 from portal.embedded.cluster import kinds
 from portal.embedded.cluster.controllers import podwork
-from portal.embedded.cluster.images import HOST as REGISTRY_HOST
 from portal.embedded.cluster.images import Images, read_reference
 from portal.embedded.cluster.store import Object, Store
 
@@ -87,11 +86,7 @@ class Pages:
         return list(self._store.every(kinds.PODS, namespace)) if self._store is not None else []
 
     def _labels(self, image: str) -> dict[str, str]:
-        reference = read_reference(image)
-        if reference.host != REGISTRY_HOST or self._images is None:
-            return {}
-        found = self._images.find(reference.repository, reference.digest or reference.tag)
-        return found.labels if found else {}
+        return self._images.labels_of(image) if self._images is not None else {}
 
     def _health(self, pod: Object, container: Object) -> str:
         marks = pod["metadata"].get("annotations") or {}

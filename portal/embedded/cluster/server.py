@@ -38,6 +38,7 @@ from portal.embedded.cluster.images import Images
 from portal.embedded.cluster.kubelet import Kubelet, Times
 from portal.embedded.cluster.manifests import load_manifests
 from portal.embedded.cluster.pages import Pages
+from portal.embedded.cluster.prometheus import Prometheus
 from portal.embedded.cluster.registry import Registry
 from portal.embedded.cluster.store import Object
 
@@ -53,6 +54,7 @@ class Settings:
     data: Path
     port: int
     registry_port: int
+    prometheus_port: int | None
     kubeconfig: Path
     manifests: tuple[Path, ...]
     images: Path | None
@@ -99,6 +101,8 @@ async def run(settings: Settings) -> None:
             Door(settings.port, Api(cluster), secure),
             Door(settings.registry_port, Registry(images), {}),
         ]
+        if settings.prometheus_port is not None:
+            doors.append(Door(settings.prometheus_port, Prometheus(cluster.store, images), {}))
         await _serve(settings, doors, work)
     finally:
         await applications.stop()
