@@ -31,6 +31,7 @@ class Surroundings:
         operable: the environments in which the person may open one.
         composable: the services that the person may release.
         stale: the environments of which something shown was seen too long ago.
+        stages: what the stages are called in the reader's language.
         now: the time of the page.
     """
 
@@ -38,6 +39,7 @@ class Surroundings:
     operable: Collection[int]
     composable: Collection[int]
     stale: Collection[int]
+    stages: Mapping[str, str]
     now: datetime
 
 
@@ -102,7 +104,7 @@ def _cell_said(cell: BoardCell, around: Surroundings) -> CellSaid:
     rollout = cell.rollout
     return CellSaid(
         environment=cell.environment.name,
-        stage=str(cell.environment.get_stage_display()),
+        stage=around.stages[cell.environment.stage],
         health=cell.health,
         version=cell.version,
         since=written(cell.since, now=around.now) if cell.since else None,

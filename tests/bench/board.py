@@ -1,6 +1,7 @@
 """The board of 500 services in three environments: in a browser against the same page as a plain file, and
 how soon a change in a cluster stands on the screen."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,9 +9,11 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
+from portal.embedded.ports import free_port
 from tests.bench.database import with_database
 from tests.bench.portal import ENVIRONMENT, Portal, running_portal
 from tests.bench.row import Row
+from tests.embedded.processes import wait_for
 
 SERVICES = 500
 FEW = 20
@@ -90,31 +93,36 @@ def _count(client: Any) -> int:
 
 @contextmanager
 def _served(body: bytes) -> Iterator[str]:
-    """Serve the portal and, beside it, the same page as it came."""
-    from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler  # noqa: PLC0415
-    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
+    """Serve the portal as `run web` does and, beside it, the same page as it came."""
+    import uvicorn  # noqa: PLC0415
 
-    portal = get_wsgi_application()
+    from portal.asgi import application  # noqa: PLC0415  needs settings
+    from portal.embedded.management.commands.run import SWITCH_SECONDS, search_less  # noqa: PLC0415
+    from portal.live.protocol import LiveProtocol  # noqa: PLC0415
 
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if environ["PATH_INFO"] != PLAIN:
-            return portal(environ, start_response)
-        start_response(
-            "200 OK", [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")]
-        )
-        return [body]
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope.get("path") != PLAIN:
+            await application(scope, receive, send)
+            return
+        headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
-    class Quiet(WSGIRequestHandler):
-        def log_message(self, *_said: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadedWSGIServer(("127.0.0.1", 0), Quiet)
-    server.set_app(answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    search_less()
+    port = free_port()
+    told = uvicorn.Config(
+        answer, port=port, ws=LiveProtocol, lifespan="off", log_config=None, log_level="warning"
+    )
+    server = uvicorn.Server(told)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    assert wait_for(lambda: server.started, seconds=30)
     try:
-        yield f"http://testserver:{server.server_port}"
+        yield f"http://testserver:{port}"
     finally:
-        server.shutdown()
+        server.should_exit = True
+        thread.join(30)
 
 
 @contextmanager

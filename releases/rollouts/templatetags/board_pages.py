@@ -7,6 +7,7 @@ from django import template
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
+from releases.catalog.models import Stage
 from releases.rollouts.board import BoardRow
 from releases.rollouts.board_rows import Surroundings, drawn, row_said
 
@@ -34,6 +35,7 @@ def surroundings(context: Any, ongoing: Sequence[At], operable: Collection[int])
         operable=operable,
         composable=context["composable"],
         stale=context["stale"],
+        stages={stage.value: str(stage.label) for stage in Stage},
         now=context["now"],
     )
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from portal import clock
 from portal.people.models import User
 from releases.catalog.models import Running
-from releases.rollouts.board_rows import drawn
+from releases.rollouts.board_rows import KEPT, RowSaid, drawn
 from tests.factories import Shop, runs
 from tests.pages.rollouts.conftest import browser
 
@@ -48,6 +48,17 @@ def test_each_reads_it_in_their_language_and_zone(shop: Shop, row: Running) -> N
     assert "3분 전" in rows(reader(shop.cast.author, language="ko"))
     assert f"({row.since:%H:%M} UTC)" in rows(reader(shop.cast.author, time_zone="UTC"))
     assert "UTC)" not in rows(reader(shop.cast.author))
+
+
+def test_each_reads_the_stages_in_their_language(shop: Shop, row: Running) -> None:
+    assert 'data-label="production"' in rows(reader(shop.cast.author))
+    assert 'data-label="운영"' in rows(reader(shop.cast.author, language="ko"))
+
+
+def test_no_more_rows_are_kept_than_ten_pages_hold() -> None:
+    for number in range(KEPT + 1):
+        drawn(RowSaid(number=number, service="shop", core=False, composable=False, cells=()), "en")
+    assert drawn.cache_info().currsize == KEPT
 
 
 def test_each_is_offered_what_they_may_do(shop: Shop, row: Running) -> None:

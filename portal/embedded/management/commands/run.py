@@ -47,7 +47,7 @@ def run_web() -> None:
     from portal.live.protocol import LiveProtocol  # noqa: PLC0415
 
     sys.setswitchinterval(SWITCH_SECONDS)
-    _search_less()
+    search_less()
     proxies = env.text("FORWARDED_ALLOW_IPS", "")
     uvicorn.run(
         application,
@@ -98,7 +98,7 @@ ROLES: dict[str, Callable[[], None]] = {
 }
 
 
-def _search_less() -> None:
+def search_less() -> None:
     """Look for garbage now and then, and not among what is loaded: that stays."""
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
@@ -106,7 +106,7 @@ def _search_less() -> None:
 
 def _say_ready() -> None:
     """Reach the database once, then make the file that the supervisor waits for, if one does."""
-    _search_less()
+    search_less()
     try:
         connection.ensure_connection()
     except OperationalError as error:
