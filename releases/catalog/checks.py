@@ -17,7 +17,12 @@ from releases.catalog.plan_checks import problems_of_plan
 from releases.catalog.world import Known, World, recipients, reference, references
 
 # What is measured of the start is known before it, what of the result after it.
-ONLY_IN = {"access_check": "before", "image_exists": "before", "verify_digests": "after"}
+ONLY_IN = {
+    **dict.fromkeys(("access_check", "image_exists", "headroom", "secret_hygiene"), "before"),
+    "verify_digests": "after",
+}
+# These look at one service of the catalog, which they name.
+OF_A_SERVICE = frozenset({"health", "log_pattern"})
 
 
 def problems_between(documents: list[Document], stored: Known) -> list[Problem]:
@@ -196,9 +201,10 @@ def _measured_item(
     if item["phase"] != phase:
         text = _("%(kind)s is measured in the phase %(phase)s only.") % {"kind": kind, "phase": phase}
         yield document.problem(text, *where, "check", "kind")
-    if kind == "health":
+    if kind in OF_A_SERVICE:
         name = item["check"]["service"]
         yield from reference(document, world, "Service", name, "items", index, "check", "service")
+    if kind == "health":
         known = (world.spec("Service", name) or {}).get("health", {}).get("kind", "none")
         if known == "none" and world.spec("Service", name) is not None:
             text = _("%(service)s does not say how its health is asked.") % {"service": name}

@@ -17,6 +17,7 @@ from portal.errors import Conflict, NotFound
 from portal.jobs import enqueue
 from portal.live.publish import publish
 from releases import gates, notices, queries
+from releases.catalog.checks import OF_A_SERVICE
 from releases.catalog.models import Service
 from releases.guards import require_deploy, require_scope
 from releases.models import Check, CheckPhase, Gate, GateResult, Release
@@ -55,7 +56,7 @@ def measure_items(release: Release, items: Sequence[tuple[Check, Mapping[str, An
 
     Those of a later phase are due as soon as it comes.
     """
-    asked = {document["service"] for _check, document in items if document["kind"] == "health"}
+    asked = {document["service"] for _check, document in items if document["kind"] in OF_A_SERVICE}
     services = Service.objects.in_bulk(asked, field_name="name") if asked else {}
     now = clock.now()
     made = Gate.objects.bulk_create(
@@ -66,7 +67,7 @@ def measure_items(release: Release, items: Sequence[tuple[Check, Mapping[str, An
             position=check.position,
             kind=document["kind"],
             params={name: value for name, value in document.items() if name != "kind"},
-            service=services.get(document["service"]) if document["kind"] == "health" else None,
+            service=services.get(document["service"]) if document["kind"] in OF_A_SERVICE else None,
             due_at=now + CLAIM if check.phase == CheckPhase.BEFORE else now,
         )
         for check, document in items

@@ -4,7 +4,10 @@ A good or bad measurement changes a gate; a cluster out of reach is neither (pro
 inconclusive are three things").
 """
 
+from collections.abc import Sequence
+
 from portal.actors import Actor
+from portal.errors import Invalid
 from portal.jobs import Failure
 from releases import operations
 from releases.gates import Seen
@@ -38,7 +41,7 @@ def measure(gate_id: int) -> None:
     if gate is not None and gate.kind not in KINDS:
         operations.leave_measurement(gate_id, claim=gate.due_at)
     elif gate is not None:
-        seen = look(KINDS[gate.kind], _work(gate))
+        seen = _seen(gate)
         operations.write_measurement(gate_id, seen, claim=gate.due_at, actor=GATES)
 
 
@@ -58,6 +61,17 @@ def _found(gate_id: int) -> Gate | None:
     return Gate.objects.select_related(*around).filter(pk=gate_id).first()
 
 
+def _seen(gate: Gate) -> Seen:
+    """One look; what reckons with the steps to come cannot where the plan does not fit the release."""
+    try:
+        work = _work(gate)
+    except Invalid as error:
+        faults = "; ".join(str(fault["text"]) for fault in error.missing)
+        failure = {"code": "plan_unfit", "message": faults}
+        return Seen(result=GateResult.ERRORED, observed={"failure": failure})
+    return look(KINDS[gate.kind], work)
+
+
 def _gate_of(step: Step) -> Gate:
     """A gate that begins with what the step itself has seen; one that was skipped begins with nothing."""
     gate = Gate(
@@ -75,12 +89,21 @@ def _work(gate: Gate) -> Work:
     release = gate.release
     rollout = release.rollouts.order_by("-pk").first()
     step = Step(rollout=rollout, key=gate.key, kind=gate.kind, service=gate.service, params=gate.params)
-    siblings = rollout.steps.select_related("service").order_by("position", "id") if rollout else ()
     return Work(
         step=step,
         release=release,
         environment=release.environment,
         items=release.items.select_related("service"),
         rollout=rollout,
-        siblings=list(siblings),
+        siblings=_siblings(gate, rollout),
     )
+
+
+def _siblings(gate: Gate, rollout: Rollout | None) -> Sequence[Step]:
+    """The steps of the newest rollout; before there is one, those that it will have."""
+    # The dry run stands on the operations, whose engine begins the gates here.
+    from releases.rollouts.plans import planned_steps  # noqa: PLC0415
+
+    if rollout is not None:
+        return list(rollout.steps.select_related("service").order_by("position", "id"))
+    return planned_steps(gate.release) if KINDS[gate.kind].reckons else ()

@@ -1,5 +1,6 @@
 """The dry run: every step of a release with what it would change against what runs now, and what is wrong."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ from releases.catalog.models import Service
 from releases.models import Release
 from releases.operating import plan_of
 from releases.rollouts import texts
+from releases.rollouts.graph import Node
 from releases.rollouts.models import Step
 from releases.rollouts.operations import graph_of, step_of
 from releases.rollouts.steps.kind import Planned, Work
@@ -85,8 +87,7 @@ def preview(release: Release) -> Preview:
         Invalid: there is no plan, or it does not fit the release.
     """
     nodes = graph_of(release)
-    services = {each.name: each for each in Service.objects.filter(name__in={node.service for node in nodes})}
-    steps = [step_of(node, None, services) for node in nodes]
+    steps = _steps_of(nodes)
     items = list(release.items.select_related("service"))
     cluster_error = ""
     shown = []
@@ -97,6 +98,20 @@ def preview(release: Release) -> Preview:
         shown.append(_shown(step, node.depends_on, planned))
     minutes = plan_of(release).get("expectedMinutes") or 30
     return Preview(steps=tuple(shown), expected_seconds=int(minutes) * 60, cluster_error=cluster_error)
+
+
+def planned_steps(release: Release) -> list[Step]:
+    """The steps that a rollout of the release would have, as rows that are not saved.
+
+    Raises:
+        Invalid: there is no plan, or it does not fit the release.
+    """
+    return _steps_of(graph_of(release))
+
+
+def _steps_of(nodes: Sequence[Node]) -> list[Step]:
+    services = {each.name: each for each in Service.objects.filter(name__in={node.service for node in nodes})}
+    return [step_of(node, None, services) for node in nodes]
 
 
 def _plan(work: Work) -> tuple[Planned, str]:

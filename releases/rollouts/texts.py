@@ -156,7 +156,7 @@ OBSERVED: dict[str, Text] = {
     "secrets_set": _("The values of {count} Secrets are set"),
     "secrets_unread": _(
         "The portal's account may not read these Secrets: {names}. "
-        "Allow it `get` on them by name, or take the step out of the plan"
+        "Allow it `get` on them by name, or do without this check"
     ),
     "stumbled": _("The portal itself broke off here ({count} of {most}); the next try follows"),
 }
@@ -255,6 +255,7 @@ FAILURES: dict[str, Text] = {
         "Values of Secrets are not fit. Not set, or a placeholder: {unset}; too short: {short}; "
         "missing: {absent}"
     ),
+    "plan_unfit": _("The plan does not fit the release"),
     "bad_authority": _("The authority that is to be trusted cannot be read"),
     "gate_breached": _("{gate}: {seen}"),
     "watch_unmeasured": _("The time is over, and it could not be measured: {gate}: {seen}"),

@@ -21,6 +21,11 @@ WITH_HEALTH = SMALL.replace(ASKED, f"{ASKED}\n  health: {{kind: http, service: w
         '{phase: after, text: a, check: {kind: http, url: "https://shop.example/", expect: 204}}',
         "{phase: after, text: a, check: {kind: http, service: web, port: 80, path: /}}",
         "{phase: after, text: a, check: {kind: verify_digests}}",
+        "{phase: before, text: a, check: {kind: headroom}}",
+        "{phase: before, text: a, check: {kind: secret_hygiene, secrets: [{name: a, minLengths: {K: 9}}]}}",
+        "{phase: before, text: a, check: {kind: certificate, host: shop.example, minDays: 21}}",
+        "{phase: after, text: a, check: {kind: certificate, service: web, port: 443, serverName: a.example}}",
+        "{phase: during, text: a, check: {kind: log_pattern, service: web, forbid: [panic], lines: 50}}",
     ],
 )
 def test_an_item_may_name_what_the_portal_measures(folder: Folder, item: str) -> None:
@@ -41,7 +46,32 @@ def test_an_item_may_name_what_the_portal_measures(folder: Folder, item: str) ->
         ),
         ("{phase: after, text: a, check: {kind: health, service: order-api}}", "how its health is asked"),
         ("{phase: after, text: a, check: {kind: health}}", "The field service is missing"),
-        ("{phase: after, text: a, check: {kind: pods_running, port: 80}}", "this field has no meaning here"),
+        ("{phase: after, text: a, check: {kind: pods_running, port: 80}}", "Unknown field port"),
+        ("{phase: after, text: a, check: {kind: headroom}}", "in the phase before only"),
+        (
+            "{phase: during, text: a, check: {kind: secret_hygiene, secrets: [{name: web}]}}",
+            "in the phase before only",
+        ),
+        ("{phase: before, text: a, check: {kind: secret_hygiene}}", "The field secrets is missing"),
+        ("{phase: before, text: a, check: {kind: headroom, lines: 5}}", "Unknown field lines"),
+        ("{phase: after, text: a, check: {kind: log_pattern, forbid: [a]}}", "The field service is missing"),
+        (
+            "{phase: after, text: a, check: {kind: log_pattern, service: nobody, forbid: [a]}}",
+            "There is no Service named nobody.",
+        ),
+        ("{phase: after, text: a, check: {kind: log_pattern, service: web}}", "forbid or require"),
+        (
+            "{phase: after, text: a, check: {kind: log_pattern, service: web, forbid: [a], colour: live}}",
+            "Unknown field colour",
+        ),
+        (
+            "{phase: after, text: a, check: {kind: certificate, minDays: 3}}",
+            "either host, or service and port",
+        ),
+        (
+            "{phase: after, text: a, check: {kind: pods_running, title: b}}",
+            "this field has no meaning here",
+        ),
         (
             "{phase: after, text: a, check: {kind: http, service: web}}",
             "either url, or service, port and path",

@@ -39,6 +39,8 @@ class Headroom(StepKind):
     """Reckons with what pods ask for, as the scheduler does."""
 
     name = "headroom"
+    measures = True
+    reckons = True
 
     def plan(self, work: Work) -> Planned:
         """Name what has no room before anybody starts."""

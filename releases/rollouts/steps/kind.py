@@ -219,6 +219,8 @@ class StepKind(ABC):
     acts: ClassVar[bool] = False
     # Whether one look says how things stand, so that it is measured on while people decide.
     measures: ClassVar[bool] = False
+    # Whether it reckons with the steps to come, so that it is to know them before there are any.
+    reckons: ClassVar[bool] = False
 
     def plan(self, work: Work) -> Planned:  # noqa: ARG002  part of the contract
         """Say what the step would change, by a dry run where it writes."""

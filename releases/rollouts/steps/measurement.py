@@ -19,6 +19,9 @@ RESULTS = {
     Verdict.HOLD: GateResult.INCONCLUSIVE,
 }
 
+# There was nothing to measure.
+UNCLEAR = frozenset({"no_health_known", "log_no_pods"})
+
 
 def look(kind: StepKind, work: Work) -> Seen:
     """Look once, and judge."""
@@ -38,6 +41,6 @@ def judged(outcome: Outcome) -> Seen:
     result = RESULTS[outcome.verdict]
     if outcome.observed.get("unmeasured"):
         result = GateResult.ERRORED
-    elif outcome.observed.get("code") == "no_health_known":
+    elif outcome.observed.get("code") in UNCLEAR:
         result = GateResult.INCONCLUSIVE
     return Seen(result=result, observed={"failure": outcome.failure} if outcome.failure else outcome.observed)

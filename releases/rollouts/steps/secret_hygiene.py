@@ -19,6 +19,7 @@ class SecretHygiene(StepKind):
     """Reads the Secrets once, and says which of their keys have no value yet."""
 
     name = "secret_hygiene"
+    measures = True
 
     def plan(self, work: Work) -> Planned:
         """Name what is not set before anybody starts."""
