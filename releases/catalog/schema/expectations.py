@@ -8,6 +8,7 @@ EXPECTATIONS = (
     _("the environment before this one in the row, and what it must have shown of the same images"),
     _("the username of the account it acts for"),
     _("its repository, by which CI events find it; version: the image's tag, of {ref}, {commit}, {short}"),
+    _("whether Helm 4 may take fields that somebody else has written"),
     _("a key of a Secret"),
     _("a label's name"),
     _("characters that the value of a key has at least, by key"),
