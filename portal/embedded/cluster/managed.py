@@ -134,11 +134,26 @@ def record_update(
     gone = set(before) - set(after)
     return _reassigned(
         kind,
-        (old or {}).get("metadata", {}).get("managedFields") or [],
+        _stated(old, new, subresource=subresource),
         owner=(manager, "Update", subresource),
         gained=changed,
         gone=gone,
     )
+
+
+def _stated(old: Object | None, new: Object, *, subresource: str) -> list[Object]:
+    """What a client says of the owners, as Helm does where it takes its own fields over; or what stands.
+
+    One empty entry takes all away. What cannot be read counts for nothing, nor what comes with a subresource.
+    """
+    standing = (old or {}).get("metadata", {}).get("managedFields") or []
+    given = new["metadata"].get("managedFields") or []
+    if subresource or not given:
+        return list(standing)
+    if given == [{}]:
+        return []
+    readable = all({"manager", "operation", "fieldsV1"} <= each.keys() for each in given)
+    return list(given if readable else standing)
 
 
 def _reassigned(

@@ -254,7 +254,8 @@ class Objects:
             return new
         if applied is not None and _only_times_differ(old, new):
             return old
-        return self.put(kind, new, owners_changed=applied is not None)
+        restated = new["metadata"].get("managedFields") != old["metadata"].get("managedFields")
+        return self.put(kind, new, owners_changed=applied is not None or restated)
 
     def put(self, kind: Kind, new: Object, *, owners_changed: bool = False) -> Object:
         """Store a new state; the last finalizer of an object that is to go lets it go."""

@@ -176,6 +176,30 @@ def test_apply_on_another_managers_field_is_a_conflict_until_forced(space: Space
     assert not _owns(forced, "release-portal", "image")
 
 
+def test_who_changes_owners_by_hand_is_believed(space: Space) -> None:
+    space.create(deployment("web"), fieldManager="gardener")
+    said = _settled_entries(space)
+    for entry in said:
+        entry["operation"] = "Apply" if entry["manager"] == "gardener" else entry["operation"]
+    change: list[Json] = [{"op": "replace", "path": "/metadata/managedFields", "value": said}]
+    space.patch("deployments", "web", change, kind="json", fieldManager="gardener")
+    assert ("gardener", "Apply") in _managers(space)
+    assert ("gardener", "Update") not in _managers(space)
+    # So it meets no field of its own former self.
+    body = deployment("web", image="registry.test/web:3")
+    applied = space.patch("deployments", "web", body, kind="apply", fieldManager="gardener")
+    assert image_of(applied) == "registry.test/web:3"
+
+
+def test_owners_that_cannot_be_read_stay_and_one_empty_entry_takes_all_away(space: Space) -> None:
+    space.create(deployment("web", replicas=0), fieldManager="gardener")
+    before = {each["manager"] for each in _settled_entries(space)}
+    for value, left in (([], before), ([{}], set())):
+        change = [{"op": "replace", "path": "/metadata/managedFields", "value": value}]
+        space.patch("deployments", "web", change, kind="json", fieldManager="other")
+        assert {manager for manager, operation in _managers(space)} == left
+
+
 def test_apply_needs_a_manager(space: Space) -> None:
     with pytest.raises(Refused) as refused:
         space.patch("configmaps", "settings", config_map("settings"), kind="apply")
@@ -187,6 +211,16 @@ def test_an_ordinary_patch_takes_an_applied_field_silently(space: Space) -> None
     space.set_image("web", "registry.test/web:2", fieldManager="release-portal")
     seen = space.get("deployments", "web")
     assert _owns(seen, "release-portal", "image")
+
+
+def _settled_entries(space: Space) -> list[Json]:
+    entries: list[Json] = space.settle("web")["metadata"]["managedFields"]
+    return entries
+
+
+def _managers(space: Space) -> set[tuple[str, str]]:
+    seen = space.get("deployments", "web")["metadata"].get("managedFields") or []
+    return {(each["manager"], each["operation"]) for each in seen}
 
 
 def _settled(space: Space) -> Json:

@@ -13,7 +13,7 @@ import yaml
 from pytest_django.fixtures import Settings
 
 from portal.actors import Actor
-from portal.integrations.helm.client import Helm
+from portal.integrations.helm.client import Helm, program_version
 from portal.integrations.kubernetes.connection import read_connection
 from releases import operations as release_operations
 from releases.catalog.models import Plan, Service
@@ -172,6 +172,9 @@ def _take_over(binary: str, kubeconfig: Path, name: str) -> None:
     command = [binary, "upgrade", "--install", "--take-ownership", name, str(OVER / "plate/charts" / name)]
     command += ["--namespace", NAMESPACE, "--kubeconfig", str(kubeconfig)]
     command += [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+    if program_version(binary) >= (4,):
+        # It would go on patching what Helm 3 had in the test before.
+        command += ["--server-side=true", "--force-conflicts"]
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 

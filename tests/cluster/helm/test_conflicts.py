@@ -37,7 +37,8 @@ def test_a_foreign_field_is_named_before_the_start_and_stays_what_it_is(plate: P
         return
     [key] = found
     assert key == "before.helm_check.plate-web"
-    assert 'conflicts with "kubectl-scale"' in found[key]
+    assert found[key].count("conflict with") == 1
+    assert 'conflict with "kubectl-scale"' in found[key]
     assert "spec.replicas" in found[key]
     assert "`forceConflicts`" in found[key]
     rollout = operations.start_rollout(release.number, actor=plate.actor)
