@@ -76,12 +76,11 @@ def board_page(
     pages = max(1, -(-len(shown) // PAGE_SIZE))
     page = min(max(page, 1), pages)
     rows = _rows(facts, shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE], placed)
-    drawn = {(service, each.pk) for service, places in placed.items() for each in places.values()}
     return Board(
         groups=_grouped(rows),
         page=page,
         pages=pages,
-        counts={name: len(keys & drawn) for name, keys in marks.items()},
+        counts={name: sum(_has_cell(key, placed) for key in keys) for name, keys in marks.items()},
         teams=tuple(sorted({(each.team, each.title) for each in listed})),
     )
 
@@ -93,12 +92,20 @@ def is_stale(cell: BoardCell, *, now: datetime) -> bool:
 
 def _placed(environments: Sequence[Environment]) -> Placed:
     """By service the environment of each stage, the first by name."""
-    by_id = {each.pk: each for each in environments}
-    order = {each.pk: place for place, each in enumerate(environments)}
+    services: dict[int, list[int]] = {}
+    for service, environment in places_of(environments):
+        services.setdefault(environment, []).append(service)
     found: Placed = {}
-    for service, environment in sorted(places_of(environments), key=lambda key: order[key[1]]):
-        found.setdefault(service, {}).setdefault(by_id[environment].stage, by_id[environment])
+    for each in environments:
+        for service in services.get(each.pk, ()):
+            found.setdefault(service, {}).setdefault(each.stage, each)
     return found
+
+
+def _has_cell(key: Key, placed: Placed) -> bool:
+    """Whether the board shows this place; a second environment of a stage is on none of its pages."""
+    service, environment = key
+    return any(each.pk == environment for each in placed.get(service, {}).values())
 
 
 def _listed(environments: Sequence[Environment], placed: Placed) -> list[_Listed]:

@@ -28,15 +28,15 @@ def run() -> list[Row]:
         while not done or done[-1] < STEPS:
             steps = _round(portal, VERSIONS[(len(done) + 1) % 2])
             done.append((done[-1] if done else 0) + steps)
-            held.append({role: _rss_mib(portal, role) for role in ROLES})
+            held.append(_held(portal))
     warm = next(at for at, steps in enumerate(done) if steps >= WARM * done[-1])
-    return [row for role in ROLES for row in _rows(role, done[warm:], [each[role] for each in held[warm:]])]
+    return [row for name in held[0] for row in _rows(name, done[warm:], [each[name] for each in held[warm:]])]
 
 
-def _rows(role: str, done: list[float], held: list[float]) -> list[Row]:
+def _rows(name: str, done: list[float], held: list[float]) -> list[Row]:
     growth = 10_000 * linear_regression(done, held).slope
-    what = f"{role}: growth over 10,000 steps, by the slope"
-    return [Row(what, growth, "MiB", MIB), Row.of(f"{role}: held meanwhile", held, "MiB")]
+    what = f"{name}: growth over 10,000 steps, by the slope"
+    return [Row(what, growth, "MiB", MIB), Row.of(f"{name}: held meanwhile", held, "MiB")]
 
 
 def _round(portal: Portal, version: str) -> int:
@@ -50,6 +50,16 @@ def _round(portal: Portal, version: str) -> int:
     return sum(int(each["progress"]["total"]) for each in ended)
 
 
-def _rss_mib(portal: Portal, role: str) -> float:
-    status = "".join(Path(f"/proc/{pid}/status").read_text() for pid in portal.report["pids"][role])
-    return sum(int(each) for each in re.findall(r"^VmRSS:\s+(\d+)", status, re.MULTILINE)) / 1024
+def _held(portal: Portal) -> Held:
+    """What each process holds; a second worker is a process of its own."""
+    pids = portal.report["pids"]
+    return {
+        f"{role} {number}" if number > 1 else role: _rss_mib(pid)
+        for role in ROLES
+        for number, pid in enumerate(pids[role], 1)
+    }
+
+
+def _rss_mib(pid: int) -> float:
+    found = re.search(r"^VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
