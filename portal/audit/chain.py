@@ -8,7 +8,8 @@ from portal.audit import checkpoints, keys, queries, verifier
 from portal.audit.models import AuditEntry, Checkpoint
 from portal.audit.verifier import Chain, Removal, Result, Row
 
-CHUNK = 2000
+# Few enough that what a walk holds meanwhile is small beside the worker it runs in.
+CHUNK = 500
 # What an entry is found by; its text says the same.
 SEARCHED = ("actor", "action", "subject_kind", "subject", "release", "service", "at")
 COLUMNS = ("number", "previous", "digest", "body", *SEARCHED)

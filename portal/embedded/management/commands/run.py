@@ -21,7 +21,7 @@ SWITCH_SECONDS = 0.0005
 # New objects between two searches for garbage. Every sixth looks through what outlived the others too, every
 # sixth of those through all: what a search let live while it was in use is not kept for hours when it is done
 # with. A search through everything in use stops the sockets for 0.01 s, with thousands of them for 0.1 s.
-GARBAGE_AFTER = (5_000, 5, 5)
+GARBAGE_AFTER = (2_000, 5, 5)
 
 
 class Command(BaseCommand):
