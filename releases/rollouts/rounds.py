@@ -1,7 +1,7 @@
 """Quiet namespaces: each cluster is read by a thread of its own, so that one that hangs slows no other.
 
 Workloads are watched, and a namespace is read as a whole as soon as one of them changes; all of them are read
-now and then as well, for what no watch tells: pods under the same workload, autoscalers, Services.
+one after the other as well, for what no watch tells: pods under the same workload, autoscalers, Services.
 """
 
 import logging
@@ -23,24 +23,23 @@ from portal.integrations.kubernetes.workloads import with_holder
 from releases.catalog.models import Environment
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.running import View
+from releases.rollouts.urgency import KINDS
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-KINDS = {
-    "deployments": "Deployment",
-    "statefulsets": "StatefulSet",
-    "daemonsets": "DaemonSet",
-    "rollouts": "Rollout",
-}
+Mark = frozenset[tuple[str, str]]
 EVERYWHERE = ("deployments", "statefulsets")
 # Read only where the catalog names one: elsewhere the cluster need not know them, or the account may not.
 WHERE_NAMED = ("daemonsets", "rollouts")
-# How often everything is read, and how often new clusters are looked for.
+# How often everything is read, how soon one namespace follows the other, how often clusters are looked for.
 ROUND_SECONDS = 10.0
+PACE_SECONDS = 0.1
 CLUSTERS_SECONDS = 2.0
 # A namespace that changes without end is read so often.
 REST_SECONDS = 0.5
+# One in which nothing changed is compared so often, below the time for which the board calls rows new.
+COMPARED_SECONDS = 20.0
 # Below the time after which a lead lapses.
 WAKE_SECONDS = 1.0
 
@@ -94,6 +93,7 @@ class Round:
     changes: queue.SimpleQueue[int] = field(default_factory=queue.SimpleQueue)
     due: dict[int, float] = field(default_factory=dict)
     looked: dict[int, float] = field(default_factory=dict)
+    compared: dict[int, tuple[Mark, float]] = field(default_factory=dict)
 
     def run(self) -> None:
         """Go round until the watcher ends, or the cluster has no environments any more."""
@@ -105,17 +105,17 @@ class Round:
             connection.close()
 
     def _go_round(self) -> bool:
-        """Read everything once, then what changes for a while; False where nothing is left to read."""
+        """Read everything once, and what changes meanwhile; False where nothing is left to read."""
         close_old_connections()
-        until = time.monotonic() + ROUND_SECONDS
         try:
             environments = self._environments()
             if not environments:
                 return False
             quiet = self._quiet(environments)
             self._watch(quiet)
-            self._look_at(quiet)
-            self._follow(environments, until=until)
+            begun = time.monotonic()
+            turns = {each.pk: begun + number * PACE_SECONDS for number, each in enumerate(quiet)}
+            self._follow(environments, turns, until=begun + max(ROUND_SECONDS, len(quiet) * PACE_SECONDS))
         except DatabaseError as error:
             logger.warning("database out of reach: %s", error)
             self.leader.ending.wait(WAKE_SECONDS)
@@ -123,23 +123,30 @@ class Round:
 
     def _environments(self) -> list[Environment]:
         found = Environment.objects.filter(cluster=self.cluster).select_related("cluster")
-        return list(found.order_by("pk"))
+        return list(found.prefetch_related("services").order_by("pk"))
 
     def _quiet(self, environments: Iterable[Environment]) -> list[Environment]:
         """Those in which nothing rolls out, while this process leads."""
         if not self.leader.leads_for(self.name):
             return []
+        for pk in self.compared.keys() & self.leader.places.keys():
+            del self.compared[pk]
         return [each for each in environments if each.pk not in self.leader.places]
 
-    def _follow(self, environments: list[Environment], *, until: float) -> None:
-        """Read namespaces as they change."""
+    def _follow(self, environments: list[Environment], turns: dict[int, float], *, until: float) -> None:
+        """Read namespaces as they change, and each when its turn comes.
+
+        Args:
+            turns: when the turn of each comes; of a cluster that does not answer the others are left out.
+        """
         while not self.leader.ending.is_set() and (now := time.monotonic()) < until:
-            wait = min([until, now + WAKE_SECONDS, *self.due.values()]) - now
+            wait = min([until, now + WAKE_SECONDS, *self.due.values(), *turns.values()]) - now
             self._take_change(max(wait, 0.001))
-            ready = {pk for pk, at in self.due.items() if at <= time.monotonic()}
-            self._look_at([each for each in self._quiet(environments) if each.pk in ready])
-            for pk in ready:
-                self.due.pop(pk, None)
+            told, turned = _take_ready(self.due), _take_ready(turns)
+            for each in self._quiet(environments) if told or turned else ():
+                if each.pk in told | turned and not self._look(each, told=each.pk in told):
+                    turns.clear()
+                    break
 
     def _take_change(self, wait: float) -> None:
         try:
@@ -148,20 +155,23 @@ class Round:
             return
         self.due.setdefault(pk, max(time.monotonic(), self.looked.get(pk, 0.0) + REST_SECONDS))
 
-    def _look_at(self, environments: Iterable[Environment]) -> None:
-        """Read namespaces; of a cluster that does not answer only the first."""
-        for environment in environments:
-            if self.leader.ending.is_set() or not self._look(environment):
-                return
+    def _look(self, environment: Environment, *, told: bool) -> bool:
+        """Read a namespace; False where its cluster does not answer.
 
-    def _look(self, environment: Environment) -> bool:
-        self.looked[environment.pk] = time.monotonic()
+        Args:
+            told: a watch told of a change; without one it is compared only where something differs.
+        """
+        began = self.looked[environment.pk] = time.monotonic()
         try:
             view = read_view(connect(environment.cluster.spec), environment)
         except (TemporaryError, PermanentError) as error:
             logger.info("%s cannot be read: %s", environment.name, error.detail)
             return error.code not in {UNREACHABLE, CONNECTION}
-        look(environment, view)
+        mark = _mark_of(environment, view)
+        known, at = self.compared.get(environment.pk, (frozenset(), 0.0))
+        if told or mark != known or began - at > COMPARED_SECONDS:
+            look(environment, view)
+            self.compared[environment.pk] = (mark, began)
         return True
 
     def _watch(self, environments: Iterable[Environment]) -> None:
@@ -196,6 +206,14 @@ class Round:
         return tell
 
 
+def _take_ready(due: dict[int, float]) -> set[int]:
+    now = time.monotonic()
+    ready = {pk for pk, at in due.items() if at <= now}
+    for pk in ready:
+        del due[pk]
+    return ready
+
+
 def read_view(cluster: Cluster, environment: Environment) -> View:
     """Read an environment's namespace once."""
     namespace = environment.namespace
@@ -206,6 +224,15 @@ def read_view(cluster: Cluster, environment: Environment) -> View:
         autoscalers=_if_allowed(cluster, "horizontalpodautoscalers", namespace),
         services=_if_allowed(cluster, "services", namespace),
     )
+
+
+def _mark_of(environment: Environment, view: View) -> Mark:
+    """What the catalog says, and which versions of which objects the cluster has."""
+    bodies = (*view.workloads.values(), *view.pods, *(view.autoscalers or ()), *(view.services or ()))
+    versions = {
+        (str(each["metadata"].get("uid")), str(each["metadata"].get("resourceVersion"))) for each in bodies
+    }
+    return frozenset({*versions, *((str(each.pk), repr(each.spec)) for each in environment.services.all())})
 
 
 def workloads_in(found: Mapping[str, list[Json]]) -> dict[tuple[str, str], Json]:
@@ -222,7 +249,7 @@ def workloads_in(found: Mapping[str, list[Json]]) -> dict[tuple[str, str], Json]
 
 def workloads_of(environment: Environment) -> tuple[str, ...]:
     """Return the collections that hold the workloads of an environment."""
-    specs = environment.services.values_list("spec", flat=True)
+    specs = [each.spec for each in environment.services.all()]
     kinds = {each.get("kind") for spec in specs for each in spec.get("workloads") or []}
     return (*EVERYWHERE, *(each for each in WHERE_NAMED if KINDS[each] in kinds))
 

@@ -20,21 +20,20 @@ from django.db import DatabaseError, close_old_connections, transaction
 from portal import clock, jobs
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import connect
-from portal.integrations.kubernetes.rollout_status import judge
 from portal.integrations.kubernetes.watch import CollectionWatch
-from portal.integrations.kubernetes.workloads import Workload
 from releases.catalog.models import Environment
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.models import Rollout, WatchLead
-from releases.rollouts.rounds import KINDS, Rounds, workloads_in, workloads_of
+from releases.rollouts.rounds import Rounds, workloads_in, workloads_of
 from releases.rollouts.running import View
 from releases.rollouts.states import ACTIVE, RolloutState
+from releases.rollouts.urgency import KINDS, PODS, REPLICA_SETS, Seen, Urgency
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 ADVANCE = "releases.rollouts.jobs.advance"
-BESIDE = ("replicasets", "pods")
+BESIDE = (REPLICA_SETS, PODS)
 SERVICES = "services"
 LEAD_SECONDS = 10
 RENEW_SECONDS = 3.0
@@ -72,7 +71,7 @@ class Place:
         }
         services = self.watches.get(SERVICES)
         listed = list(services.objects.values()) if services is not None else None
-        pods = list(self.watches["pods"].objects.values())
+        pods = list(self.watches[PODS].objects.values())
         return View(workloads_in(found), pods, services=listed)
 
 
@@ -81,7 +80,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
-        self.changes: queue.SimpleQueue[tuple[int, bool]] = queue.SimpleQueue()
+        self.changes: queue.SimpleQueue[tuple[int, Urgency]] = queue.SimpleQueue()
         self.places: dict[int, Place] = {}
         self.leads: dict[str, float] = {}
         self.nudged: dict[int, float] = {}
@@ -154,8 +153,10 @@ class Watcher:
         return Place(environment, watches)
 
     def _seen(self, pk: int, plural: str) -> Any:
-        def tell(_kind: str, body: Json) -> None:
-            self.changes.put((pk, plural in KINDS and ends_wait(plural, body)))
+        seen = Seen(plural)
+
+        def tell(kind: str, body: Json) -> None:
+            self.changes.put((pk, seen.judge(kind, body)))
 
         return tell
 
@@ -174,17 +175,20 @@ class Watcher:
             if now >= until:
                 return
             try:
-                pk, urgent = self.changes.get(timeout=max(wait_until - now, 0.001))
+                pk, urgency = self.changes.get(timeout=max(wait_until - now, 0.001))
             except queue.Empty:
                 continue
-            self._changed(pk, urgent=urgent)
+            self._changed(pk, urgency)
 
-    def _changed(self, pk: int, *, urgent: bool) -> None:
+    def _changed(self, pk: int, urgency: Urgency) -> None:
         place = self.places.get(pk)
         if place is None:
             return
         now = time.monotonic()
         place.rows_due = place.rows_due or now + ROWS_SECONDS
+        if urgency == Urgency.ROWS:
+            return
+        urgent = urgency == Urgency.NOW
         rest = NUDGE_SECONDS if urgent else GATHER_SECONDS
         for rollout in place.rollouts:
             # What may end a wait is told at once, and a burst of anything else as one.
@@ -211,8 +215,7 @@ class Watcher:
     def _nudge_meanwhile(self) -> None:
         """Tell of what changed while rows were written: nobody's next step waits for what readers see."""
         while not self.changes.empty():
-            pk, urgent = self.changes.get_nowait()
-            self._changed(pk, urgent=urgent)
+            self._changed(*self.changes.get_nowait())
         self._send_due(time.monotonic())
 
     def leads_for(self, cluster: str) -> bool:
@@ -245,14 +248,6 @@ def take_lead(cluster: str, owner: str) -> bool:
 def _more_of(environment: Environment) -> tuple[str, ...]:
     """What is watched besides: which colour of a service has the traffic."""
     return (SERVICES,) if environment.services.filter(spec__has_key="colours").exists() else ()
-
-
-def ends_wait(plural: str, body: Json) -> bool:
-    """Whether a change of a workload may be what a step waits for: a rollout that is done, or cannot be."""
-    if not body.get("spec"):
-        return True
-    progress = judge(Workload({"kind": KINDS[plural], **body}))
-    return progress.done or bool(progress.failure) or progress.waits_for == "promotion"
 
 
 def run() -> None:

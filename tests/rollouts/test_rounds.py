@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from portal.integrations.kubernetes.client import Cluster, Listing
 from portal.integrations.kubernetes.connection import Access
 from releases.catalog.models import Connection, Environment, Running
 from releases.rollouts import rounds
-from releases.rollouts.rounds import Rounds
+from releases.rollouts.rounds import Round, Rounds
 from tests.cluster.objects import wait_for
 from tests.factories import Shop, make_service
 from tests.rollouts.test_findings import CALM, service
@@ -107,3 +107,51 @@ def test_a_cluster_that_hangs_keeps_no_other_from_being_read(answering: Answerin
 
     wait_for(seen, what="the change", seconds=8)
     assert not Running.objects.filter(service__name="lost-service").exists()
+
+
+@pytest.fixture
+def looks(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> tuple[Answering, Callable[..., int]]:
+    """A cluster that answers, and a look at its one namespace that says how often it was compared by then."""
+    cluster, compared = Answering(), list[int]()
+    monkeypatch.setattr(rounds, "connect", lambda _spec: cluster)
+    monkeypatch.setattr(rounds, "look", lambda environment, _view: compared.append(environment.pk))
+    turn = Round(Leads(), shop.environment.cluster_id, shop.environment.cluster.name)
+
+    def look(*, told: bool = False) -> int:
+        assert turn._look(Environment.objects.get(pk=shop.environment.pk), told=told)
+        return len(compared)
+
+    return cluster, look
+
+
+@pytest.mark.django_db
+def test_a_namespace_in_which_nothing_changed_is_read_and_not_compared_again(
+    looks: tuple[Answering, Callable[..., int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _cluster, look = looks
+    assert [look(), look(), look(told=True)] == [1, 1, 2]
+    monkeypatch.setattr(rounds, "COMPARED_SECONDS", 0.0)
+    assert look() == 3
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("plural", ["deployments", "pods", "services"])
+def test_whatever_changed_since_is_compared(plural: str, looks: tuple[Answering, Callable[..., int]]) -> None:
+    cluster, look = looks
+    look()
+    (first, *others) = cluster.bodies[plural]
+    cluster.bodies[plural] = [{**first, "metadata": {**first["metadata"], "resourceVersion": "99"}}, *others]
+    assert look() == 2
+    cluster.bodies[plural] = others
+    assert look() == 3
+
+
+@pytest.mark.django_db
+def test_what_the_catalog_says_anew_is_compared(
+    shop: Shop, looks: tuple[Answering, Callable[..., int]]
+) -> None:
+    _cluster, look = looks
+    look()
+    shop.shopping.spec = {**shop.shopping.spec, "pinned": True}
+    shop.shopping.save(update_fields=["spec"])
+    assert look() == 2

@@ -7,6 +7,7 @@ import pytest
 from releases.catalog.models import Environment
 from releases.rollouts import watcher
 from releases.rollouts.running import View
+from releases.rollouts.urgency import Urgency
 
 
 def test_what_changes_while_rows_are_written_is_told_before_the_next_rows(
@@ -21,7 +22,7 @@ def test_what_changes_while_rows_are_written_is_told_before_the_next_rows(
     def look(environment: Environment, _view: View) -> None:
         told.append(("rows", environment.pk))
         if environment.pk == 1:
-            own.changes.put((2, True))
+            own.changes.put((2, Urgency.NOW))
 
     monkeypatch.setattr(watcher, "look", look)
     monkeypatch.setattr(watcher.Place, "view", lambda _place: View({}, []))

@@ -1,0 +1,107 @@
+"""Which changes of watched objects a step may wait for, and how soon it should hear of them.
+
+Most changes while pods start end no wait and are nothing that people are shown: where a pod was put, that its
+image is being pulled, a probe's time. Those are no reason to look at a rollout.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+from portal.integrations.kubernetes import rollout_status
+from portal.integrations.kubernetes.workloads import Workload, container_statuses
+
+Json = dict[str, Any]
+KINDS = {
+    "deployments": "Deployment",
+    "statefulsets": "StatefulSet",
+    "daemonsets": "DaemonSet",
+    "rollouts": "Rollout",
+}
+PODS, REPLICA_SETS = "pods", "replicasets"
+STARTING_PHASES = frozenset({"Pending", "Running"})
+STARTING_REASONS = frozenset({"ContainerCreating", "PodInitializing"})
+# What a pod looks like that starts, and a set that has no trouble.
+CALM: dict[str, Any] = {PODS: (False, "", "", ()), REPLICA_SETS: ()}
+
+
+class Urgency(IntEnum):
+    """How much a change matters: to readers of the board alone, to a rollout, or to its next step."""
+
+    ROWS = 0
+    SOON = 1
+    NOW = 2
+
+
+class Seen:
+    """What was seen last of each object of a collection."""
+
+    def __init__(self, plural: str) -> None:
+        self.plural = plural
+        self.known: dict[str, object] = {}
+
+    def judge(self, kind: str, body: Json) -> Urgency:
+        """Say how much a change matters, and remember it.
+
+        Args:
+            kind: ADDED, MODIFIED or DELETED; LISTED with an empty body after each full list.
+        """
+        uid = str((body.get("metadata") or {}).get("uid"))
+        if kind in {"LISTED", "DELETED"}:
+            self.known.pop(uid, None)
+            return Urgency.NOW if self.plural in KINDS else Urgency.SOON
+        before = self.known.get(uid, CALM.get(self.plural))
+        now = self.known[uid] = _sight_of(self.plural, body)
+        if self.plural in KINDS and ends_wait(self.plural, body):
+            return Urgency.NOW
+        return Urgency.SOON if now != before else Urgency.ROWS
+
+
+def ends_wait(plural: str, body: Json) -> bool:
+    """Whether a change of a workload may be what a step waits for: a rollout that is done, or cannot be."""
+    progress = rollout_status.judge(Workload({"kind": KINDS[plural], **body}))
+    return progress.done or bool(progress.failure) or progress.waits_for == "promotion"
+
+
+def _sight_of(plural: str, body: Json) -> object:
+    if plural == PODS:
+        return _of_pod(body)
+    status = body.get("status") or {}
+    if plural == REPLICA_SETS:
+        return _conditions(status)
+    if plural in KINDS:
+        counts = [(key, repr(status[key])) for key in sorted(status) if key != "conditions"]
+        return (*counts, *_conditions(status))
+    return body["metadata"].get("resourceVersion")
+
+
+def _conditions(status: Json) -> tuple[tuple[object, ...], ...]:
+    found = status.get("conditions") or []
+    return tuple((each.get("type"), each.get("status"), each.get("reason")) for each in found)
+
+
+def _of_pod(body: Json) -> tuple[object, ...]:
+    """Whether it is ready, and what may be trouble."""
+    status = body.get("status") or {}
+    phase = str(status.get("phase") or "")
+    said = {each.get("type"): each for each in status.get("conditions") or []}
+    placed = said.get("PodScheduled") or {}
+    containers = tuple(found for each in container_statuses(body) if any((found := _of_container(each))[1:]))
+    return (
+        (said.get("Ready") or {}).get("status") == "True",
+        "" if phase in STARTING_PHASES else phase,
+        str(placed.get("reason") or "") if placed.get("status") == "False" else "",
+        containers,
+    )
+
+
+def _of_container(status: Json) -> tuple[object, ...]:
+    """Its name, and what is only there with trouble: restarts, and why it waits or has ended."""
+    state = status.get("state") or {}
+    waits, ended = state.get("waiting") or {}, state.get("terminated") or {}
+    starts = waits.get("reason") in STARTING_REASONS
+    return (
+        status.get("name"),
+        int(status.get("restartCount") or 0),
+        () if starts or not waits else (waits.get("reason"), waits.get("message")),
+        () if not ended else (ended.get("reason"), ended.get("exitCode")),
+    )

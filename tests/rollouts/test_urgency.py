@@ -1,0 +1,134 @@
+"""What of a cluster a rollout is told: never too little, and not each breath of a pod that starts."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as some
+
+from portal.integrations.kubernetes.trouble import INIT_RUNS, Sights, find_trouble
+from releases.rollouts.urgency import PODS, REPLICA_SETS, Seen, Urgency
+
+Json = dict[str, Any]
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+REASONS = (
+    "ContainerCreating",
+    "PodInitializing",
+    "CrashLoopBackOff",
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "Other",
+)
+
+states = some.one_of(
+    some.builds(lambda reason: {"waiting": {"reason": reason}}, some.sampled_from(REASONS)),
+    some.just({"running": {"startedAt": "2026-03-02T00:00:00Z"}}),
+    some.builds(
+        lambda code, reason: {"terminated": {"exitCode": code, "reason": reason}},
+        some.integers(0, 1),
+        some.sampled_from(("Error", "OOMKilled", "Completed")),
+    ),
+)
+statuses = some.fixed_dictionaries(
+    {"name": some.just("web"), "state": states, "restartCount": some.integers(0, 2)},
+    optional={"lastState": states, "started": some.booleans(), "image": some.text(max_size=2)},
+)
+pods = some.builds(
+    lambda phase, ready, placed, containers, first: pod(
+        phase, ready=ready, placed=placed, containerStatuses=containers, initContainerStatuses=first
+    ),
+    some.sampled_from(("Pending", "Running", "Failed", "Succeeded")),
+    some.booleans(),
+    some.booleans(),
+    some.lists(statuses, max_size=1),
+    some.lists(statuses, max_size=1),
+)
+
+
+def pod(phase: str = "Pending", *, ready: bool = False, placed: bool = True, **status: Any) -> Json:
+    """A pod as a cluster tells of it."""
+    conditions = [
+        {"type": "Ready", "status": str(ready)},
+        {"type": "PodScheduled", "status": str(placed), **({} if placed else {"reason": "Unschedulable"})},
+    ]
+    body = {"phase": phase, "conditions": conditions, **status}
+    return {"metadata": {"uid": "one", "name": "web-1"}, "status": body}
+
+
+def container(**state: Json) -> list[Json]:
+    return [{"name": "web", "state": state}]
+
+
+def workload(**status: Any) -> Json:
+    """A Deployment on its way."""
+    full = {
+        "observedGeneration": 2,
+        "replicas": 4,
+        "updatedReplicas": 2,
+        "availableReplicas": 3,
+    }
+    return {
+        "metadata": {"uid": "two", "namespace": "shop", "name": "web", "generation": 2},
+        "spec": {"replicas": 3, "progressDeadlineSeconds": 600},
+        "status": {**full, **status},
+    }
+
+
+def seen(body: Json) -> set[object]:
+    """What a step would read from a pod."""
+    found = find_trouble(pods=[body], owner=None, sights=Sights(), now=NOW)
+    ready = {each["status"] for each in body["status"]["conditions"] if each["type"] == "Ready"}
+    return {
+        *ready,
+        *((each.code, each.container, each.restarts, each.final) for each in found if each.code != INIT_RUNS),
+    }
+
+
+@given(pods, pods)
+def test_whatever_a_step_would_read_from_a_pod_is_told(before: Json, after: Json) -> None:
+    watched = Seen(PODS)
+    watched.judge("ADDED", before)
+    if seen(before) != seen(after):
+        assert watched.judge("MODIFIED", after) >= Urgency.SOON
+
+
+@given(pods)
+def test_a_pod_that_comes_with_trouble_is_told(body: Json) -> None:
+    if seen(body) != {"False"}:
+        assert Seen(PODS).judge("ADDED", body) >= Urgency.SOON
+
+
+def test_a_pod_that_starts_is_told_when_it_is_ready_and_not_before() -> None:
+    watched = Seen(PODS)
+    way = [
+        pod(),
+        pod(placed=True),
+        pod(containerStatuses=container(waiting={"reason": "ContainerCreating"})),
+        pod("Running", containerStatuses=container(running={"startedAt": "2026-03-02T00:00:00Z"})),
+        pod(
+            "Running", ready=True, containerStatuses=container(running={"startedAt": "2026-03-02T00:00:00Z"})
+        ),
+    ]
+    told = [watched.judge("MODIFIED" if number else "ADDED", body) for number, body in enumerate(way)]
+    assert told == [Urgency.ROWS] * 4 + [Urgency.SOON]
+    assert watched.judge("DELETED", way[-1]) == Urgency.SOON
+
+
+def test_a_workload_is_told_at_once_when_it_is_done_or_cannot_be() -> None:
+    watched = Seen("deployments")
+    assert watched.judge("ADDED", workload()) == Urgency.SOON
+    assert watched.judge("MODIFIED", workload()) == Urgency.ROWS
+    assert watched.judge("MODIFIED", workload(updatedReplicas=3)) == Urgency.SOON
+    done = {"replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
+    assert watched.judge("MODIFIED", workload(**done)) == Urgency.NOW
+    stuck = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+    assert watched.judge("MODIFIED", workload(conditions=stuck)) == Urgency.NOW
+    assert watched.judge("LISTED", {}) == Urgency.NOW
+
+
+def test_what_keeps_a_replica_set_from_making_pods_is_told() -> None:
+    watched = Seen(REPLICA_SETS)
+    calm: Json = {"metadata": {"uid": "three"}, "status": {"replicas": 1}}
+    assert watched.judge("ADDED", calm) == Urgency.ROWS
+    failing = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}]
+    assert watched.judge("MODIFIED", {**calm, "status": {"conditions": failing}}) == Urgency.SOON
