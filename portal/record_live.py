@@ -12,7 +12,7 @@ from portal.audit.models import Verification
 from portal.audit.queries import TOPIC
 from portal.audit.readers import READERS
 from portal.live import texts, topics
-from portal.live.publish import publish
+from portal.live.publish import publish_now
 from portal.people.models import RoleAssignment, User
 
 
@@ -40,9 +40,9 @@ def _tell(row: Verification) -> int:
     """Each piece draws the page again; only the end is said aloud."""
     check = row.check_made
     if check is None:
-        event = publish(TOPIC, "record.progress", {"entries": row.entries, "total": row.total})
+        number = publish_now(TOPIC, "record.progress", {"entries": row.entries, "total": row.total})
     elif check.fault:
-        event = publish(TOPIC, "record.failed", {"number": check.broken_at})
+        number = publish_now(TOPIC, "record.failed", {"number": check.broken_at})
     else:
-        event = publish(TOPIC, "record.verified", {"entries": check.entries})
-    return event.number
+        number = publish_now(TOPIC, "record.verified", {"entries": check.entries})
+    return number

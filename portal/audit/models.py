@@ -5,8 +5,18 @@ from django.db.models import Q
 from django.utils.translation import gettext
 
 from portal.audit.verifier import Fault
+from portal.holding import write_out
 
 LINKED = Q(number__isnull=False)
+
+
+class Entries(models.Manager["AuditEntry"]):
+    """Whoever reads the record reads the acts of its own transaction as well: what is held comes first."""
+
+    def get_queryset(self) -> models.QuerySet["AuditEntry"]:
+        """Return all entries."""
+        write_out()
+        return super().get_queryset()
 
 
 class AuditEntry(models.Model):
@@ -29,6 +39,8 @@ class AuditEntry(models.Model):
     body = models.TextField()
     previous = models.CharField(max_length=64, null=True, editable=False)
     digest = models.CharField(max_length=64, null=True, editable=False)
+
+    objects = Entries()
 
     class Meta:
         # Linking an entry writes it once more; an index of linked entries alone is written once, not twice. A

@@ -8,14 +8,19 @@ from portal import clock
 from portal.actors import Actor
 from portal.audit.actions import ACTIONS
 from portal.audit.canonical import canonical
+from portal.holding import Row, hold_or_write
 
 # One statement, because nothing is written as often. The time is the database's, or counted on from it in a
 # block that does so; it is put between the two halves of the text in the form of datetime.isoformat.
 APPEND = """
 INSERT INTO audit_auditentry (at, actor, action, subject_kind, subject, release, service, body)
-SELECT present.at, %s, %s, %s, %s, %s, %s,
-       %s || to_char(present.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || %s
-FROM (SELECT coalesce(%s::timestamptz, statement_timestamp()) AS at) AS present
+SELECT present.at, actor, action, subject_kind, subject, release, service,
+       opening || to_char(present.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || ending
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+            %s::timestamptz[]) WITH ORDINALITY
+     AS given (actor, action, subject_kind, subject, release, service, opening, ending, counted, place),
+     LATERAL (SELECT coalesce(counted, statement_timestamp()) AS at) AS present
+ORDER BY place
 """
 
 
@@ -41,6 +46,8 @@ def record(
     on_behalf_of: str = "",
 ) -> None:
     """Write one entry; the database numbers and chains it when the transaction commits.
+
+    A block that holds rows writes all its entries together at its end, in the order of the acts.
 
     Args:
         action: a name from the registry.
@@ -68,8 +75,12 @@ def record(
         "subject": {"key": subject[1], "kind": subject[0]},
     }
     text = (f'{canonical(first)[:-1]},"at":"', f'",{canonical(second)[1:]}')
+    hold_or_write(_append, (actor.name, action, *subject, release, service, *text, clock.counted()))
+
+
+def _append(entries: list[Row]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(APPEND, [actor.name, action, *subject, release, service, *text, clock.counted()])
+        cursor.execute(APPEND, [list(column) for column in zip(*entries, strict=True)])
 
 
 def _described(actor: Actor, on_behalf_of: str) -> dict[str, str]:

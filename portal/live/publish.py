@@ -1,37 +1,57 @@
 """Writing events: numbered under the topic's row lock, so numbers commit in order and without gaps."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 
+from portal.holding import Row, hold_or_write
 from portal.live.bell import ring
-from portal.live.models import Event
 
-# One statement: the number, the time and the row; the topic's row stays locked until commit.
+# One statement: the numbers, the time and the rows; the topics' rows stay locked until commit.
 WRITE = """
-WITH numbered AS (
-    INSERT INTO live_topic (name, last) VALUES (%s, 1)
-    ON CONFLICT (name) DO UPDATE SET last = live_topic.last + 1 RETURNING name, last
+WITH given AS (
+    SELECT topic, kind, data, row_number() OVER own AS rank, count(*) OVER (PARTITION BY topic) AS total
+    FROM unnest(%s::text[], %s::text[], %s::jsonb[]) WITH ORDINALITY AS given (topic, kind, data, place)
+    WINDOW own AS (PARTITION BY topic ORDER BY place)
+), numbered AS (
+    INSERT INTO live_topic (name, last) SELECT topic, count(*) FROM given GROUP BY topic ORDER BY topic
+    ON CONFLICT (name) DO UPDATE SET last = live_topic.last + EXCLUDED.last RETURNING name, last
 )
 INSERT INTO live_event (topic_id, number, at, kind, data)
-SELECT name, last, clock_timestamp(), %s, %s FROM numbered RETURNING id, number, at
+SELECT name, last - total + rank, clock_timestamp(), kind, data
+FROM given JOIN numbered ON name = topic ORDER BY name, rank RETURNING number
 """
 
 
-def publish(topic: str, kind: str, data: dict[str, Any]) -> Event:
+def publish(topic: str, kind: str, data: dict[str, Any]) -> None:
     """Write one event in the present transaction and wake the hubs once it has committed.
 
     Topics are locked until commit: where one transaction writes to several, take them in the order
-    release, rollout.
+    release, rollout. A block that holds rows writes all its events together, topics in the order of names.
     """
-    event = Event(topic_id=topic, kind=kind, data=data)
-    stored = Event._meta.get_field("data").get_db_prep_save(data, connection)
+    hold_or_write(_write, _row(topic, kind, data))
+
+
+def publish_now(topic: str, kind: str, data: dict[str, Any]) -> int:
+    """Write one event as `publish` does, held or not; returns its number."""
+    (number,) = _write([_row(topic, kind, data)])
+    return number
+
+
+def _row(topic: str, kind: str, data: dict[str, Any]) -> Row:
+    return (topic, kind, json.dumps(data, cls=DjangoJSONEncoder))
+
+
+def _write(events: list[Row]) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(WRITE, [topic, kind, stored])
-        event.pk, event.number, event.at = cursor.fetchone()
-    transaction.on_commit(lambda: ring(topic))
-    return event
+        cursor.execute(WRITE, [list(column) for column in zip(*events, strict=True)])
+        numbers = [number for (number,) in cursor.fetchall()]
+    for topic in sorted({topic for topic, _kind, _data in events}):
+        transaction.on_commit(lambda stream=topic: ring(stream))  # type: ignore[misc]
+    return numbers
 
 
 def touch(topic: str, kind: str = "changed", data: dict[str, Any] | None = None) -> None:

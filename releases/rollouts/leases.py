@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import transaction
-from django.db.models import QuerySet
+from django.db import connection, transaction
 
 from portal import clock, env
+from portal.holding import holding
+from releases.models import Release
 from releases.rollouts.models import Order, Rollout
 from releases.rollouts.states import HALTING_ORDERS
 
@@ -32,6 +33,23 @@ SELECT rollouts_rollout.*, releases_release.state AS release_state, clock_timest
 FROM rollouts_rollout JOIN releases_release ON releases_release.number = rollouts_rollout.release_id
 WHERE rollouts_rollout.id = %s FOR UPDATE OF releases_release, rollouts_rollout
 """
+
+
+# Taken in one statement; who had it before says whether a round has died, and the rest is as it is now.
+TAKE = """
+WITH found AS (SELECT id, lease_owner, lease_until FROM rollouts_rollout WHERE id = %s FOR UPDATE)
+UPDATE rollouts_rollout AS row
+SET lease_owner = %s, lease_epoch = lease_epoch + 1, lease_until = clock_timestamp() + %s
+FROM found
+WHERE row.id = found.id AND (found.lease_until IS NULL OR found.lease_until <= clock_timestamp())
+RETURNING row.*, found.lease_owner AS held_by, clock_timestamp() AS read_at
+"""
+# Given back in one statement where nobody nudged meanwhile and the lease is still this one.
+GIVE_BACK = """
+UPDATE rollouts_rollout SET lease_owner = '', lease_until = NULL, stumble = NULL, wake_at = %s
+WHERE id = %s AND lease_epoch = %s AND lease_until IS NOT NULL AND (nudges = %s OR %s)
+"""
+NUDGE = "UPDATE rollouts_rollout SET nudges = nudges + 1 WHERE id = %s"
 
 
 class LeaseLost(Exception):
@@ -80,25 +98,25 @@ class Lease:
 def take(rollout_id: int) -> Lease | None:
     """Take the lease, or count a nudge for whoever holds it and return None."""
     with transaction.atomic():
-        rollout = _rollouts().select_for_update(of=("self",)).filter(pk=rollout_id).first()
-        if rollout is None:
+        lasts = timedelta(seconds=LEASE_SECONDS)
+        taken = list(Rollout.objects.raw(TAKE, [rollout_id, _owner(), lasts]))
+        if not taken:
+            with connection.cursor() as cursor:
+                cursor.execute(NUDGE, [rollout_id])
             return None
-        now: datetime = rollout.read_at  # type: ignore[attr-defined]  # annotated
-        if rollout.lease_until is not None and rollout.lease_until > now:
-            rollout.nudges += 1
-            rollout.save(update_fields=["nudges"])
-            return None
-        dead, rollout.lease_owner = rollout.lease_owner, _owner()
-        rollout.lease_epoch += 1
-        rollout.lease_until = now + timedelta(seconds=LEASE_SECONDS)
-        rollout.save(update_fields=["lease_owner", "lease_epoch", "lease_until"])
-        return _lease_of(rollout, now, dead=dead)
+    (rollout,) = taken
+    _read_around(rollout)
+    now: datetime = rollout.read_at  # type: ignore[attr-defined]  # annotated
+    return _lease_of(rollout, now, dead=rollout.held_by)  # type: ignore[attr-defined]  # annotated
 
 
 def held_here(rollout_id: int) -> Lease | None:
     """Return the lease that this process still holds, if it does."""
-    rollout = _rollouts().filter(pk=rollout_id, lease_owner=_owner()).first()
-    return None if rollout is None else _lease_of(rollout, clock.now())
+    rollout = Rollout.objects.filter(pk=rollout_id, lease_owner=_owner()).first()
+    if rollout is None:
+        return None
+    _read_around(rollout)
+    return _lease_of(rollout, clock.now())
 
 
 def _lease_of(rollout: Rollout, now: datetime, *, dead: str = "") -> Lease:
@@ -112,11 +130,12 @@ def _lease_of(rollout: Rollout, now: datetime, *, dead: str = "") -> Lease:
     )
 
 
-def _rollouts() -> QuerySet[Rollout]:
-    """Rollouts with all that the engine reads of what is around them, and the time."""
-    found = Rollout.objects.select_related("release__environment", "environment__cluster")
-    # Large, and compared with nothing here: a seal is computed anew from the rows.
-    return found.defer("release__content").annotate(read_at=clock.NOW)
+def _read_around(rollout: Rollout) -> None:
+    """Read all that the engine reads of what is around a rollout; both are of the same environment."""
+    # The content is large, and compared with nothing here: a seal is computed anew from the rows.
+    found = Release.objects.select_related("environment__cluster").defer("content")
+    rollout.release = found.get(pk=rollout.release_id)
+    rollout.environment = rollout.release.environment
 
 
 def _owner() -> str:
@@ -147,7 +166,7 @@ def writing(lease: Lease, *, halts: bool = False) -> Iterator[Rollout]:
         if row.lease_until < now + timedelta(seconds=RENEW_BELOW_SECONDS):
             row.lease_until = now + timedelta(seconds=LEASE_SECONDS)
             row.save(update_fields=["lease_until"])
-        with clock.counting_on(now):
+        with clock.counting_on(now), holding():
             yield row
 
 
@@ -200,16 +219,14 @@ def release(lease: Lease, *, wake_at: Callable[[], datetime | None], yielding: b
     Raises:
         LeaseLost: another worker took over.
     """
+    asked = [wake_at(), lease.rollout_id, lease.epoch, lease.nudges, yielding]
+    with connection.cursor() as cursor:
+        cursor.execute(GIVE_BACK, asked)
+        if cursor.rowcount:
+            return True
     with writing(lease) as rollout:
-        if rollout.nudges != lease.nudges and not yielding:
-            lease.nudges = rollout.nudges
-            return False
-        rollout.lease_owner = ""
-        rollout.lease_until = None
-        rollout.wake_at = wake_at()
-        rollout.stumble = None
-        rollout.save(update_fields=["lease_owner", "lease_until", "wake_at", "stumble"])
-        return True
+        lease.nudges = rollout.nudges
+    return False
 
 
 def leave(lease: Lease, *, seconds: float) -> None:

@@ -17,7 +17,7 @@ from django.db import transaction  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.utils.crypto import get_random_string  # noqa: E402
 
-from portal.live.publish import publish  # noqa: E402
+from portal.live.publish import publish_now  # noqa: E402
 from portal.people.models import User  # noqa: E402
 
 
@@ -44,7 +44,7 @@ def events(topic: str, count: int, gap: float) -> dict[int, float]:
     for _each in range(count):
         with transaction.atomic():
             transaction.on_commit(lambda: moments.update({0: time.time()}))  # before the bell is rung
-            number = publish(topic, "changed", {}).number
+            number = publish_now(topic, "changed", {})
         moments[number] = moments.pop(0)
         time.sleep(gap)
     return moments
@@ -53,7 +53,7 @@ def events(topic: str, count: int, gap: float) -> dict[int, float]:
 def at_once(topic: str, count: int) -> dict[int, float]:
     """Publish events in one transaction."""
     with transaction.atomic():
-        numbers = [publish(topic, "changed", {}).number for _each in range(count)]
+        numbers = [publish_now(topic, "changed", {}) for _each in range(count)]
     return dict.fromkeys(numbers, time.time())
 
 
