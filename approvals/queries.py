@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 from django.utils.translation import gettext_lazy as _
 
 from approvals import grades, matching, policy, policy_table
@@ -151,9 +151,12 @@ def standings(request_ids: Iterable[int]) -> dict[int, Standing]:
         .order_by("id")
     )
     found = Request.objects.select_related("policy").defer("policy__table")
-    requests = found.filter(pk__in=list(request_ids)).prefetch_related(
-        "requirements", "barred", Prefetch("decisions", queryset=yes, to_attr="approvals")
-    )
+    every = list(found.filter(pk__in=list(request_ids)).prefetch_related("requirements"))
+    requests = [request for request in every if request.requirements.all()]
+    nothing_asked = {each.pk: Standing(request=each, rows=()) for each in every if each not in requests}
+    if not requests:
+        return nothing_asked
+    prefetch_related_objects(requests, "barred", Prefetch("decisions", queryset=yes, to_attr="approvals"))
     decisions = [decision for request in requests for decision in _approvals(request)]
     asked = {
         capacity
@@ -170,7 +173,7 @@ def standings(request_ids: Iterable[int]) -> dict[int, Standing]:
         delegations=tuple(delegations_in_force().select_related("giver", "taker")),
         moved=moved(decisions),
     )
-    return {
+    return nothing_asked | {
         request.pk: Standing(request=request, rows=_rows(request, people_for(request, held), present))
         for request in requests
     }

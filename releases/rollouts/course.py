@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 
 from releases.catalog.models import Service
 from releases.rollouts.leases import Lease, writing
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import Direction, RolloutState, StepState
 
+UNREAD = frozenset({"history", "planned"})
 UNFINISHED = frozenset({StepState.READY, StepState.RUNNING})
 
 
@@ -22,10 +23,8 @@ class Course:
     """The steps, which of them count now, and what each waits for."""
 
     def __init__(self, lease: Lease) -> None:
-        # Large, and of no use to any step.
-        found = lease.rollout.steps.defer("history", "planned")
         self.lease = lease
-        self.steps = list(found.order_by("position", "id"))
+        self.steps = list(Step.objects.raw(_steps(), [lease.rollout_id]))
         self._name_services()
         self._name_rollout(lease.rollout)
 
@@ -100,3 +99,10 @@ class Course:
         for later, earlier in rows.values_list("from_step_id", "to_step_id"):
             found.setdefault(later, set()).add(earlier)
         return found
+
+
+@cache
+def _steps() -> str:
+    """The statement that reads the steps of a rollout, without what is large and of no use to any step."""
+    columns = ", ".join(str(each.column) for each in Step._meta.concrete_fields if each.name not in UNREAD)
+    return f"SELECT {columns} FROM {Step._meta.db_table} WHERE rollout_id = %s ORDER BY position, id"  # noqa: S608
