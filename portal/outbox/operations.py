@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from portal import clock, jobs
+from portal import clock
 from portal.errors import PermanentError, TemporaryError
 from portal.outbox.backends import carry
 from portal.outbox.models import Message, MessageState
@@ -17,6 +17,8 @@ CLAIM = timedelta(seconds=60)
 FIRST_WAIT_SECONDS = 5
 LONGEST_WAIT_SECONDS = 900
 MOST_ATTEMPTS = 16  # two hours in all
+# Its reader's account is closed: who has left learns nothing more, be it held back or late.
+LEFT = Q(person__is_active=False)
 
 
 def deliver(pk: int) -> None:
@@ -33,7 +35,6 @@ def deliver(pk: int) -> None:
     else:
         sent = Message.objects.filter(pk=message.pk)
         sent.update(state=MessageState.SENT, sent_at=clock.now(), last_error="")
-    _wake_next(message)
 
 
 def due(now: datetime, *, limit: int) -> list[int]:
@@ -47,11 +48,11 @@ def due(now: datetime, *, limit: int) -> list[int]:
 def _claim(pk: int) -> Message | None:
     with transaction.atomic():
         now = clock.now()
-        free = Message.objects.select_for_update(skip_locked=True)
+        free = Message.objects.select_for_update(skip_locked=True, of=("self",)).annotate(has_left=LEFT)
         message = free.filter(pk=pk, state=MessageState.WAITING, next_at__lte=now).first()
         if message is None or _line(message, now).filter(pk__lt=pk).exists():
             return None
-        if _has_left(message):
+        if message.has_left:
             Message.objects.filter(pk=pk).update(state=MessageState.KEPT)
             return None
         if message.attempts >= MOST_ATTEMPTS:
@@ -61,11 +62,6 @@ def _claim(pk: int) -> Message | None:
         message.next_at = now + CLAIM
         message.save(update_fields=["attempts", "next_at"])
     return message
-
-
-def _has_left(message: Message) -> bool:
-    """Whether its reader's account is closed: who has left learns nothing more, be it held back or late."""
-    return Message.objects.filter(pk=message.pk, person__is_active=False).exists()
 
 
 def _line(message: Message, now: datetime) -> QuerySet[Message]:
@@ -92,10 +88,3 @@ def _park(message: Message, reason: str) -> None:
     """Set it aside, so that the line behind it goes on."""
     Message.objects.filter(pk=message.pk).update(state=MessageState.PARKED, last_error=reason)
     logger.error("message %s to %s is parked: %s", message.key, message.recipient, reason)
-
-
-def _wake_next(message: Message) -> None:
-    now = clock.now()
-    following = _line(message, now).filter(next_at__lte=now).order_by("id").first()
-    if following is not None:
-        jobs.enqueue("portal.outbox.jobs.send", following.pk)

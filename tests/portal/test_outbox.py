@@ -133,7 +133,7 @@ class TestDelivery:
         Message.objects.filter(pk=first.pk).update(next_at=clock.now())
         jobs_before = operations.due(clock.now(), limit=10)
         assert jobs_before == [first.pk]
-        operations.deliver(first.pk)
+        jobs.sweep_once()
         work_off(queue)
         assert channel.came == ["three", "one", "two"]
         assert {state(message) for message in (first, second, other)} == {MessageState.SENT}
@@ -187,7 +187,8 @@ class TestDelivery:
         written("one")
         queue.clear()
         jobs.sweep_once()
-        work_off([entry for entry in queue if entry[0] == "portal.outbox.jobs.send"])
+        assert ("portal.outbox.jobs.send_due",) in queue
+        work_off(queue)
         assert channel.came == ["one"]
 
 

@@ -1,6 +1,7 @@
 """Runs one role of the portal in this process, or all of them with what they need."""
 
 import gc
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -73,6 +74,8 @@ def run_worker() -> None:
     from portal import jobs  # noqa: PLC0415  the role decides which part of the portal is loaded
 
     _say_ready()
+    # Otherwise the first rollout would wait for it.
+    importlib.import_module("releases.rollouts.engine")
     jobs.work()
 
 
