@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,18 @@ def place_of(index: int) -> str:
     return f"bench-{index:03}"
 
 
-def fill(portal: Portal, count: int, *, notices: int = 0) -> None:
+def fill(portal: Portal, count: int, *, notices: int = 0, spread: Sequence[int] = ()) -> None:
     """Put so many namespaces with Deployments into the cluster, and their catalog into the portal.
 
     Args:
         notices: how many steps that only tell somebody come before the waves.
+        spread: after how many seconds the pods of the first service become ready, by place; at once without.
     """
     with tempfile.TemporaryDirectory() as folder:
         objects = Path(folder) / "objects.yaml"
-        objects.write_text(yaml.safe_dump_all(each for i in range(count) for each in _objects(i)))
+        objects.write_text(
+            yaml.safe_dump_all(each for i in range(count) for each in _objects(i, spread[i] if spread else 0))
+        )
         command = ["kubectl", "--kubeconfig", portal.kubeconfig, "apply", "--validate=false", "-f"]
         subprocess.run([*command, str(objects)], check=True, stdout=subprocess.DEVNULL, timeout=600)
         catalog = Path(folder) / "bench"
@@ -49,12 +52,14 @@ def fill(portal: Portal, count: int, *, notices: int = 0) -> None:
         subprocess.run(load, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=600)
 
 
-def _objects(index: int) -> Iterator[dict[str, Any]]:
+def _objects(index: int, ready_after: int) -> Iterator[dict[str, Any]]:
     place = place_of(index)
+    slow = {"readinessProbe": {"tcpSocket": {"port": 8080}, "initialDelaySeconds": ready_after}}
     yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}}
     for name in ("first", "second"):
         labels = {"app": name}
-        spec = {"containers": [{"name": "app", "image": f"{IMAGE}:{VERSIONS[0]}"}]}
+        probe = slow if ready_after and name == "first" else {}
+        spec = {"containers": [{"name": "app", "image": f"{IMAGE}:{VERSIONS[0]}", **probe}]}
         yield {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
