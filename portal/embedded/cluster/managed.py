@@ -144,13 +144,13 @@ def record_update(
 def _stated(old: Object | None, new: Object, *, subresource: str) -> list[Object]:
     """What a client says of the owners, as Helm does where it takes its own fields over; or what stands.
 
-    One empty entry takes all away. What cannot be read counts for nothing, nor what comes with a subresource.
+    An empty list takes all away. What cannot be read counts for nothing, nor what comes with a subresource.
     """
     standing = (old or {}).get("metadata", {}).get("managedFields") or []
-    given = new["metadata"].get("managedFields") or []
-    if subresource or not given:
+    given = new["metadata"].get("managedFields")
+    if subresource or given is None:
         return list(standing)
-    if given == [{}]:
+    if given in ([], [{}]):
         return []
     readable = all({"manager", "operation", "fieldsV1"} <= each.keys() for each in given)
     return list(given if readable else standing)

@@ -191,13 +191,22 @@ def test_who_changes_owners_by_hand_is_believed(space: Space) -> None:
     assert image_of(applied) == "registry.test/web:3"
 
 
-def test_owners_that_cannot_be_read_stay_and_one_empty_entry_takes_all_away(space: Space) -> None:
+@pytest.mark.parametrize("value", [[], [{}]], ids=str)
+def test_an_empty_list_of_owners_takes_all_away(space: Space, value: list[Json]) -> None:
     space.create(deployment("web", replicas=0), fieldManager="gardener")
-    before = {each["manager"] for each in _settled_entries(space)}
-    for value, left in (([], before), ([{}], set())):
-        change = [{"op": "replace", "path": "/metadata/managedFields", "value": value}]
-        space.patch("deployments", "web", change, kind="json", fieldManager="other")
-        assert {manager for manager, operation in _managers(space)} == left
+    assert _settled_entries(space)
+    change: list[Json] = [{"op": "replace", "path": "/metadata/managedFields", "value": value}]
+    space.patch("deployments", "web", change, kind="json", fieldManager="other")
+    assert not _managers(space)
+
+
+def test_whoever_says_nothing_of_owners_leaves_them(space: Space) -> None:
+    space.create(deployment("web", replicas=0), fieldManager="gardener")
+    _settled_entries(space)
+    before, body = _managers(space), space.get("deployments", "web")
+    del body["metadata"]["managedFields"]
+    assert space.api.ask("PUT", space.path("deployments", "web"), body=body).code == 200
+    assert _managers(space) == before
 
 
 def test_apply_needs_a_manager(space: Space) -> None:
