@@ -50,9 +50,15 @@ def owned_deployment(namespace: str, *, image: str) -> Json:
     return body
 
 
-def standin(folder: Path) -> Path:
-    """Put the stand-in for helm into a folder of the test's own, in which it keeps its state."""
+def standin(folder: Path, *, on_server: bool = False) -> Path:
+    """Put the stand-in for helm into a folder of the test's own, in which it keeps its state.
+
+    Args:
+        on_server: whether it lets the server apply, as Helm 4 does.
+    """
     folder.mkdir(exist_ok=True)
+    if on_server:
+        (folder / helm_standin.ON_SERVER.name).touch()
     program = folder / "helm"
     source = Path(helm_standin.__file__).read_text(encoding="utf-8")
     program.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")

@@ -1,8 +1,9 @@
 """A stand-in for the helm program, for tests that have no Go: it knows what the portal asks, nothing else.
 
 Copied beside its state and started as a program of its own. Strict about commands and flags; renders nothing
-but `{{ .Values.a.b }}`, keeps revisions in a file, sends objects by merge patches, and never sees a hook end.
-The real program is tested below tests/cluster.
+but `{{ .Values.a.b }}`, keeps revisions in a file, sends objects by merge patches as Helm 3 does, and never
+sees a hook end. Where a file says so it lets the server apply, as Helm 4 does. The real programs are tested
+below tests/cluster.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import yaml
 
 Json = dict[str, Any]
 STATE = Path(__file__).with_name("state.json")
+ON_SERVER = Path(__file__).with_name("on-server")
 VERSION = "v3.22.0"
 PLURALS = {
     "Deployment": "apis/apps/v1/namespaces/{}/deployments",
@@ -67,7 +69,8 @@ def _parsed() -> argparse.Namespace:
     command("lint", "chart", values=place, namespace=place)
     command("template", "release", "chart", values=place, namespace=place)
     command("history", "release", max=number, output=json_only, namespace=place)
-    command("rollback", "release", "revision", timeout=place, namespace=place)
+    force: Json = {"action": "store_true"}
+    command("rollback", "release", "revision", timeout=place, namespace=place, force_conflicts=force)
     command("get", "what", "release", revision=number, output=text, namespace=place)
     switches: Json = {state: {"action": "store_true"} for state in STATES}
     command("list", filter=place, selector=place, output=json_only, namespace=place, **switches)
@@ -83,6 +86,7 @@ def _parsed() -> argparse.Namespace:
         labels=text,
         description=text,
         timeout=text,
+        force_conflicts=force,
     )
     return parser.parse_args()
 
@@ -100,7 +104,7 @@ def upgrade(given: argparse.Namespace) -> None:
     kept = yaml.safe_dump_all([each for each in objects if not _is_hook(each)])
     hooks = [{"manifest": yaml.safe_dump(each)} for each in objects if _is_hook(each)]
     if given.dry_run:
-        _say({"manifest": kept, "hooks": hooks, "version": len(rows) + 1})
+        _say({"manifest": kept, "hooks": hooks, "version": len(rows) + 1, "apply_method": _apply_method()})
         return
     marks = dict(each.split("=") for each in given.labels.split(","))
     row = {
@@ -115,7 +119,7 @@ def upgrade(given: argparse.Namespace) -> None:
     if hooks:
         time.sleep(int(given.timeout.removesuffix("s")))
         _end(given.release, [*rows, row], "failed", "pre-upgrade hooks failed: timed out")
-    _send(given.release, given.namespace, [*rows, row], given.description)
+    _send(given, [*rows, row], given.description)
     _say({"version": row["revision"], "info": {"status": "deployed", "description": given.description}})
 
 
@@ -126,7 +130,7 @@ def rollback(given: argparse.Namespace) -> None:
     if old is None:
         _fail("release: not found")
     row = {**old, "revision": len(rows) + 1, "status": "pending-rollback"}
-    _send(given.release, given.namespace, [*rows, row], f"Rollback to {given.revision}")
+    _send(given, [*rows, row], f"Rollback to {given.revision}")
     _say("Rollback was a success! Happy Helming!")
 
 
@@ -154,7 +158,11 @@ def get(given: argparse.Namespace) -> None:
     rows = [each for each in _rows(given.release) if given.revision in {0, each["revision"]}]
     if not rows:
         _fail("release: not found")
-    _say(rows[-1][given.what])
+    _say({"applyMethod": _apply_method()} if given.what == "metadata" else rows[-1][given.what])
+
+
+def _apply_method() -> str:
+    return "ssa" if ON_SERVER.exists() else "csa"
 
 
 def _render(given: argparse.Namespace) -> str:
@@ -174,11 +182,17 @@ def _value(values: Json, path: str) -> str:
     return str(found)
 
 
-def _send(release: str, namespace: str, rows: list[Json], description: str) -> None:
+def _send(given: argparse.Namespace, rows: list[Json], description: str) -> None:
+    release = given.release
+    if given.force_conflicts and not ON_SERVER.exists():
+        _fail("invalid client update option(s): forceConflicts enabled when serverSideApply disabled")
     try:
         last = {_name(each): each for each in yaml.safe_load_all(rows[-2]["manifest"])} if rows[1:] else {}
         for each in yaml.safe_load_all(rows[-1]["manifest"]):
-            _apply(_patch(last.get(_name(each), {}), each), each, namespace, release)
+            if ON_SERVER.exists():
+                _apply_on_server(each, given)
+                continue
+            _apply(_patch(last.get(_name(each), {}), each), each, given.namespace, release)
     except urllib.error.HTTPError as error:
         words = json.loads(error.read()).get("message", "")
         _end(release, rows, "failed", f'Upgrade "{release}" failed: {words}')
@@ -214,15 +228,24 @@ def _apply(patch: Json, found: Json, namespace: str, release: str) -> None:
         _ask("POST", path, found)
 
 
-def _ask(method: str, path: str, body: Json) -> None:
+def _apply_on_server(found: Json, given: argparse.Namespace) -> None:
+    found["metadata"].setdefault("annotations", {})["meta.helm.sh/release-name"] = given.release
+    path = f"{PLURALS[found['kind']].format(given.namespace)}/{found['metadata']['name']}"
+    force = str(given.force_conflicts).lower()
+    _ask("PATCH", path, found, query=f"&force={force}", kind="application/apply-patch+yaml")
+
+
+def _ask(
+    method: str, path: str, body: Json, *, query: str = "", kind: str = "application/merge-patch+json"
+) -> None:
     config = json.loads(Path(os.environ["KUBECONFIG"]).read_text())
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     context = ssl.create_default_context(
         cadata=base64.b64decode(cluster.get("certificate-authority-data", "")).decode() or None
     )
-    kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+    kind = kind if method == "PATCH" else "application/json"
     request = urllib.request.Request(
-        f"{cluster['server']}/{path}?fieldManager=helm",
+        f"{cluster['server']}/{path}?fieldManager=helm{query}",
         data=json.dumps(body).encode(),
         method=method,
         headers={"Content-Type": kind, "Authorization": f"Bearer {user.get('token', '')}"},

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 from pytest_django.fixtures import Settings
 
 from portal.integrations.helm.charts import read_chart
@@ -36,8 +37,9 @@ EACH: tuple[Json, ...] = (
 )
 BEFORE = ({"kind": "access_check"}, {"kind": "helm_check"})
 OLD = f"sha256:{'0' * 64}"
-STAND_IN = "stand-in"
-HELMS = tuple(build.VERSIONS) if os.environ.get("PORTAL_TEST_CLUSTER") == "real" else (STAND_IN,)
+STAND_IN, ON_SERVER = "stand-in", "stand-in on the server"
+IS_REAL = os.environ.get("PORTAL_TEST_CLUSTER") == "real"
+HELMS = tuple(build.VERSIONS) if IS_REAL else (STAND_IN,)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ class Shore:
 @pytest.fixture(params=HELMS)
 def helm_binary(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The helm programs that fit the cluster, one after the other."""
-    return standin(tmp_path / "bin") if request.param == STAND_IN else build.ensure(request.param)
+    if request.param in build.VERSIONS:
+        return build.ensure(request.param)
+    return standin(tmp_path / "bin", on_server=request.param == ON_SERVER)
 
 
 @pytest.fixture
@@ -86,10 +90,9 @@ def shore(
     service.spec["helm"] = HELM
     service.save(update_fields=["spec"])
     access = read_connection({"kubeconfigRef": f"file:{cluster.kubeconfig_path}"})
-    if cluster.kind == "real":
-        # So that all of it is Helm's, also for a server that keeps whose each field is.
-        space.delete("deployments", "api")
-        wait_for(lambda: not space.pods("api"), what="the end of what ran")
+    # So that all of it is Helm's, also for a server that keeps whose each field is.
+    space.delete("deployments", "api")
+    wait_for(lambda: not space.pods("api"), what="the end of what ran")
     made = Shore(floor, charts, Helm(binary=str(helm_binary), access=access, namespace=space.name))
     made.deploy()
     space.settle("api")
@@ -230,6 +233,36 @@ def test_somebody_elses_upgrade_in_between_holds_it(shore: Shore, monkeypatch: p
     assert rollout.pause["reason"] == "drift"
     assert rollout.pause["args"]["object"] == "helm/api"
     assert shore.statuses() == ["superseded", "deployed"]
+
+
+@long
+@pytest.mark.parametrize("helm_binary", ["v4" if IS_REAL else ON_SERVER], indirect=True)
+def test_a_field_of_somebody_else_is_named_before_the_start_or_taken_where_the_catalog_says_so(
+    shore: Shore,
+) -> None:
+    floor, service = shore.floor, shore.floor.services["api"]
+    scale_by_hand(shore)
+    with translation.override("en"):
+        [wrong] = plans.preview(floor.release()).errors
+    assert wrong.kind == "helm_check"
+    assert 'Deployment/api: Apply failed with 1 conflict: conflict with "kubectl-scale"' in wrong.error
+    assert ".spec.replicas" in wrong.error
+    service.spec["helm"]["forceConflicts"] = True
+    service.save(update_fields=["spec"])
+    rollout = drive(floor.start("3.0.0"), *ENDS)
+    assert (rollout.state, replicas(shore)) == ("succeeded", 2), why(rollout)
+    scale_by_hand(shore)
+    floor.order(rollout, "rollback")
+    drive(rollout, "rolled_back", "rollback_failed", "paused")
+    assert (rollout.state, replicas(shore)) == ("rolled_back", 1), why(rollout)
+
+
+def scale_by_hand(shore: Shore) -> None:
+    shore.floor.space.patch("deployments", "api", {"spec": {"replicas": 5}}, fieldManager="kubectl-scale")
+
+
+def replicas(shore: Shore) -> int:
+    return int(shore.floor.space.get("deployments", "api")["spec"]["replicas"])
 
 
 Spoil = Callable[[Shore, Settings], None]
