@@ -12,7 +12,7 @@ from django.db import connection
 from releases.rollouts.models import Rollout
 from tests.factories import make_shop
 from tests.faults.conftest import World, address, let_time_pass, made_up, work
-from tests.soak import SOAKING, long
+from tests.soak import SOAKING, long, repeated
 
 # The fewer get through, the more rounds it takes.
 ROLLOUTS, WORKERS, CONNECTIONS = (200, 12, 9) if SOAKING else (12, 8, 3)
@@ -30,6 +30,7 @@ def few_connections(transactional_db: None) -> Iterator[None]:
 
 
 @long
+@repeated
 def test_more_rollouts_and_workers_than_connections_lose_nothing(
     few_connections: None, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -21,7 +21,7 @@ from tests.portal.live.browser import session_of
 from tests.rollouts.conftest import notices
 from tests.rollouts.nursery import Nursery, nursery
 from tests.rollouts.processes import database_url
-from tests.soak import SOAKING, long
+from tests.soak import SOAKING, long, repeated
 
 __all__ = ["notices"]
 
@@ -87,6 +87,7 @@ def write(topic: str) -> None:
 
 
 @long
+@repeated
 def test_browsers_miss_and_double_nothing_while_web_processes_die(
     web: tuple[Nursery, str], shop: Shop, notices: Rollout
 ) -> None:

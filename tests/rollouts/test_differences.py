@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from releases.rollouts.findings.differences import Difference, differences, mark_of, read
-from tests.soak import long, many
+from tests.soak import long, many, repeated
 
 Json = dict[str, Any]
 NAMES = ("Deployment/web", "Deployment/worker", "StatefulSet/cache")
@@ -112,18 +112,21 @@ def told_of(found: list[Difference]) -> Counter[tuple[str, str, str]]:
     return Counter((each.code, each.object, each.field) for each in found)
 
 
+@repeated
 @many
 @given(states())
 def test_nothing_is_told_of_equal_states(state: Json) -> None:
     assert differences(state, copy.deepcopy(state)) == []
 
 
+@repeated
 @many
 @given(states())
 def test_what_was_never_looked_at_differs_from_nothing(state: Json) -> None:
     assert differences({}, state) == []
 
 
+@repeated
 @many
 @given(changes())
 def test_every_change_is_named_once_and_nothing_else(changed: Changed) -> None:
@@ -134,6 +137,7 @@ def test_every_change_is_named_once_and_nothing_else(changed: Changed) -> None:
 
 
 @long
+@repeated
 @many
 @given(changes(with_missing=False))
 def test_there_and_back_are_the_same_differences_the_other_way_round(changed: Changed) -> None:
@@ -150,6 +154,7 @@ def values(each: Difference) -> tuple[str, ...]:
 
 
 @long
+@repeated
 @many
 @given(changes(), changes())
 def test_one_mark_is_one_set_of_differences(one: Changed, other: Changed) -> None:

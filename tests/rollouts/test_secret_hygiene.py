@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.integrations.kubernetes.secrets import fault_of, faults_of_secret, is_placeholder
-from tests.soak import many
+from tests.soak import many, repeated
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,7 @@ def test_placeholders_are_known(value: str) -> None:
     assert is_placeholder(value)
 
 
+@repeated
 @many
 @given(st.binary(min_size=12, max_size=64))
 def test_what_is_random_is_none(value: bytes) -> None:

@@ -18,7 +18,7 @@ from approvals.calendar.rules import (
     next_openings,
     openings,
 )
-from tests.soak import examples, long
+from tests.soak import examples, long, repeated
 
 MINUTE = timedelta(minutes=1)
 SEOUL, BERLIN, NEW_YORK = ZoneInfo("Asia/Seoul"), ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
@@ -115,6 +115,7 @@ def allowed(rules: list[Rule], at: datetime) -> bool:
 
 
 @long
+@repeated
 @FEW
 @given(situations())
 def test_a_moment_is_open_as_the_clocks_on_the_walls_say(found: tuple[list[Rule], datetime]) -> None:
@@ -125,6 +126,7 @@ def test_a_moment_is_open_as_the_clocks_on_the_walls_say(found: tuple[list[Rule]
 
 
 @long
+@repeated
 @FEW
 @given(situations())
 def test_the_next_opening_is_the_first_open_minute(found: tuple[list[Rule], datetime]) -> None:
@@ -141,6 +143,7 @@ def test_the_next_opening_is_the_first_open_minute(found: tuple[list[Rule], date
 
 
 @long
+@repeated
 @FEW
 @given(situations())
 def test_the_next_spans_hold_exactly_the_open_minutes_until_the_last_one_ends(
@@ -172,6 +175,7 @@ def test_windows_close_from_their_first_day_and_open_no_more_after_their_last() 
 
 
 @long
+@repeated
 @FEW
 @given(situations())
 def test_the_openings_of_a_day_hold_exactly_its_open_minutes(found: tuple[list[Rule], datetime]) -> None:

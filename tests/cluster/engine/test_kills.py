@@ -28,7 +28,7 @@ from tests.faults.proxy import Proxy, proxy_to
 from tests.rollouts.floor import Floor, kinds, lay, states, why
 from tests.rollouts.nursery import Nursery, nursery
 from tests.rollouts.processes import database_url
-from tests.soak import SOAKING, long, soak
+from tests.soak import SOAKING, long, repeated, soak
 
 ENDS = ("succeeded", "failed", "paused", "stopped")
 # Shorter than in earnest, so that a test need not wait for the leases of the dead.
@@ -147,6 +147,7 @@ def test_two_of_every_role_do_what_one_does(far: Far) -> None:
 
 
 @long
+@repeated
 @pytest.mark.parametrize("far", [SERVICES_FOR_DEATHS], indirect=True, ids=str)
 def test_deaths_at_random_change_nothing_but_the_time_it_takes(far: Far) -> None:
     chance = random.Random(20_240_607)

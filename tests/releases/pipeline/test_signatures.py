@@ -11,7 +11,7 @@ from portal.errors import Invalid, PermanentError
 from portal.integrations.hooks import events, signatures
 from portal.integrations.hooks.events import CiEvent
 from tests.releases.pipeline.signing import SECRET, github, standard
-from tests.soak import long, many
+from tests.soak import long, many, repeated
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BODY = b'{"a": 1}'
@@ -48,6 +48,7 @@ def test_an_old_event_and_one_from_the_future_are_refused(seconds: int) -> None:
         check(standard(BODY, at=int(at.timestamp())))
 
 
+@repeated
 @many
 @given(st.binary(max_size=40), st.binary(max_size=40))
 def test_no_other_body_has_the_signature_of_one(one: bytes, other: bytes) -> None:
@@ -62,6 +63,7 @@ def test_no_other_body_has_the_signature_of_one(one: bytes, other: bytes) -> Non
 
 
 @long
+@repeated
 @many
 @given(st.dictionaries(st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature"]), st.text()))
 def test_odd_headers_are_refused_and_are_no_fault_of_ours(headers: dict[str, str]) -> None:
