@@ -71,6 +71,7 @@ def _near(release: Release) -> QuerySet[Release]:
         .annotate(at=Coalesce("target_at", "submitted_at", "changed_at"))
         .filter(at__gte=at - NEAR, at__lte=at + NEAR)
         .select_related("plan")
+        .defer("content", "announcement", "checklist", "plan__source")  # by far the most of a release
         .prefetch_related("items__service")
         .order_by("-number")
     )
