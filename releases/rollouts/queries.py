@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 
@@ -40,6 +40,16 @@ NO_STEPS: Progress = {"done": 0, "total": 0}
 
 # Service and environment.
 Key = tuple[int, int]
+
+
+class _Seen(NamedTuple):
+    """What runs somewhere; a `Running` without what it costs to make one for each cell of a board."""
+
+    seen: Json
+    expected: Json
+    release: int | None
+    since: datetime | None
+    seen_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +190,7 @@ class Facts:
 
     def __init__(self, environments: Sequence[Environment]) -> None:
         self.environments = environments
-        self.running: dict[Key, Running] = {}
+        self.running: dict[Key, _Seen] = {}
         pins = Pin.objects.filter(environment__in=environments, lifted_at=None)
         self.pinned = set(pins.values_list("service_id", "environment_id"))
         standing = Finding.objects.filter(environment__in=environments, state__in=STANDING)
@@ -203,7 +213,8 @@ class Facts:
     def read(self, services: Iterable[int]) -> None:
         """Read what runs of these services, by their keys."""
         rows = Running.objects.filter(environment__in=self.environments, service__in=list(services))
-        self.running |= {(row.service_id, row.environment_id): row for row in rows}
+        facts = rows.values_list("service_id", "environment_id", *_Seen._fields)
+        self.running |= {(service, environment): _Seen(*said) for service, environment, *said in facts}
 
     def marked(self) -> dict[str, set[Key]]:
         """Return by filter of the board which cells it counts."""
@@ -234,7 +245,7 @@ class Facts:
             ready=int(seen.get("ready") or 0),
             wanted=int(seen.get("wanted") or 0),
             images=seen.get("images") or {},
-            drift=drift_of(row, moving, scale=service.spec.get("scale")),
+            drift=_drift_of(row, moving, scale=service.spec.get("scale")),
             pinned=key in self.pinned,
             pending=tuple(self.pending.get(key, ())),
             rollout=moving,
@@ -245,14 +256,14 @@ class Facts:
             finding=self.findings.get(key),
         )
 
-    def _moving(self, key: tuple[int, int], row: Running | None) -> Rollout | None:
+    def _moving(self, key: Key, row: _Seen | None) -> Rollout | None:
         """The rollout that has the cell now; one that failed has it no more once a newer release is there."""
         found = self.rollouts.get(key)
         replaced = found is not None and row is not None and (row.release or 0) > found.release_id
         return None if found is not None and replaced and found.state == RolloutState.FAILED else found
 
 
-def drift_of(row: Running | None, moving: Rollout | None, *, scale: Json | None = None) -> Json | None:
+def _drift_of(row: _Seen | None, moving: Rollout | None, *, scale: Json | None = None) -> Json | None:
     """Return {"expected", "found", "differences"} where something differs and nothing rolls out."""
     found = differences(row.expected or {}, row.seen or {}, scale=scale) if row and moving is None else []
     if row is None or not found:
