@@ -102,7 +102,11 @@ def _spread() -> list[int]:
 def _wait_for_pods(portal: Portal) -> None:
     cluster = connect({"kubeconfigRef": f"file:{portal.kubeconfig}"})
     deadline = time.monotonic() + LONGEST_SECONDS
-    while any("availableReplicas" not in each["status"] for each in cluster.get(DEPLOYMENTS)["items"]):
+    places = set(map(place_of, range(ROLLOUTS)))
+    while any(
+        each["metadata"]["namespace"] in places and not each["status"].get("availableReplicas")
+        for each in cluster.get(DEPLOYMENTS)["items"]
+    ):
         if time.monotonic() > deadline:
             raise RuntimeError("the pods of the places do not become ready")
         time.sleep(1)
