@@ -11,13 +11,13 @@ from portal.integrations.kubernetes import rollout_status
 from portal.integrations.kubernetes.workloads import Workload, container_statuses
 
 Json = dict[str, Any]
+ROLLOUTS, PODS, REPLICA_SETS = "rollouts", "pods", "replicasets"
 KINDS = {
     "deployments": "Deployment",
     "statefulsets": "StatefulSet",
     "daemonsets": "DaemonSet",
-    "rollouts": "Rollout",
+    ROLLOUTS: "Rollout",
 }
-PODS, REPLICA_SETS = "pods", "replicasets"
 STARTING_PHASES = frozenset({"Pending", "Running"})
 STARTING_REASONS = frozenset({"ContainerCreating", "PodInitializing"})
 # What a pod looks like that starts, and a set that has no trouble.
@@ -45,10 +45,13 @@ class Seen:
         Args:
             kind: ADDED, MODIFIED or DELETED; LISTED with an empty body after each full list.
         """
-        uid = str((body.get("metadata") or {}).get("uid"))
+        metadata = body.get("metadata") or {}
+        uid = str(metadata.get("uid"))
         if kind in {"LISTED", "DELETED"}:
             self.known.pop(uid, None)
             return Urgency.NOW if self.plural in KINDS else Urgency.SOON
+        if self.plural == PODS and metadata.get("deletionTimestamp"):
+            return Urgency.ROWS  # told of when it is gone
         before = self.known.get(uid, CALM.get(self.plural))
         now = self.known[uid] = _sight_of(self.plural, body)
         if self.plural in KINDS and ends_wait(self.plural, body):
@@ -58,8 +61,12 @@ class Seen:
 
 def ends_wait(plural: str, body: Json) -> bool:
     """Whether a change of a workload may be what a step waits for: a rollout that is done, or cannot be."""
-    progress = rollout_status.judge(Workload({"kind": KINDS[plural], **body}))
+    progress = rollout_status.judge(_workload(plural, body))
     return progress.done or bool(progress.failure) or progress.waits_for == "promotion"
+
+
+def _workload(plural: str, body: Json) -> Workload:
+    return Workload({"kind": KINDS[plural], **body})
 
 
 def _sight_of(plural: str, body: Json) -> object:
@@ -68,9 +75,12 @@ def _sight_of(plural: str, body: Json) -> object:
     status = body.get("status") or {}
     if plural == REPLICA_SETS:
         return _conditions(status)
+    if plural == ROLLOUTS:
+        return repr(sorted(status.items()))
     if plural in KINDS:
-        counts = [(key, repr(status[key])) for key in sorted(status) if key != "conditions"]
-        return (*counts, *_conditions(status))
+        metadata = body["metadata"]
+        rules = rollout_status.judge(_workload(plural, body))
+        return (rules, metadata.get("generation"), metadata.get("deletionTimestamp"), _conditions(status))
     return body["metadata"].get("resourceVersion")
 
 

@@ -111,13 +111,16 @@ def test_a_pod_that_starts_is_told_when_it_is_ready_and_not_before() -> None:
     ]
     told = [watched.judge("MODIFIED" if number else "ADDED", body) for number, body in enumerate(way)]
     assert told == [Urgency.ROWS] * 4 + [Urgency.SOON]
-    assert watched.judge("DELETED", way[-1]) == Urgency.SOON
+    going = {**way[-1], "metadata": {**way[-1]["metadata"], "deletionTimestamp": "2026-03-02T00:01:00Z"}}
+    assert watched.judge("MODIFIED", going) == Urgency.ROWS
+    assert watched.judge("DELETED", going) == Urgency.SOON
 
 
 def test_a_workload_is_told_at_once_when_it_is_done_or_cannot_be() -> None:
     watched = Seen("deployments")
     assert watched.judge("ADDED", workload()) == Urgency.SOON
     assert watched.judge("MODIFIED", workload()) == Urgency.ROWS
+    assert watched.judge("MODIFIED", workload(replicas=5)) == Urgency.ROWS
     assert watched.judge("MODIFIED", workload(updatedReplicas=3)) == Urgency.SOON
     done = {"replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
     assert watched.judge("MODIFIED", workload(**done)) == Urgency.NOW

@@ -24,7 +24,6 @@ from releases.rollouts.steps.record_running import autoscaler
 from releases.rollouts.steps.set_image import listed_or_held, read_or_none
 
 AUTOSCALERS = "horizontalpodautoscalers"
-POLL_SECONDS = 2.0
 Bounds = tuple[int, int]
 
 
@@ -165,7 +164,9 @@ def _waiting(work: Work, seen: Workload, counts: Json) -> Outcome:
     observed = {"code": "waits_scaled", **counts}
     # A canary's first pods are the first of the new version: what is wrong with them is said at once.
     early = str(seen.reference.name) if "share" in work.step.params else ""
-    return evidence.waiting(work, pods, observed, seconds=POLL_SECONDS, baseline=before, early=early)
+    return evidence.waiting(
+        work, pods, observed, seconds=evidence.poll_seconds(work), baseline=before, early=early
+    )
 
 
 def _owner(work: Work, seen: Workload) -> Json | None:

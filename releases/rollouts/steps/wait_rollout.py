@@ -30,7 +30,6 @@ from releases.rollouts.steps.kind import (
 )
 from releases.rollouts.steps.set_image import expected_spec, read_or_none
 
-POLL_SECONDS = 2.0
 # Events are read only where pods have been waiting for a while: most looks need none.
 EVENTS_AFTER_SECONDS = 3.0
 # These own their pods themselves, and tell their templates apart by revisions.
@@ -98,7 +97,7 @@ class WaitRollout(StepKind):
         left = settle - (now - since).total_seconds()
         if left <= 0:
             return done(reached, **counts)
-        seconds = min(left, POLL_SECONDS)
+        seconds = min(left, evidence.poll_seconds(work))
         kept = {"done_since": since.isoformat(), "done_restarts": restarts}
         return wait("settling", seconds=seconds, args={"seconds": settle}, **kept, **counts)
 
@@ -130,7 +129,7 @@ class WaitRollout(StepKind):
         }
         if worst is not None:
             observed["trouble"] = evidence.told(worst)
-        return Outcome(verdict=Verdict.WAIT, observed=observed, wake_seconds=_patience(worst))
+        return Outcome(verdict=Verdict.WAIT, observed=observed, wake_seconds=_patience(work, worst))
 
 
 def new_replica_set(work: Work, seen: Workload) -> Json | None:
@@ -241,10 +240,12 @@ def _still_patient(work: Work, trouble: Trouble, now: datetime) -> bool:
     return now - work.step.started_at < timedelta(seconds=seconds) and trouble.code != "InvalidImageName"
 
 
-def _patience(worst: Trouble | None) -> float:
+def _patience(work: Work, worst: Trouble | None) -> float:
+    """A trouble that becomes final with time is looked at in that moment."""
+    poll = evidence.poll_seconds(work)
     if worst is None or worst.after_seconds is None:
-        return POLL_SECONDS
-    return min(max(worst.after_seconds, 0.2), POLL_SECONDS)
+        return poll
+    return min(max(worst.after_seconds, 0.2), poll)
 
 
 def _baseline(work: Work, pods: list[Json]) -> dict[str, int]:
