@@ -16,6 +16,7 @@ from functools import partial
 from portal import clock, jobs, trace
 from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes.errors import CONFLICT
 from releases.rollouts import gates, leases, orders, outcomes, settling, signing, stop_points, stumbles
 from releases.rollouts.course import Course
 from releases.rollouts.events import tell_step
@@ -262,20 +263,25 @@ class Pass:
         assert isinstance(kind, ActingKind)
         self.looked.add(step.pk)
         leases.say_at(self.lease, f"step:{step.pk}")
-        try:
-            prepared = kind.prepare(work)
-            if not self._begin_act(step, prepared):
-                return False
-            if isinstance(prepared, Outcome):
-                return outcomes.write(self.course, [(step, prepared)], actor=ENGINE)
-            if isinstance(prepared, Found):
-                return self._acted(work, prepared.acted, changes=[])
-            stop_points.reach("before_act", kind=step.kind)
-            acted = kind.act(work, prepared)
-        except (TemporaryError, PermanentError) as error:
-            return self._failed_act(work, error)
+        for first in (not step.tries, False):
+            try:
+                prepared = kind.prepare(work)
+                if not self._begin_act(step, prepared):
+                    return False
+                if isinstance(prepared, Outcome):
+                    return outcomes.write(self.course, [(step, prepared)], actor=ENGINE)
+                if isinstance(prepared, Found):
+                    return self._acted(work, prepared.acted, changes=[])
+                stop_points.reach("before_act", kind=step.kind)
+                acted, changes = kind.act(work, prepared), prepared.changes
+                break
+            except (TemporaryError, PermanentError) as error:
+                if error.code != CONFLICT or not first:
+                    return self._failed_act(work, error)
+                # A controller wrote meanwhile, as it does while pods come and go: read again, and at once.
+                work.listed.clear()
         stop_points.reach("after_act", kind=step.kind)
-        return self._acted(work, acted, changes=prepared.changes)
+        return self._acted(work, acted, changes=changes)
 
     def _failed_act(self, work: Work, error: TemporaryError | PermanentError) -> bool:
         outcome = self._of_error(work, error)
