@@ -179,6 +179,32 @@ def cell_of(service: Service, environment: Environment) -> BoardCell:
     return facts.cell(service, environment)
 
 
+def moving_at(row: Running) -> Rollout | None:
+    """Return the rollout that has a cell of the board now: `BoardCell.rollout`, and nothing else of it."""
+    going = _going_on([row.environment_id])
+    return _unless_replaced(going.get((row.service_id, row.environment_id)), row)
+
+
+def _going_on(environments: Sequence[Environment] | Sequence[int]) -> dict[Key, Rollout]:
+    """The newest rollout of each service that is not over."""
+    # A failed one still stands in the way until its release is over.
+    failed = Q(state=RolloutState.FAILED) & ~Q(release__state__in=ENDS)
+    going = Rollout.objects.filter(
+        failed | Q(state__in=[*ACTIVE, RolloutState.PAUSED]), environment__in=environments
+    )
+    return {
+        (item.service_id, rollout.environment_id): rollout
+        for rollout in going.select_related("release").prefetch_related("release__items").order_by("pk")
+        for item in rollout.release.items.all()
+    }
+
+
+def _unless_replaced(found: Rollout | None, row: Running | _Seen | None) -> Rollout | None:
+    """A failed one has its cell no more once a newer release is there."""
+    replaced = found is not None and row is not None and (row.release or 0) > found.release_id
+    return None if found is not None and replaced and found.state == RolloutState.FAILED else found
+
+
 def places_of(environments: Iterable[Environment]) -> list[Key]:
     """Which services run in which of the environments."""
     through = Service.environments.through.objects.filter(environment__in=list(environments))
@@ -200,15 +226,7 @@ class Facts:
         for release in waiting.defer("content", "announcement").prefetch_related("items"):
             for item in release.items.all():
                 self.pending.setdefault((item.service_id, release.environment_id), []).append(release)
-        self.rollouts: dict[Key, Rollout] = {}
-        # A failed one still stands in the way until its release is over.
-        failed = Q(state=RolloutState.FAILED) & ~Q(release__state__in=ENDS)
-        moving = Rollout.objects.filter(
-            failed | Q(state__in=[*ACTIVE, RolloutState.PAUSED]), environment__in=environments
-        )
-        for rollout in moving.select_related("release").prefetch_related("release__items").order_by("pk"):
-            for item in rollout.release.items.all():
-                self.rollouts[item.service_id, rollout.environment_id] = rollout
+        self.rollouts = _going_on(environments)
 
     def read(self, services: Iterable[int]) -> None:
         """Read what runs of these services, by their keys."""
@@ -257,10 +275,7 @@ class Facts:
         )
 
     def _moving(self, key: Key, row: _Seen | None) -> Rollout | None:
-        """The rollout that has the cell now; one that failed has it no more once a newer release is there."""
-        found = self.rollouts.get(key)
-        replaced = found is not None and row is not None and (row.release or 0) > found.release_id
-        return None if found is not None and replaced and found.state == RolloutState.FAILED else found
+        return _unless_replaced(self.rollouts.get(key), row)
 
 
 def _drift_of(row: _Seen | None, moving: Rollout | None, *, scale: Json | None = None) -> Json | None:

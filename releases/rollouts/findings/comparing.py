@@ -90,7 +90,7 @@ def _judge(environment: Environment, service: Service, view: View) -> None:
     """Compare again under lock; a rollout that is not over explains whatever is seen."""
     with transaction.atomic():
         row = Running.objects.select_for_update().get(service=service, environment=environment)
-        if queries.cell_of(service, environment).rollout is not None:
+        if queries.moving_at(row) is not None:
             return
         found = _differences(service, row)
         if found and _takes_account(row, service):

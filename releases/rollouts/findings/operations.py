@@ -47,7 +47,7 @@ def adopt(finding_id: int, *, actor: Actor, reason: str, mark: str) -> Finding:
         finding = _locked(finding_id, actor=actor)
         _require_standing(finding, mark=mark)
         row = Running.objects.get(service=finding.service, environment=finding.environment)
-        if queries.cell_of(finding.service, finding.environment).rollout is not None:
+        if queries.moving_at(row) is not None:
             raise Conflict(_("Something rolls out there now. Wait until it is over."))
         row.release = None
         row.save(update_fields=["release"])
