@@ -8,15 +8,15 @@ from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble
 from portal.masking import masked
 from releases.rollouts.steps.kind import Json, Outcome, Verdict, Work, failed
 
-# A watch tells at once of what changes. What only time or an event shows is looked for often at first, and
-# later by a part of the time that the step has waited.
-POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_PART = 2.0, 15.0, 3
+# A watch tells at once of what changes. What only time or an event shows is looked for soon, and then again
+# after as long as the step has waited so far.
+SHORTEST_POLL_SECONDS, LONGEST_POLL_SECONDS = 2.0, 15.0
 
 
 def poll_seconds(work: Work) -> float:
     """When to look again at a workload if no watch tells of it: within 2 to 15 seconds."""
     waited = (clock.now() - (work.step.started_at or clock.now())).total_seconds()
-    return min(max(waited / POLL_PART, POLL_SECONDS), LONGEST_POLL_SECONDS)
+    return min(max(waited, SHORTEST_POLL_SECONDS), LONGEST_POLL_SECONDS)
 
 
 def events_of(work: Work) -> list[Json]:
