@@ -14,6 +14,13 @@ from portal.holding import Row, hold_or_write
 # block that does so; it is put between the two halves of the text in the form of datetime.isoformat.
 APPEND = """
 INSERT INTO audit_auditentry (at, actor, action, subject_kind, subject, release, service, body)
+SELECT present.at, %s, %s, %s, %s, %s, %s,
+       %s || to_char(present.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || %s
+FROM (SELECT coalesce(%s::timestamptz, statement_timestamp()) AS at) AS present
+"""
+# The same for several; for one it would take half as long again.
+APPEND_SEVERAL = """
+INSERT INTO audit_auditentry (at, actor, action, subject_kind, subject, release, service, body)
 SELECT present.at, actor, action, subject_kind, subject, release, service,
        opening || to_char(present.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || ending
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
@@ -80,7 +87,10 @@ def record(
 
 def _append(entries: list[Row]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(APPEND, [list(column) for column in zip(*entries, strict=True)])
+        if len(entries) == 1:
+            cursor.execute(APPEND, entries[0])
+        else:
+            cursor.execute(APPEND_SEVERAL, [list(column) for column in zip(*entries, strict=True)])
 
 
 def _described(actor: Actor, on_behalf_of: str) -> dict[str, str]:
