@@ -47,12 +47,15 @@ class Seen:
         """
         metadata = body.get("metadata") or {}
         uid = str(metadata.get("uid"))
+        if kind == "LISTED":
+            # What was known is older than the list, and what it holds was not told one by one.
+            self.known.clear()
         if kind in {"LISTED", "DELETED"}:
             self.known.pop(uid, None)
             return Urgency.NOW if self.plural in KINDS else Urgency.SOON
         if self.plural == PODS and metadata.get("deletionTimestamp"):
             return Urgency.ROWS  # told of when it is gone
-        before = self.known.get(uid, CALM.get(self.plural))
+        before = self.known.get(uid, CALM.get(self.plural) if kind == "ADDED" else None)
         now = self.known[uid] = _sight_of(self.plural, body)
         if self.plural in KINDS and ends_wait(self.plural, body):
             return Urgency.NOW

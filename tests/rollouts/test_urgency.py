@@ -135,3 +135,11 @@ def test_what_keeps_a_replica_set_from_making_pods_is_told() -> None:
     assert watched.judge("ADDED", calm) == Urgency.ROWS
     failing = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}]
     assert watched.judge("MODIFIED", {**calm, "status": {"conditions": failing}}) == Urgency.SOON
+
+
+def test_after_a_list_every_change_is_told_as_nobody_knows_what_it_was_before() -> None:
+    watched = Seen(PODS)
+    watched.judge("ADDED", pod("Running", ready=True))
+    assert watched.judge("LISTED", {}) == Urgency.SOON
+    assert watched.judge("MODIFIED", pod("Running")) == Urgency.SOON
+    assert watched.judge("MODIFIED", pod("Running")) == Urgency.ROWS
