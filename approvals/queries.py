@@ -153,7 +153,9 @@ def standings(request_ids: Iterable[int]) -> dict[int, Standing]:
     found = Request.objects.select_related("policy").defer("policy__table")
     every = list(found.filter(pk__in=list(request_ids)).prefetch_related("requirements"))
     requests = [request for request in every if request.requirements.all()]
-    nothing_asked = {each.pk: Standing(request=each, rows=()) for each in every if each not in requests}
+    nothing_asked = {
+        each.pk: Standing(request=each, rows=()) for each in every if not each.requirements.all()
+    }
     if not requests:
         return nothing_asked
     prefetch_related_objects(requests, "barred", Prefetch("decisions", queryset=yes, to_attr="approvals"))

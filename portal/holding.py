@@ -45,7 +45,10 @@ def holding() -> Iterator[None]:
 
 
 def hold_or_write(write: Write, row: Row) -> None:
-    """Hold a row where a block does; elsewhere, and in a savepoint of its own, write it at once."""
+    """Hold a row where a block does; elsewhere, and in a savepoint of its own, write it at once.
+
+    What is written in a savepoint comes before what is held outside of it.
+    """
     held = _present.get()
     if held is None or held.depth != _depth():
         write([row])

@@ -32,6 +32,10 @@ def deliver(pk: int) -> None:
         _try_later(message, str(error))
     except PermanentError as error:
         _park(message, str(error))
+    except Exception as error:
+        # A fault of our own, with this one message: those behind it leave meanwhile.
+        logger.exception("message %s to %s could not be sent", message.key, message.recipient)
+        _try_later(message, repr(error))
     else:
         sent = Message.objects.filter(pk=message.pk)
         sent.update(state=MessageState.SENT, sent_at=clock.now(), last_error="")

@@ -138,6 +138,14 @@ class TestDelivery:
         assert channel.came == ["three", "one", "two"]
         assert {state(message) for message in (first, second, other)} == {MessageState.SENT}
 
+    def test_a_fault_of_our_own_holds_up_nobody_else(self, channel: Channel, queue: list[Any]) -> None:
+        channel.failures = [ValueError("an odd address")]
+        odd, other = written("one"), written("two", recipient="other@example.com")
+        work_off(queue)
+        assert channel.came == ["two"]
+        assert (state(odd), state(other)) == (MessageState.WAITING, MessageState.SENT)
+        assert "an odd address" in Message.objects.get(pk=odd.pk).last_error
+
     def test_a_failure_waits_twice_as_long_each_time(self, channel: Channel, queue: list[Any]) -> None:
         message = written("one")
         waits = []

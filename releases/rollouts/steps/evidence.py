@@ -11,12 +11,21 @@ from releases.rollouts.steps.kind import Json, Outcome, Verdict, Work, failed
 # A watch tells at once of what changes. What only time or an event shows is looked for soon, and then again
 # after as long as the step has waited so far.
 SHORTEST_POLL_SECONDS, LONGEST_POLL_SECONDS = 2.0, 15.0
+SOONEST_SECONDS = 0.2
 
 
-def poll_seconds(work: Work) -> float:
-    """When to look again at a workload if no watch tells of it: within 2 to 15 seconds."""
-    waited = (clock.now() - (work.step.started_at or clock.now())).total_seconds()
-    return min(max(waited, SHORTEST_POLL_SECONDS), LONGEST_POLL_SECONDS)
+def poll_seconds(work: Work, trouble: Trouble | None = None) -> float:
+    """When to look again where no watch tells of it: within 2 to 15 seconds, or when something is due.
+
+    Args:
+        trouble: what is wrong now; it may become final with time alone, as the step does by its deadline.
+    """
+    now, step = clock.now(), work.step
+    waited = (now - (step.started_at or now)).total_seconds()
+    left = (step.deadline_at - now).total_seconds() if step.deadline_at else 0.0
+    final_in = (trouble.after_seconds if trouble else None) or 0.0
+    poll = min(max(waited, SHORTEST_POLL_SECONDS), LONGEST_POLL_SECONDS)
+    return max(min([poll, *(each for each in (left, final_in) if each > 0)]), SOONEST_SECONDS)
 
 
 def events_of(work: Work) -> list[Json]:
@@ -41,7 +50,7 @@ def waiting(
     pods: list[Json],
     observed: Json,
     *,
-    seconds: float,
+    seconds: float | None = None,
     baseline: Mapping[str, int] | None = None,
     early: str = "",
 ) -> Outcome:
@@ -49,7 +58,7 @@ def waiting(
 
     Args:
         observed: what is seen besides.
-        seconds: when to look again.
+        seconds: when to look again; where a watch tells of the object, leave it to `poll_seconds`.
         baseline: restarts that were there before.
         early: the object whose pods are past help as soon as one of them is; "" to wait for the time.
     """
@@ -58,6 +67,8 @@ def waiting(
     if early and troubles and troubles[0].final:
         return failure(work, troubles[0], events_of(work), name=early)
     seen = {**observed, "sights": sights.seen, **({"trouble": told(troubles[0])} if troubles else {})}
+    if seconds is None:
+        seconds = poll_seconds(work, troubles[0] if early and troubles else None)
     return Outcome(verdict=Verdict.WAIT, observed=seen, wake_seconds=seconds)
 
 

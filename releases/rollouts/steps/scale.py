@@ -164,9 +164,7 @@ def _waiting(work: Work, seen: Workload, counts: Json) -> Outcome:
     observed = {"code": "waits_scaled", **counts}
     # A canary's first pods are the first of the new version: what is wrong with them is said at once.
     early = str(seen.reference.name) if "share" in work.step.params else ""
-    return evidence.waiting(
-        work, pods, observed, seconds=evidence.poll_seconds(work), baseline=before, early=early
-    )
+    return evidence.waiting(work, pods, observed, baseline=before, early=early)
 
 
 def _owner(work: Work, seen: Workload) -> Json | None:

@@ -129,7 +129,7 @@ class WaitRollout(StepKind):
         }
         if worst is not None:
             observed["trouble"] = evidence.told(worst)
-        return Outcome(verdict=Verdict.WAIT, observed=observed, wake_seconds=_patience(work, worst))
+        return Outcome(verdict=Verdict.WAIT, observed=observed, wake_seconds=_wake_seconds(work, worst, now))
 
 
 def new_replica_set(work: Work, seen: Workload) -> Json | None:
@@ -234,18 +234,20 @@ def _stale_deadline(progress: Progress, seen: Workload, acted: Json) -> bool:
 
 def _still_patient(work: Work, trouble: Trouble, now: datetime) -> bool:
     """After a retry the cluster still shows the old trouble until it has tried again itself."""
+    return _patience_left(work, now) > 0 and trouble.code != "InvalidImageName"
+
+
+def _patience_left(work: Work, now: datetime) -> float:
     if work.step.attempt == 1 or work.step.started_at is None:
-        return False
+        return 0.0
     seconds = int(work.step.params.get("retryPatienceSeconds") or 20)
-    return now - work.step.started_at < timedelta(seconds=seconds) and trouble.code != "InvalidImageName"
+    return seconds - (now - work.step.started_at).total_seconds()
 
 
-def _patience(work: Work, worst: Trouble | None) -> float:
-    """A trouble that becomes final with time is looked at in that moment."""
-    poll = evidence.poll_seconds(work)
-    if worst is None or worst.after_seconds is None:
-        return poll
-    return min(max(worst.after_seconds, 0.2), poll)
+def _wake_seconds(work: Work, worst: Trouble | None, now: datetime) -> float:
+    """As always, and in the moment at which the patience with an old trouble ends."""
+    poll, left = evidence.poll_seconds(work, worst), _patience_left(work, now)
+    return min(poll, max(left, evidence.SOONEST_SECONDS)) if worst and left > 0 else poll
 
 
 def _baseline(work: Work, pods: list[Json]) -> dict[str, int]:
