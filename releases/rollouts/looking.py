@@ -9,11 +9,17 @@ from typing import Any, TypeVar
 from django.utils.dateparse import parse_datetime
 
 from portal.errors import PermanentError, TemporaryError
-from portal.integrations.kubernetes.client import Cluster, connect, pods_with
+from portal.integrations.kubernetes.client import Cluster, connect
 from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.rollout_status import condition
 from portal.integrations.kubernetes.usage import Usage, usage_of_pods
-from portal.integrations.kubernetes.workloads import Reference, Workload, container_statuses, containers
+from portal.integrations.kubernetes.workloads import (
+    Reference,
+    Workload,
+    container_statuses,
+    containers,
+    pods_with,
+)
 from releases.catalog.models import Environment, Service
 
 Json = dict[str, Any]

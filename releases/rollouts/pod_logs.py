@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Conflict, NotFound
-from portal.integrations.kubernetes.client import Cluster, connect, pods_with
-from portal.integrations.kubernetes.workloads import Json, containers
+from portal.integrations.kubernetes.client import Cluster, connect
+from portal.integrations.kubernetes.workloads import Json, containers, pods_with
 from portal.masking import masked_lines
 from portal.people.models import User
 from releases.catalog.models import Environment, Service

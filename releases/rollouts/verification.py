@@ -4,9 +4,14 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.errors import MISSING
-from portal.integrations.kubernetes.workloads import Reference, Workload, container_statuses, containers
+from portal.integrations.kubernetes.workloads import (
+    Reference,
+    Workload,
+    container_statuses,
+    containers,
+    pods_with,
+)
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Step
 from releases.rollouts.states import Direction, StepState

@@ -6,15 +6,12 @@ Reads bypass the library's models: they are slow for polling and refuse answers 
 
 from __future__ import annotations
 
-import atexit
 import copy
 import json
 import logging
 import os
-import socket
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +20,11 @@ from urllib.parse import urlencode
 import urllib3
 from django.utils.translation import gettext_lazy as _
 from kubernetes import client as library
-from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 
 from portal import trace
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.argo.rollouts import image_operations
+from portal.integrations.kubernetes.configuration import configuration_of
 from portal.integrations.kubernetes.connection import Access, read_connection
 from portal.integrations.kubernetes.errors import FIELD_CONFLICT, MISSING, refused, unreachable
 from portal.integrations.kubernetes.patches import annotating, guarded, image_patch, template_patch
@@ -59,7 +56,6 @@ BYTES_A_LINE = 2_048
 FIRST_ALONE_SECONDS = 30.0
 # Said by the server itself, not by the pod behind it.
 REFUSED = (401, 403)
-NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -123,7 +119,7 @@ class Cluster:
         self._token_read_at = 0.0
         self._alone_until = 0.0
         self._away: TemporaryError | None = None
-        self._client = library.ApiClient(_configuration(access))
+        self._client = library.ApiClient(configuration_of(access))
 
     def close(self) -> None:
         """Give up the connections."""
@@ -513,34 +509,3 @@ def collection_path(plural: str, namespace: str) -> str:
 def group_of(plural: str) -> str:
     """Return the API group of a collection; empty for the core's."""
     return GROUPS.get(plural, "/api/v1").removeprefix("/apis/").partition("/")[0] if plural in GROUPS else ""
-
-
-def _configuration(access: Access) -> library.Configuration:
-    configuration = library.Configuration(host=access.server)
-    configuration.verify_ssl = access.verify
-    configuration.ca_cert_data = access.authority or None
-    configuration.tls_server_name = access.server_name or None
-    configuration.retries = urllib3.Retry(
-        connect=1, read=0, redirect=0, other=0, respect_retry_after_header=False, backoff_factor=0.1
-    )
-    configuration.connection_pool_maxsize = 16
-    # The library's own options leave this out: a small request would wait for the answer to the last one.
-    configuration.socket_options = [*tcp_keepalive_socket_options(), NO_DELAY]
-    if access.certificate:
-        configuration.cert_file = _private_file(access.certificate)
-        configuration.key_file = _private_file(access.key)
-    return configuration
-
-
-def _private_file(text: str) -> str:
-    """The library takes certificates by path only; the file is for this account and goes with the process."""
-    descriptor, name = tempfile.mkstemp(prefix="portal-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    atexit.register(lambda: Path(name).unlink(missing_ok=True))
-    return name
-
-
-def pods_with(selector: Mapping[str, str], pods: Sequence[Json]) -> list[Json]:
-    """Return the pods that carry all the labels."""
-    return [pod for pod in pods if selector.items() <= (pod["metadata"].get("labels") or {}).items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,6 +205,11 @@ def container_statuses(pod: Json) -> list[Json]:
     """Return what the node says of a pod's containers, init containers first."""
     status = pod.get("status") or {}
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def pods_with(selector: Mapping[str, str], pods: Sequence[Json]) -> list[Json]:
+    """Return the pods that carry all the labels."""
+    return [pod for pod in pods if selector.items() <= (pod["metadata"].get("labels") or {}).items()]
 
 
 def merged(template: Json, change: Json) -> Json:

@@ -12,8 +12,7 @@ from typing import Any
 
 from portal import clock
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.client import pods_with
-from portal.integrations.kubernetes.workloads import Reference, Workload
+from portal.integrations.kubernetes.workloads import Reference, Workload, pods_with
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Verdict, Work, done, failed, wait
 from releases.rollouts.tables import STABLE_SECONDS
 

@@ -2,9 +2,8 @@
 
 from portal.errors import PermanentError
 from portal.integrations.argo.ownership import claim_of
-from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.trouble import restart_counts
-from portal.integrations.kubernetes.workloads import Workload, container_statuses
+from portal.integrations.kubernetes.workloads import Workload, container_statuses, pods_with
 from releases.rollouts.images import digest_of
 from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work
 

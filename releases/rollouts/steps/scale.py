@@ -4,8 +4,7 @@ from abc import abstractmethod
 from typing import Any
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.client import pods_with
-from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workload
+from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workload, pods_with
 from releases.catalog import canaries
 from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.steps import evidence, git_owned

@@ -8,9 +8,8 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.client import pods_with
 from portal.integrations.kubernetes.rollout_status import condition
-from portal.integrations.kubernetes.workloads import last_manager_of
+from portal.integrations.kubernetes.workloads import last_manager_of, pods_with
 from releases.rollouts.drift import Drift, deleted
 from releases.rollouts.models import Step
 from releases.rollouts.steps.kind import (
