@@ -1,13 +1,15 @@
 """A canary as single steps: a share of the pods or of the traffic gets the new version first. Pure.
 
-Each share is reached and then watched. At the end the stable workload gets the version, and the canary
-returns to the size that it had (protocols.md, A6; reference-systems.md 3).
+Each share is reached and then watched, where the plan says how. At the end the stable workload gets the
+version, and the canary returns to the size that it had (protocols.md, A6; reference-systems.md 3).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Json = dict[str, Any]
+# Steps that may run side by side.
+Stage = list[Json]
 
 PODS, WEIGHT = "pods", "weight"
 WHOLE = 100
@@ -28,51 +30,104 @@ def carrying_pods(stable: int, percent: int) -> int:
     return max(1, -(-stable * percent // WHOLE))
 
 
-def steps_before(plan: Mapping[str, Any], service: Mapping[str, Any]) -> list[Json]:
-    """The steps until the stable workload may get the version.
+def stages(
+    plan: Mapping[str, Any], service: Mapping[str, Any], each: Sequence[Mapping[str, Any]]
+) -> Iterator[Stage]:
+    """Yield the steps of a service with a canary: stages one after the other, a stage's steps side by side.
 
     Args:
-        plan: the plan's `canary`: {"by", "steps", "watch"}.
+        plan: the plan's `canary`: {"by", "steps", "watch"?}.
         service: the service's `canary`: {"stable", "canary", "route"?}.
+        each: what the plan does with the stable workload, and with all others.
     """
-    kinds = ("set_image", "wait_rollout")
-    steps: list[Json] = [
-        {"id": f"canary.{kind}", "kind": kind, "workload": service["canary"]} for kind in kinds
-    ]
+    yield from _before(plan, service)
+    yield from _handed_over(plan, service, each)
+    yield from _after(plan, service)
+
+
+def _before(plan: Mapping[str, Any], service: Mapping[str, Any]) -> Iterator[Stage]:
+    """Until the stable workload may get the version: each share is reached, and watched before the next.
+
+    Where nobody watches, the canary grows for the next share while the stable workload still gives up its
+    pods for this one: no pod goes for a share before those of the canary are ready.
+    """
+    image, beside = (
+        {"id": f"canary.{kind}", "kind": kind, "workload": service["canary"]}
+        for kind in ("set_image", "wait_rollout")
+    )
+    yield [image]
+    between: Stage = [beside]
     for percent in plan["steps"]:
-        if percent < WHOLE:
-            steps += [*_reached(plan, service, percent), _watched(plan, service, percent)]
-    return steps
+        if percent == WHOLE:
+            break
+        yield [*between, _grown(plan, service, percent)]
+        between = [_led(plan, service, percent)]
+        if "watch" in plan:
+            yield between
+            yield from _watched(plan, service, percent)
+            between = []
+    if between:
+        yield between
 
 
-def steps_after(plan: Mapping[str, Any], service: Mapping[str, Any]) -> list[Json]:
-    """The steps once the stable workload runs the version: all is as large, and led, as it was before."""
-    sized = {"kind": "scale", "recorded": True}
-    canary = {**sized, "id": f"canary.{WHOLE}.scale", "workload": service["canary"], "cleanup": True}
+def _handed_over(
+    plan: Mapping[str, Any], service: Mapping[str, Any], each: Sequence[Mapping[str, Any]]
+) -> Iterator[Stage]:
+    """The plan's own steps; the stable workload gets its size back with the version, not after it.
+
+    So its new pods come beside the old ones, and one rollout is waited for, not two.
+    """
+    own: list[Stage] = [[dict(document)] for document in each]
+    if plan["by"] == PODS:
+        sized = _sized(f"canary.{WHOLE}.stable", service["stable"])
+        kinds = [document["kind"] for document in each]
+        place = kinds.index("set_image") + 1 if "set_image" in kinds else len(kinds)
+        if kinds[place : place + 1] == ["wait_rollout"]:
+            own[place].append(sized)
+        else:
+            own.insert(place, [sized])
+    yield from own
+
+
+def _after(plan: Mapping[str, Any], service: Mapping[str, Any]) -> Iterator[Stage]:
+    """Once the stable workload runs the version: all is as large, and led, as it was before."""
     if plan["by"] == WEIGHT:
-        weight = {"id": f"canary.{WHOLE}.weight", "kind": "set_weight", "recorded": True}
-        first = {**weight, **_route(service)}
-    else:
-        first = {**sized, "id": f"canary.{WHOLE}.stable", "workload": service["stable"]}
+        yield [{"id": f"canary.{WHOLE}.weight", "kind": "set_weight", "recorded": True, **_route(service)}]
+    yield [{**_sized(f"canary.{WHOLE}.scale", service["canary"]), "cleanup": True}]
     # The canary is gone from here on: what carries the version is the stable workload.
-    return [first, canary, _watched(plan, {**service, "canary": service["stable"]}, WHOLE)]
+    yield from _watched(plan, {**service, "canary": service["stable"]}, WHOLE)
 
 
-def _reached(plan: Mapping[str, Any], service: Mapping[str, Any], percent: int) -> list[Json]:
+def _grown(plan: Mapping[str, Any], service: Mapping[str, Any], percent: int) -> Json:
     """The canary grows first, so that there is never less than was there."""
+    return _shared(plan, service, percent, f"canary.{percent}.scale", service["canary"])
+
+
+def _led(plan: Mapping[str, Any], service: Mapping[str, Any], percent: int) -> Json:
+    """The canary gets its share: of the pods as the stable workload shrinks, or of the traffic."""
+    if plan["by"] == PODS:
+        return _shared(plan, service, percent, f"canary.{percent}.stable", service["stable"])
+    weight = {"id": f"canary.{percent}.weight", "kind": "set_weight", "percent": percent}
+    return {**weight, **_route(service)}
+
+
+def _shared(
+    plan: Mapping[str, Any], service: Mapping[str, Any], percent: int, key: str, workload: str
+) -> Json:
     share = {"percent": percent, "by": plan["by"], "stable": service["stable"], "canary": service["canary"]}
-    grown = {"id": f"canary.{percent}.scale", "kind": "scale", "workload": service["canary"], "share": share}
-    if plan["by"] == WEIGHT:
-        weight = {"id": f"canary.{percent}.weight", "kind": "set_weight", "percent": percent}
-        return [grown, {**weight, **_route(service)}]
-    shrunk = {**grown, "id": f"canary.{percent}.stable", "workload": service["stable"]}
-    return [grown, shrunk]
+    return {"id": key, "kind": "scale", "workload": workload, "share": share}
 
 
-def _watched(plan: Mapping[str, Any], service: Mapping[str, Any], percent: int) -> Json:
-    pair = {"stable": service["stable"], "canary": service["canary"]}
-    step = {"id": f"canary.{percent}.watch", "kind": "watch", "pair": pair, "percent": percent}
-    return {**plan["watch"], **step}
+def _sized(key: str, workload: str) -> Json:
+    return {"id": key, "kind": "scale", "recorded": True, "workload": workload}
+
+
+def _watched(plan: Mapping[str, Any], service: Mapping[str, Any], percent: int) -> Iterator[Stage]:
+    """Watch a share, where the plan says how."""
+    if "watch" in plan:
+        pair = {"stable": service["stable"], "canary": service["canary"]}
+        step = {"id": f"canary.{percent}.watch", "kind": "watch", "pair": pair, "percent": percent}
+        yield [{**plan["watch"], **step}]
 
 
 def _route(service: Mapping[str, Any]) -> Json:

@@ -62,8 +62,9 @@ def _plan_canary(document: Document, world: World) -> Iterator[Problem]:
     if steps != sorted(steps) or steps[-1] != canaries.WHOLE:
         text = _("The shares of a canary grow, and end with 100.")
         yield document.problem(text, "spec", "canary", "steps")
-    watch = {"kind": watches.KIND, **canary["watch"]}
-    yield from _named(document, world, watch, "canary", "watch")
+    if "watch" in canary:
+        watch = {"kind": watches.KIND, **canary["watch"]}
+        yield from _named(document, world, watch, "canary", "watch")
     placed = [name for wave in document.spec["waves"] for name in wave["services"]]
     having = [spec["canary"] for name in placed if "canary" in (spec := world.spec("Service", name) or {})]
     if not having:

@@ -156,10 +156,11 @@ def _watched(step: Mapping[str, Any]) -> list[str]:
 
 
 def canary_text(canary: Mapping[str, Any]) -> str:
-    """The shares of a canary, and how each is watched."""
+    """The shares of a canary, and how each is watched, where it is."""
     names = {canaries.PODS: _("by pods"), canaries.WEIGHT: _("by weight")}
     shares = " → ".join(f"{percent} %" for percent in canary["steps"])
-    return " · ".join([f"{names[canary['by']]}: {shares}", *_watched(canary["watch"])])
+    watched = _watched(canary["watch"]) if "watch" in canary else []
+    return " · ".join([f"{names[canary['by']]}: {shares}", *watched])
 
 
 def _metric(step: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from releases.catalog import canaries, metrics, watches
@@ -209,19 +210,24 @@ class _Builder:
         documents = [*self._documents(service), *around]
         return sorted({str(each["colour"]) for each in documents if "colour" in each})
 
-    def _documents(self, service: str) -> list[Mapping[str, Any]]:
-        """The steps of a member: those of the plan, between those of its canary where both have one."""
+    def _stages(self, service: str) -> list[list[Mapping[str, Any]]]:
+        """The steps of a member, in stages: those of the plan, with its canary around where both have one."""
         own = list(self.spec.get("each") or DEFAULT_EACH)
         plan, canary = self.spec.get("canary"), self.members[service].canary
         if not plan or not canary:
-            return own
-        return [*canaries.steps_before(plan, canary), *own, *canaries.steps_after(plan, canary)]
+            return [[each] for each in own]
+        return [list(stage) for stage in canaries.stages(plan, canary, own)]
+
+    def _documents(self, service: str) -> list[Mapping[str, Any]]:
+        return [each for stage in self._stages(service) for each in stage]
 
     def _member(self, service: str, wave: int, title: str, *, after: Sequence[str]) -> list[str]:
+        """The steps of a member: each stage after the one before, those of a stage side by side."""
         last = list(after)
-        for each in self._documents(service):
-            if self.members[service].concerns(each["kind"]):
-                last = self._group(each, service, wave, title, after=last)
+        for stage in self._stages(service):
+            concerned = [each for each in stage if self.members[service].concerns(each["kind"])]
+            ends = [self._group(each, service, wave, title, after=last) for each in concerned]
+            last = list(dict.fromkeys(chain.from_iterable(ends))) or last
         return last
 
     def _concerned(self, document: Mapping[str, Any], service: str) -> list[Json | None]:

@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
-from unittest import mock
 
 from tests.bench.database import with_database
 from tests.bench.row import Row
@@ -87,8 +86,7 @@ def _lay(space: Any, kubeconfig: Path) -> Any:
     service = floor.services["api"]
     service.spec["canary"] = {"stable": "api", "canary": "api-canary"}
     service.save(update_fields=["spec"])
-    watch = {"seconds": 1, "everySeconds": 1, "gates": []}
-    floor.plan.spec["canary"] = {"by": "pods", "steps": list(SHARES), "watch": watch}
+    floor.plan.spec["canary"] = {"by": "pods", "steps": list(SHARES)}
     floor.plan.save(update_fields=["spec"])
     steps = [{"setWeight": share} for share in SHARES]
     strategy = {"canary": {"steps": steps}}
@@ -99,17 +97,7 @@ def _lay(space: Any, kubeconfig: Path) -> Any:
 
 def _portal(floor: Any, version: str) -> float:
     """Seconds from the start to the end of a rollout whose canary nobody watches."""
-    from releases.catalog import canaries  # noqa: PLC0415  needs settings
-
-    def unwatched(make: Any) -> Any:
-        return lambda *given: [each for each in make(*given) if each["kind"] != "watch"]
-
-    with mock.patch.multiple(
-        canaries,
-        steps_before=unwatched(canaries.steps_before),
-        steps_after=unwatched(canaries.steps_after),
-    ):
-        rollout = floor.start(version)
+    rollout = floor.start(version)
     deadline = time.monotonic() + LONGEST_SECONDS
     while rollout.state not in ENDS and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -1,11 +1,16 @@
 """A canary's shares as steps: whole pods, never fewer than there were, and all as before at the end."""
 
+from itertools import pairwise
+from random import Random
 from typing import Any
 
+import pytest
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
 from releases.catalog import canaries
+from releases.catalog.wording import canary_text
 from releases.rollouts.graph import Node, build_graph
 from releases.rollouts.members import Member
 from tests.soak import long
@@ -20,8 +25,10 @@ totals = st.integers(2, 1000)
 percents = st.integers(1, 99)
 
 
-def plan(by: str, steps: list[int]) -> dict[str, Any]:
-    canary = {"by": by, "steps": steps, "watch": {"minutes": 5}}
+def plan(by: str, steps: list[int], *, watched: bool = True) -> dict[str, Any]:
+    canary: dict[str, Any] = {"by": by, "steps": steps}
+    if watched:
+        canary["watch"] = {"minutes": 5}
     return {"waves": [{"services": ["web"]}], "strategy": "canary", "canary": canary}
 
 
@@ -56,8 +63,26 @@ def test_ten_pods_are_shared_as_people_expect() -> None:
     assert canaries.canary_pods(10, 25) == 3
 
 
-def steps_of(by: str, steps: list[int]) -> list[Node]:
-    return [node for node in build_graph(plan(by, steps), [WEB]) if node.service == "web"]
+def steps_of(by: str, steps: list[int], *, watched: bool = True) -> list[Node]:
+    return [node for node in build_graph(plan(by, steps, watched=watched), [WEB]) if node.service == "web"]
+
+
+def all_before(nodes: list[Node], key: str) -> set[str]:
+    """The keys of all steps that are over before this one begins."""
+    direct = next(node.depends_on for node in nodes if node.key == key)
+    own = {node.key for node in nodes}
+    return {*direct, *(found for each in direct if each in own for found in all_before(nodes, each))}
+
+
+def sizes_of(node: Node, total: int) -> dict[str, int]:
+    """What a step makes of the pods of the two workloads, when the canary rests without any."""
+    if node.kind != "scale":
+        return {}
+    name = node.params["workload"]["name"]
+    if node.params.get("recorded"):
+        return {name: total if name == "web" else 0}
+    shared = canaries.stable_pods if name == "web" else canaries.canary_pods
+    return {name: shared(total, node.params["share"]["percent"])}
 
 
 @long
@@ -66,13 +91,77 @@ def test_each_share_is_reached_and_watched_before_the_next(steps: list[int], by:
     nodes = steps_of(by, steps)
     watched = [node.params["percent"] for node in nodes if node.kind == "watch"]
     assert watched == steps
-    kind = "set_weight" if by == "weight" else "scale"
-    given_to = [
-        node.params.get("percent") or node.params["share"]["percent"]
-        for node in nodes
-        if node.kind == kind and not node.params.get("recorded")
+    reaching = {percent: reached_by(nodes, by, percent) for percent in steps[:-1]}
+    for before, percent in pairwise(steps[:-1]):
+        for key in reaching[percent]:
+            assert f"1.web.canary.{before}.watch" in all_before(nodes, key)
+    for percent, keys in reaching.items():
+        assert set(keys) < all_before(nodes, f"1.web.canary.{percent}.watch")
+
+
+@long
+@given(steps=shares(), by=st.sampled_from(["pods", "weight"]))
+def test_without_a_watch_a_share_goes_on_where_the_one_before_has_its_pods(steps: list[int], by: str) -> None:
+    nodes = steps_of(by, steps, watched=False)
+    assert "watch" not in {node.kind for node in nodes}
+    for before, percent in pairwise(steps[:-1]):
+        grown, led = reached_by(nodes, by, percent)
+        # The pods of this share come beside the last of the one before, and nothing goes for them earlier.
+        assert reached_by(nodes, by, before)[0] in all_before(nodes, grown)
+        assert {*reached_by(nodes, by, before), grown} <= all_before(nodes, led)
+    whole = all_before(nodes, "1.web.set_image.web")
+    assert {key for percent in steps[:-1] for key in reached_by(nodes, by, percent)} <= whole
+
+
+def reached_by(nodes: list[Node], by: str, percent: int) -> list[str]:
+    """The steps that give the canary a share: first its pods, then what leads to them."""
+    found = [
+        f"1.web.canary.{percent}.scale",
+        f"1.web.canary.{percent}.{'stable' if by == 'pods' else 'weight'}",
     ]
-    assert list(dict.fromkeys(given_to)) == steps[:-1]
+    assert set(found) <= {node.key for node in nodes}
+    return found
+
+
+@long
+@given(steps=shares(), watched=st.booleans(), total=totals, turns=st.randoms(use_true_random=False))
+def test_there_are_never_fewer_pods_than_at_the_start_whatever_takes_its_time(
+    steps: list[int], watched: bool, total: int, turns: Random
+) -> None:
+    nodes = {node.key: node for node in steps_of("pods", steps, watched=watched)}
+    wanted, sure = {"web": total, "web-canary": 0}, {"web": total, "web-canary": 0}
+    begun: list[str] = []
+    over: set[str] = set()
+    while len(over) < len(nodes):
+        free = [
+            key
+            for key, node in nodes.items()
+            if key not in over and key not in begun and {*node.depends_on} & nodes.keys() <= over
+        ]
+        key = turns.choice([*free, *begun])
+        sizes = sizes_of(nodes[key], total)
+        if key in free:
+            # No two steps write one size at a time; pods that go are gone at once, those that come take time.
+            assert not any(sizes.keys() & sizes_of(nodes[each], total).keys() for each in begun)
+            begun.append(key)
+            wanted |= sizes
+            sure |= {name: min(sure[name], size) for name, size in sizes.items()}
+        else:
+            begun.remove(key)
+            over.add(key)
+            sure |= sizes
+        assert sum(sure.values()) >= total
+    assert sure == wanted == {"web": total, "web-canary": 0}
+
+
+@given(steps=shares(), watched=st.booleans())
+def test_what_carries_the_first_share_is_whole_before_a_pod_goes_for_it(
+    steps: list[int], watched: bool
+) -> None:
+    nodes = steps_of("pods", steps, watched=watched)
+    for node in nodes:
+        if "web" in sizes_of(node, 10):
+            assert "1.web.canary.wait_rollout" in all_before(nodes, node.key)
 
 
 @long
@@ -87,6 +176,8 @@ def test_the_stable_workload_gets_the_version_last_and_all_is_put_back(steps: li
     back = [node for node in nodes if node.params.get("recorded")]
     assert [node.kind for node in back] == ["set_weight" if by == "weight" else "scale", "scale"]
     assert back[-1].params["workload"]["name"] == "web-canary"
+    # Its pods go once the stable workload runs the version, and has its size or the traffic.
+    assert {back[0].key, "1.web.wait_rollout.web"} <= all_before(nodes, back[-1].key)
     recorded = {node.kind for node in nodes if node.kind.startswith("record_")}
     assert recorded == {"record_running"} | ({"record_weights"} if by == "weight" else set())
 
@@ -94,3 +185,28 @@ def test_the_stable_workload_gets_the_version_last_and_all_is_put_back(steps: li
 def test_a_service_without_a_canary_goes_out_as_its_plan_says() -> None:
     nodes = build_graph(plan("pods", [10, 100]), [Member(name="web")])
     assert not {node.kind for node in nodes} & {"scale", "watch"}
+
+
+@pytest.mark.parametrize(
+    ("each", "stages"),
+    [
+        (["set_image", "wait_rollout", "health"], [["set_image"], ["wait_rollout", "scale"], ["health"]]),
+        (["set_image", "health"], [["set_image"], ["scale"], ["health"]]),
+        (["health"], [["health"], ["scale"]]),
+    ],
+)
+def test_the_stable_workload_gets_its_size_back_with_its_version(
+    each: list[str], stages: list[list[str]]
+) -> None:
+    documents = [{"kind": kind} for kind in each]
+    pair = {"stable": "web", "canary": "web-canary"}
+    found = canaries.stages({"by": "pods", "steps": [100]}, pair, documents)
+    kinds = [[step["kind"] for step in stage] for stage in found]
+    assert kinds == [["set_image"], ["wait_rollout"], *stages, ["scale"]]
+
+
+@translation.override("en")
+def test_a_plan_says_how_it_watches_or_nothing_of_it() -> None:
+    canary = {"by": "pods", "steps": [50, 100]}
+    assert canary_text(canary) == "by pods: 50 % → 100 %"
+    assert canary_text({**canary, "watch": {"minutes": 1}}) == "by pods: 50 % → 100 % · for 60 s"

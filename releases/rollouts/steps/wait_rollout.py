@@ -15,6 +15,7 @@ from portal.integrations.kubernetes.trouble import (
 )
 from portal.integrations.kubernetes.workloads import DAEMON_SET, ROLLOUT, Workload
 from releases.rollouts.drift import deleted, find_drift
+from releases.rollouts.states import StepState
 from releases.rollouts.steps import canaries, evidence, habits
 from releases.rollouts.steps.kind import (
     Json,
@@ -211,12 +212,22 @@ def foreign(work: Work, seen: Workload) -> Outcome | None:
         seen,
         work.own_spec(direction=work.step.direction) or acted["spec"],
         uid=acted.get("uid", ""),
-        scaled_by_others=scaled,
+        scaled_by_others=scaled or _is_being_scaled(work),
         accepted=work.accepted_drifts,
     )
     if drift is None:
         return None
     return hold("drift", **drift.args)
+
+
+def _is_being_scaled(work: Work) -> bool:
+    """Whether a step beside this one may have written the size already, and does not know it yet."""
+    same = (work.step.service_id, work.step.params.get("workload"))
+    return any(
+        each.state == StepState.RUNNING and each.intent is not None and each.acted is None
+        for each in work.siblings
+        if each.kind == "scale" and (each.service_id, each.params.get("workload")) == same
+    )
 
 
 def _written(work: Work) -> Json | None:

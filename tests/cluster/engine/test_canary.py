@@ -9,11 +9,12 @@ from urllib.parse import unquote_plus
 import pytest
 from django.utils import translation
 
+from portal.errors import TemporaryError
 from releases.catalog.models import Connection
 from releases.rollouts import plans, stop_points
 from releases.rollouts.canary_share import share_text
 from releases.rollouts.models import Rollout, Step
-from releases.rollouts.steps import watch
+from releases.rollouts.steps import scale, watch
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import deployment, failing, http_route, service
@@ -203,8 +204,32 @@ def test_a_canary_that_cannot_start_is_named_in_seconds_and_taken_back(lay_floor
         rollout = drive(floor.start(), *ENDS, seconds=60)
         assert rollout.state == "rolled_back", why(rollout)
         failed = rollout.steps.get(failure__isnull=False)
-        # The step itself would wait for five minutes.
-        assert (failed.key, (failed.failure or {})["code"]) == ("1.api.canary.10.scale", "ErrImagePull")
+        # The step itself would wait for ten minutes.
+        assert (failed.key, (failed.failure or {})["code"]) == ("1.api.canary.wait_rollout", "ErrImagePull")
+        assert sizes(floor) == (2, 0)
+
+
+@long
+def test_a_size_whose_answer_was_lost_is_taken_for_nobody_elses(
+    lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act = scale.Scale.act
+    left = {"1.api.canary.50.scale", "1.api.canary.100.stable"}
+
+    def cut(kind: scale.Scale, work: Any, change: Any) -> Any:
+        acted = act(kind, work, change)
+        if work.step.key in left:
+            left.remove(work.step.key)
+            raise TemporaryError("cut", retry_in=0.1, code="unavailable")
+        return acted
+
+    monkeypatch.setattr(scale.Scale, "act", cut)
+    with canaried(lay_floor, Metrics(), by="pods", size=2) as floor:
+        floor.plan.spec["canary"] = {"by": "pods", "steps": [50, 100]}
+        floor.plan.save(update_fields=["spec"])
+        rollout = drive(floor.start(), *ENDS, seconds=60)
+        assert (rollout.state, left) == ("succeeded", set()), why(rollout)
+        assert scaled(rollout) == [("api-canary", 1), ("api", 1), ("api", 2), ("api-canary", 0)]
         assert sizes(floor) == (2, 0)
 
 
