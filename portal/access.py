@@ -37,15 +37,29 @@ def allowed(user: User, right: str, row: Model) -> bool:
     if not user.is_active:
         return False
     target = anchor(row)
-    return _grants(type(target), right).filter(group__user=user, content_object=target.pk).exists()
+    return _held(user, type(target), right).filter(content_object=target.pk).exists()
 
 
 def visible_set(user: User, model: type[Row], right: str) -> QuerySet[Row]:
     """Rows of a model with rights of its own on which the person has the right."""
     if not user.is_active:
         return model._default_manager.none()
-    held = _grants(model, right).filter(group__user=user)
+    held = _held(user, model, right)
     return model._default_manager.filter(pk__in=held.values("content_object"))
+
+
+def among(user: User, model: type[Model], right: str, keys: Collection[int]) -> set[int]:
+    """Those of the keys, of rows with rights of their own, on which the person has the right."""
+    if not user.is_active:
+        return set()
+    held = _held(user, model, right).filter(content_object__in=keys)
+    return set(held.values_list("content_object", flat=True))
+
+
+def _held(user: User, model: type[Model], right: str) -> QuerySet[Model]:
+    """Guardian's rows by which a person has a right; planned sooner without the groups' own table."""
+    groups = User.groups.through._default_manager.filter(user=user)
+    return _grants(model, right).filter(group__in=groups.values("group"))
 
 
 def _grants(model: type[Model], right: str) -> QuerySet[Model]:

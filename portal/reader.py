@@ -20,7 +20,7 @@ class Reader:
 
     def __init__(self, user: Any) -> None:
         self.user = user
-        self._said: dict[Callable[[Any], Any], Any] = {}
+        self._said: dict[Callable[[Reader], Any], Any] = {}
 
     @cached_property
     def roles(self) -> frozenset[tuple[str, str]]:
@@ -32,12 +32,16 @@ class Reader:
         """Whether the person holds one of these roles somewhere."""
         return any(role in roles for role, _scope in self.roles)
 
-    def once(self, ask: Callable[[Any], Said]) -> Said:
+    def once(self, ask: Callable[["Reader"], Said]) -> Said:
         """What the function says of the person, asked the first time only."""
         if ask not in self._said:
-            self._said[ask] = ask(self.user)
+            self._said[ask] = ask(self)
         said: Said = self._said[ask]
         return said
+
+    def told(self, ask: Callable[["Reader"], Said], said: Said) -> None:
+        """Keep what the function would say, where the page has read it in another way."""
+        self._said[ask] = said
 
 
 def reader_of(request: HttpRequest) -> Reader | None:

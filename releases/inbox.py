@@ -111,7 +111,7 @@ def sections(user: User, *, most: int | None = None) -> list[Section]:
 
 
 def _sections(reader: Reader, *, most: int | None) -> list[Section]:
-    asking = _asking(reader)
+    asking = reader.once(_asking)
     rows = [*_mine(reader, asking), *_decisions(reader, asking), *_checks(reader, asking)]
     kinds = {kind: [row for row in rows if row.kind == kind] for kind in KINDS}
     shown = {kind: found[:most] for kind, found in kinds.items()}
@@ -157,6 +157,11 @@ def counts_of(found: Iterable[Section], *, others: int) -> Counts:
     """
     totals = {section.kind: section.total for section in found}
     return {"waiting_count": sum(totals.values()) + others, "trouble_count": totals.get("trouble", 0)}
+
+
+def may_owe_reviews(reader: Reader) -> bool:
+    """Whether a release that the person sees stands where a review can be owed."""
+    return any(each.state in OWING for each in reader.once(_asking))
 
 
 def counts(reader: Reader) -> Counts:

@@ -38,7 +38,9 @@ def _line(user: object) -> Line:
     if not isinstance(user, User):
         return Line()
     newest = Topic.objects.filter(name=TOPIC).values_list("last", flat=True).first() or 0
-    holding = list(queries.holding(clock.now()).select_related("added_by"))
+    found = queries.holding(clock.now()).select_related("added_by")
+    # Asked on every page, and nearly always there is none.
+    holding = list(found) if found.exists() else []
     stops = queries.seen_by(user, [each for each in holding if each.is_stop])
     everywhere = [each for each in holding if each.scope == EVERYWHERE and not each.is_stop]
     return Line(stops=tuple(stops), freeze=next(iter(everywhere), None), newest=newest)

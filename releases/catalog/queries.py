@@ -4,6 +4,7 @@ from django.db.models import Prefetch, QuerySet
 
 from portal import access
 from portal.people.models import User
+from portal.reader import Reader
 from releases.catalog.models import Checklist, Environment, Plan, Service
 
 
@@ -12,9 +13,9 @@ def environments_for(user: User) -> QuerySet[Environment]:
     return access.visible(user, Environment).select_related("cluster")
 
 
-def environments_seen(user: User) -> tuple[int, ...]:
+def environments_seen(reader: Reader) -> tuple[int, ...]:
     """The keys of those, for queries that follow."""
-    return tuple(access.visible(user, Environment).values_list("pk", flat=True))
+    return tuple(access.visible(reader.user, Environment).values_list("pk", flat=True))
 
 
 def services_for(user: User) -> QuerySet[Service]:

@@ -32,9 +32,14 @@ def others_waiting_for(user: User) -> list[Other]:
     ]
 
 
+def are_any_open(_reader: Reader) -> bool:
+    """Whether there is an open incident anywhere; nearly always there is none at all."""
+    return Incident.objects.filter(state=IncidentState.ONGOING).exists()
+
+
 def counts(reader: Reader) -> Counts:
-    """What the person's incidents add to the numbers in every header; nearly always there is none at all."""
-    if not Incident.objects.filter(state=IncidentState.ONGOING).exists():
+    """What the person's incidents add to the numbers in every header."""
+    if not reader.once(are_any_open):
         return NONE
     number = len(waiting_for(reader.user))
     return {"waiting_count": number, "trouble_count": number}

@@ -56,7 +56,14 @@ def test_a_closed_account_holds_nothing(cast: Cast) -> None:
 
 
 def test_a_question_is_put_once(cast: Cast) -> None:
-    asked: list[User] = []
+    asked: list[Reader] = []
     reader = Reader(cast.pl)
     assert [reader.once(asked.append) for _part in range(3)] == [None] * 3
-    assert asked == [cast.pl]
+    assert asked == [reader]
+
+
+def test_what_the_page_has_read_already_is_not_asked(cast: Cast) -> None:
+    asked: list[Reader] = []
+    reader = Reader(cast.pl)
+    reader.told(asked.append, None)
+    assert (reader.once(asked.append), asked) == (None, [])

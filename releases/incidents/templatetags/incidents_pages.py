@@ -8,10 +8,12 @@ from django.utils.functional import SimpleLazyObject
 
 from portal import access
 from portal.people.models import User
+from portal.reader import reader_of
 from releases.catalog.models import Environment, Service
 from releases.incidents import queries
 from releases.incidents.models import Incident
 from releases.incidents.operations import RIGHT
+from releases.incidents.people import are_any_open
 from releases.models import Release
 from releases.rollouts.models import Rollout
 
@@ -55,7 +57,10 @@ def incident_for(context: template.Context, rollout: Rollout) -> dict[str, Any]:
 @register.simple_tag(takes_context=True)
 def ongoing_incidents(context: template.Context) -> list[Incident]:
     """The open incidents that the person may see, without those who opened them."""
-    return list(queries.visible_incidents(_user(context)).select_related(None))
+    reader = reader_of(context["request"])
+    if reader is None or not reader.once(are_any_open):
+        return []
+    return list(queries.visible_incidents(reader.user).select_related(None))
 
 
 @register.simple_tag(takes_context=True)
