@@ -5,26 +5,39 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.db import connection
+
 from portal import access
-from portal.people.models import User
+from portal.reader import Reader
 from releases.catalog.models import Environment, Service, Stage
-from releases.rollouts.queries import BoardCell, Facts, Key, places_of
+from releases.catalog.queries import environments_seen
+from releases.rollouts.marks import Key
+from releases.rollouts.queries import BoardCell, Facts
 
 STAGES = (Stage.PRODUCTION, Stage.STAGING, Stage.DEVELOPMENT)
 # The watcher writes what it sees at least each minute; older values are shown as old.
 FRESH = timedelta(seconds=180)
 PAGE_SIZE = 50
 FILTERS = ("degraded", "moving", "drift", "pinned")
-# By service and stage.
-Placed = dict[int, dict[str, Environment]]
+# Core services come first within a system; names stand in the order of their letters in every database.
+LISTED = """
+SELECT service.id, team.key, team.title, array_agg(placed.environment_id)
+FROM catalog_service_environments AS placed
+JOIN catalog_service AS service ON service.id = placed.service_id
+JOIN people_team AS team ON team.id = service.team_id
+WHERE placed.environment_id = ANY(%s)
+GROUP BY service.id, team.id
+ORDER BY service.system COLLATE "C", service.core DESC, service.name COLLATE "C"
+"""
 
 
 class _Listed(NamedTuple):
-    """A service of the board, and its team."""
+    """A service of the board, its team, and the environments in which it runs."""
 
     service: int
     team: str
     title: str
+    places: list[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +59,11 @@ class Board:
     teams: tuple[tuple[str, str], ...]
 
 
-def environments_of(user: User) -> list[Environment]:
-    """What the board of a person is about."""
-    return list(access.visible(user, Environment).defer("source").order_by("name"))
+def environments_of(reader: Reader) -> list[Environment]:
+    """What the board of a person is about; the frame of the page asks for their keys too."""
+    found = list(access.visible(reader.user, Environment).defer("source").order_by("name"))
+    reader.told(environments_seen, tuple(each.pk for each in found))
+    return found
 
 
 def board_page(
@@ -65,22 +80,21 @@ def board_page(
         page: which fifty of the services, from 1; one that is not there is the nearest that is.
     """
     facts = Facts(environments)
-    marks = facts.marked()
-    placed = _placed(environments)
-    listed = _listed(environments, placed)
+    marks = facts.marks.filters()
+    listed = _listed(environments)
+    places = _Places(environments, listed)
     shown = [
         each
         for each in listed
-        if (not team or each.team == team) and _fits(each.service, placed, marks.get(show))
+        if (not team or each.team == team) and (show not in marks or places.have(each.service, marks[show]))
     ]
     pages = max(1, -(-len(shown) // PAGE_SIZE))
     page = min(max(page, 1), pages)
-    rows = _rows(facts, shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE], placed)
     return Board(
-        groups=_grouped(rows),
+        groups=_grouped(facts, shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE], places),
         page=page,
         pages=pages,
-        counts={name: sum(_has_cell(key, placed) for key in keys) for name, keys in marks.items()},
+        counts={name: sum(map(places.has, keys)) for name, keys in marks.items()},
         teams=tuple(sorted({(each.team, each.title) for each in listed})),
     )
 
@@ -90,58 +104,57 @@ def is_stale(cell: BoardCell, *, now: datetime) -> bool:
     return cell.seen_at is not None and now - cell.seen_at > FRESH
 
 
-def _placed(environments: Sequence[Environment]) -> Placed:
-    """By service the environment of each stage, the first by name."""
-    services: dict[int, list[int]] = {}
-    for service, environment in places_of(environments):
-        services.setdefault(environment, []).append(service)
-    found: Placed = {}
-    for each in environments:
-        for service in services.get(each.pk, ()):
-            found.setdefault(service, {}).setdefault(each.stage, each)
-    return found
+class _Places:
+    """Which environment stands in which column of a service: the first by name of each stage.
+
+    A second environment of a stage is on none of the board's pages.
+    """
+
+    def __init__(self, environments: Sequence[Environment], listed: Sequence[_Listed]) -> None:
+        self._environments = environments
+        self._listed = {each.service: each.places for each in listed}
+
+    def of(self, service: int) -> dict[str, Environment]:
+        """The environments of a service by stage."""
+        here = self._listed.get(service, ())
+        found: dict[str, Environment] = {}
+        for each in self._environments:
+            if each.pk in here:
+                found.setdefault(each.stage, each)
+        return found
+
+    def has(self, key: Key) -> bool:
+        """Whether the board shows this cell."""
+        service, environment = key
+        return any(each.pk == environment for each in self.of(service).values())
+
+    def have(self, service: int, keys: set[Key]) -> bool:
+        """Whether one of these is a cell of the service."""
+        return any((service, each.pk) in keys for each in self.of(service).values())
 
 
-def _has_cell(key: Key, placed: Placed) -> bool:
-    """Whether the board shows this place; a second environment of a stage is on none of its pages."""
-    service, environment = key
-    return any(each.pk == environment for each in placed.get(service, {}).values())
-
-
-def _listed(environments: Sequence[Environment], placed: Placed) -> list[_Listed]:
+def _listed(environments: Sequence[Environment]) -> list[_Listed]:
     """The services of the board in their order, with as little of each as that needs."""
-    # The database finds them again sooner than the statement is written with hundreds of keys in it.
-    here = Service.environments.through.objects.filter(environment__in=environments).values("service")
-    rows = Service.objects.filter(pk__in=here).values_list(
-        "pk", "system", "core", "name", "team__key", "team__title"
-    )
-    ordered = sorted(rows, key=lambda row: (row[1], not row[2], row[3]))
-    # One that came between the two reads is there the next time.
-    return [_Listed(row[0], row[4], row[5]) for row in ordered if row[0] in placed]
+    with connection.cursor() as cursor:
+        cursor.execute(LISTED, [[each.pk for each in environments]])
+        return [_Listed(*row) for row in cursor.fetchall()]
 
 
-def _fits(service: int, placed: Placed, marks: set[Key] | None) -> bool:
-    return marks is None or any((service, each.pk) in marks for each in placed[service].values())
-
-
-def _rows(facts: Facts, listed: list[_Listed], placed: Placed) -> list[BoardRow]:
+def _grouped(
+    facts: Facts, listed: Sequence[_Listed], places: _Places
+) -> tuple[tuple[str, tuple[BoardRow, ...]], ...]:
+    """The rows of a page, by the titles of their teams."""
     keys = [each.service for each in listed]
     facts.read(keys)
-    services = Service.objects.select_related("team").defer("source").in_bulk(keys)
-    return [
-        BoardRow(
-            service=services[key],
-            cells=tuple(
-                facts.cell(services[key], placed[key][stage]) if stage in placed[key] else None
-                for stage in STAGES
-            ),
-        )
-        for key in keys
-    ]
-
-
-def _grouped(rows: list[BoardRow]) -> tuple[tuple[str, tuple[BoardRow, ...]], ...]:
+    services = Service.objects.only("name", "core", "spec").in_bulk(keys)
     groups: dict[str, list[BoardRow]] = {}
-    for row in rows:
-        groups.setdefault(row.service.team.title, []).append(row)
-    return tuple((title, tuple(group)) for title, group in groups.items())
+    for each in listed:
+        # One that went between the two reads is not there the next time.
+        if service := services.get(each.service):
+            groups.setdefault(each.title, []).append(_row(facts, service, places.of(each.service)))
+    return tuple((title, tuple(rows)) for title, rows in groups.items())
+
+
+def _row(facts: Facts, service: Service, placed: Mapping[str, Environment]) -> BoardRow:
+    cells = (facts.cell(service, placed[stage]) if stage in placed else None for stage in STAGES)
+    return BoardRow(service=service, cells=tuple(cells))

@@ -15,7 +15,8 @@ from django.utils.safestring import SafeString
 
 from portal.ui.times import Written, written
 from releases.rollouts.board import BoardRow
-from releases.rollouts.queries import BoardCell, Key
+from releases.rollouts.marks import Key
+from releases.rollouts.queries import BoardCell
 
 # About two kilobytes each: ten pages of fifty.
 KEPT = 500

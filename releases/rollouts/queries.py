@@ -15,8 +15,9 @@ from releases.models import Release
 from releases.rollouts import texts, watched
 from releases.rollouts.findings.differences import OF_IMAGES, differences, read
 from releases.rollouts.findings.wording import in_short
-from releases.rollouts.models import Finding, Order, Pin, Rollout, Step
-from releases.rollouts.states import ACTIVE, DONE, STANDING, TROUBLED, Direction, FindingState, RolloutState
+from releases.rollouts.marks import Key, marks_in
+from releases.rollouts.models import Finding, Order, Rollout, Step
+from releases.rollouts.states import ACTIVE, DONE, STANDING, TROUBLED, Direction, RolloutState
 from releases.rollouts.tables import UNDONE_BY
 from releases.states import ENDS, PENDING
 
@@ -36,10 +37,6 @@ class Progress(TypedDict):
 
 
 NO_STEPS: Progress = {"done": 0, "total": 0}
-
-
-# Service and environment.
-Key = tuple[int, int]
 
 
 class _Seen(NamedTuple):
@@ -181,22 +178,16 @@ def cell_of(service: Service, environment: Environment) -> BoardCell:
 
 def moving_at(row: Running) -> Rollout | None:
     """Return the rollout that has a cell of the board now: `BoardCell.rollout`, and nothing else of it."""
-    going = _going_on([row.environment_id])
-    return _unless_replaced(going.get((row.service_id, row.environment_id)), row)
+    here = _going_on().filter(environment=row.environment_id, release__items__service=row.service_id)
+    return _unless_replaced(here.order_by("pk").last(), row)
 
 
-def _going_on(environments: Sequence[Environment] | Sequence[int]) -> dict[Key, Rollout]:
-    """The newest rollout of each service that is not over."""
+def _going_on() -> QuerySet[Rollout]:
+    """Rollouts that are not over, with their releases."""
     # A failed one still stands in the way until its release is over.
     failed = Q(state=RolloutState.FAILED) & ~Q(release__state__in=ENDS)
-    going = Rollout.objects.filter(
-        failed | Q(state__in=[*ACTIVE, RolloutState.PAUSED]), environment__in=environments
-    )
-    return {
-        (item.service_id, rollout.environment_id): rollout
-        for rollout in going.select_related("release").prefetch_related("release__items").order_by("pk")
-        for item in rollout.release.items.all()
-    }
+    going = Rollout.objects.filter(failed | Q(state__in=[*ACTIVE, RolloutState.PAUSED]))
+    return going.select_related("release")
 
 
 def _unless_replaced(found: Rollout | None, row: Running | _Seen | None) -> Rollout | None:
@@ -212,48 +203,41 @@ def places_of(environments: Iterable[Environment]) -> list[Key]:
 
 
 class Facts:
-    """What is known of the cells of some environments, read at once; what runs, only of those asked for."""
+    """What is known of the cells of some environments, read at once; as a whole only of those asked for."""
 
     def __init__(self, environments: Sequence[Environment]) -> None:
         self.environments = environments
+        self.marks = marks_in(environments)
         self.running: dict[Key, _Seen] = {}
-        pins = Pin.objects.filter(environment__in=environments, lifted_at=None)
-        self.pinned = set(pins.values_list("service_id", "environment_id"))
-        standing = Finding.objects.filter(environment__in=environments, state__in=STANDING)
-        self.findings = {(row.service_id, row.environment_id): row for row in standing}
-        self.pending: dict[Key, list[Release]] = {}
-        waiting = Release.objects.filter(environment__in=environments, state__in=PENDING)
-        for release in waiting.defer("content", "announcement").prefetch_related("items"):
-            for item in release.items.all():
-                self.pending.setdefault((item.service_id, release.environment_id), []).append(release)
-        self.rollouts = _going_on(environments)
+        self.findings: dict[int, Finding] = {}
+        self.pending: dict[int, Release] = {}
+        self.rollouts: dict[int, Rollout] = {}
 
     def read(self, services: Iterable[int]) -> None:
-        """Read what runs of these services, by their keys."""
-        rows = Running.objects.filter(environment__in=self.environments, service__in=list(services))
+        """Read what runs of these services, by their keys, and what else there is of them.
+
+        What came to its end since the marks were read is left out.
+        """
+        services = set(services)
+        rows = Running.objects.filter(environment__in=self.environments, service__in=services)
         facts = rows.values_list("service_id", "environment_id", *_Seen._fields)
         self.running |= {(service, environment): _Seen(*said) for service, environment, *said in facts}
-
-    def marked(self) -> dict[str, set[Key]]:
-        """Return by filter of the board which cells it counts."""
-        rows = Running.objects.filter(environment__in=self.environments)
-        degraded = rows.filter(seen__health="degraded").values_list("service_id", "environment_id")
-        self.read({service for service, _environment in self.rollouts})
-        moving = {key for key in self.rollouts if self._moving(key, self.running.get(key)) is not None}
-        is_open = {key for key, each in self.findings.items() if each.state == FindingState.OPEN}
-        return {
-            "degraded": set(degraded),
-            "moving": moving,
-            "drift": is_open - moving,
-            "pinned": self.pinned,
-        }
+        marks = self.marks
+        if findings := [row for key, row in marks.findings.items() if key[0] in services]:
+            self.findings |= Finding.objects.filter(state__in=STANDING).in_bulk(findings)
+        if pending := [row for key, rows in marks.pending.items() if key[0] in services for row in rows]:
+            self.pending |= _pending().in_bulk(set(pending))
+        if rollouts := [row for key, row in marks.rollouts.items() if key[0] in services]:
+            going = _going_on().prefetch_related("release__items")
+            self.rollouts |= going.in_bulk(set(rollouts))
 
     def cell(self, service: Service, environment: Environment) -> BoardCell:
-        """Return one cell."""
+        """Return one cell, of a service that was read."""
         key = (service.pk, environment.pk)
-        row = self.running.get(key)
+        row, marks = self.running.get(key), self.marks
         seen = row.seen if row else {}
-        moving = self._moving(key, row)
+        moving = _unless_replaced(self.rollouts.get(marks.rollouts.get(key, 0)), row)
+        waiting = (self.pending.get(number) for number in marks.pending.get(key, ()))
         return BoardCell(
             service=service,
             environment=environment,
@@ -264,18 +248,20 @@ class Facts:
             wanted=int(seen.get("wanted") or 0),
             images=seen.get("images") or {},
             drift=_drift_of(row, moving, scale=service.spec.get("scale")),
-            pinned=key in self.pinned,
-            pending=tuple(self.pending.get(key, ())),
+            pinned=key in marks.pinned,
+            pending=tuple(release for release in waiting if release is not None),
             rollout=moving,
             release=row.release if row else None,
             seen_at=row.seen_at if row else None,
             since=row.since if row else None,
             digests=tuple(seen.get("digests") or ()),
-            finding=self.findings.get(key),
+            finding=self.findings.get(marks.findings.get(key, 0)),
         )
 
-    def _moving(self, key: Key, row: _Seen | None) -> Rollout | None:
-        return _unless_replaced(self.rollouts.get(key), row)
+
+def _pending() -> QuerySet[Release]:
+    found = Release.objects.filter(state__in=PENDING)
+    return found.defer("content", "announcement").prefetch_related("items")
 
 
 def _drift_of(row: _Seen | None, moving: Rollout | None, *, scale: Json | None = None) -> Json | None:

@@ -2,11 +2,13 @@
 
 import pytest
 
+from portal import clock
 from portal.people.models import User
+from portal.reader import Reader
 from releases.models import Release
 from releases.rollouts import board, queries
-from releases.rollouts.models import Rollout
-from tests.factories import Shop, make_release, make_service, roll_out, runs
+from releases.rollouts.models import Finding, Pin, Rollout
+from tests.factories import Shop, find_change, make_release, make_service, roll_out, runs
 from tests.soak import long
 
 
@@ -60,14 +62,63 @@ def test_the_board_shows_fifty_services_at_a_time_and_counts_all_of_them(shop: S
         )
         row.seen["health"] = "degraded"
         row.save(update_fields=["seen"])
-    first = board.board_page(board.environments_of(shop.cast.author))
-    last = board.board_page(board.environments_of(shop.cast.author), page=9)
+    first = board.board_page(board.environments_of(Reader(shop.cast.author)))
+    last = board.board_page(board.environments_of(Reader(shop.cast.author)), page=9)
     names = [[row.service.name for _team, rows in each.groups for row in rows] for each in (first, last)]
     assert (len(names[0]), len(names[1])) == (50, 3)
     assert not set(names[0]) & set(names[1])
     assert (first.pages, last.page, first.counts["degraded"]) == (2, 2, 50)
-    shown = board.board_page(board.environments_of(shop.cast.author), show="degraded")
+    shown = board.board_page(board.environments_of(Reader(shop.cast.author)), show="degraded")
     assert (shown.pages, shown.counts) == (1, first.counts)
     assert (
-        board.board_page(board.environments_of(shop.cast.author), team="identity").groups[0][0] == "Identity"
+        board.board_page(board.environments_of(Reader(shop.cast.author)), team="identity").groups[0][0]
+        == "Identity"
     )
+
+
+@pytest.fixture
+def eventful(shop: Shop) -> Rollout:
+    """Everything at once: shopping rolls out; of auth something waits, differs, is degraded and pinned."""
+    row = runs(shop.auth, shop.environment, "2.7.4")
+    find_change(shop.auth, shop.environment)
+    row.refresh_from_db()
+    row.seen["health"] = "degraded"
+    row.save(update_fields=["seen"])
+    rollout = roll_out(make_release(shop, at="approved"), shop)
+    make_release(shop, at="in_review", items=[{"service": "auth-service", "version": "2.8.0"}])
+    Pin.objects.create(service=shop.auth, environment=shop.environment, rollout=rollout, set_at=clock.now())
+    return rollout
+
+
+def test_the_board_counts_what_its_cells_show(shop: Shop, eventful: Rollout) -> None:
+    found = board.board_page(board.environments_of(Reader(shop.cast.author)))
+    cells = [cell for _team, rows in found.groups for row in rows for cell in row.cells if cell]
+    assert found.counts == {
+        "degraded": sum(cell.health == "degraded" for cell in cells),
+        "moving": sum(cell.rollout is not None for cell in cells),
+        "drift": sum(cell.finding is not None and cell.rollout is None for cell in cells),
+        "pinned": sum(cell.pinned for cell in cells),
+    }
+    assert min(found.counts.values()) > 0
+    (waits,) = [cell for cell in cells if cell.pending]
+    assert (waits.service, [each.state for each in waits.pending]) == (shop.auth, ["in_review"])
+    assert [(cell.service, cell.rollout) for cell in cells if cell.rollout] == [(shop.shopping, eventful)]
+
+
+@long
+def test_what_is_over_by_the_time_it_is_read_is_not_shown(shop: Shop, eventful: Rollout) -> None:
+    facts = queries.Facts([shop.environment])
+    Release.objects.update(state="withdrawn")
+    Rollout.objects.update(state="stopped")
+    Finding.objects.update(state="ended")
+    facts.read([shop.auth.pk, shop.shopping.pk, shop.payment.pk])
+    cells = [facts.cell(each, shop.environment) for each in (shop.auth, shop.shopping, shop.payment)]
+    assert [(cell.rollout, cell.pending, cell.finding) for cell in cells] == [(None, (), None)] * 3
+
+
+@long
+def test_only_what_is_shown_of_the_board_is_read_as_a_whole(shop: Shop, eventful: Rollout) -> None:
+    facts = queries.Facts([shop.environment])
+    facts.read([shop.shopping.pk])
+    assert (facts.findings, facts.pending) == ({}, {})
+    assert [*facts.rollouts.values()] == [eventful]

@@ -14,7 +14,9 @@ from portal import access, clock
 from portal.errors import NotFound
 from portal.people.doors import browser_actor
 from portal.people.models import User
+from portal.reader import reader_of
 from releases.catalog.models import Environment, Service, Stage
+from releases.inbox import may_owe_reviews
 from releases.queries import missed_reviews
 from releases.reading.lists import newest_events
 from releases.rollouts import pins
@@ -53,11 +55,12 @@ def _back(name: str, env: str) -> HttpResponse:
 
 
 def _context(request: HttpRequest) -> dict[str, Any]:
-    assert isinstance(request.user, User)
+    reader = reader_of(request)
+    assert reader is not None
     team, show = request.GET.get("team", ""), request.GET.get("show", "")
     number = request.GET.get("page", "")
     number = number if number.isascii() and number.isdecimal() and len(number) < 6 else "1"
-    environments = environments_of(request.user)
+    environments = environments_of(reader)
     # Before anything is read: what happens meanwhile has the page ask again.
     topics = newest_events(f"board.{each.name}" for each in environments)
     found = board_page(environments, team=team, show=show, page=int(number))
@@ -74,11 +77,18 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "address": _address(team, show, found.page),
         "pages": _pages(found, team, show),
         "topics": topics,
-        "missed": missed_reviews(environments),
+        "missed": missed_reviews(environments) if may_owe_reviews(reader) else [],
         "stale": _stale(found, now),
         "now": now,
-        "composable": set(access.visible(request.user, Service, "compose").values_list("pk", flat=True)),
+        **_composable(reader.user, found),
     }
+
+
+def _composable(user: User, found: Board) -> dict[str, Any]:
+    """Which of the services that are shown the person may release, and whether any at all."""
+    shown = [row.service.pk for _team, rows in found.groups for row in rows]
+    here = access.among(user, Service, "compose", shown)
+    return {"composable": here, "composes": bool(here) or access.visible(user, Service, "compose").exists()}
 
 
 def _filters(counts: Any, team: str, show: str) -> list[dict[str, Any]]:
