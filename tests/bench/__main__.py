@@ -16,6 +16,7 @@ from tests.bench.row import Row
 NAMES = (
     "start",
     "rollout",
+    "systems",
     "failure",
     "sockets",
     "lists",

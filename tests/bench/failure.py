@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from tests.bench.portal import Portal, running_portal
-from tests.bench.rollout import kubectl_lines
+from tests.bench.kubectl import kubectl_lines
+from tests.bench.portal import SYSTEM, Portal, running_portal
 from tests.bench.row import Row
 
 ROUNDS = 3
@@ -41,7 +41,7 @@ def run() -> list[Row]:
 def _delays(portal: Portal, service: str, version: str) -> tuple[float, float]:
     """Seconds from the first error to the first event after it, and from the final one to the failure."""
     number = portal.approved_release({service: version})
-    with kubectl_lines(portal, "get", "pods", "-w", "-o", f"jsonpath={STATUS}") as lines:
+    with kubectl_lines(portal, SYSTEM, "get", "pods", "-w", "-o", f"jsonpath={STATUS}") as lines:
         rollout = portal.roll_out(number)
     first = next(at for at, line in lines if _is_error(line, service))
     final = next(at for at, line in lines if _is_error(line, service, after_restarts=FIRST_RESTARTS))

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,15 @@ def fill(portal: Portal, count: int, *, notices: int = 0, spread: Sequence[int] 
         )
         command = ["kubectl", "--kubeconfig", portal.kubeconfig, "apply", "--validate=false", "-f"]
         subprocess.run([*command, str(objects)], check=True, stdout=subprocess.DEVNULL, timeout=600)
+    load(portal, (each for i in range(count) for each in _documents(i, notices)))
+
+
+def load(portal: Portal, documents: Iterable[dict[str, Any]]) -> None:
+    """Load documents of the catalog over what is there."""
+    with tempfile.TemporaryDirectory() as folder:
         catalog = Path(folder) / "bench"
         catalog.mkdir()
-        text = yaml.safe_dump_all(each for i in range(count) for each in _documents(i, notices))
-        (catalog / "catalog.yaml").write_text(text)
+        (catalog / "catalog.yaml").write_text(yaml.safe_dump_all(documents, allow_unicode=True))
         environment = {
             **os.environ,
             "DATABASE_URL": portal.report["database_url"],
@@ -48,8 +53,8 @@ def fill(portal: Portal, count: int, *, notices: int = 0, spread: Sequence[int] 
             "KUBECONFIG": portal.kubeconfig,
             "SECRET_KEY": "bench",
         }
-        load = [sys.executable, "manage.py", "catalog", "load", "--yes", str(catalog)]
-        subprocess.run(load, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=600)
+        command = [sys.executable, "manage.py", "catalog", "load", "--yes", str(catalog)]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=600)
 
 
 def _objects(index: int, ready_after: int) -> Iterator[dict[str, Any]]:

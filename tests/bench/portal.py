@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 READY = re.compile(r"ready in ([0-9.]+) s")
 READY_SECONDS = 180
 ROLLOUT_SECONDS = 300
+SYSTEM = "portal-universe"
 ENVIRONMENT = "portal-universe-production"
 WAVES = (
     ("config-service",),
@@ -36,6 +37,8 @@ WAVES = (
     ("blog-frontend", "shopping-frontend"),
 )
 ENDS = {"succeeded", "failed", "paused", "stopped"}
+MANAGER, QA = "jiho", "nayoung"
+APPROVERS = ("taeyang", "hyejin", "sungmin", "narae", "junseo", "chaewon", QA, "jonghyun")
 
 
 class Refused(Exception):
@@ -73,70 +76,82 @@ class Portal:
             raise Refused(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json()
 
-    def approved_release(self, versions: dict[str, str]) -> int:
-        """Compose a release of portal-universe and let everybody agree; return its number."""
+    def approved_release(
+        self,
+        versions: dict[str, str],
+        *,
+        environment: str = ENVIRONMENT,
+        plan: str | None = None,
+        by: str = MANAGER,
+        approvers: Sequence[str] = APPROVERS,
+    ) -> int:
+        """Compose a release, answer its checks, let everybody agree; return its number."""
         items = [{"service": name, "version": version} for name, version in versions.items()]
-        body = {"title": "benchmark", "environment": ENVIRONMENT, "items": items, "changes": [], "facts": {}}
-        number = int(self.call("jiho", "POST", "/releases", body)["number"])
-        self.call("jiho", "POST", f"/releases/{number}/submit")
-        for check in self.call("nayoung", "GET", f"/releases/{number}/checklist")["items"]:
-            if check["phase"] == "before" and check["kind"] == "person":
-                self._answer(number, check["id"])
-        for who in ("taeyang", "hyejin", "sungmin", "narae", "junseo", "chaewon", "nayoung", "jonghyun"):
-            release = self.call("jiho", "GET", f"/releases/{number}")
+        body = {"title": "benchmark", "environment": environment, "items": items, "changes": [], "facts": {}}
+        number = int(self.call(by, "POST", "/releases", {**body, "plan": plan})["number"])
+        self.call(by, "POST", f"/releases/{number}/submit")
+        self.answer(number, "before", by=by)
+        for who in approvers:
+            release = self.call(by, "GET", f"/releases/{number}")
             if release["state"] != "in_review":
                 break
             self._approve(number, who, release["content_digest"])
-        self._until_measured(number)
+        self._until_measured(number, by=by)
         return number
 
-    def roll_out(self, number: int) -> dict[str, Any]:
+    def roll_out(self, number: int, *, by: str = MANAGER) -> dict[str, Any]:
         """Start a release, wait for its end, return the rollout."""
-        return self.wait(self.start(number), ENDS)
+        return self.wait(self.start(number, by=by), ENDS, by=by)
 
-    def start(self, number: int) -> int:
+    def start(self, number: int, *, by: str = MANAGER) -> int:
         """Start a release and return the number of its rollout."""
-        begun = self.call("jiho", "POST", f"/releases/{number}/start")
+        begun = self.call(by, "POST", f"/releases/{number}/start")
         rollout = begun["rollouts"][-1] if "rollouts" in begun else begun
         return int(rollout["id"] if isinstance(rollout, dict) else rollout)
 
-    def wait(self, rollout: int, states: set[str]) -> dict[str, Any]:
+    def wait(self, rollout: int, states: set[str], *, by: str = MANAGER) -> dict[str, Any]:
         """Wait until the rollout is in one of the states, and return it."""
         deadline = time.monotonic() + ROLLOUT_SECONDS
         while time.monotonic() < deadline:
-            found: dict[str, Any] = self.call("jiho", "GET", f"/rollouts/{rollout}")
+            found: dict[str, Any] = self.call(by, "GET", f"/rollouts/{rollout}")
             if found["state"] in states:
                 return found
             time.sleep(0.5)
         raise TimeoutError(f"rollout {rollout} did not end")
 
-    def events(self, rollout: int) -> list[dict[str, Any]]:
+    def events(self, rollout: int, *, by: str = MANAGER) -> list[dict[str, Any]]:
         """All events of a rollout, in order."""
         events: list[dict[str, Any]] = []
         while True:
             after = events[-1]["id"] if events else 0
-            more = self.call("jiho", "GET", f"/rollouts/{rollout}/events?after={after}")["events"]
+            more = self.call(by, "GET", f"/rollouts/{rollout}/events?after={after}")["events"]
             if not more:
                 return events
             events += more
+
+    def answer(self, number: int, phase: str, *, by: str = MANAGER) -> None:
+        """Answer what people are asked in a phase of the checklist."""
+        for check in self.call(QA, "GET", f"/releases/{number}/checklist")["items"]:
+            if check["phase"] == phase and check["kind"] == "person":
+                self._answer(number, check["id"], (QA, by))
 
     def memory_mib(self) -> float:
         """The proportional set size of the whole process tree."""
         return sum(_pss_kib(pid) for pid in _tree(self.process.pid)) / 1024
 
-    def _until_measured(self, number: int) -> None:
+    def _until_measured(self, number: int, *, by: str) -> None:
         """Wait for the checks before the start that the portal answers itself."""
         deadline = time.monotonic() + ROLLOUT_SECONDS
         while time.monotonic() < deadline:
-            listed = self.call("jiho", "GET", f"/releases/{number}/checklist")["items"]
+            listed = self.call(by, "GET", f"/releases/{number}/checklist")["items"]
             if all(check["result"] for check in listed if check["phase"] == "before"):
                 return
             time.sleep(0.1)
         raise TimeoutError(f"release {number} was not measured")
 
-    def _answer(self, number: int, check: int) -> None:
+    def _answer(self, number: int, check: int, people: Sequence[str]) -> None:
         body = {"result": "done", "evidence": {"text": "ok"}}
-        for who in ("nayoung", "jiho"):
+        for who in people:
             try:
                 self.call(who, "POST", f"/releases/{number}/checklist/{check}", body)
             except Refused:
@@ -152,8 +167,12 @@ class Portal:
 
 
 @contextmanager
-def running_portal() -> Iterator[Portal]:
-    """Start everything, give it, end it and forget its data."""
+def running_portal(**variables: str) -> Iterator[Portal]:
+    """Start everything, give it, end it and forget its data.
+
+    Args:
+        variables: more of its environment.
+    """
     folder = Path(tempfile.mkdtemp(prefix="portal-bench-"))
     environment = {**os.environ, "PORTAL_DATA": str(folder), "PORT": str(free_port()), "LANGUAGE_CODE": "en"}
     # A benchmark that measured on a database of its own has left its settings here.
@@ -162,7 +181,7 @@ def running_portal() -> Iterator[Portal]:
     process = subprocess.Popen(
         [sys.executable, "manage.py", "run"],
         cwd=ROOT,
-        env=environment,
+        env={**environment, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,18 +1,16 @@
 """portal-universe's rollout against the cluster's own time and against a shell script in the same order."""
 
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO
 
-from tests.bench.portal import WAVES, Portal, running_portal
+from tests.bench.kubectl import kubectl_lines
+from tests.bench.portal import SYSTEM, WAVES, Portal, running_portal
 from tests.bench.row import Row
 
 ROUNDS = 3
-SYSTEM = "portal-universe"
 VERSIONS = ("v1.4.0", "v1.4.1")
 STATUS = (
     "{.metadata.name},{.metadata.generation},{.status.observedGeneration},{.spec.replicas},"
@@ -113,33 +111,10 @@ def _script(portal: Portal, version: str) -> float:
 
 
 @contextmanager
-def kubectl_lines(portal: Portal, *words: str) -> Iterator[list[tuple[float, str]]]:
-    """Follow what kubectl prints: (seconds of the wall clock, line), whole when the block has ended."""
-    command = ["kubectl", "--kubeconfig", portal.kubeconfig, "-n", SYSTEM, *words]
-    lines: list[tuple[float, str]] = []
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
-    reader.start()
-    try:
-        time.sleep(1)  # the first list is read
-        yield lines
-    finally:
-        process.terminate()
-        process.wait(10)
-        reader.join(10)
-
-
-def _read(stream: IO[str], lines: list[tuple[float, str]]) -> None:
-    with stream:
-        for line in stream:
-            lines.append((time.time(), line.rstrip("\n")))
-
-
-@contextmanager
 def watching(portal: Portal) -> Iterator[Watched]:
     """Follow the Deployments; what was seen is complete when the block has ended."""
     watched = Watched()
-    with kubectl_lines(portal, "get", "deployments", "-w", "-o", f"jsonpath={STATUS}") as lines:
+    with kubectl_lines(portal, SYSTEM, "get", "deployments", "-w", "-o", f"jsonpath={STATUS}") as lines:
         yield watched
     for at, line in lines:
         watched.see(at, line)
