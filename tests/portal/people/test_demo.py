@@ -1,6 +1,9 @@
 """The demo's people: complete, idempotent, and able to come in."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -10,6 +13,7 @@ from portal.people.operations import revoke_role, set_roles
 from tests.people import BY_THE_PORTAL
 from tests.soak import long
 
+EXAMPLES = Path(__file__).resolve().parents[3] / "deploy" / "examples"
 ADDRESS = "http://127.0.0.1:8000"
 
 
@@ -32,6 +36,15 @@ def test_every_team_has_a_lead_and_two_release_managers(people: list[dict[str, o
         held = RoleAssignment.objects.filter(scope=f"team:{team}")
         assert held.filter(role=Role.TEAM_LEAD).count() == 1
         assert held.filter(role=Role.RELEASE_MANAGER).count() >= 2
+
+
+@long
+def test_each_service_of_the_examples_has_a_team_of_the_demo(people: list[dict[str, object]]) -> None:
+    documents = [
+        each for path in EXAMPLES.glob("*/catalog.yaml") for each in yaml.safe_load_all(path.read_text())
+    ]
+    teams = {each["spec"]["team"] for each in documents if each["kind"] == "Service"}
+    assert teams <= {person.team for person in demo.PEOPLE}
 
 
 @long
