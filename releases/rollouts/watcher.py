@@ -133,6 +133,9 @@ class Watcher:
         elif not self.leads_for(place.environment.cluster.name):
             self.places.pop(pk).end()
             return
+        for rollout in rollouts - place.rollouts:
+            # What changed before it was known here was told to nobody.
+            self.due.setdefault(rollout, time.monotonic())
         place.rollouts, place.idle_since = rollouts, None
 
     def _open(self, environment: Environment) -> Place | None:
