@@ -304,6 +304,24 @@ def test_the_way_back_is_one_conditional_patch(
     assert (mark["op"], mark["path"], mark["value"]) == ("add", *expected)
 
 
+@pytest.mark.parametrize(("now", "error"), [(3, TemporaryError), (2, PermanentError)])
+def test_a_size_is_refused_as_a_conflict_only_where_somebody_has_scaled(
+    served: tuple[Cluster, Script], now: int, error: type[Exception]
+) -> None:
+    cluster, script = served
+    words = "the server rejected our request due to an error in our request"
+    script.say(422, status(422, "Invalid", words))
+    found = deployment(uid="u")
+    script.say(200, {**found, "spec": {**found["spec"], "replicas": now}})
+    with pytest.raises(error) as refused:
+        cluster.resize("deployments", deployment(uid="u"), 5, annotations={"portal/step": "7"})
+    expected = ("conflict", words) if error is TemporaryError else ("invalid", words)
+    assert (refused.value.code, str(refused.value.detail)) == expected  # type: ignore[attr-defined]
+    uid, size, wanted, mark = script.asked[0].body
+    assert (uid["op"], size["op"], size["value"], wanted["value"]) == ("test", "test", 2, 5)
+    assert mark == {"op": "add", "path": "/metadata/annotations", "value": {"portal/step": "7"}}
+
+
 def test_a_right_is_asked_of_the_cluster(served: tuple[Cluster, Script]) -> None:
     cluster, script = served
     script.say(201, {"status": {"allowed": True}})

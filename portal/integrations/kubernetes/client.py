@@ -26,8 +26,21 @@ from portal.errors import PermanentError, TemporaryError
 from portal.integrations.argo.rollouts import image_operations
 from portal.integrations.kubernetes.configuration import configuration_of
 from portal.integrations.kubernetes.connection import Access, read_connection
-from portal.integrations.kubernetes.errors import FIELD_CONFLICT, MISSING, refused, unreachable
-from portal.integrations.kubernetes.patches import annotating, guarded, image_patch, template_patch
+from portal.integrations.kubernetes.errors import (
+    CONFLICT,
+    FIELD_CONFLICT,
+    INVALID,
+    MISSING,
+    refused,
+    unreachable,
+)
+from portal.integrations.kubernetes.patches import (
+    annotating,
+    guarded,
+    image_patch,
+    size_patch,
+    template_patch,
+)
 from portal.integrations.kubernetes.workloads import (
     HOLDER,
     PLURALS,
@@ -188,6 +201,32 @@ class Cluster:
             content_type=MERGE_PATCH,
         )
 
+    def resize(
+        self,
+        plural: str,
+        seen: Json,
+        replicas: int,
+        *,
+        annotations: Mapping[str, str],
+        dry_run: bool = False,
+    ) -> Json:
+        """Set the size of a workload, on the condition that it is still the one that was `seen`.
+
+        Raises:
+            TemporaryError: with code "conflict" when somebody else has set it since it was read.
+        """
+        found = seen["metadata"]
+        path = f"{collection_path(plural, found['namespace'])}/{found['name']}"
+        body = size_patch(seen, replicas, annotations=annotations)
+        query = _writing(dry_run=dry_run)
+        try:
+            return self.call("PATCH", path, query=query, body=body, content_type=JSON_PATCH)
+        except PermanentError as error:
+            # A failed test is refused in the same words as a patch that makes no sense.
+            if error.code == INVALID and _size_of(self.get(path)) != _size_of(seen):
+                raise TemporaryError(str(error.detail), retry_in=0.1, code=CONFLICT) from error
+            raise
+
     def apply(self, plural: str, namespace: str, body: Json, *, dry_run: bool = False) -> Json:
         """Make an object what a configuration says, by server-side apply without force; returns all of it.
 
@@ -259,7 +298,7 @@ class Cluster:
             operations = [
                 *guarded(seen),
                 *image_operations(seen.template, images),
-                *annotating(seen, annotations),
+                *annotating(seen.annotations, annotations),
             ]
             return self._patch(seen, operations, content_type=JSON_PATCH, dry_run=dry_run)
         body = image_patch(seen, images, annotations=annotations)
@@ -499,6 +538,11 @@ def connect(spec: Mapping[str, Any]) -> Cluster:
 def _writing(*, dry_run: bool) -> dict[str, str]:
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
     return {**query, "dryRun": "All"} if dry_run else query
+
+
+def _size_of(body: Json) -> tuple[str, int | None]:
+    """The size of an object, and which object it is."""
+    return body["metadata"]["uid"], body["spec"].get("replicas")
 
 
 def collection_path(plural: str, namespace: str) -> str:

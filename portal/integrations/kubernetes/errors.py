@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from portal.errors import PermanentError, TemporaryError
 
 MAX_WORDS = 2_000
+INVALID = "invalid"
 # Codes that may heal by themselves; every other error code is a refusal.
 TEMPORARY = {
     408: "unavailable",
@@ -21,14 +22,14 @@ TEMPORARY = {
     504: "unavailable",
 }
 PERMANENT = {
-    400: "invalid",
+    400: INVALID,
     401: "unauthorized",
     403: "forbidden",
     404: "missing",
-    405: "invalid",
+    405: INVALID,
     410: "expired",
-    415: "invalid",
-    422: "invalid",
+    415: INVALID,
+    422: INVALID,
 }
 UNREACHABLE = "unreachable"
 UNAVAILABLE = "unavailable"

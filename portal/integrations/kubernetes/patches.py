@@ -1,4 +1,4 @@
-"""The patches that the portal sends: conditional on the version that was seen. Pure."""
+"""The patches that the portal sends: conditional on the version, or the size, that was seen. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,20 @@ def image_patch(seen: Workload, images: Mapping[str, str], *, annotations: Mappi
 def template_patch(seen: Workload, template: Json, *, annotations: Mapping[str, str]) -> list[Json]:
     """Return the JSON patch that puts a template back; a stale version is answered with a clean conflict."""
     put_back: Json = {"op": "replace", "path": "/spec/template", "value": template}
-    return [*guarded(seen), put_back, *annotating(seen, annotations)]
+    return [*guarded(seen), put_back, *annotating(seen.annotations, annotations)]
+
+
+def size_patch(seen: Json, replicas: int, *, annotations: Mapping[str, str]) -> list[Json]:
+    """Return the JSON patch that sets a size where it is still what was seen.
+
+    It names no version: controllers write the status many times while pods come and go.
+    """
+    metadata = seen["metadata"]
+    tests = [{"op": "test", "path": "/metadata/uid", "value": metadata["uid"]}]
+    if "replicas" in seen["spec"]:
+        tests.append({"op": "test", "path": "/spec/replicas", "value": seen["spec"]["replicas"]})
+    size = {"op": "add", "path": "/spec/replicas", "value": replicas}
+    return [*tests, size, *annotating(metadata.get("annotations") or {}, annotations)]
 
 
 def guarded(seen: Workload) -> list[Json]:
@@ -32,9 +45,9 @@ def guarded(seen: Workload) -> list[Json]:
     return [{"op": "replace", "path": "/metadata/resourceVersion", "value": seen.resource_version}]
 
 
-def annotating(seen: Workload, annotations: Mapping[str, str]) -> list[Json]:
-    """Return the operations that add annotations to what was seen."""
-    if not seen.annotations:
+def annotating(seen: Mapping[str, str], annotations: Mapping[str, str]) -> list[Json]:
+    """Return the operations that add annotations to those that were seen."""
+    if not seen:
         return [{"op": "add", "path": "/metadata/annotations", "value": dict(annotations)}]
     return [
         {"op": "add", "path": f"/metadata/annotations/{_escaped(key)}", "value": value}

@@ -118,6 +118,13 @@ class Work:
             self.listed[plural] = self.cluster.find(plural, self.environment.namespace).items
         return self.listed[plural]
 
+    def know(self, plural: str, body: Json) -> None:
+        """Take what a write was answered for what was read: the next step of this look round rests on it."""
+        uid = body["metadata"]["uid"]
+        for number, each in enumerate(self.listed.get(plural, [])):
+            if each["metadata"]["uid"] == uid:
+                self.listed[plural][number] = body
+
     def listed_workload(self, reference: Reference) -> Workload:
         """Return a workload from its collection, where many are read together.
 

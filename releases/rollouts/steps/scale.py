@@ -74,7 +74,9 @@ class _Scaling(ActingKind):
         # An autoscaler takes some seconds to hold to new bounds; at 0 it stands aside.
         if current and low <= seen.replicas <= high and there == ready == seen.replicas:
             return done("scaled", **counts)
-        return _waiting(work, seen, counts)
+        # Before its controller has seen the new size its pods have nothing to say of it.
+        pods = pods_with(seen.selector, work.collection("pods")) if current else []
+        return _waiting(work, seen, counts, pods)
 
     @abstractmethod
     def wanted(self, work: Work, owner: Json | None) -> Bounds:
@@ -156,10 +158,9 @@ def _size(work: Work, name: str) -> int:
     raise PermanentError(code="nothing_recorded")
 
 
-def _waiting(work: Work, seen: Workload, counts: Json) -> Outcome:
+def _waiting(work: Work, seen: Workload, counts: Json, pods: list[Json]) -> Outcome:
     record = work.sibling("record_running")
     before = ((record.before if record else None) or {}).get("restarts") or {}
-    pods = pods_with(seen.selector, work.collection("pods"))
     observed = {"code": "waits_scaled", **counts}
     # A canary's first pods are the first of the new version: what is wrong with them is said at once.
     early = str(seen.reference.name) if "share" in work.step.params else ""
@@ -177,15 +178,13 @@ def _owner(work: Work, seen: Workload) -> Json | None:
 
 def _change(work: Work, seen: Workload, wanted: Bounds) -> Change | Found:
     low, high = wanted
-    owner = _owner(work, seen)
+    owner, scaler = _owner(work, seen), None
     if owner is None:
-        target, body = seen.raw, {"spec": {"replicas": low}}
         changes = [_field(str(seen.reference), "replicas", seen.replicas, low)]
     else:
         items = work.collection(AUTOSCALERS)
-        target = next(each for each in items if each["metadata"]["name"] == owner["name"])
+        scaler = next(each for each in items if each["metadata"]["name"] == owner["name"])
         name = f"horizontalpodautoscaler/{owner['name']}"
-        body = {"spec": {"minReplicas": low, "maxReplicas": high}}
         changes = [
             _field(name, "minReplicas", int(owner["min"] or 1), low),
             _field(name, "maxReplicas", owner["max"], high),
@@ -193,7 +192,7 @@ def _change(work: Work, seen: Workload, wanted: Bounds) -> Change | Found:
     changes = [each for each in changes if each["before"] != each["after"]]
     if not changes:
         return Found(acted=_remembered(seen, wanted), observed={"code": "scaled"})
-    return Change(changes=changes, payload=(seen, owner, target, body, wanted))
+    return Change(changes=changes, payload=(seen, scaler, wanted))
 
 
 def _field(name: str, field: str, before: Any, after: Any) -> Json:
@@ -201,14 +200,21 @@ def _field(name: str, field: str, before: Any, after: Any) -> Json:
 
 
 def _write(work: Work, change: Change, *, dry_run: bool = False) -> Json:
-    seen, owner, target, body, wanted = change.payload
-    plural = AUTOSCALERS if owner else PLURALS[seen.reference.kind]
-    marked = {**body, "metadata": {"annotations": work.mark}}
-    written = work.cluster.change(plural, target, marked, dry_run=dry_run)
-    # The next size may follow in the same round: what was listed before this write is old by then.
-    work.listed.pop(plural, None)
-    after = seen if owner else Workload({"kind": seen.reference.kind, **written})
-    return _remembered(after, wanted)
+    seen, scaler, wanted = change.payload
+    low, high = wanted
+    plural = AUTOSCALERS if scaler else PLURALS[seen.reference.kind]
+    if scaler:
+        body = {"metadata": {"annotations": work.mark}, "spec": {"minReplicas": low, "maxReplicas": high}}
+        written = work.cluster.change(plural, scaler, body, dry_run=dry_run)
+    else:
+        written = work.cluster.resize(plural, seen.raw, low, annotations=work.mark, dry_run=dry_run)
+    if not dry_run:
+        work.know(plural, written)
+    if scaler:
+        return _remembered(seen, wanted)
+    # Not the spec that was answered: what somebody else changed since the look would be taken for ours.
+    spec, generation = {**seen.spec, "replicas": low}, written["metadata"]["generation"]
+    return {**_remembered(seen, wanted), "spec": spec, "generation": generation}
 
 
 def _remembered(workload: Workload, wanted: Bounds) -> Json:

@@ -4,7 +4,12 @@ from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import Cluster
 from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.rollout_status import DEADLINE_EXCEEDED, condition
-from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
+from portal.integrations.kubernetes.workloads import (
+    PLURALS,
+    ROLLOUT_ANNOTATION,
+    STEP_ANNOTATION,
+    Workload,
+)
 from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.images import target_image
 from releases.rollouts.steps import canaries, git_owned
@@ -59,7 +64,9 @@ class SetImage(ActingKind):
     def act(self, work: Work, change: Change) -> Json:
         """Send one patch."""
         seen, images = change.payload
-        return remembered(work.cluster.set_images(seen, images, annotations=work.mark), images)
+        written = work.cluster.set_images(seen, images, annotations=work.mark)
+        work.know(PLURALS[written.written.kind], written.holder or written.raw)
+        return remembered(written, images)
 
     def observe(self, work: Work) -> Outcome:
         """The server's answer said it: done."""

@@ -104,7 +104,8 @@ class WaitRollout(StepKind):
 
     def _with_evidence(self, work: Work, seen: Workload, progress: Progress, *, final: bool) -> Outcome:
         now = clock.now()
-        owner = _owner(work, seen)
+        # Before its controller has seen the new template no pod has anything to say of it.
+        owner = _owner(work, seen) if progress.waits_for != "observed" else None
         blocking = _in_the_way(work, seen)
         pods = [*pods_of(work, seen, owner), *blocking]
         events = _events(work, pods, now)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from portal.integrations.kubernetes.patches import size_patch
 from tests.cluster.api import Refused
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.objects import Space, condition, deployment, stateful_set, wait_for
@@ -50,6 +51,22 @@ def test_a_scale_with_an_old_version_is_a_conflict(space: Space) -> None:
     with pytest.raises(Refused) as refused:
         space.patch("deployments", "web", body, kind="merge", sub="scale")
     assert refused.value.code == 409
+
+
+def test_a_size_rests_on_the_size_that_was_seen_and_on_no_version(space: Space) -> None:
+    space.create(deployment("web"))
+    seen = space.settle("web")
+    between = space.patch("deployments", "web", {"metadata": {"labels": {"changed": "meanwhile"}}})
+    assert between["metadata"]["resourceVersion"] != seen["metadata"]["resourceVersion"]
+    written = space.patch("deployments", "web", size_patch(seen, 2, annotations={"a/b": "1"}), kind="json")
+    assert (written["spec"]["replicas"], written["metadata"]["annotations"]["a/b"]) == (2, "1")
+    again = {**seen, "metadata": {**seen["metadata"], "uid": "another"}}
+    for other in (seen, {**again, "spec": written["spec"]}):
+        with pytest.raises(Refused) as refused:
+            space.patch("deployments", "web", size_patch(other, 3, annotations={"a/b": "2"}), kind="json")
+        assert refused.value.code == 422
+    kept = space.get("deployments", "web")
+    assert (kept["spec"]["replicas"], kept["metadata"]["annotations"]["a/b"]) == (2, "1")
 
 
 def test_scaling_to_nothing_and_back_keeps_the_revision(space: Space) -> None:

@@ -1,9 +1,13 @@
 """Replicas beside a wave, an autoscaler's bounds where it owns them, and what was there before put back."""
 
+from typing import Any
+
+import pytest
 from django.utils import translation
 
 from releases.rollouts import plans
 from releases.rollouts.models import Rollout
+from releases.rollouts.steps import scale
 from tests.cluster.api import Json
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
@@ -90,3 +94,23 @@ def test_what_somebody_else_scaled_meanwhile_holds_and_is_named(lay_floor: Lay) 
         floor.order(rollout, "resume")
     assert drive(rollout, "rolled_back", "rollback_failed").state == "rolled_back"
     assert wanted(floor) == 1
+
+
+@long
+def test_what_somebody_changes_beside_a_size_is_not_taken_for_ours(
+    lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor = scaled(lay_floor, 2, place="before")
+    act = scale.Scale.act
+
+    def meddled(kind: scale.Scale, work: Any, change: Any) -> Json:
+        by_hand = {"spec": {"template": {"metadata": {"annotations": {"by": "hand"}}}}}
+        floor.space.patch("deployments", "api", by_hand)
+        return act(kind, work, change)
+
+    monkeypatch.setattr(scale.Scale, "act", meddled)
+    rollout = drive(floor.start(), *ENDS)
+    assert (rollout.state, wanted(floor)) == ("paused", 2), why(rollout)
+    assert rollout.pause is not None
+    assert rollout.pause["reason"] == "drift"
+    assert "annotations" in rollout.pause["args"]["field"]
