@@ -80,15 +80,24 @@ def visible(user: User, model: type[Row], right: str = "view") -> QuerySet[Row]:
 
 
 def who_sees(users: Collection[User], model: type[Row], **lookup: Any) -> list[User]:
-    """Those of the people who see the one row, asked for all of them in one query besides the row's own."""
-    row = model._default_manager.filter(**lookup).first()
-    if row is None:
-        return []
-    target = anchor(row)
-    granted = _grants(type(target), "view").filter(content_object=target.pk)
+    """Those of the people who see the one row, asked for all of them in one query."""
+    anchored, path = _anchored(model)
+    rows = model._default_manager.filter(**lookup)
+    granted = _grants(anchored, "view").filter(content_object__in=rows.values(path))
     asked = User.objects.filter(pk__in=[user.pk for user in users], is_active=True)
     keys = set(asked.filter(groups__in=granted.values("group")).values_list("pk", flat=True))
     return [user for user in users if user.pk in keys]
+
+
+def _anchored(model: type[Model]) -> tuple[type[Model], str]:
+    """The model that carries the rights of this one, and the way from a row to that one's key."""
+    via = getattr(model, "ACCESS_VIA", None)
+    if via is None:
+        return model, "pk"
+    parent = model._meta.get_field(via).related_model
+    assert isinstance(parent, type)
+    anchored, path = _anchored(parent)
+    return anchored, f"{via}__{path}"
 
 
 def get_or_404(user: User, model: type[Row], right: str = "view", **lookup: Any) -> Row:
