@@ -7,7 +7,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,8 +66,7 @@ class LiveConsumer:
             else:
                 await self._serve(hub, socket)
         finally:
-            with suppress(asyncio.CancelledError):
-                await hubs.leave(hub, socket)
+            hubs.leave(hub, socket)
 
     async def _refuse(self) -> None:
         """Close before accepting: the browser sees a refused request."""

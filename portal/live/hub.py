@@ -23,16 +23,19 @@ POLL_SECONDS = 1.0
 # A lost right must close the tap within two seconds, the asking included.
 ASK_AGAIN_SECONDS = 1.5
 RETRY_SECONDS = 1.0
+# A reader who goes from page to page leaves and comes back at once: threads and connections wait for them.
+REST_SECONDS = 2.0
 ASKING_THREADS = 2
 
 _hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = WeakKeyDictionary()
 
 
 class Hub:
-    """Lives from the first socket of an event loop to the last one."""
+    """Lives from the first socket of an event loop until a while after the last one."""
 
     def __init__(self) -> None:
         self.guests = 0
+        self.visited = False
         self.sockets: set[Socket] = set()
         self.watched: dict[str, dict[Watch, Socket]] = defaultdict(dict)
         self.read_up_to: dict[str, int] = {}
@@ -46,6 +49,17 @@ class Hub:
         """Begin to listen, read, poll and ask again."""
         for work in (self._listen(), self._read(), self._poll(), self._ask_again()):
             self.tasks.append(asyncio.create_task(work))
+        self.keeper = asyncio.create_task(self._keep())
+
+    async def _keep(self) -> None:
+        """Stay until nobody has been here for a while, or the loop ends."""
+        try:
+            while self.guests or self.visited:
+                self.visited = False
+                await asyncio.sleep(REST_SECONDS)
+        finally:
+            _hubs.pop(asyncio.get_running_loop(), None)
+            await self.stop()
 
     async def stop(self) -> None:
         """End the tasks and the threads, which close their connections however this is cut short."""
@@ -216,20 +230,18 @@ def enter() -> Hub:
         hub = _hubs[loop] = Hub()
         hub.start()
     hub.guests += 1
+    hub.visited = True
     return hub
 
 
-async def leave(hub: Hub, socket: Socket | None) -> None:
-    """Go, with or without having had a socket; the hub ends with the last one."""
+def leave(hub: Hub, socket: Socket | None) -> None:
+    """Go, with or without having had a socket."""
     if socket is not None:
         for topic in list(socket.watches):
             hub.forget(socket, topic)
         hub.sockets.discard(socket)
     hub.guests -= 1
-    loop = asyncio.get_running_loop()
-    if hub.guests == 0 and _hubs.get(loop) is hub:
-        del _hubs[loop]
-        await hub.stop()
+    hub.visited = True
 
 
 def open_sockets() -> int:

@@ -357,6 +357,23 @@ def test_the_hub_ends_with_its_last_socket(minji: User) -> None:
     assert async_to_sync(follow)() == (1, 0)
 
 
+def test_who_comes_back_at_once_finds_the_hub_that_was_there(minji: User) -> None:
+    key = session_of(minji)
+
+    async def visit() -> hub.Hub:
+        async with browser(key) as socket:
+            await socket.subscribe("practice.1")
+            return next(iter(hub._hubs.values()))
+
+    async def come_and_go() -> list[hub.Hub]:
+        return [await visit(), await visit()]
+
+    first, second = async_to_sync(come_and_go)()
+    assert first is second
+    assert all(task.done() for task in first.tasks)
+    assert other_connections() == 0
+
+
 def other_connections() -> int:
     """How many connections to the test's database there are besides this one."""
     with connection.cursor() as cursor:
@@ -368,7 +385,10 @@ def other_connections() -> int:
     return int(count)
 
 
-def test_a_server_that_is_cut_short_leaves_no_connection_behind(minji: User) -> None:
+def test_a_server_that_is_cut_short_leaves_no_connection_behind(
+    minji: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "REST_SECONDS", 0.05)
     key = session_of(minji)
 
     async def follow() -> tuple[int, int]:
