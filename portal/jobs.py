@@ -4,6 +4,7 @@ A job names a function marked with @job and carries ids and short strings. The d
 a job may be lost, doubled or late, and what it would have done is found again by a sweep.
 """
 
+import contextlib
 import importlib
 import json
 import logging
@@ -18,12 +19,13 @@ import django_rq
 from django.conf import settings
 from django.db import close_old_connections, transaction
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.timeouts import TimerDeathPenalty
+from rq.timeouts import JobTimeoutException, TimerDeathPenalty
 from rq.worker import WorkerStatus
 
 from portal import impatient, trace
@@ -41,6 +43,10 @@ MARK, MARK_SECONDS = "portal.waits:", 3
 # RQ takes off and adds seconds of its own.
 WORKER_SECONDS = 20
 REST_SECONDS = 1.0
+# Below the time after which RQ takes a worker for dead, with what one job may take.
+BEAT_SECONDS = 5.0
+# Longer than anything that a job waits for.
+JOB_SECONDS = 180
 
 Argument = int | str
 Function = Callable[..., None]
@@ -121,13 +127,13 @@ def _send(name: str, args: tuple[Argument, ...]) -> None:
         return
     try:
         client = _client()
-        if not client.set(_mark(name, args), 1, nx=True, ex=MARK_SECONDS):
-            return
         queue = _queue(client)
-        if queue.count < MOST_WAITING:
-            queue.enqueue_call(
-                RUNNER, args=(name, *args), result_ttl=0, failure_ttl=3600, ttl=WAITING_SECONDS
-            )
+        with client.pipeline(transaction=False) as asked:
+            asked.set(_mark(name, args), 1, nx=True, ex=MARK_SECONDS)
+            asked.llen(queue.key)
+            marked, waiting = asked.execute()
+        if marked and waiting < MOST_WAITING:
+            queue.enqueue_call(RUNNER, args=(name, *args), ttl=WAITING_SECONDS)
     except impatient.AWAY as error:
         _redis_rests.begin()
         logger.warning("queue out of reach, %s waits for the sweep: %s", name, error)
@@ -227,6 +233,17 @@ def _tell_row(name: str, args: tuple[Argument, ...], failure: Failure) -> None:
         logger.exception("incident %s could not be told to the row of %s%r", failure.incident, name, args)
 
 
+def _carry_out(job: Job) -> None:
+    """Call what a queue entry names; whatever comes of it, the worker goes on."""
+    try:
+        function, given = job.func, job.args
+    except Exception:
+        logger.exception("refused an entry of the queue that is no job")
+        return
+    with contextlib.suppress(Exception):  # `run` has logged it, and told the row
+        function(*given)
+
+
 class Worker(SimpleWorker):
     """Runs jobs in its own process: a fork would cost more than most jobs (see design.md, "Measured")."""
 
@@ -234,6 +251,36 @@ class Worker(SimpleWorker):
     # A Redis that was away for long is found again as soon as one that was away for a moment.
     max_connection_wait_time = 2.0
     ending = False
+    beats_again_at = 0.0
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Carry out one job without RQ's books of who runs what and what became of it.
+
+        Nothing relies on them, and they cost more than a small job: a row's lease says who works at it, a
+        sweep finds what was lost, `run` tells of a failure (attacks.md, section 4).
+        """
+        self._state = WorkerStatus.BUSY
+        try:
+            seconds = job.timeout or JOB_SECONDS
+            with TimerDeathPenalty(seconds, JobTimeoutException, job_id=job.id):  # type: ignore[no-untyped-call]
+                _carry_out(job)
+        finally:
+            self._state = WorkerStatus.IDLE
+        with self.connection.pipeline(transaction=False) as done:
+            done.lrem(queue.intermediate_queue_key, 1, job.id)
+            done.delete(job.key)
+            done.execute()
+
+    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:  # noqa: ARG002  RQ's own
+        """Keep for this process what it does; nobody asks Redis for it."""
+        self._state = state
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Say now and then that this worker lives, which `doctor` counts; RQ says it three times a job."""
+        if time.monotonic() < self.beats_again_at:
+            return
+        self.beats_again_at = time.monotonic() + BEAT_SECONDS
+        super().heartbeat(timeout, pipeline)
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """End after the job in hand; unlike RQ's own way, a Redis that is away does not hold it up."""

@@ -30,7 +30,7 @@ ENGINE = Actor.portal("rollout engine")
 # One job goes on for so long at most; then it hands over to the next one.
 BUDGET_SECONDS = 20.0
 # A rollout in progress is looked at again after this time whatever happens.
-FLOOR_SECONDS = 15.0
+FLOOR_SECONDS = 30.0
 # One that waits for people is woken by what they do; it is looked at for what nobody thought of.
 PEOPLE_SECONDS = 900.0
 # What only a newer worker can carry out is offered again after this time.
@@ -339,4 +339,14 @@ class Pass:
             fields = ("acted", "acted_at", "intent")
             outcomes.put(self.course, step, outcome, actor=ENGINE, fields=fields)
         stop_points.reach("after_record", kind=step.kind)
+        if changes:
+            self._leave_to_watch(since=step.acted_at)
         return True
+
+    def _leave_to_watch(self, since: datetime) -> None:
+        """What was changed a moment ago is not done yet: a watch tells when there is something to see."""
+        self.looked.update(
+            each.pk
+            for each in self.course.present
+            if KINDS[each.kind].is_told and each.started_at is not None and each.started_at >= since
+        )

@@ -15,8 +15,8 @@ from portal.jobs import Failure, enqueue, job, on_failure, sweep
 from releases.models import Release
 from releases.operations import claim_due, miss_schedule
 from releases.operations.gates import MEASURE
-from releases.rollouts.models import QueuePlace, Rollout
-from releases.rollouts.states import ACTIVE, PlaceState, RolloutState
+from releases.rollouts.models import QueuePlace, Rollout, WatchLead
+from releases.rollouts.states import ACTIVE, WATCHED, PlaceState, RolloutState
 from releases.states import ReleaseState
 
 logger = logging.getLogger(__name__)
@@ -76,6 +76,15 @@ def nudge_due() -> None:
     free = Q(lease_until=None) | Q(lease_until__lte=now)
     found = Rollout.objects.filter(free & (due | abandoned | asked)).order_by("pk")
     for pk in found.values_list("pk", flat=True).distinct():
+        enqueue("releases.rollouts.jobs.advance", pk)
+
+
+@sweep(every_seconds=5)
+def nudge_unwatched() -> None:
+    """Nudge rollouts whose cluster nobody watches: where a watcher leads, it tells of what happens there."""
+    led = WatchLead.objects.filter(until__gt=clock.now()).values("cluster")
+    waiting = Rollout.objects.filter(state__in=[*WATCHED], lease_until=None)
+    for pk in waiting.exclude(environment__cluster__name__in=led).order_by("pk").values_list("pk", flat=True):
         enqueue("releases.rollouts.jobs.advance", pk)
 
 

@@ -4,12 +4,15 @@ Workloads are watched, and a namespace is read as a whole as soon as one of them
 one after the other as well, for what no watch tells: pods under the same workload, autoscalers, Services.
 """
 
+from __future__ import annotations
+
 import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from django.db import DatabaseError, close_old_connections, connection
@@ -21,6 +24,7 @@ from portal.integrations.kubernetes.errors import UNREACHABLE
 from portal.integrations.kubernetes.watch import CollectionWatch
 from portal.integrations.kubernetes.workloads import with_holder
 from releases.catalog.models import Environment
+from releases.rollouts.assuring import Assurance
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.running import View
 from releases.rollouts.urgency import KINDS
@@ -55,11 +59,11 @@ class Leader(Protocol):
 
 
 class Rounds:
-    """Keeps one thread going for each cluster that has environments."""
+    """Keeps two threads going for each cluster that has environments: for quiet and for watched ones."""
 
     def __init__(self, leader: Leader) -> None:
         self.leader = leader
-        self.threads: dict[int, threading.Thread] = {}
+        self.threads: dict[str, threading.Thread] = {}
 
     def run(self) -> None:
         """Look for clusters until the watcher ends."""
@@ -76,10 +80,14 @@ class Rounds:
         """Begin a thread for each cluster that has none, or whose thread has died."""
         rows = Environment.objects.order_by("cluster").values_list("cluster", "cluster__name").distinct()
         for pk, name in rows:
-            if pk not in self.threads or not self.threads[pk].is_alive():
-                turn = Round(self.leader, pk, name)
-                self.threads[pk] = threading.Thread(target=turn.run, name=f"round-{name}", daemon=True)
-                self.threads[pk].start()
+            self._keep(f"round-{name}", partial(Round, self.leader, pk, name))
+            self._keep(f"assurance-{name}", partial(Assurance, self.leader, pk))
+
+    def _keep(self, name: str, make: Callable[[], Round | Assurance]) -> None:
+        thread = self.threads.get(name)
+        if thread is None or not thread.is_alive():
+            self.threads[name] = threading.Thread(target=make().run, name=name, daemon=True)
+            self.threads[name].start()
 
 
 @dataclass

@@ -26,6 +26,8 @@ R = RolloutState
 ACTIVE = frozenset(
     {R.QUEUED, R.RUNNING, R.VERIFYING, R.AWAITING_SIGNOFF, R.SWITCHING, R.STOPPING, R.ROLLING_BACK}
 )
+# A step may look at the cluster in these; while the result is signed off none does.
+WATCHED = ACTIVE - {R.AWAITING_SIGNOFF} | {R.PAUSED}
 # The section of the steps that begin when the result is signed off.
 SWITCH = "switch"
 # Something may begin only in these.

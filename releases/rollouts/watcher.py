@@ -20,20 +20,24 @@ from django.db import DatabaseError, close_old_connections, transaction
 from portal import clock, jobs
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import connect
+from portal.integrations.kubernetes.trouble import SANDBOX_EVENT
 from portal.integrations.kubernetes.watch import CollectionWatch
 from releases.catalog.models import Environment
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.models import Rollout, WatchLead
 from releases.rollouts.rounds import Rounds, workloads_in, workloads_of
 from releases.rollouts.running import View
-from releases.rollouts.states import ACTIVE, RolloutState
+from releases.rollouts.states import WATCHED
 from releases.rollouts.urgency import KINDS, PODS, REPLICA_SETS, Seen, Urgency
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 ADVANCE = "releases.rollouts.jobs.advance"
-BESIDE = (REPLICA_SETS, PODS)
+EVENTS = "events"
+BESIDE = (REPLICA_SETS, PODS, EVENTS)
+# Of events only what is told nowhere else.
+FIELDS = {EVENTS: f"reason={SANDBOX_EVENT}"}
 SERVICES = "services"
 LEAD_SECONDS = 10
 RENEW_SECONDS = 3.0
@@ -56,6 +60,20 @@ class Place:
     rollouts: set[int] = field(default_factory=set)
     idle_since: float | None = None
     rows_due: float | None = None
+
+    def begin(self) -> None:
+        """Begin the watches, each in a thread of its own."""
+        for plural in self.watches:
+            self._begin(plural)
+
+    def begin_anew(self, plural: str) -> None:
+        """Replace a watch by a new one."""
+        self.watches[plural] = self.watches[plural].anew()
+        self._begin(plural)
+
+    def _begin(self, plural: str) -> None:
+        name = f"watch-{self.environment.name}-{plural}"
+        threading.Thread(target=self.watches[plural].run, name=name, daemon=True).start()
 
     def end(self) -> None:
         """End the watches; each thread goes at its next event."""
@@ -111,9 +129,8 @@ class Watcher:
     def plan(self) -> None:
         """Watch where something rolls out, and stop watching where nothing does."""
         active: dict[int, set[int]] = {}
-        # While the result is signed off no step looks at the cluster.
-        states = [*ACTIVE - {RolloutState.AWAITING_SIGNOFF}, RolloutState.PAUSED]
-        for pk, environment in Rollout.objects.filter(state__in=states).values_list("pk", "environment"):
+        going = Rollout.objects.filter(state__in=[*WATCHED])
+        for pk, environment in going.values_list("pk", "environment"):
             active.setdefault(environment, set()).add(pk)
         for pk, rollouts in active.items():
             self._watch(pk, rollouts)
@@ -146,14 +163,17 @@ class Watcher:
             return None
         watches = {
             plural: CollectionWatch(
-                cluster, plural, environment.namespace, seen=self._seen(environment.pk, plural)
+                cluster,
+                plural,
+                environment.namespace,
+                seen=self._seen(environment.pk, plural),
+                fields=FIELDS.get(plural, ""),
             )
             for plural in (*workloads_of(environment), *BESIDE, *_more_of(environment))
         }
-        for plural, watch in watches.items():
-            name = f"watch-{environment.name}-{plural}"
-            threading.Thread(target=watch.run, name=name, daemon=True).start()
-        return Place(environment, watches)
+        place = Place(environment, watches)
+        place.begin()
+        return place
 
     def _seen(self, pk: int, plural: str) -> Any:
         seen = Seen(plural)

@@ -34,13 +34,13 @@ class Answering:
         self.forbidden: set[str] = set()
         self.changed = threading.Event()
 
-    def find(self, plural: str, _namespace: str) -> Listing:
+    def find(self, plural: str, _namespace: str, *, fields: str = "") -> Listing:
         """What is there now."""
         if plural in self.forbidden:
             raise PermanentError("no right", code="forbidden")
         return Listing(self.bodies.get(plural, []), "1")
 
-    def watch(self, path: str, *, version: str, seconds: int) -> Iterator[Json]:
+    def watch(self, path: str, *, version: str, seconds: int, fields: str = "") -> Iterator[Json]:
         """One change of a Deployment, once there is one."""
         if path.endswith("deployments") and self.changed.wait(timeout=20):
             self.changed.clear()

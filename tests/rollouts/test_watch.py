@@ -27,11 +27,11 @@ class FakeCluster:
         self.asked: list[str] = []
         self.spent = threading.Event()
 
-    def find(self, _plural: str, _namespace: str) -> Listing:
+    def find(self, _plural: str, _namespace: str, *, fields: str = "") -> Listing:
         self.asked.append("list")
         return self.listings.pop(0) if len(self.listings) > 1 else self.listings[0]
 
-    def watch(self, _path: str, *, version: str, seconds: int) -> Iterator[Json]:
+    def watch(self, _path: str, *, version: str, seconds: int, fields: str = "") -> Iterator[Json]:
         self.asked.append(version)
         if not self.streams:
             self.spent.set()

@@ -395,7 +395,7 @@ class Cluster:
         except ValueError:
             return Answered(response.status, None)
 
-    def watch(self, path: str, *, version: str, seconds: int) -> Iterator[Json]:
+    def watch(self, path: str, *, version: str, seconds: int, fields: str = "") -> Iterator[Json]:
         """Yield the events of a watch until the server ends it after `seconds`.
 
         Raises:
@@ -404,6 +404,8 @@ class Cluster:
         """
         query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": seconds}
         query["allowWatchBookmarks"] = "true"
+        if fields:
+            query["fieldSelector"] = fields
         response = self._send("GET", path, query=query, read_seconds=seconds + 15, preload=False)
         rest = b""
         try:

@@ -8,14 +8,16 @@ from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble
 from portal.masking import masked
 from releases.rollouts.steps.kind import Json, Outcome, Verdict, Work, failed
 
-# A watch tells at once of what changes. What only time or an event shows is looked for soon, and then again
-# after as long as the step has waited so far.
-SHORTEST_POLL_SECONDS, LONGEST_POLL_SECONDS = 2.0, 15.0
+# A watch tells at once of what changes, and is made sure of (`assuring`); what only time shows is looked for
+# when it is due. Whatever nobody thought of waits so long.
+POLL_SECONDS = 30.0
 SOONEST_SECONDS = 0.2
+# Events are read only where pods have been waiting for a while: most looks need none.
+EVENTS_AFTER_SECONDS = 3.0
 
 
 def poll_seconds(work: Work, trouble: Trouble | None = None) -> float:
-    """When to look again where no watch tells of it: within 2 to 15 seconds, or when something is due.
+    """When to look again where no watch tells of it: after half a minute, or when something is due.
 
     Args:
         trouble: what is wrong now; it may become final with time alone, as the step does by its deadline.
@@ -24,13 +26,13 @@ def poll_seconds(work: Work, trouble: Trouble | None = None) -> float:
     waited = (now - (step.started_at or now)).total_seconds()
     left = (step.deadline_at - now).total_seconds() if step.deadline_at else 0.0
     final_in = (trouble.after_seconds if trouble else None) or 0.0
-    poll = min(max(waited, SHORTEST_POLL_SECONDS), LONGEST_POLL_SECONDS)
-    return max(min([poll, *(each for each in (left, final_in) if each > 0)]), SOONEST_SECONDS)
+    due = [each for each in (EVENTS_AFTER_SECONDS - waited, left, final_in) if each > 0]
+    return max(min([POLL_SECONDS, *due]), SOONEST_SECONDS)
 
 
-def events_of(work: Work) -> list[Json]:
-    """Return the events of the namespace."""
-    return work.cluster.find("events", work.environment.namespace).items
+def events_of(work: Work, *, fields: str = "") -> list[Json]:
+    """Return the events of the namespace, or those that a field selector leaves."""
+    return work.cluster.find("events", work.environment.namespace, fields=fields).items
 
 
 def told(trouble: Trouble) -> Json:

@@ -226,6 +226,8 @@ class StepKind(ABC):
     acts: ClassVar[bool] = False
     # Whether one look says how things stand, so that it is measured on while people decide.
     measures: ClassVar[bool] = False
+    # Whether a watch tells as soon as there is something new to see.
+    is_told: ClassVar[bool] = False
     # Whether it reckons with the steps to come, so that it is to know them before there are any.
     reckons: ClassVar[bool] = False
 

@@ -7,6 +7,7 @@ from portal import clock
 from portal.integrations.argo import rollouts
 from portal.integrations.kubernetes.rollout_status import Progress, condition, judge
 from portal.integrations.kubernetes.trouble import (
+    SANDBOX_EVENT,
     Sights,
     Trouble,
     find_trouble,
@@ -31,8 +32,6 @@ from releases.rollouts.steps.kind import (
 )
 from releases.rollouts.steps.set_image import expected_spec, read_or_none
 
-# Events are read only where pods have been waiting for a while: most looks need none.
-EVENTS_AFTER_SECONDS = 3.0
 # These own their pods themselves, and tell their templates apart by revisions.
 STATEFUL_SET = "StatefulSet"
 WITHOUT_SETS = frozenset({STATEFUL_SET, DAEMON_SET})
@@ -44,6 +43,7 @@ class WaitRollout(StepKind):
     """Looks at one workload until its rollout is done, troubled beyond hope, or changed by someone else."""
 
     name = "wait_rollout"
+    is_told = True
 
     def plan(self, work: Work) -> Planned:
         """Say what would never end, or says little when it does."""
@@ -273,9 +273,9 @@ def _baseline(work: Work, pods: list[Json]) -> dict[str, int]:
 
 def _events(work: Work, pods: list[Json], now: datetime) -> list[Json]:
     started = work.step.started_at
-    if started is None or now - started < timedelta(seconds=EVENTS_AFTER_SECONDS) or not pods:
+    if started is None or now - started < timedelta(seconds=evidence.EVENTS_AFTER_SECONDS) or not pods:
         return []
-    return evidence.events_of(work)
+    return evidence.events_of(work, fields=f"reason={SANDBOX_EVENT}")
 
 
 def _failure(work: Work, trouble: Trouble, events: list[Json]) -> Outcome:
