@@ -1,10 +1,10 @@
 """Delivering messages: claimed by one worker, in order for each recipient, again later when it fails."""
 
 import logging
-from datetime import datetime, timedelta
+import time
+from datetime import timedelta
 
-from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F
 
 from portal import clock
 from portal.errors import PermanentError, TemporaryError
@@ -17,15 +17,62 @@ CLAIM = timedelta(seconds=60)
 FIRST_WAIT_SECONDS = 5
 LONGEST_WAIT_SECONDS = 900
 MOST_ATTEMPTS = 16  # two hours in all
-# Its reader's account is closed: who has left learns nothing more, be it held back or late.
-LEFT = Q(person__is_active=False)
+# The first of each recipient's line, where it is due. What was held back, as in quiet hours, joins the line
+# when its time comes, and holds up nothing. Another worker's claim is seen when its row is locked.
+CLAIM_DUE = """
+WITH line AS (
+    SELECT DISTINCT ON (channel, recipient) id FROM outbox_message
+    WHERE state = 'waiting' AND (attempts > 0 OR next_at <= %(now)s)
+    ORDER BY channel, recipient, id
+), free AS (
+    SELECT message.id FROM outbox_message AS message JOIN line USING (id)
+    WHERE message.state = 'waiting' AND message.next_at <= %(now)s
+    ORDER BY message.next_at, message.id LIMIT %(most)s FOR UPDATE OF message SKIP LOCKED
+)
+UPDATE outbox_message AS message SET attempts = attempts + 1, next_at = %(until)s
+FROM free WHERE message.id = free.id
+RETURNING message.*, (SELECT NOT is_active FROM people_user WHERE id = message.person_id) AS has_left
+"""
 
 
-def deliver(pk: int) -> None:
-    """Deliver one message if it is due, is first in its recipient's line, and nobody else has it."""
-    message = _claim(pk)
-    if message is None:
-        return
+def deliver_due(*, most: int, ends_at: float) -> bool:
+    """Deliver what is due and first in its recipient's line, each message by one worker only.
+
+    Args:
+        most: so many at the most.
+        ends_at: from this moment of `time.monotonic` on, the rest is left to whoever comes next.
+
+    Returns:
+        Whether there was any: behind it others may be due now.
+    """
+    now = clock.now()
+    asked = {"now": now, "until": now + CLAIM, "most": most}
+    claimed = sorted(Message.objects.raw(CLAIM_DUE, asked), key=lambda each: each.pk)
+    for number, message in enumerate(claimed):
+        if number and time.monotonic() > ends_at:
+            rest = [each.pk for each in claimed[number:]]
+            Message.objects.filter(pk__in=rest).update(attempts=F("attempts") - 1, next_at=now)
+            break
+        _deliver(message)
+    return bool(claimed)
+
+
+def is_due() -> bool:
+    """Whether a message waits for whoever delivers it."""
+    return Message.objects.filter(state=MessageState.WAITING, next_at__lte=clock.now()).exists()
+
+
+def _deliver(message: Message) -> None:
+    if message.has_left:  # type: ignore[attr-defined]  # annotated
+        # Its reader's account is closed: who has left learns nothing more, be it held back or late.
+        Message.objects.filter(pk=message.pk).update(state=MessageState.KEPT)
+    elif message.attempts > MOST_ATTEMPTS:
+        _park(message, message.last_error)
+    else:
+        _send(message)
+
+
+def _send(message: Message) -> None:
     try:
         carry(message)
     except TemporaryError as error:
@@ -39,44 +86,6 @@ def deliver(pk: int) -> None:
     else:
         sent = Message.objects.filter(pk=message.pk)
         sent.update(state=MessageState.SENT, sent_at=clock.now(), last_error="")
-
-
-def due(now: datetime, *, limit: int) -> list[int]:
-    """The messages that should leave now, at most one for each recipient."""
-    waiting = Message.objects.filter(_in_line(now), state=MessageState.WAITING)
-    first = waiting.order_by("channel", "recipient", "id").distinct("channel", "recipient")
-    found = Message.objects.filter(pk__in=first.values("pk"), next_at__lte=now).order_by("next_at", "id")
-    return list(found.values_list("pk", flat=True)[:limit])
-
-
-def _claim(pk: int) -> Message | None:
-    with transaction.atomic():
-        now = clock.now()
-        free = Message.objects.select_for_update(skip_locked=True, of=("self",)).annotate(has_left=LEFT)
-        message = free.filter(pk=pk, state=MessageState.WAITING, next_at__lte=now).first()
-        if message is None or _line(message, now).filter(pk__lt=pk).exists():
-            return None
-        if message.has_left:
-            Message.objects.filter(pk=pk).update(state=MessageState.KEPT)
-            return None
-        if message.attempts >= MOST_ATTEMPTS:
-            _park(message, message.last_error)
-            return None
-        message.attempts += 1
-        message.next_at = now + CLAIM
-        message.save(update_fields=["attempts", "next_at"])
-    return message
-
-
-def _line(message: Message, now: datetime) -> QuerySet[Message]:
-    """What waits for the same recipient on the same channel."""
-    same = {"channel": message.channel, "recipient": message.recipient}
-    return Message.objects.filter(_in_line(now), state=MessageState.WAITING, **same)
-
-
-def _in_line(now: datetime) -> Q:
-    """What was held back, as in quiet hours, joins the line when its time comes, and holds up nothing."""
-    return Q(attempts__gt=0) | Q(next_at__lte=now)
 
 
 def _try_later(message: Message, reason: str) -> None:

@@ -1,5 +1,6 @@
 """Messages leave after commit: once for each key, in order, and later when they cannot leave now."""
 
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -34,7 +35,7 @@ class Channel:
 
     def __init__(self) -> None:
         self.came: list[str] = []
-        self.failures: list[Exception] = []
+        self.failures: list[BaseException] = []
 
     def __call__(self, message: Message) -> None:
         if self.failures:
@@ -61,6 +62,11 @@ def work_off(queue: list[tuple[Any, ...]]) -> None:
     while queue:
         name, *args = queue.pop(0)
         jobs.find(name)(*args)
+
+
+def deliver(*, most: int = 10, ends_at: float = math.inf) -> bool:
+    """What a worker does once."""
+    return operations.deliver_due(most=most, ends_at=ends_at)
 
 
 def state(message: Message) -> str:
@@ -107,18 +113,18 @@ class TestDelivery:
         assert channel.came == ["one", "two", "three"]
 
     def test_two_workers_at_once_send_once(self, channel: Channel, queue: list[Any]) -> None:
-        message = written("one")
+        written("one")
         together = threading.Barrier(4)
 
-        def deliver() -> None:
+        def work() -> None:
             together.wait()
             try:
-                operations.deliver(message.pk)
+                deliver()
             finally:
                 connections.close_all()
 
         with ThreadPoolExecutor(4) as pool:
-            for done in [pool.submit(deliver) for _worker in range(4)]:
+            for done in [pool.submit(work) for _worker in range(4)]:
                 done.result()
         assert channel.came == ["one"]
 
@@ -131,8 +137,6 @@ class TestDelivery:
         work_off(queue)
         assert channel.came == ["three"]
         Message.objects.filter(pk=first.pk).update(next_at=clock.now())
-        jobs_before = operations.due(clock.now(), limit=10)
-        assert jobs_before == [first.pk]
         jobs.sweep_once()
         work_off(queue)
         assert channel.came == ["three", "one", "two"]
@@ -153,7 +157,7 @@ class TestDelivery:
             channel.failures = [TemporaryError("busy")]
             before = clock.now()
             Message.objects.filter(pk=message.pk).update(next_at=before)
-            operations.deliver(message.pk)
+            deliver()
             waits.append(round((Message.objects.get(pk=message.pk).next_at - before).total_seconds()))
         assert waits == [5, 10, 20]
         assert Message.objects.get(pk=message.pk).last_error == "busy"
@@ -184,12 +188,35 @@ class TestDelivery:
         self, channel: Channel, queue: list[Any]
     ) -> None:
         message = written("one")
-        assert operations._claim(message.pk) is not None
-        operations.deliver(message.pk)
+        channel.failures = [KeyboardInterrupt()]
+        with pytest.raises(KeyboardInterrupt):
+            deliver()
+        deliver()
         assert channel.came == []
         Message.objects.filter(pk=message.pk).update(next_at=clock.now() - timedelta(seconds=1))
-        operations.deliver(message.pk)
+        deliver()
         assert channel.came == ["one"]
+
+    def test_who_has_no_time_left_delivers_one_and_leaves_the_rest_as_it_was(
+        self, channel: Channel, queue: list[Any]
+    ) -> None:
+        written("one")
+        other = written("two", recipient="other@example.com")
+        assert deliver(ends_at=0.0)
+        assert channel.came == ["one"]
+        assert Message.objects.get(pk=other.pk).attempts == 0
+        assert deliver()
+        assert channel.came == ["one", "two"]
+        assert not deliver()
+
+    def test_messages_to_several_cost_one_claim(
+        self, channel: Channel, queue: list[Any], django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        for number in range(5):
+            written(str(number), recipient=f"{number}@example.com")
+        with clock.counting_on(clock.now()), django_assert_num_queries(1 + 5):
+            deliver()
+        assert len(channel.came) == 5
 
     def test_the_sweep_finds_what_nobody_was_told_about(self, channel: Channel, queue: list[Any]) -> None:
         written("one")
@@ -203,23 +230,21 @@ class TestDelivery:
 @pytest.mark.django_db
 def test_a_mail_carries_its_link_and_an_identity_made_from_its_key() -> None:
     message = written("release.145.submitted", channel="mail")
-    operations.deliver(message.pk)
+    deliver()
     (sent,) = mail.outbox
     assert sent.to == ["minji@example.com"]
     assert "http://127.0.0.1:8000/releases/1/" in sent.body
     again = sent.extra_headers["Message-ID"]
     Message.objects.filter(pk=message.pk).update(state=MessageState.WAITING, next_at=clock.now())
-    operations.deliver(message.pk)
+    deliver()
     assert mail.outbox[1].extra_headers["Message-ID"] == again
 
 
 @pytest.mark.django_db
 def test_a_line_break_in_a_subject_adds_no_header() -> None:
     with transaction.atomic():
-        message = post(
-            "k", channel="mail", recipient="a@example.com", subject="x\nBcc: evil@example.com", body="b"
-        )
-    operations.deliver(message.pk)
+        post("k", channel="mail", recipient="a@example.com", subject="x\nBcc: evil@example.com", body="b")
+    deliver()
     assert "\n" not in mail.outbox[0].subject
     assert mail.outbox[0].bcc == []
 
@@ -227,5 +252,5 @@ def test_a_line_break_in_a_subject_adds_no_header() -> None:
 @pytest.mark.django_db
 def test_a_recipient_that_is_no_address_is_parked() -> None:
     message = written("k", channel="mail", recipient="minji")
-    operations.deliver(message.pk)
+    deliver()
     assert state(message) == MessageState.PARKED
