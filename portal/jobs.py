@@ -262,7 +262,7 @@ class Worker(SimpleWorker):
         self._state = WorkerStatus.BUSY
         try:
             seconds = job.timeout or JOB_SECONDS
-            with TimerDeathPenalty(seconds, JobTimeoutException, job_id=job.id):  # type: ignore[no-untyped-call]
+            with TimerDeathPenalty(seconds, JobTimeoutException, job_id=job.id):
                 _carry_out(job)
         finally:
             self._state = WorkerStatus.IDLE

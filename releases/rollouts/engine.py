@@ -112,7 +112,8 @@ class Pass:
         self.ends_at = ends_at
         self.course = course
         self.reaching = False
-        self._hear()
+        if self.lease.heard != self.lease.rollout.nudges:
+            self._hear()
         # Read when a step first asks for them.
         self.items = course.rollout.release.items.select_related("service")
         self.looked: set[int] = set()

@@ -36,13 +36,17 @@ WHERE rollouts_rollout.id = %s FOR UPDATE OF releases_release, rollouts_rollout
 
 
 # Taken in one statement; who had it before says whether a round has died, and the rest is as it is now.
+# Whether orders wait is as it was when the statement began, and so are the nudges counted by then: an order is
+# both, and one that came while the row's lock was waited for is not taken for heard.
 TAKE = """
 WITH found AS (SELECT id, lease_owner, lease_until FROM rollouts_rollout WHERE id = %s FOR UPDATE)
 UPDATE rollouts_rollout AS row
 SET lease_owner = %s, lease_epoch = lease_epoch + 1, lease_until = clock_timestamp() + %s
 FROM found
 WHERE row.id = found.id AND (found.lease_until IS NULL OR found.lease_until <= clock_timestamp())
-RETURNING row.*, found.lease_owner AS held_by, clock_timestamp() AS read_at
+RETURNING row.*, found.lease_owner AS held_by, clock_timestamp() AS read_at,
+    (SELECT nudges FROM rollouts_rollout AS before WHERE before.id = row.id) AS nudges_then,
+    EXISTS (SELECT FROM rollouts_order WHERE rollout_id = row.id AND honoured_at IS NULL) AS orders_wait
 """
 # Given back in one statement where nobody nudged meanwhile and the lease is still this one.
 GIVE_BACK = """
@@ -107,7 +111,10 @@ def take(rollout_id: int) -> Lease | None:
     (rollout,) = taken
     _read_around(rollout)
     now: datetime = rollout.read_at  # type: ignore[attr-defined]  # annotated
-    return _lease_of(rollout, now, dead=rollout.held_by)  # type: ignore[attr-defined]  # annotated
+    lease = _lease_of(rollout, now, dead=rollout.held_by)  # type: ignore[attr-defined]  # annotated
+    if not rollout.orders_wait:  # type: ignore[attr-defined]  # annotated
+        lease.heard = rollout.nudges_then  # type: ignore[attr-defined]  # annotated
+    return lease
 
 
 def held_here(rollout_id: int) -> Lease | None:

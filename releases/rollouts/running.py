@@ -40,10 +40,10 @@ class View:
     services: list[Json] | None = None
 
 
-def write_running(environment: Environment, services: Iterable[Service], view: View) -> list[str]:
-    """Bring the rows of an environment up to date; returns the names of services that changed."""
-    rows = {row.service_id: row for row in Running.objects.filter(environment=environment)}
-    changed = []
+def write_running(environment: Environment, services: Iterable[Service], view: View) -> dict[int, Running]:
+    """Bring the rows of an environment up to date, and return them by service."""
+    found = Running.objects.filter(environment=environment).annotate(read_at=clock.NOW)
+    rows: dict[int, Running] = {row.service_id: row for row in found}
     for service in services:
         row = rows.get(service.pk)
         seen = seen_of(service, view, before=row.seen if row else {})
@@ -54,10 +54,10 @@ def write_running(environment: Environment, services: Iterable[Service], view: V
         seen["version"] = version_of(service, seen)
         if same and not seen["version"]:
             continue
-        _write(environment, service, seen, row)
-        changed.append(service.name)
-    _still_seen(environment)
-    return changed
+        rows[service.pk] = _write(environment, service, seen, row)
+    if any(row.seen_at and row.seen_at < row.read_at - SAID_AGAIN for row in found):
+        _still_seen(environment)
+    return rows
 
 
 def expect_release(rollout: Rollout) -> None:
@@ -95,9 +95,7 @@ def _expect(rollout: Rollout, service: Service, digests: set[str], *, release: i
 
 def _still_seen(environment: Environment) -> None:
     """Say now and then that what stands there was looked at, or the board would call it old."""
-    now = clock.now()
-    old = Running.objects.filter(environment=environment, seen_at__lt=now - SAID_AGAIN)
-    old.update(seen_at=now)
+    Running.objects.filter(environment=environment).update(seen_at=clock.now())
 
 
 def seen_of(service: Service, view: View, *, before: Json) -> Json:
@@ -238,13 +236,18 @@ def _tag(image: str) -> str:
     return last.partition(":")[2]
 
 
-def _write(environment: Environment, service: Service, seen: Json, row: Running | None) -> None:
+def _write(environment: Environment, service: Service, seen: Json, row: Running | None) -> Running:
     now = clock.now()
-    same_images = row is not None and row.seen.get("digests") == seen["digests"]
+    written: Json = {"seen": seen, "seen_at": now}
+    if row is None or row.seen.get("digests") != seen["digests"]:
+        written["since"] = now
     with transaction.atomic():
-        Running.objects.update_or_create(
-            service=service,
-            environment=environment,
-            defaults={"seen": seen, "seen_at": now, **({} if same_images else {"since": now})},
-        )
+        if row is None:
+            row, _made = Running.objects.update_or_create(
+                service=service, environment=environment, defaults=written
+            )
+        else:
+            Running.objects.filter(pk=row.pk).update(**written)
+            row.seen = seen
         touch(f"board.{environment.name}", data={"service": service.name})
+    return row

@@ -57,9 +57,9 @@ class Seen:
             return Urgency.ROWS  # told of when it is gone
         before = self.known.get(uid, CALM.get(self.plural) if kind == "ADDED" else None)
         now = self.known[uid] = _sight_of(self.plural, body)
-        if self.plural in KINDS and ends_wait(self.plural, body):
-            return Urgency.NOW
-        return Urgency.SOON if now != before else Urgency.ROWS
+        if now == before:
+            return Urgency.ROWS
+        return Urgency.NOW if self.plural in KINDS and ends_wait(self.plural, body) else Urgency.SOON
 
 
 def ends_wait(plural: str, body: Json) -> bool:

@@ -46,7 +46,8 @@ NUDGE_SECONDS = 0.04
 # Between two nudges for changes that end no wait: pods on their way, and what may be trouble.
 GATHER_SECONDS = 0.5
 BURST_SECONDS = 0.2
-ROWS_SECONDS = 0.5
+# What readers see of a change is written so soon, and of one that shows nothing new itself so late.
+ROWS_SECONDS, UNSEEN_SECONDS = 0.5, 3.0
 # A watch goes on for a while after the last rollout: the next one often follows.
 LINGER_SECONDS = 20.0
 
@@ -208,7 +209,8 @@ class Watcher:
         if place is None:
             return
         now = time.monotonic()
-        place.rows_due = place.rows_due or now + ROWS_SECONDS
+        due = now + (UNSEEN_SECONDS if urgency == Urgency.ROWS else ROWS_SECONDS)
+        place.rows_due = min(place.rows_due or due, due)
         if urgency == Urgency.ROWS:
             return
         urgent = urgency == Urgency.NOW

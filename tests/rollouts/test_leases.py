@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, connections, transaction
+from django.db.models import F
+from pytest_django import DjangoAssertNumQueries
 
 from portal import clock
 from releases.catalog.models import Connection, Environment
 from releases.models import Release
 from releases.rollouts import leases
-from releases.rollouts.models import Rollout
+from releases.rollouts.models import Order, Rollout
+from releases.rollouts.states import OrderKind
 from tests.factories import Shop, make_release, roll_out
 from tests.soak import long
 
@@ -123,3 +126,39 @@ def test_a_long_look_keeps_its_lease(shop: Shop) -> None:
     lease.asked_at -= leases.KEEP_SECONDS + 1
     leases.keep(lease)
     assert leases.take(lease.rollout_id) is None
+
+
+@long
+def test_an_order_that_comes_while_the_lease_is_waited_for_is_heard(shop: Shop) -> None:
+    release = make_release(shop, at="approved")
+    with transaction.atomic():
+        rollout = roll_out(release, shop)
+
+    def take() -> leases.Lease | None:
+        try:
+            return leases.take(rollout.pk)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Rollout.objects.select_for_update().get(pk=rollout.pk)
+            taken = pool.submit(take)
+            until_somebody_waits_for_a_lock()
+            Order.objects.create(rollout=rollout, kind=OrderKind.STOP, asked_at=clock.now())
+            Rollout.objects.filter(pk=rollout.pk).update(nudges=F("nudges") + 1)
+        lease = taken.result(timeout=20)
+    assert lease is not None
+    assert leases.halted(lease)
+
+
+def test_who_takes_it_while_nobody_ordered_anything_need_not_ask_again(
+    shop: Shop, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    release = make_release(shop, at="approved")
+    with transaction.atomic():
+        rollout = roll_out(release, shop)
+    lease = leases.take(rollout.pk)
+    assert lease is not None
+    with django_assert_num_queries(0):
+        assert not leases.halted(lease)

@@ -55,8 +55,7 @@ FIELDS = {
 def look(environment: Environment, view: View) -> None:
     """Write down what runs in an environment, and open, change or end its findings."""
     services = list(environment.services.all())
-    write_running(environment, services, view)
-    rows = {row.service_id: row for row in Running.objects.filter(environment=environment)}
+    rows = write_running(environment, services, view)
     standing = Finding.objects.filter(environment=environment, state__in=STANDING)
     open_ones = {each.service_id: each for each in standing.select_related("service")}
     moving = _moving(environment)
