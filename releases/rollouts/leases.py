@@ -36,8 +36,8 @@ WHERE rollouts_rollout.id = %s FOR UPDATE OF releases_release, rollouts_rollout
 
 
 # Taken in one statement; who had it before says whether a round has died, and the rest is as it is now.
-# Whether orders wait is as it was when the statement began, and so are the nudges counted by then: an order is
-# both, and one that came while the row's lock was waited for is not taken for heard.
+# Whether orders wait is as it was when the statement began, and so are the nudges counted by then: an order
+# is both, and one that came while the row's lock was waited for is not taken for heard.
 TAKE = """
 WITH found AS (SELECT id, lease_owner, lease_until FROM rollouts_rollout WHERE id = %s FOR UPDATE)
 UPDATE rollouts_rollout AS row
