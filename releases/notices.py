@@ -140,12 +140,10 @@ def tell_qa_done(release: Release) -> None:
     _touch(people)
 
 
-def tell_announced(release: Release) -> None:
+def tell_announced(release: Release, text: str) -> None:
     """Post the announcement to everybody the grade's policy names."""
-    people = {release.author, *shared_with(release)}
-    _tell(
-        release, [_about(user, release, "announced", "shared", _("Released: {release}")) for user in people]
-    )
+    people, title = {release.author, *shared_with(release)}, _("Released: {release}")
+    _tell(release, [_about(user, release, "announced", "shared", title, body=text) for user in people])
 
 
 def tell_missed(release: Release, *, scheduled_by: User | None, reason: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 
-from portal.holding import Row, hold_or_write
+from portal.holding import Row, hold_or_write, holding
 from portal.live.bell import ring
 
 # One statement: the number, the time and the row; the topic's row stays locked until commit.
@@ -67,22 +67,25 @@ def _write(events: list[Row]) -> list[int]:
 
 
 def touch(topic: str, kind: str = "changed", data: dict[str, Any] | None = None) -> None:
-    """Publish after commit, in a transaction of its own: for shared streams that only say "read again"."""
+    """Publish after commit, in a transaction of its own: for shared streams that only say "read again".
 
-    def write() -> None:
-        with transaction.atomic():
-            publish(topic, kind, data or {})
-
-    transaction.on_commit(write)
+    What a block that holds rows touches is written together, and what says the same once.
+    """
+    hold_or_write(_write_after_commit, _row(topic, kind, data or {}))
 
 
 def touch_each(topics: Iterable[str]) -> None:
     """Touch several streams in one transaction; in the order of their names, so that two never deadlock."""
-    names = sorted(set(topics))
+    with holding():
+        for name in set(topics):
+            touch(name)
+
+
+def _write_after_commit(events: list[Row]) -> None:
+    once = list(dict.fromkeys(events))
 
     def write() -> None:
         with transaction.atomic():
-            for name in names:
-                publish(name, "changed", {})
+            _write(once)
 
     transaction.on_commit(write)

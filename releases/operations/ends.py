@@ -71,9 +71,9 @@ def missing_signoffs(release: Release) -> list[Missing]:
 
 def announce(release: Release, *, actor: Actor, reason: str = "") -> None:
     """Move a locked release to announced and tell everybody its policy names; the record keeps the words."""
-    data = {"text": announcement_of(release)}
-    move_release(release, S.ANNOUNCED, actor=actor, reason=reason, data=data)
-    notices.tell_announced(release)
+    text = announcement_of(release)
+    move_release(release, S.ANNOUNCED, actor=actor, reason=reason, data={"text": text})
+    notices.tell_announced(release, text)
 
 
 def close_release(number: int, *, actor: Actor) -> Release:

@@ -40,9 +40,10 @@ def finish_verification(release: Release, *, actor: Actor, reason: str = "") -> 
     Open checks hold the announcement where nobody signs off, too. What has switched was signed off before.
     """
     locked = _lock(release)
-    if Phase.OWED in _phases(locked):
+    phases = _phases(locked)
+    if Phase.OWED in phases:
         owe_review(locked, actor=actor, reason=reason)
-    elif locked.state != ReleaseState.SWITCHING and _is_awaited(locked):
+    elif locked.state != ReleaseState.SWITCHING and _is_awaited(locked, phases):
         await_signoff(locked, actor=actor, reason=reason)
     else:
         announce(locked, actor=actor, reason=reason)
@@ -57,7 +58,8 @@ def finish_before_switch(release: Release, *, actor: Actor) -> Release:
     An emergency goes on at once: it is reviewed after the fact.
     """
     locked = _lock(release)
-    if Phase.OWED not in _phases(locked) and _is_awaited(locked):
+    phases = _phases(locked)
+    if Phase.OWED not in phases and _is_awaited(locked, phases):
         await_signoff(locked, actor=actor)
     else:
         move_release(locked, ReleaseState.SWITCHING, actor=actor)
@@ -83,8 +85,8 @@ def _phases(release: Release) -> set[str]:
     return set(request.requirements.values_list("phase", flat=True)) if request is not None else set()
 
 
-def _is_awaited(release: Release) -> bool:
-    return Phase.SIGNOFF in _phases(release) or bool(missing_checks(release, CheckPhase.DURING))
+def _is_awaited(release: Release, phases: set[str]) -> bool:
+    return Phase.SIGNOFF in phases or bool(missing_checks(release, CheckPhase.DURING))
 
 
 def _lock(release: Release) -> Release:

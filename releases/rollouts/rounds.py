@@ -43,7 +43,7 @@ CLUSTERS_SECONDS = 2.0
 # A namespace that changes without end is read so often.
 REST_SECONDS = 0.5
 # One in which nothing changed is compared so often, below the time for which the board calls rows new.
-COMPARED_SECONDS = 20.0
+COMPARED_SECONDS = 60.0
 # Below the time after which a lead lapses.
 WAKE_SECONDS = 1.0
 

@@ -67,8 +67,9 @@ def expect_release(rollout: Rollout) -> None:
     """
     if rollout.release.operation:
         return
-    for item in rollout.release.items.select_related("service"):
-        _expect(rollout, item.service, accepted_digests(item), release=rollout.release_id)
+    items = rollout.release.items.select_related("service")
+    digests = {item.service: set(accepted_digests(item)) for item in items}
+    _expect(rollout, digests, release=rollout.release_id)
 
 
 def expect_recorded(rollout: Rollout) -> None:
@@ -80,16 +81,25 @@ def expect_recorded(rollout: Rollout) -> None:
         digests = {each for named in (step.before.get("digests") or {}).values() for each in named}
         assert step.service is not None
         found.setdefault(step.service, set()).update(digests)
-    for service, digests in found.items():
-        _expect(rollout, service, digests, release=None)
+    _expect(rollout, found, release=None)
 
 
-def _expect(rollout: Rollout, service: Service, digests: set[str], *, release: int | None) -> None:
+def _expect(rollout: Rollout, digests: Mapping[Service, set[str]], *, release: int | None) -> None:
     """Expect these digests; how the workloads stand after the rollout is read by the next look."""
-    Running.objects.update_or_create(
-        service=service,
-        environment=rollout.environment,
-        defaults={"expected": {"digests": sorted(digests), "rollout": rollout.pk}, "release": release},
+    rows = [
+        Running(
+            service=service,
+            environment=rollout.environment,
+            expected={"digests": sorted(own), "rollout": rollout.pk},
+            release=release,
+        )
+        for service, own in sorted(digests.items(), key=lambda each: each[0].pk)
+    ]
+    Running.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["service", "environment"],
+        update_fields=["expected", "release"],
     )
 
 
