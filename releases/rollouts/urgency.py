@@ -8,10 +8,11 @@ from enum import IntEnum
 from typing import Any
 
 from portal.integrations.kubernetes import rollout_status
+from portal.integrations.kubernetes.trouble import TOLD_IN_EVENTS
 from portal.integrations.kubernetes.workloads import Workload, container_statuses
 
 Json = dict[str, Any]
-ROLLOUTS, PODS, REPLICA_SETS = "rollouts", "pods", "replicasets"
+ROLLOUTS, PODS, REPLICA_SETS, EVENTS = "rollouts", "pods", "replicasets", "events"
 KINDS = {
     "deployments": "Deployment",
     "statefulsets": "StatefulSet",
@@ -21,7 +22,7 @@ KINDS = {
 STARTING_PHASES = frozenset({"Pending", "Running"})
 STARTING_REASONS = frozenset({"ContainerCreating", "PodInitializing"})
 # What a pod looks like that starts, and a set that has no trouble.
-CALM: dict[str, Any] = {PODS: (False, "", "", ()), REPLICA_SETS: ()}
+CALM: dict[str, Any] = {PODS: (False, "", "", ()), REPLICA_SETS: (), EVENTS: ""}
 
 
 class Urgency(IntEnum):
@@ -52,6 +53,8 @@ class Seen:
             self.known.clear()
         if kind in {"LISTED", "DELETED"}:
             self.known.pop(uid, None)
+            if self.plural == EVENTS and kind == "DELETED":
+                return Urgency.ROWS  # it was told of long ago
             return Urgency.NOW if self.plural in KINDS else Urgency.SOON
         if self.plural == PODS and metadata.get("deletionTimestamp"):
             return Urgency.ROWS  # told of when it is gone
@@ -75,6 +78,9 @@ def _workload(plural: str, body: Json) -> Workload:
 def _sight_of(plural: str, body: Json) -> object:
     if plural == PODS:
         return _of_pod(body)
+    if plural == EVENTS:
+        # How often it has come since is no news.
+        return reason if (reason := body.get("reason")) in TOLD_IN_EVENTS else CALM[EVENTS]
     status = body.get("status") or {}
     if plural == REPLICA_SETS:
         return _conditions(status)

@@ -20,7 +20,7 @@ from django.db import DatabaseError, close_old_connections, transaction
 from portal import clock, jobs
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import connect
-from portal.integrations.kubernetes.trouble import SANDBOX_EVENT
+from portal.integrations.kubernetes.trouble import WARNINGS
 from portal.integrations.kubernetes.watch import CollectionWatch
 from releases.catalog.models import Environment
 from releases.rollouts.findings.comparing import look
@@ -28,16 +28,14 @@ from releases.rollouts.models import Rollout, WatchLead
 from releases.rollouts.rounds import Rounds, workloads_in, workloads_of
 from releases.rollouts.running import View
 from releases.rollouts.states import WATCHED
-from releases.rollouts.urgency import KINDS, PODS, REPLICA_SETS, Seen, Urgency
+from releases.rollouts.urgency import EVENTS, KINDS, PODS, REPLICA_SETS, Seen, Urgency
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 ADVANCE = "releases.rollouts.jobs.advance"
-EVENTS = "events"
 BESIDE = (REPLICA_SETS, PODS, EVENTS)
-# Of events only what is told nowhere else.
-FIELDS = {EVENTS: f"reason={SANDBOX_EVENT}"}
+FIELDS = {EVENTS: WARNINGS}
 SERVICES = "services"
 LEAD_SECONDS = 10
 RENEW_SECONDS = 3.0

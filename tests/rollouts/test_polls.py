@@ -10,7 +10,6 @@ from hypothesis import strategies as some
 from portal import clock
 from portal.integrations.kubernetes.trouble import Trouble
 from releases.rollouts.steps.evidence import (
-    EVENTS_AFTER_SECONDS,
     POLL_SECONDS,
     SOONEST_SECONDS,
     poll_seconds,
@@ -47,13 +46,4 @@ def test_a_deadline_and_a_trouble_that_becomes_final_are_met(
 
 @given(seconds)
 def test_what_is_past_hurries_nothing(waited: float) -> None:
-    waited = max(waited, EVENTS_AFTER_SECONDS)
     assert poll(waited + 1, waited, 0.0) == POLL_SECONDS
-
-
-def test_it_comes_when_events_begin_to_count_and_then_seldom() -> None:
-    at, looks = 0.0, []
-    while at < 90:
-        at += round(poll(at, 3600))
-        looks.append(at)
-    assert looks == [3, 33, 63, 93]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from portal.integrations.kubernetes.trouble import INIT_RUNS, Sights, find_trouble
-from releases.rollouts.urgency import PODS, REPLICA_SETS, Seen, Urgency
+from releases.rollouts.urgency import EVENTS, PODS, REPLICA_SETS, Seen, Urgency
 
 Json = dict[str, Any]
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -143,3 +143,19 @@ def test_after_a_list_every_change_is_told_as_nobody_knows_what_it_was_before() 
     assert watched.judge("LISTED", {}) == Urgency.SOON
     assert watched.judge("MODIFIED", pod("Running")) == Urgency.SOON
     assert watched.judge("MODIFIED", pod("Running")) == Urgency.ROWS
+
+
+def test_what_only_an_event_tells_is_told_once() -> None:
+    seen = Seen(EVENTS)
+
+    def event(reason: str, uid: str = "one", count: int = 1) -> Json:
+        return {"metadata": {"uid": uid, "resourceVersion": str(count)}, "reason": reason, "count": count}
+
+    told = [
+        seen.judge("ADDED", event("FailedCreatePodSandBox")),
+        seen.judge("MODIFIED", event("FailedCreatePodSandBox", count=2)),
+        seen.judge("ADDED", event("BackOff", uid="two")),
+        seen.judge("ADDED", event("Unhealthy", uid="three")),
+        seen.judge("DELETED", event("FailedCreatePodSandBox", count=2)),
+    ]
+    assert told == [Urgency.SOON, Urgency.ROWS, Urgency.ROWS, Urgency.SOON, Urgency.ROWS]

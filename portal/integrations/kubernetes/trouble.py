@@ -47,7 +47,9 @@ UNSCHEDULABLE = "Unschedulable"
 INIT_RUNS = "InitRuns"
 QUIET_SECONDS = {INIT_RUNS: 20.0}
 PER_POD = frozenset({UNSCHEDULABLE, INIT_RUNS})
-SANDBOX_EVENT = "FailedCreatePodSandBox"
+SANDBOX_EVENT, PROBE_EVENT = "FailedCreatePodSandBox", "Unhealthy"
+# What is told in events alone, and by which field selector these are found: it knows no "or".
+TOLD_IN_EVENTS, WARNINGS = frozenset({SANDBOX_EVENT, PROBE_EVENT}), "type=Warning"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +247,7 @@ def _event_signs(pod: Json, events: Sequence[Json]) -> list[Sign]:
     sandbox = [each for each in own if each.get("reason") == SANDBOX_EVENT]
     if sandbox and not _statuses_started(pod):
         return [Sign("CreatePodSandboxError", str(sandbox[-1].get("message", "")), pod=name)]
-    unhealthy = [each for each in own if each.get("reason") == "Unhealthy"]
+    unhealthy = [each for each in own if each.get("reason") == PROBE_EVENT]
     if unhealthy and condition(pod.get("status") or {}, "Ready").get("status") != "True":
         return [Sign("Unhealthy", str(unhealthy[-1].get("message", "")), pod=name)]
     return []

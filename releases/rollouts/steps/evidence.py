@@ -12,8 +12,6 @@ from releases.rollouts.steps.kind import Json, Outcome, Verdict, Work, failed
 # when it is due. Whatever nobody thought of waits so long.
 POLL_SECONDS = 30.0
 SOONEST_SECONDS = 0.2
-# Events are read only where pods have been waiting for a while: most looks need none.
-EVENTS_AFTER_SECONDS = 3.0
 
 
 def poll_seconds(work: Work, trouble: Trouble | None = None) -> float:
@@ -23,10 +21,9 @@ def poll_seconds(work: Work, trouble: Trouble | None = None) -> float:
         trouble: what is wrong now; it may become final with time alone, as the step does by its deadline.
     """
     now, step = clock.now(), work.step
-    waited = (now - (step.started_at or now)).total_seconds()
     left = (step.deadline_at - now).total_seconds() if step.deadline_at else 0.0
     final_in = (trouble.after_seconds if trouble else None) or 0.0
-    due = [each for each in (EVENTS_AFTER_SECONDS - waited, left, final_in) if each > 0]
+    due = [each for each in (left, final_in) if each > 0]
     return max(min([POLL_SECONDS, *due]), SOONEST_SECONDS)
 
 

@@ -1,13 +1,13 @@
 """Waits until the workload runs what was set: kubectl's rules, failing early by what the pods say."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from portal import clock
 from portal.integrations.argo import rollouts
 from portal.integrations.kubernetes.rollout_status import Progress, condition, judge
 from portal.integrations.kubernetes.trouble import (
-    SANDBOX_EVENT,
+    WARNINGS,
     Sights,
     Trouble,
     find_trouble,
@@ -108,7 +108,7 @@ class WaitRollout(StepKind):
         owner = _owner(work, seen) if progress.waits_for != "observed" else None
         blocking = _in_the_way(work, seen)
         pods = [*pods_of(work, seen, owner), *blocking]
-        events = _events(work, pods, now)
+        events = evidence.events_of(work, fields=WARNINGS) if pods else []
         sights = Sights(dict(work.step.observed.get("sights") or {}))
         baseline = _baseline(work, pods)
         troubles = find_trouble(
@@ -269,13 +269,6 @@ def _baseline(work: Work, pods: list[Json]) -> dict[str, int]:
     record = work.sibling("record_running")
     before = ((record.before if record else None) or {}).get("restarts") or {}
     return before if work.step.attempt == 1 else {**before, **restart_counts(pods)}
-
-
-def _events(work: Work, pods: list[Json], now: datetime) -> list[Json]:
-    started = work.step.started_at
-    if started is None or now - started < timedelta(seconds=evidence.EVENTS_AFTER_SECONDS) or not pods:
-        return []
-    return evidence.events_of(work, fields=f"reason={SANDBOX_EVENT}")
 
 
 def _failure(work: Work, trouble: Trouble, events: list[Json]) -> Outcome:
