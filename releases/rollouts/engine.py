@@ -23,7 +23,7 @@ from releases.rollouts.events import tell_step
 from releases.rollouts.leases import Lease, LeaseLost, OfANewerPortal, OrdersWait
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import ACTIVE, MOVING, RolloutState, StepState
-from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work
+from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work, with_earlier
 from releases.rollouts.steps.kinds import KINDS
 
 ENGINE = Actor.portal("rollout engine")
@@ -317,6 +317,7 @@ class Pass:
     def _commit(self, step: Step, rollout: Rollout, changes: list[Json] | None) -> None:
         fields: list[str] = []
         if changes is not None:
+            changes = with_earlier((step.intent or {}).get("changes", []), changes)
             step.intent = {"changes": changes, "epoch": self.lease.epoch, "at": clock.now()}
             step.planned = {"changes": changes}
             fields = ["intent", "planned"]

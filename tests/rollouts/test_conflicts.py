@@ -1,7 +1,10 @@
 """A controller wrote between the look and the write: the step reads again, at once and within its rights."""
 
+import json
+
 import pytest
 
+from portal.audit.models import AuditEntry
 from portal.errors import TemporaryError
 from releases.rollouts import engine, operations
 from releases.rollouts.graph import Node
@@ -36,9 +39,25 @@ class Contested(ActingKind):
         return done()
 
 
-def played(shop: Shop, monkeypatch: pytest.MonkeyPatch, conflicts: int) -> tuple[Rollout, Contested]:
+class Halved(Contested):
+    """A write of two objects, the first of which is written when the second one meets the conflict."""
+
+    def prepare(self, work: Work) -> Change:
+        objects = ("service/web", "service/api")[len(self.tries) :]
+        super().prepare(work)
+        return Change(
+            changes=[
+                {"object": each, "field": "selector.colour", "before": "blue", "after": "green"}
+                for each in objects
+            ]
+        )
+
+
+def played(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, conflicts: int, make: type[Contested] = Contested
+) -> tuple[Rollout, Contested]:
     """A rollout of one write, advanced once."""
-    kind = Contested(conflicts)
+    kind = make(conflicts)
     monkeypatch.setitem(KINDS, "set_image", kind)
     params = {"workload": {"kind": "Deployment", "name": "shopping-service"}}
     nodes = [Node(key="write", kind="set_image", position=1, wave=1, params=params)]
@@ -68,3 +87,15 @@ def test_whoever_meets_one_conflict_after_the_other_backs_off(
     step = rollout.steps.get()
     assert (len(kind.tries), step.state, step.tries) == (2, "running", 1)
     assert step.wake_at is not None
+
+
+@long
+def test_what_was_written_before_a_conflict_stays_in_the_record(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout, _kind = played(shop, monkeypatch, conflicts=1, make=Halved)
+    step = rollout.steps.get()
+    entry = AuditEntry.objects.get(action="step.acted", subject=str(step.pk))
+    for found in (step.intent, step.planned, json.loads(entry.body)["before"]):
+        assert found is not None
+        assert [each["object"] for each in found["changes"]] == ["service/web", "service/api"]

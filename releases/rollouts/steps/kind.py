@@ -258,6 +258,15 @@ class ActingKind(StepKind):
         """Send the write and return what to remember of it: {"spec", "images", "generation", …}."""
 
 
+def with_earlier(earlier: Iterable[Json], changes: list[Json]) -> list[Json]:
+    """Return the changes of a write that is tried anew with those of the try before that it leaves out.
+
+    A write of several objects may have met a conflict half-way: what is not to be changed any more was.
+    """
+    anew = {(each["object"], each["field"]) for each in changes}
+    return [*(each for each in earlier if (each["object"], each["field"]) not in anew), *changes]
+
+
 def done(code: str = "done", **args: Any) -> Outcome:
     """The step has reached what it is for."""
     return Outcome(verdict=Verdict.DONE, observed={"code": code, **args})
