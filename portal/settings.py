@@ -157,7 +157,7 @@ TEMPLATES = [
                 "portal.audit.readers.in_frame",
                 "approvals.calendar.frame.in_frame",
             ],
-            "builtins": ["portal.ui.templatetags.ui", "django.templatetags.i18n"],
+            "builtins": ["django.templatetags.i18n", "portal.ui.templatetags.ui"],
         },
     }
 ]

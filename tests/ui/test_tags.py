@@ -55,6 +55,28 @@ def test_graph_and_life_line_let_no_markup_through() -> None:
     assert "<script" not in render("{% life_line p %}", p=[{"label": EVIL, "status": EVIL, "note": EVIL}])
 
 
+def test_one_template_speaks_to_each_in_their_language() -> None:
+    named = '{% translate "Close" context "dialog" as close %}{{ close }}'
+    board = Template('{% translate "Board" %} ' + named + " {% translate said %}")
+    drawn = []
+    for language in ("en", "ko", "en", "ko"):
+        with translation.override(language):
+            drawn.append([board.render(Context({"said": word})) for word in ("Inbox", "Audit")])
+    assert drawn[:2] == drawn[2:]
+    assert drawn[0] == ["Board Close Inbox", "Board Close Audit"]
+    assert drawn[1] == ["현황판 닫기 할 일", "현황판 닫기 감사"]
+
+
+def test_the_address_of_a_file_is_escaped_where_pages_are() -> None:
+    files = Template("{% static 'a&b.css' %} {% autoescape off %}{% static 'a&b.css' %}{% endautoescape %}")
+    assert [files.render(Context()) for _time in range(2)] == ["/static/a%26b.css /static/a%26b.css"] * 2
+    named = Template("{% static name %}{% static 'one.css' as one %} {{ one }}")
+    assert [named.render(Context({"name": name})) for name in ("x.css", "y.css")] == [
+        "/static/x.css /static/one.css",
+        "/static/y.css /static/one.css",
+    ]
+
+
 def test_a_pill_says_its_state_in_word_tone_and_shape() -> None:
     html = render("{% state_pill 'in_review' %}")
     assert "In review" in html

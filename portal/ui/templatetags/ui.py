@@ -8,10 +8,14 @@ from urllib.parse import urlencode
 
 from django import template
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect
+from django.template.base import FilterExpression, Node, Parser, Token
+from django.templatetags.i18n import TranslateNode, do_translate
+from django.templatetags.static import StaticNode, do_static
 from django.urls import NoReverseMatch, ResolverMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 
 from portal.ui import times
 from portal.ui.charts import Bar, Spark, lay_bars, lay_hours
@@ -24,6 +28,50 @@ register = template.Library()
 Context = dict[str, Any]
 DIGEST_HEAD, DIGEST_TAIL = 6, 4
 SHOWN_WHOLE = 16
+
+
+class Constant(Node):
+    """What a template says in the same words each time it is drawn in a language: made once for each."""
+
+    child_nodelists = ()
+
+    def __init__(self, node: Node, name: str | None) -> None:
+        self.node, self.name = node, name
+        self.said: dict[tuple[str | None, bool], str] = {}
+
+    def render(self, context: template.Context) -> str:
+        """Say it, or give it its name in the context."""
+        key = (get_language(), context.autoescape)
+        said = self.said.get(key)
+        if said is None:
+            drawn = self.node.render(context)
+            said = self.said[key] = context[self.name] if self.name else drawn
+        if self.name is None:
+            return said
+        context[self.name] = said
+        return ""
+
+
+@register.tag
+def translate(parser: Parser, token: Token) -> Node:
+    """Django's own tag; a text without variables is looked up once for each language."""
+    node: TranslateNode = do_translate(parser, token)
+    fixed = node.filter_expression.var.literal is not None and not node.filter_expression.filters
+    if fixed and (node.message_context is None or _is_text(node.message_context)):
+        return Constant(node, node.asvar)
+    return node
+
+
+@register.tag
+def static(parser: Parser, token: Token) -> Node:
+    """Django's own tag; the address of a file named in the template is worked out once."""
+    node: StaticNode = do_static(parser, token)
+    return Constant(node, node.varname) if _is_text(node.path) else node
+
+
+def _is_text(said: FilterExpression) -> bool:
+    """Whether a template names a text itself, and does nothing to it."""
+    return isinstance(said.var, str) and not said.filters
 
 
 @register.inclusion_tag("components/pill.html")
