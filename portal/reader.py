@@ -39,10 +39,6 @@ class Reader:
         said: Said = self._said[ask]
         return said
 
-    def told(self, ask: Callable[["Reader"], Said], said: Said) -> None:
-        """Keep what the function would say, where the page has read it in another way."""
-        self._said[ask] = said
-
 
 def reader_of(request: HttpRequest) -> Reader | None:
     """Return the same reader for all parts of a page; None where nobody is signed in."""

@@ -15,7 +15,7 @@ def environments_for(user: User) -> QuerySet[Environment]:
 
 def environments_seen(reader: Reader) -> tuple[int, ...]:
     """The keys of those, for queries that follow."""
-    return tuple(access.visible(reader.user, Environment).values_list("pk", flat=True))
+    return tuple(access.keys(reader.user, Environment, "view"))
 
 
 def services_for(user: User) -> QuerySet[Service]:

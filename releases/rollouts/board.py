@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from portal import access
 from portal.reader import Reader
 from releases.catalog.models import Environment, Service, Stage
 from releases.catalog.queries import environments_seen
@@ -29,6 +28,8 @@ WHERE placed.environment_id = ANY(%s)
 GROUP BY service.id, team.id
 ORDER BY service.system COLLATE "C", service.core DESC, service.name COLLATE "C"
 """
+# As little of each as a row says.
+SHOWN = "SELECT id, name, core, spec FROM catalog_service WHERE id = ANY(%s)"
 
 
 class _Listed(NamedTuple):
@@ -60,10 +61,9 @@ class Board:
 
 
 def environments_of(reader: Reader) -> list[Environment]:
-    """What the board of a person is about; the frame of the page asks for their keys too."""
-    found = list(access.visible(reader.user, Environment).defer("source").order_by("name"))
-    reader.told(environments_seen, tuple(each.pk for each in found))
-    return found
+    """What the board of a person is about."""
+    seen = Environment.objects.filter(pk__in=reader.once(environments_seen))
+    return list(seen.defer("source").order_by("name"))
 
 
 def board_page(
@@ -111,33 +111,33 @@ class _Places:
     """
 
     def __init__(self, environments: Sequence[Environment], listed: Sequence[_Listed]) -> None:
-        self._environments = environments
+        self._environments = [(each.id, each) for each in environments]
         self._listed = {each.service: each.places for each in listed}
 
     def of(self, service: int) -> dict[str, Environment]:
         """The environments of a service by stage."""
         here = self._listed.get(service, ())
         found: dict[str, Environment] = {}
-        for each in self._environments:
-            if each.pk in here:
+        for key, each in self._environments:
+            if key in here:
                 found.setdefault(each.stage, each)
         return found
 
     def has(self, key: Key) -> bool:
         """Whether the board shows this cell."""
         service, environment = key
-        return any(each.pk == environment for each in self.of(service).values())
+        return any(each.id == environment for each in self.of(service).values())
 
     def have(self, service: int, keys: set[Key]) -> bool:
         """Whether one of these is a cell of the service."""
-        return any((service, each.pk) in keys for each in self.of(service).values())
+        return any((service, each.id) in keys for each in self.of(service).values())
 
 
 def _listed(environments: Sequence[Environment]) -> list[_Listed]:
     """The services of the board in their order, with as little of each as that needs."""
     with connection.cursor() as cursor:
         cursor.execute(LISTED, [[each.pk for each in environments]])
-        return [_Listed(*row) for row in cursor.fetchall()]
+        return list(map(_Listed._make, cursor.fetchall()))
 
 
 def _grouped(
@@ -146,7 +146,7 @@ def _grouped(
     """The rows of a page, by the titles of their teams."""
     keys = [each.service for each in listed]
     facts.read(keys)
-    services = Service.objects.only("name", "core", "spec").in_bulk(keys)
+    services = {each.pk: each for each in Service.objects.raw(SHOWN, [keys])}
     groups: dict[str, list[BoardRow]] = {}
     for each in listed:
         # One that went between the two reads is not there the next time.

@@ -84,10 +84,10 @@ class RowSaid(NamedTuple):
 def row_said(row: BoardRow, around: Surroundings) -> RowSaid:
     """Say in the reader's words what the row shows."""
     return RowSaid(
-        number=row.service.pk,
+        number=row.service.id,
         service=row.service.name,
         core=row.service.core,
-        composable=row.service.pk in around.composable,
+        composable=row.service.id in around.composable,
         cells=tuple(_cell_said(cell, around) if cell else None for cell in row.cells),
     )
 
@@ -99,9 +99,9 @@ def drawn(said: RowSaid, language: str) -> SafeString:  # noqa: ARG001  the temp
 
 
 def _cell_said(cell: BoardCell, around: Surroundings) -> CellSaid:
-    place = cell.environment.pk
+    place = cell.environment.id
     is_degraded, is_stale = cell.health == DEGRADED, place in around.stale
-    incident = around.incidents.get((cell.service.pk, place))
+    incident = around.incidents.get((cell.service.id, place))
     rollout = cell.rollout
     return CellSaid(
         environment=cell.environment.name,

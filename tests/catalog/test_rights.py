@@ -45,6 +45,11 @@ def rights_of(user: User) -> set[str]:
     on_environment = {right for right in ENVIRONMENT_RIGHTS if access.allowed(user, right, environment)}
     for row, found in ((service, on_service), (environment, on_environment)):
         assert access.who_sees([user], type(row), pk=row.pk) == ([user] if "view" in found else [])
+        for right in row.ACCESS_CODENAMES.keys() - {"restore"}:
+            held = {row.pk} if right in found else set()
+            assert access.keys(user, type(row), right) & {row.pk} == held
+            assert access.keys(user, type(row), right, among=[row.pk]) == held
+            assert access.keys(user, type(row), right, among=[]) == set()
     return on_service | on_environment
 
 

@@ -60,10 +60,3 @@ def test_a_question_is_put_once(cast: Cast) -> None:
     reader = Reader(cast.pl)
     assert [reader.once(asked.append) for _part in range(3)] == [None] * 3
     assert asked == [reader]
-
-
-def test_what_the_page_has_read_already_is_not_asked(cast: Cast) -> None:
-    asked: list[Reader] = []
-    reader = Reader(cast.pl)
-    reader.told(asked.append, None)
-    assert (reader.once(asked.append), asked) == (None, [])

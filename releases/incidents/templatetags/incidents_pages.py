@@ -66,8 +66,10 @@ def ongoing_incidents(context: template.Context) -> list[Incident]:
 @register.simple_tag(takes_context=True)
 def operable_environments(context: template.Context) -> Collection[int]:
     """The environments in which the person may open one; asked for where something is in a bad way."""
-    found = access.visible_set(_user(context), Environment, RIGHT).values_list("pk", flat=True)
-    return SimpleLazyObject(lambda: set(found))
+    user = _user(context)
+    return SimpleLazyObject(
+        lambda: set(access.visible_set(user, Environment, RIGHT).values_list("pk", flat=True))
+    )
 
 
 @register.simple_tag(takes_context=True)

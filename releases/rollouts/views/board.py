@@ -86,8 +86,8 @@ def _context(request: HttpRequest) -> dict[str, Any]:
 
 def _composable(user: User, found: Board) -> dict[str, Any]:
     """Which of the services that are shown the person may release, and whether any at all."""
-    shown = [row.service.pk for _team, rows in found.groups for row in rows]
-    here = access.among(user, Service, "compose", shown)
+    shown = [row.service.id for _team, rows in found.groups for row in rows]
+    here = access.keys(user, Service, "compose", among=shown)
     return {"composable": here, "composes": bool(here) or access.visible(user, Service, "compose").exists()}
 
 
@@ -114,7 +114,7 @@ def _filters(counts: Any, team: str, show: str) -> list[dict[str, Any]]:
 def _stale(found: Board, now: datetime) -> set[int]:
     """The environments of which something that is shown was seen too long ago."""
     cells = [cell for _team, rows in found.groups for row in rows for cell in row.cells if cell]
-    return {cell.environment.pk for cell in cells if is_stale(cell, now=now)}
+    return {cell.environment.id for cell in cells if is_stale(cell, now=now)}
 
 
 def _pages(found: Board, team: str, show: str) -> dict[str, str]:

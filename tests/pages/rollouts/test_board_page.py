@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal import clock
@@ -12,6 +14,9 @@ from releases.catalog.models import Running
 from releases.rollouts.board_rows import KEPT, RowSaid, drawn
 from tests.factories import Shop, runs
 from tests.pages.rollouts.conftest import browser
+
+# Who asks and what they may: 5; the frame: 6; what the board is about and what stands on it: 7.
+MOST_QUESTIONS = 18
 
 
 @pytest.fixture
@@ -90,3 +95,11 @@ def test_what_changes_stands_in_it_at_once(shop: Shop, row: Running) -> None:
     row.seen_at = clock.now() - timedelta(minutes=4)
     row.save(update_fields=["seen_at"])
     assert "hatched" in rows(client)
+
+
+def test_a_quiet_board_asks_as_little_as_it_can(shop: Shop, row: Running) -> None:
+    client = reader(shop.cast.author)
+    client.get("/board/")
+    with CaptureQueriesContext(connection) as asked:
+        client.get("/board/")
+    assert len(asked) <= MOST_QUESTIONS, [each["sql"][:100] for each in asked]
