@@ -41,7 +41,8 @@ def stages(
         each: what the plan does with the stable workload, and with all others.
     """
     yield from _before(plan, service)
-    yield from _handed_over(plan, service, each)
+    # Its size comes after them: beside its image it would bring more pods of the old version.
+    yield from ([dict(document)] for document in each)
     yield from _after(plan, service)
 
 
@@ -51,12 +52,12 @@ def _before(plan: Mapping[str, Any], service: Mapping[str, Any]) -> Iterator[Sta
     Where nobody watches, the canary grows for the next share while the stable workload still gives up its
     pods for this one: no pod goes for a share before those of the canary are ready.
     """
-    image, beside = (
+    image, waited = (
         {"id": f"canary.{kind}", "kind": kind, "workload": service["canary"]}
         for kind in ("set_image", "wait_rollout")
     )
     yield [image]
-    between: Stage = [beside]
+    between: Stage = [waited]
     for percent in plan["steps"]:
         if percent == WHOLE:
             break
@@ -70,29 +71,12 @@ def _before(plan: Mapping[str, Any], service: Mapping[str, Any]) -> Iterator[Sta
         yield between
 
 
-def _handed_over(
-    plan: Mapping[str, Any], service: Mapping[str, Any], each: Sequence[Mapping[str, Any]]
-) -> Iterator[Stage]:
-    """The plan's own steps; the stable workload gets its size back with the version, not after it.
-
-    So its new pods come beside the old ones, and one rollout is waited for, not two.
-    """
-    own: list[Stage] = [[dict(document)] for document in each]
-    if plan["by"] == PODS:
-        sized = _sized(f"canary.{WHOLE}.stable", service["stable"])
-        kinds = [document["kind"] for document in each]
-        place = kinds.index("set_image") + 1 if "set_image" in kinds else len(kinds)
-        if kinds[place : place + 1] == ["wait_rollout"]:
-            own[place].append(sized)
-        else:
-            own.insert(place, [sized])
-    yield from own
-
-
 def _after(plan: Mapping[str, Any], service: Mapping[str, Any]) -> Iterator[Stage]:
     """Once the stable workload runs the version: all is as large, and led, as it was before."""
     if plan["by"] == WEIGHT:
         yield [{"id": f"canary.{WHOLE}.weight", "kind": "set_weight", "recorded": True, **_route(service)}]
+    else:
+        yield [_sized(f"canary.{WHOLE}.stable", service["stable"])]
     yield [{**_sized(f"canary.{WHOLE}.scale", service["canary"]), "cleanup": True}]
     # The canary is gone from here on: what carries the version is the stable workload.
     yield from _watched(plan, {**service, "canary": service["stable"]}, WHOLE)
