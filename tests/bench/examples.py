@@ -7,14 +7,16 @@ from typing import Any
 
 import yaml
 
+from releases.catalog import watches
 from tests.bench.portal import ROOT
 
 Json = dict[str, Any]
 EXAMPLES = ROOT / "deploy" / "examples"
 UNDER_HELM = ROOT / "deploy" / "examples-helm"
-# A time that a plan watches has to be a second at least; the other waits may be none at all.
+# What a plan watches it watches for a second at least; the other waits may be none at all.
 WATCH_SECONDS = 1
 LEAST = {"settleSeconds": 0, "stableSeconds": 0}
+AROUND = ("before", "after", "steps")
 SENIOR = "jonghyun"
 
 
@@ -41,9 +43,27 @@ class Example:
         """The versions of a round."""
         return {name: tags[number % len(tags)] for name, tags in self.versions.items()}
 
+    @property
+    def waits(self) -> int:
+        """Seconds that the plan waits as it ships."""
+        return waited_seconds(self._plan["spec"])
+
+    @property
+    def waits_least(self) -> int:
+        """Seconds that it waits here."""
+        return waited_seconds(least_waiting(self._plan["spec"]))
+
+    @property
+    def _plan(self) -> Json:
+        found = (each for each in self._shipped() if each["metadata"]["name"] == self.plan)
+        return next(each for each in found if each["kind"] == "Plan")
+
+    def _shipped(self) -> Iterator[Json]:
+        yield from yaml.safe_load_all((self.folder / "catalog.yaml").read_text())
+
     def documents(self) -> Iterator[Json]:
         """The plan with the least waiting, an environment that no other comes before, and what Helm owns."""
-        for each in yaml.safe_load_all((self.folder / "catalog.yaml").read_text()):
+        for each in self._shipped():
             name = each["metadata"]["name"]
             if (each["kind"], name) == ("Plan", self.plan):
                 yield {**each, "spec": least_waiting(each["spec"])}
@@ -63,6 +83,23 @@ def least_waiting(found: Any) -> Any:
     if "minutes" in own or own.get("kind") == "watch":
         own = {key: value for key, value in own.items() if key != "minutes"} | {"seconds": WATCH_SECONDS}
     return own
+
+
+def waited_seconds(plan: Mapping[str, Any]) -> int:
+    """How long a plan waits from its first wave on, where all its services are released."""
+    stages = [*plan["waves"], *plan.get("switch", ())]
+    around = [each for stage in stages for part in AROUND for each in stage.get(part, ())]
+    settling: int = sum(each.get("settleSeconds", 0) for each in plan["each"]) * len(plan["waves"])
+    canary = plan.get("canary", {"steps": (), "watch": {}})
+    watching = len(canary["steps"]) * watches.watched_seconds(canary["watch"])
+    return settling + watching + sum(map(_waited, around))
+
+
+def _waited(step: Mapping[str, Any]) -> int:
+    """How long a step around the members of a wave waits; of several sizes each is checked."""
+    sizes = step.get("replicas")
+    stable: int = sum(each.get("stableSeconds", 0) for each in step.get("checks", ()))
+    return watches.watched_seconds(step) + stable * (len(sizes) if isinstance(sizes, list) else 1)
 
 
 RUNBOOK = Example(

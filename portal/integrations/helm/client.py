@@ -176,13 +176,20 @@ class Helm:
         return _read(answer, dict) if answer.strip() not in {"", "null"} else {}
 
     def upgrade(
-        self, charted: Charted, *, labels: Mapping[str, str], description: str, seconds: int
+        self,
+        charted: Charted,
+        *,
+        labels: Mapping[str, str],
+        description: str,
+        seconds: int,
+        on_server: bool | None = None,
     ) -> Revision:
         """Write a new revision and send its objects; hooks are waited for, pods are not.
 
         Args:
             labels: by which a second start finds this revision, also when helm was killed meanwhile.
             seconds: what hooks may take.
+            on_server: whether the server applies it, where a dry run has said so.
 
         Raises:
             PermanentError: helm refused or failed, in its own words.
@@ -190,7 +197,7 @@ class Helm:
         """
         marks = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         told = ["--labels", marks, "--description", description, "--timeout", f"{seconds}s"]
-        told += self._taking(charted.release)
+        told += self._taking(charted.release, on_server=on_server)
         answer = self._ask(
             *_upgrading(charted), *told, "--output", "json", charted=charted, seconds=seconds + MARGIN_SECONDS
         )
@@ -213,12 +220,14 @@ class Helm:
         arguments = ("rollback", release, str(revision), "--timeout", f"{seconds}s")
         self._ask(*arguments, *self._taking(release, revision=revision), seconds=seconds + MARGIN_SECONDS)
 
-    def _taking(self, release: str, *, revision: int = 0) -> tuple[str, ...]:
+    def _taking(self, release: str, *, revision: int = 0, on_server: bool | None = None) -> tuple[str, ...]:
         """The flag that takes fields from others; where helm patches, it takes them anyway and refuses it."""
         if not self.takes_fields:
             return ()
-        answer = self._ask("get", "metadata", release, "--output", "json", *_of(revision))
-        return ("--force-conflicts",) if _read(answer, dict).get("applyMethod") == ON_SERVER else ()
+        if on_server is None:
+            answer = self._ask("get", "metadata", release, "--output", "json", *_of(revision))
+            on_server = _read(answer, dict).get("applyMethod") == ON_SERVER
+        return ("--force-conflicts",) if on_server else ()
 
     def _render(self, *arguments: str, charted: Charted) -> str:
         finished = self._run(*arguments, charted=charted, offline=True)

@@ -213,6 +213,12 @@ def foreign(work: Work, helm: Helm, newest: Revision | None, *, ours: bool) -> O
     return None if drift.args in work.accepted_drifts else hold("drift", **drift.args)
 
 
+def untouched(work: Work, newest: Revision | None) -> bool:
+    """Whether nobody has written a revision since the backup, or there is none of the release."""
+    record = backup_of(work)
+    return newest is None or (record is not None and newest.number == record["revision"])
+
+
 def backup_of(work: Work) -> Json | None:
     """What was recorded of the release before anything changed; None where the backup was skipped."""
     found = same_service(work, "helm_backup")

@@ -25,11 +25,13 @@ class Ready:
     Attributes:
         previous: the revision that a rollback goes back to.
         settle: a revision to go back to first, as a helm that was killed left the release half-way.
+        on_server: whether the server applies it, as the dry run said; None where none was made.
     """
 
     charted: Charted
     previous: int
     settle: int = 0
+    on_server: bool | None = None
 
 
 class HelmUpgrade(ActingKind):
@@ -53,7 +55,7 @@ class HelmUpgrade(ActingKind):
         helm, release = under.helm_of(work), under.release_of(work)
         history = helm.history(release)
         newest = history[-1] if history else None
-        ours = newest is not None and helm.is_marked(release, under.step_mark(work))
+        ours = not under.untouched(work, newest) and helm.is_marked(release, under.step_mark(work))
         if newest is not None and (ours or newest.is_pending):
             settled = self._begun(work, helm, newest, history, ours=ours)
             if settled is not None:
@@ -97,7 +99,7 @@ class HelmUpgrade(ActingKind):
         differing = manifests.differences(before, found.objects)
         return Change(
             changes=under.changes_of(charted.release, differing),
-            payload=Ready(charted, under.went_out(history)),
+            payload=Ready(charted, under.went_out(history), on_server=found.on_server),
         )
 
     def act(self, work: Work, change: Change) -> Json:
@@ -112,6 +114,7 @@ class HelmUpgrade(ActingKind):
             labels={**under.step_mark(work), **under.rollout_mark(work)},
             description=f"Release {work.release.number}, step {work.step.key}, by the release portal",
             seconds=under.HOOK_SECONDS,
+            on_server=ready.on_server,
         )
         return under.remembered_release(work, revision=written.number, previous=ready.previous)
 

@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import translation
 from pytest_django.fixtures import Settings
 
+from portal.integrations.helm import client, process
 from portal.integrations.helm.charts import read_chart
 from portal.integrations.helm.client import Charted, Helm
 from portal.integrations.kubernetes.connection import read_connection
@@ -87,7 +89,7 @@ def shore(
         objects={"api": body}, each=EACH, before=BEFORE, after=({"kind": "helm_status"},), unsettled=("api",)
     )
     service = floor.services["api"]
-    service.spec["helm"] = HELM
+    service.spec["helm"] = dict(HELM)
     service.save(update_fields=["spec"])
     access = read_connection({"kubeconfigRef": f"file:{cluster.kubeconfig_path}"})
     # So that all of it is Helm's, also for a server that keeps whose each field is.
@@ -121,6 +123,26 @@ def test_an_upgrade_is_shown_written_watched_and_verified(shore: Shore) -> None:
     assert rollout.steps.get(kind="helm_status").observed["args"]["revision"] == 2
     # The release's digest, and no step that would patch past Helm.
     assert not rollout.steps.filter(kind="set_image").exists()
+
+
+@long
+def test_helm_is_asked_for_nothing_that_it_has_told_already(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counted(binary: str, arguments: list[str], **named: Any) -> process.Finished:
+        asked.append(arguments[0])
+        return process.run(binary, arguments, **named)
+
+    service = shore.floor.services["api"]
+    service.spec["helm"]["forceConflicts"] = True
+    service.save(update_fields=["spec"])
+    rollout = shore.floor.start()
+    monkeypatch.setattr(client, "run", counted)
+    assert drive(rollout, *ENDS).state == "succeeded", why(rollout)
+    backup, upgrade = ["history", "get", "get"], ["history", "upgrade", "get", "upgrade"]
+    assert asked[-10:] == [*backup, *upgrade, "history", "list", "get"]
 
 
 @long
