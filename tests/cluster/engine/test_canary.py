@@ -163,15 +163,13 @@ class Died(BaseException):
     """The worker's death at a named place; nothing of ours catches it."""
 
 
-@long
-def test_a_worker_that_dies_at_a_weight_leaves_what_the_next_one_ends(
-    lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def dying(monkeypatch: pytest.MonkeyPatch, at: str) -> list[str]:
+    """Let workers die at acts of a kind; what is left of the places where one still will."""
     left = ["after_intent", "before_act", "after_act", "before_record"]
     deaths = Counter[int]()
 
     def reach(name: str, *, kind: str = "") -> None:
-        if kind != "set_weight" or name not in left:
+        if kind != at or name not in left:
             return
         step = Step.objects.filter(kind=kind, state__in=("ready", "running")).earliest("position").pk
         # At the third death in a row the step would be parked.
@@ -181,20 +179,46 @@ def test_a_worker_that_dies_at_a_weight_leaves_what_the_next_one_ends(
             raise Died
 
     monkeypatch.setattr(stop_points, "reach", reach)
+    return left
+
+
+def outlived(floor: Floor, left: list[str]) -> Rollout:
+    """A rollout that the next worker takes over after every death."""
+    rollout = floor.start()
+    while left:
+        with pytest.raises(Died):
+            drive(rollout, *ENDS, seconds=60)
+        Rollout.objects.filter(pk=rollout.pk).update(lease_until=None)
+    return drive(rollout, *ENDS, seconds=60)
+
+
+@long
+def test_a_worker_that_dies_at_a_weight_leaves_what_the_next_one_ends(
+    lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with canaried(lay_floor, Metrics(), by="weight", size=2) as floor:
         floor.plan.spec["canary"]["steps"] = [50, 100]
         floor.plan.save(update_fields=["spec"])
         before = floor.space.get("httproutes", "api")["metadata"]["generation"]
-        rollout = floor.start()
-        while left:
-            with pytest.raises(Died):
-                drive(rollout, *ENDS, seconds=60)
-            Rollout.objects.filter(pk=rollout.pk).update(lease_until=None)
-        drive(rollout, *ENDS, seconds=60)
+        rollout = outlived(floor, dying(monkeypatch, "set_weight"))
         assert rollout.state == "succeeded", why(rollout)
         weights = rollout.steps.filter(kind="set_weight", direction="forward", acted__isnull=False)
         after = floor.space.get("httproutes", "api")["metadata"]["generation"]
         assert after - before == weights.count() > 1, "a weight was written twice, or never"
+
+
+@long
+def test_a_worker_that_dies_at_a_size_beside_others_leaves_what_the_next_one_ends(
+    lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with canaried(lay_floor, Metrics(), by="pods", size=4) as floor:
+        floor.plan.spec["canary"] = {"by": "pods", "steps": [25, 50, 100]}
+        floor.plan.save(update_fields=["spec"])
+        rollout = outlived(floor, dying(monkeypatch, "scale"))
+        assert rollout.state == "succeeded", why(rollout)
+        shares = [("api-canary", 1), ("api", 3), ("api-canary", 2), ("api", 2)]
+        assert scaled(rollout) == [*shares, ("api", 4), ("api-canary", 0)]
+        assert sizes(floor) == (4, 0)
 
 
 @long
