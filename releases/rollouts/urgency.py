@@ -67,8 +67,12 @@ class Seen:
 
 def ends_wait(plural: str, body: Json) -> bool:
     """Whether a change of a workload may be what a step waits for: a rollout that is done, or cannot be."""
-    progress = rollout_status.judge(_workload(plural, body))
-    return progress.done or bool(progress.failure) or progress.waits_for == "promotion"
+    workload = _workload(plural, body)
+    progress = rollout_status.judge(workload)
+    # The rules of a rollout wait for no pods that are only too many; a falling size waits for nothing else.
+    shrinks = plural != ROLLOUTS and int(workload.status.get("replicas") or 0) > workload.replicas
+    done = progress.done and not shrinks
+    return done or bool(progress.failure) or progress.waits_for == "promotion"
 
 
 def _workload(plural: str, body: Json) -> Workload:

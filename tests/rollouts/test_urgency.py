@@ -129,6 +129,14 @@ def test_a_workload_is_told_at_once_when_it_is_done_or_cannot_be() -> None:
     assert watched.judge("LISTED", {}) == Urgency.NOW
 
 
+def test_a_size_that_falls_is_told_at_once_when_the_pods_are_gone_and_not_when_it_was_seen() -> None:
+    watched = Seen("deployments")
+    pods = {"replicas": 4, "updatedReplicas": 4, "readyReplicas": 4, "availableReplicas": 4}
+    assert watched.judge("ADDED", workload(**pods)) == Urgency.SOON
+    gone = dict.fromkeys(pods, 3)
+    assert watched.judge("MODIFIED", workload(**gone)) == Urgency.NOW
+
+
 def test_what_keeps_a_replica_set_from_making_pods_is_told() -> None:
     watched = Seen(REPLICA_SETS)
     calm: Json = {"metadata": {"uid": "three"}, "status": {"replicas": 1}}
