@@ -119,6 +119,11 @@ def enqueue(name: str, *args: Argument) -> None:
     transaction.on_commit(lambda: _send(name, args))
 
 
+def enqueue_now(name: str, *args: Argument) -> None:
+    """As `enqueue`, for whoever is in no transaction, and may be without a database."""
+    _send(name, args)
+
+
 _redis_rests = impatient.Rest()
 
 

@@ -117,6 +117,7 @@ class Pass:
         # Read when a step first asks for them.
         self.items = course.rollout.release.items.select_related("service")
         self.looked: set[int] = set()
+        self.left: set[int] = set()
         self.approved: set[int] = set()
         self.listed: dict[str, list[Json]] = {}
 
@@ -189,6 +190,8 @@ class Pass:
 
     def _due(self, step: Step) -> bool:
         """Each running step is looked at once per nudge; one that backs off only when its time has come."""
+        if step.pk in self.left:
+            return False
         if step.pk not in self.looked and not step.tries:
             return True
         return step.wake_at is None or step.wake_at <= clock.now()
@@ -347,7 +350,7 @@ class Pass:
 
     def _leave_to_watch(self, since: datetime) -> None:
         """What was changed a moment ago is not done yet: a watch tells when there is something to see."""
-        self.looked.update(
+        self.left.update(
             each.pk
             for each in self.course.present
             if KINDS[each.kind].is_told and each.started_at is not None and each.started_at >= since

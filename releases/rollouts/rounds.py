@@ -33,9 +33,9 @@ logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 Mark = frozenset[tuple[str, str]]
-EVERYWHERE = ("deployments", "statefulsets")
+EVERYWHERE = ("deployments",)
 # Read only where the catalog names one: elsewhere the cluster need not know them, or the account may not.
-WHERE_NAMED = ("daemonsets", "rollouts")
+WHERE_NAMED = ("statefulsets", "daemonsets", "rollouts")
 # How often everything is read, how soon one namespace follows the other, how often clusters are looked for.
 ROUND_SECONDS = 10.0
 PACE_SECONDS = 0.1

@@ -5,6 +5,7 @@ something rolls out are watched here; the others are left to `rounds`.
 """
 
 import logging
+import math
 import os
 import queue
 import signal
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import DatabaseError, close_old_connections, connection, transaction
 
 from portal import clock, jobs
 from portal.errors import PermanentError
@@ -36,10 +37,10 @@ Json = dict[str, Any]
 ADVANCE = "releases.rollouts.jobs.advance"
 BESIDE = (REPLICA_SETS, PODS, EVENTS)
 FIELDS = {EVENTS: WARNINGS}
-SERVICES = "services"
+SERVICES, STATEFUL_SETS = "services", "statefulsets"
 LEAD_SECONDS = 10
 RENEW_SECONDS = 3.0
-PLAN_SECONDS = 0.2
+KEEP_SECONDS = 0.2
 NUDGE_SECONDS = 0.04
 # Between two nudges for changes that end no wait: pods on their way, and what may be trouble.
 GATHER_SECONDS = 0.5
@@ -105,25 +106,31 @@ class Watcher:
         self.ending = threading.Event()
 
     def run(self) -> None:
-        """Watch until told to end."""
-        plan_at = 0.0
+        """Nudge until told to end; another thread reads and writes rows, which nobody's next step waits for.
+
+        Raises:
+            RuntimeError: that thread has died of a fault; a new process begins anew.
+        """
+        keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        keeper.start()
         while not self.ending.is_set():
-            if time.monotonic() >= plan_at:
-                self._guarded_plan()
-                plan_at = time.monotonic() + PLAN_SECONDS
-            self._take_changes(until=plan_at)
-        for place in self.places.values():
+            self.nudge(seconds=KEEP_SECONDS)
+            if not keeper.is_alive() and not self.ending.is_set():
+                raise RuntimeError("what keeps the watches has died")
+        for place in list(self.places.values()):
             place.end()
 
-    def _guarded_plan(self) -> None:
-        close_old_connections()
-        try:
-            self.plan()
-            self._write_rows()
-        except DatabaseError as error:
-            # Nothing is lost: what was missed is listed again, and the sweep nudges meanwhile.
-            logger.warning("database out of reach: %s", error)
-            self.ending.wait(1.0)
+    def _keep(self) -> None:
+        while not self.ending.wait(KEEP_SECONDS):
+            close_old_connections()
+            try:
+                self.plan()
+                self.write_rows()
+            except DatabaseError as error:
+                # Nothing is lost: what was missed is listed again, and the sweep nudges meanwhile.
+                logger.warning("database out of reach: %s", error)
+                self.ending.wait(1.0)
+        connection.close()
 
     def plan(self) -> None:
         """Watch where something rolls out, and stop watching where nothing does."""
@@ -168,7 +175,7 @@ class Watcher:
                 seen=self._seen(environment.pk, plural),
                 fields=FIELDS.get(plural, ""),
             )
-            for plural in (*workloads_of(environment), *BESIDE, *_more_of(environment))
+            for plural in _watched_in(environment)
         }
         place = Place(environment, watches)
         place.begin()
@@ -189,18 +196,16 @@ class Watcher:
         if time.monotonic() - place.idle_since > LINGER_SECONDS:
             self.places.pop(pk).end()
 
-    def _take_changes(self, *, until: float) -> None:
-        while not self.ending.is_set():
-            now = time.monotonic()
-            self._send_due(now)
-            wait_until = min([until, *self.due.values()])
-            if now >= until:
-                return
-            try:
-                pk, urgency = self.changes.get(timeout=max(wait_until - now, 0.001))
-            except queue.Empty:
-                continue
+    def nudge(self, *, seconds: float) -> None:
+        """Take the next change, wait for one no longer than this, and nudge where it is time."""
+        due = min(self.due.values(), default=math.inf) - time.monotonic()
+        try:
+            pk, urgency = self.changes.get(timeout=max(min(seconds, due), 0.001))
+        except queue.Empty:
+            pass
+        else:
             self._changed(pk, urgency)
+        self._send_due(time.monotonic())
 
     def _changed(self, pk: int, urgency: Urgency) -> None:
         place = self.places.get(pk)
@@ -222,24 +227,20 @@ class Watcher:
         for rollout in [pk for pk, at in self.due.items() if at <= now]:
             del self.due[rollout]
             self.nudged[rollout] = now
-            jobs.enqueue(ADVANCE, rollout)
+            jobs.enqueue_now(ADVANCE, rollout)
+        for rollout in [pk for pk, at in self.nudged.items() if at < now - GATHER_SECONDS]:
+            del self.nudged[rollout]
 
-    def _write_rows(self) -> None:
-        now = time.monotonic()
+    def write_rows(self) -> None:
+        """Write what readers see of the places in which something changed a moment ago."""
         for place in self.places.values():
-            if place.rows_due is None or place.rows_due > now:
+            if place.rows_due is None or place.rows_due > time.monotonic():
                 continue
+            # What changes from now on is due again.
             place.rows_due = None
             view = place.view()
             if view is not None:
                 look(place.environment, view)
-                self._nudge_meanwhile()
-
-    def _nudge_meanwhile(self) -> None:
-        """Tell of what changed while rows were written: nobody's next step waits for what readers see."""
-        while not self.changes.empty():
-            self._changed(*self.changes.get_nowait())
-        self._send_due(time.monotonic())
 
     def leads_for(self, cluster: str) -> bool:
         """Whether this process leads for a cluster; renewed well before it runs out."""
@@ -268,9 +269,13 @@ def take_lead(cluster: str, owner: str) -> bool:
         return True
 
 
-def _more_of(environment: Environment) -> tuple[str, ...]:
-    """What is watched besides: which colour of a service has the traffic."""
-    return (SERVICES,) if environment.services.filter(spec__has_key="colours").exists() else ()
+def _watched_in(environment: Environment) -> set[str]:
+    """The collections that are watched: a chart may hold what the catalog does not name.
+
+    Services say which colour has the traffic.
+    """
+    coloured = environment.services.filter(spec__has_key="colours").exists()
+    return {*workloads_of(environment), STATEFUL_SETS, *BESIDE, *((SERVICES,) if coloured else ())}
 
 
 def run() -> None:
