@@ -119,17 +119,29 @@ def enqueue(name: str, *args: Argument) -> None:
     transaction.on_commit(lambda: _send(name, args))
 
 
-def enqueue_now(name: str, *args: Argument) -> None:
-    """As `enqueue`, for whoever is in no transaction, and may be without a database."""
-    _send(name, args)
+def enqueue_now(name: str, *args: Argument) -> bool:
+    """As `enqueue`, for whoever is in no transaction, and may be without a database.
+
+    Returns:
+        Whether the queue could be reached.
+    """
+    return _send(name, args)
+
+
+def are_waiting() -> bool:
+    """Whether jobs wait that no worker has taken yet; not where the queue cannot be reached."""
+    try:
+        return bool(_queue(_client()).count)
+    except impatient.AWAY:
+        return False
 
 
 _redis_rests = impatient.Rest()
 
 
-def _send(name: str, args: tuple[Argument, ...]) -> None:
+def _send(name: str, args: tuple[Argument, ...]) -> bool:
     if _redis_rests:
-        return
+        return False
     try:
         client = _client()
         queue = _queue(client)
@@ -142,6 +154,8 @@ def _send(name: str, args: tuple[Argument, ...]) -> None:
     except impatient.AWAY as error:
         _redis_rests.begin()
         logger.warning("queue out of reach, %s waits for the sweep: %s", name, error)
+        return False
+    return True
 
 
 def _client() -> Redis:

@@ -41,7 +41,8 @@ WHERE rollouts_rollout.id = %s FOR UPDATE OF releases_release, rollouts_rollout
 TAKE = """
 WITH found AS (SELECT id, lease_owner, lease_until FROM rollouts_rollout WHERE id = %s FOR UPDATE)
 UPDATE rollouts_rollout AS row
-SET lease_owner = %s, lease_epoch = lease_epoch + 1, lease_until = clock_timestamp() + %s
+SET lease_owner = %s, lease_epoch = lease_epoch + 1, lease_until = clock_timestamp() + %s,
+    heard_at = clock_timestamp()
 FROM found
 WHERE row.id = found.id AND (found.lease_until IS NULL OR found.lease_until <= clock_timestamp())
 RETURNING row.*, found.lease_owner AS held_by, clock_timestamp() AS read_at,
@@ -53,7 +54,7 @@ GIVE_BACK = """
 UPDATE rollouts_rollout SET lease_owner = '', lease_until = NULL, stumble = NULL, wake_at = %s
 WHERE id = %s AND lease_epoch = %s AND lease_until IS NOT NULL AND (nudges = %s OR %s)
 """
-NUDGE = "UPDATE rollouts_rollout SET nudges = nudges + 1 WHERE id = %s"
+NUDGE = "UPDATE rollouts_rollout SET nudges = nudges + 1, heard_at = clock_timestamp() WHERE id = %s"
 
 
 class LeaseLost(Exception):

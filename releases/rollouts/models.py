@@ -33,7 +33,8 @@ class Rollout(models.Model):
 
     `pause` is {"reason", "text", "by", "lift": [rights]} while paused. `wake_at` is when the sweep must look
     again. `trace` is that of the click which it follows now: its start, or the order honoured last. `nudges`
-    counts advances asked for while another held the lease. `stumble` is kept while rounds of the engine break
+    counts advances asked for while another held the lease, `heard_at` is when an advance was last begun or
+    counted: a nudge after it has not been heard yet. `stumble` is kept while rounds of the engine break
     off, see `stumbles`. `verdict` is what verification found:
     {"exact", "services": [{"service", "ok", "expected", "found", "text"}]}. `failed_at` is when it first
     failed or began to go back, whatever came of it afterwards.
@@ -55,6 +56,7 @@ class Rollout(models.Model):
     lease_epoch = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
     nudges = models.BigIntegerField(default=0)
+    heard_at = models.DateTimeField(null=True, blank=True)
     stumble = models.JSONField(null=True, blank=True)
     wake_at = models.DateTimeField(null=True, blank=True)
     trace = models.CharField(max_length=32, blank=True, db_default="")

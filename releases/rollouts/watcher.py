@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
@@ -45,6 +45,9 @@ NUDGE_SECONDS = 0.04
 # Between two nudges for changes that end no wait: pods on their way, and what may be trouble.
 GATHER_SECONDS = 0.5
 BURST_SECONDS = 0.2
+# A nudge that nobody took up by then is sent again: its mark has lapsed (see portal.jobs), and no rollout
+# waits for longer than for a sweep. So often at most: workers of an older portal do not say that they heard.
+LOST_SECONDS, MOST_NUDGES = 3.5, 3
 # What readers see of a change is written so soon, and of one that shows nothing new itself so late.
 ROWS_SECONDS, UNSEEN_SECONDS = 0.5, 3.0
 # A watch goes on for a while after the last rollout: the next one often follows.
@@ -93,6 +96,32 @@ class Place:
         return View(workloads_in(found), pods, services=listed)
 
 
+class Unheard:
+    """Which nudges nobody has taken up yet, by the rollout: (sent at, how often), for two threads."""
+
+    def __init__(self) -> None:
+        self._sent: dict[int, tuple[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def sent(self, rollout: int, now: float, *, times: int = 1) -> None:
+        """A nudge is about to be sent."""
+        with self._lock:
+            self._sent[rollout] = (now, times)
+
+    def lost(self, heard: dict[int, float], *, now: float) -> dict[int, int]:
+        """Return which nudges seem to be lost, and how often each was sent.
+
+        Args:
+            heard: how many seconds before `now` each rollout last heard one; those that are over have none.
+        """
+        with self._lock:
+            for rollout, (at, times) in list(self._sent.items()):
+                if heard.get(rollout, 0.0) <= now - at or times > MOST_NUDGES:
+                    del self._sent[rollout]
+            overdue = {each: sent for each, sent in self._sent.items() if now - sent[0] > LOST_SECONDS}
+        return {each: times for each, (_at, times) in overdue.items()}
+
+
 class Watcher:
     """One process's view of all clusters it leads for."""
 
@@ -102,6 +131,7 @@ class Watcher:
         self.places: dict[int, Place] = {}
         self.leads: dict[str, float] = {}
         self.nudged: dict[int, float] = {}
+        self.unheard = Unheard()
         self.due: dict[int, float] = {}
         self.ending = threading.Event()
 
@@ -135,13 +165,27 @@ class Watcher:
     def plan(self) -> None:
         """Watch where something rolls out, and stop watching where nothing does."""
         active: dict[int, set[int]] = {}
-        going = Rollout.objects.filter(state__in=[*WATCHED])
-        for pk, environment in going.values_list("pk", "environment"):
+        going = Rollout.objects.filter(state__in=[*WATCHED]).annotate(now=clock.NOW)
+        # Read before the rows: what was heard while they are read counts from the next time on.
+        asked_at = time.monotonic()
+        rows = list(going.values_list("pk", "environment", "heard_at", "now"))
+        for pk, environment, _heard_at, _now in rows:
             active.setdefault(environment, set()).add(pk)
+        heard = {pk: _seconds_since(heard_at, now) for pk, _environment, heard_at, now in rows}
+        self._nudge_again(self.unheard.lost(heard, now=asked_at))
         for pk, rollouts in active.items():
             self._watch(pk, rollouts)
         for pk in [pk for pk in self.places if pk not in active]:
             self._idle(pk)
+
+    def _nudge_again(self, lost: dict[int, int]) -> None:
+        """Send nudges once more that nobody took up; while others wait in the queue these may as well."""
+        if not lost or jobs.are_waiting():
+            return
+        for rollout, times in lost.items():
+            logger.info("rollout %s is nudged again: nobody took the last nudge up", rollout)
+            sent = jobs.enqueue_now(ADVANCE, rollout)
+            self.unheard.sent(rollout, time.monotonic(), times=times + sent)
 
     def _watch(self, pk: int, rollouts: set[int]) -> None:
         place = self.places.get(pk)
@@ -227,6 +271,7 @@ class Watcher:
         for rollout in [pk for pk, at in self.due.items() if at <= now]:
             del self.due[rollout]
             self.nudged[rollout] = now
+            self.unheard.sent(rollout, now)
             jobs.enqueue_now(ADVANCE, rollout)
         for rollout in [pk for pk, at in self.nudged.items() if at < now - GATHER_SECONDS]:
             del self.nudged[rollout]
@@ -267,6 +312,10 @@ def take_lead(cluster: str, owner: str) -> bool:
         lead.owner, lead.until = owner, until
         lead.save(update_fields=["owner", "until"])
         return True
+
+
+def _seconds_since(at: datetime | None, now: datetime) -> float:
+    return (now - at).total_seconds() if at is not None else math.inf
 
 
 def _watched_in(environment: Environment) -> set[str]:

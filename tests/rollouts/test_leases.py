@@ -162,3 +162,16 @@ def test_who_takes_it_while_nobody_ordered_anything_need_not_ask_again(
     assert lease is not None
     with django_assert_num_queries(0):
         assert not leases.halted(lease)
+
+
+def test_whoever_takes_it_up_or_finds_it_taken_says_that_a_nudge_was_heard(shop: Shop) -> None:
+    release = make_release(shop, at="approved")
+    with transaction.atomic():
+        rollout = roll_out(release, shop)
+    heard = [clock.now()]
+    for _time in range(2):
+        leases.take(rollout.pk)
+        rollout.refresh_from_db()
+        assert rollout.heard_at is not None
+        heard.append(rollout.heard_at)
+    assert heard == sorted(set(heard))

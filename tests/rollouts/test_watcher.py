@@ -1,6 +1,7 @@
 """Whoever waits for a nudge does not wait for rows that readers see, nor for a database that is away."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ class Scene:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.nudged: list[int] = []
+        self.queue_answers = True
         self.told = threading.Event()
         self.own = Watcher()
         for pk in (1, 2):
@@ -26,9 +28,10 @@ class Scene:
         monkeypatch.setattr(watcher.Place, "view", lambda _place: View({}, []))
         monkeypatch.setattr("portal.jobs.enqueue_now", self._nudge)
 
-    def _nudge(self, _name: str, pk: int) -> None:
+    def _nudge(self, _name: str, pk: int) -> bool:
         self.nudged.append(pk)
         self.told.set()
+        return self.queue_answers
 
     def running(self, meanwhile: Callable[[], None]) -> None:
         """Let the watcher run, do something, and end it."""
@@ -128,3 +131,59 @@ def test_what_shows_nothing_new_nudges_nobody(scene: Scene) -> None:
     scene.own.nudge(seconds=0.0)
     assert scene.nudged == []
     assert scene.own.places[1].rows_due is not None
+
+
+class Going:
+    """One rollout that goes on, as the watcher's own statement would read it."""
+
+    def __init__(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.scene = scene
+        self.waiting = False
+        monkeypatch.setattr(watcher, "LOST_SECONDS", 0.0)
+        monkeypatch.setattr("portal.jobs.are_waiting", lambda: self.waiting)
+        scene.own.changes.put((1, Urgency.NOW))
+        scene.own.nudge(seconds=0.0)
+        scene.nudged.clear()
+
+    def again(self, heard: dict[int, float]) -> list[int]:
+        """What is nudged again where each rollout heard a nudge so many seconds ago."""
+        self.scene.nudged.clear()
+        own = self.scene.own
+        own._nudge_again(own.unheard.lost(heard, now=time.monotonic()))
+        return list(self.scene.nudged)
+
+
+@pytest.fixture
+def going(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Going:
+    return Going(scene, monkeypatch)
+
+
+def test_a_nudge_that_nobody_takes_up_is_sent_again_for_a_while(going: Going) -> None:
+    before = 100.0
+    assert [going.again({10: before}) for _time in range(watcher.MOST_NUDGES + 2)] == [
+        *([[10]] * watcher.MOST_NUDGES),
+        [],
+        [],
+    ]
+
+
+def test_a_nudge_that_was_heard_is_not_sent_again(going: Going) -> None:
+    assert going.again({10: 0.0}) == []
+    assert going.again({10: 100.0}) == []
+
+
+def test_a_rollout_that_is_over_is_not_nudged_again(going: Going) -> None:
+    assert going.again({}) == []
+
+
+def test_while_jobs_wait_no_nudge_is_taken_for_lost(going: Going) -> None:
+    going.waiting = True
+    assert going.again({10: 100.0}) == []
+    going.waiting = False
+    assert going.again({10: 100.0}) == [10]
+
+
+def test_where_the_queue_is_away_it_is_tried_until_it_is_back(going: Going) -> None:
+    going.scene.queue_answers = False
+    for _time in range(watcher.MOST_NUDGES * 3):
+        assert going.again({10: 100.0}) == [10]
