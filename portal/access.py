@@ -22,14 +22,23 @@ Row = TypeVar("Row", bound=Model)
 # What a refusal names first: the people nearest to the row.
 SCOPE_ORDER = ("service", "team", "environment", "cluster_group", "*")
 MOST_ROLES = 6
-# Of many rows at once; a statement of its own is written sooner than the rows are found.
+# Of many rows or people at once: statements of their own, as writing them anew takes longer than they do.
 HELD = """
 SELECT held.content_object_id FROM {table} AS held
 JOIN auth_permission AS permission ON permission.id = held.permission_id
 JOIN people_user_groups AS member ON member.group_id = held.group_id
-WHERE permission.codename = %s AND member.user_id = %s
+WHERE permission.codename = %(codename)s AND member.user_id = %(user)s
 """
-AMONG = "AND held.content_object_id = ANY(%s)"
+AMONG = "AND held.content_object_id = ANY(%(among)s)"
+SEES = """
+SELECT member.user_id FROM people_user_groups AS member
+JOIN people_user AS person ON person.id = member.user_id AND person.is_active
+WHERE member.user_id = ANY(%(users)s) AND EXISTS (
+    SELECT FROM {table} AS held JOIN auth_permission AS permission ON permission.id = held.permission_id
+    WHERE held.group_id = member.group_id AND permission.codename = %(codename)s
+        AND held.content_object_id = ANY(%(among)s)
+)
+"""
 
 
 def anchor(row: Model) -> Model:
@@ -66,11 +75,17 @@ def keys(user: User, model: type[Model], right: str, *, among: Collection[int] |
     """
     if not user.is_active:
         return set()
+    if among is None:
+        return _found(model, right, HELD, user=user.pk)
+    return _found(model, right, HELD + AMONG, user=user.pk, among=list(among))
+
+
+def _found(model: type[Model], right: str, statement: str, **asked: int | list[int]) -> set[int]:
+    """The keys that a statement finds about guardian's rows of a right on a model."""
     codename: str = model.ACCESS_CODENAMES[right]  # type: ignore[attr-defined]
     table = Identifier(get_group_obj_perms_model(model)._meta.db_table)  # type: ignore[arg-type]  # as below
-    statement, asked = (HELD, []) if among is None else (HELD + AMONG, [list(among)])
     with connection.cursor() as cursor:
-        cursor.execute(SQL(statement).format(table=table), [codename, user.pk, *asked])
+        cursor.execute(SQL(statement).format(table=table), {"codename": codename, **asked})
         return {key for (key,) in cursor.fetchall()}
 
 
@@ -98,13 +113,13 @@ def visible(user: User, model: type[Row], right: str = "view") -> QuerySet[Row]:
 
 
 def who_sees(users: Collection[User], model: type[Row], **lookup: Any) -> list[User]:
-    """Those of the people who see the one row, asked for all of them in one query."""
+    """Those of the people who see the one row, asked for all of them in one query besides the row's own."""
     anchored, path = _anchored(model)
-    rows = model._default_manager.filter(**lookup)
-    granted = _grants(anchored, "view").filter(content_object__in=rows.values(path))
-    asked = User.objects.filter(pk__in=[user.pk for user in users], is_active=True)
-    keys = set(asked.filter(groups__in=granted.values("group")).values_list("pk", flat=True))
-    return [user for user in users if user.pk in keys]
+    rows = list(model._default_manager.filter(**lookup).values_list(path, flat=True)[:1])
+    if not rows:
+        return []
+    seeing = _found(anchored, "view", SEES, users=[user.pk for user in users], among=rows)
+    return [user for user in users if user.pk in seeing]
 
 
 def _anchored(model: type[Model]) -> tuple[type[Model], str]:
