@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from django.db import connection
 
@@ -32,13 +31,8 @@ ORDER BY service.system COLLATE "C", service.core DESC, service.name COLLATE "C"
 SHOWN = "SELECT id, name, core, spec FROM catalog_service WHERE id = ANY(%s)"
 
 
-class _Listed(NamedTuple):
-    """A service of the board, its team, and the environments in which it runs."""
-
-    service: int
-    team: str
-    title: str
-    places: list[int]
+# A service of the board, its team's key and title, and the environments in which it runs.
+_Listed = tuple[int, str, str, list[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +78,9 @@ def board_page(
     listed = _listed(environments)
     places = _Places(environments, listed)
     shown = [
-        each
-        for each in listed
-        if (not team or each.team == team) and (show not in marks or places.have(each.service, marks[show]))
+        (service, title)
+        for service, key, title, _places in listed
+        if (not team or key == team) and (show not in marks or places.have(service, marks[show]))
     ]
     pages = max(1, -(-len(shown) // PAGE_SIZE))
     page = min(max(page, 1), pages)
@@ -95,7 +89,7 @@ def board_page(
         page=page,
         pages=pages,
         counts={name: sum(map(places.has, keys)) for name, keys in marks.items()},
-        teams=tuple(sorted({(each.team, each.title) for each in listed})),
+        teams=tuple(sorted({(key, title) for _service, key, title, _places in listed})),
     )
 
 
@@ -112,7 +106,7 @@ class _Places:
 
     def __init__(self, environments: Sequence[Environment], listed: Sequence[_Listed]) -> None:
         self._environments = [(each.id, each) for each in environments]
-        self._listed = {each.service: each.places for each in listed}
+        self._listed = {service: places for service, _team, _title, places in listed}
 
     def of(self, service: int) -> dict[str, Environment]:
         """The environments of a service by stage."""
@@ -137,21 +131,22 @@ def _listed(environments: Sequence[Environment]) -> list[_Listed]:
     """The services of the board in their order, with as little of each as that needs."""
     with connection.cursor() as cursor:
         cursor.execute(LISTED, [[each.pk for each in environments]])
-        return list(map(_Listed._make, cursor.fetchall()))
+        found: list[_Listed] = cursor.fetchall()
+    return found
 
 
 def _grouped(
-    facts: Facts, listed: Sequence[_Listed], places: _Places
+    facts: Facts, shown: Sequence[tuple[int, str]], places: _Places
 ) -> tuple[tuple[str, tuple[BoardRow, ...]], ...]:
-    """The rows of a page, by the titles of their teams."""
-    keys = [each.service for each in listed]
+    """The rows of a page, services with the titles of their teams, by those."""
+    keys = [key for key, _title in shown]
     facts.read(keys)
     services = {each.pk: each for each in Service.objects.raw(SHOWN, [keys])}
     groups: dict[str, list[BoardRow]] = {}
-    for each in listed:
+    for key, title in shown:
         # One that went between the two reads is not there the next time.
-        if service := services.get(each.service):
-            groups.setdefault(each.title, []).append(_row(facts, service, places.of(each.service)))
+        if service := services.get(key):
+            groups.setdefault(title, []).append(_row(facts, service, places.of(key)))
     return tuple((title, tuple(rows)) for title, rows in groups.items())
 
 
