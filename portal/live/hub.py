@@ -76,10 +76,10 @@ class Hub:
 
     async def watch(self, socket: Socket, topic: str, *, after: int) -> bool:
         """Let a socket follow a topic from a number on; False when the person may not, or it is not there."""
-        stream = await self.asking.run(queries.stream_for_session, socket.session_key, topic)
-        if stream is None:
+        found = await self.asking.run(queries.stream_for_session, socket.session_key, topic)
+        if found is None:
             return False
-        last = (await self.asking.run(queries.last_numbers, [stream])).get(stream, 0)
+        stream, last = found
         self.forget(socket, topic)
         begin = min(after, last)
         watch = Watch(topic, stream, queued=begin, sent=begin)

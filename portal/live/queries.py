@@ -42,10 +42,11 @@ def people_behind(session_keys: Collection[str]) -> dict[str, User]:
     }
 
 
-def stream_for_session(session_key: str, topic: str) -> str | None:
-    """The stream that the person behind a session may read under this topic, or None."""
+def stream_for_session(session_key: str, topic: str) -> tuple[str, int] | None:
+    """The stream, with its newest number, that the person behind a session may read under this topic."""
     user = people_behind([session_key]).get(session_key)
-    return streams_of(topic, [user]).get(user.pk) if user else None
+    stream = streams_of(topic, [user]).get(user.pk) if user else None
+    return (stream, last_numbers([stream]).get(stream, 0)) if stream else None
 
 
 def allowed_streams(wanted: Mapping[str, Collection[User]]) -> dict[str, dict[int, str]]:

@@ -20,6 +20,7 @@ from portal.live.shapes import event_shape
 from portal.live.texts import register
 from portal.people.models import User
 from portal.people.operations import change_person, deactivate_person
+from tests.embedded.processes import wait_for
 from tests.people import BY_THE_PORTAL, acting, person
 from tests.portal.live.browser import CLOSED, awrite, browser, connecting, session_of, write
 from tests.soak import long
@@ -371,7 +372,7 @@ def test_who_comes_back_at_once_finds_the_hub_that_was_there(minji: User) -> Non
     first, second = async_to_sync(come_and_go)()
     assert first is second
     assert all(task.done() for task in first.tasks)
-    assert other_connections() == 0
+    assert wait_for(lambda: not other_connections(), seconds=5)
 
 
 def other_connections() -> int:
