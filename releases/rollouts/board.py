@@ -57,7 +57,7 @@ class Board:
 def environments_of(reader: Reader) -> list[Environment]:
     """What the board of a person is about."""
     seen = Environment.objects.filter(pk__in=reader.once(environments_seen))
-    return list(seen.defer("source").order_by("name"))
+    return list(seen.only("name", "title", "stage").order_by("name"))
 
 
 def board_page(

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django import template
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect
 from django.template.base import FilterExpression, Node, Parser, Token
+from django.template.loader import render_to_string
 from django.templatetags.i18n import TranslateNode, do_translate
 from django.templatetags.static import StaticNode, do_static
 from django.urls import NoReverseMatch, ResolverMatch, reverse
@@ -28,6 +29,7 @@ register = template.Library()
 Context = dict[str, Any]
 DIGEST_HEAD, DIGEST_TAIL = 6, 4
 SHOWN_WHOLE = 16
+NAV_LINK = "components/nav_link.html"
 
 
 class Constant(Node):
@@ -264,22 +266,29 @@ def life_line(points: Sequence[Mapping[str, Any]]) -> Context:
     return {"points": drawn}
 
 
-@register.inclusion_tag("components/nav_link.html", takes_context=True)
+@register.simple_tag(takes_context=True)
 def nav_link(
     context: Context, url_name: str, label: str, *, icon: str = "", go: str = "", counts: bool = False
-) -> Context:
+) -> SafeString:
     """Draw a link of the frame; nothing where the page does not exist. `go` is the letter after g."""
     match = getattr(context.get("request"), "resolver_match", None)
-    return {
+    link = {
         "url": _url_or_nothing(url_name),
-        "label": label,
+        "label": str(label),
         "icon": icon,
         "go": go,
-        "counts": counts,
         "current": match is not None and _is_here(match, url_name=url_name),
-        "waiting_count": context.get("waiting_count"),
-        "trouble_count": context.get("trouble_count"),
     }
+    if not counts:
+        return _still_link(**link)
+    numbers = {name: context.get(name) for name in ("waiting_count", "trouble_count")}
+    return render_to_string(NAV_LINK, {**link, **numbers, "counts": True})
+
+
+@lru_cache(maxsize=256)
+def _still_link(**link: str | bool) -> SafeString:
+    """Kept: every page draws the same few; the label is in the reader's language already."""
+    return render_to_string(NAV_LINK, dict(link))
 
 
 @register.inclusion_tag("components/notice.html")
