@@ -118,7 +118,6 @@ class Pass:
         self.items = course.rollout.release.items.select_related("service")
         self.looked: set[int] = set()
         self.left: set[int] = set()
-        self.approved: set[int] = set()
         self.listed: dict[str, list[Json]] = {}
 
     def run(self) -> None:
@@ -168,7 +167,7 @@ class Pass:
             return signing.heed(self.course, actor=ENGINE)
         if state not in {*MOVING, RolloutState.PAUSED}:
             return False
-        self.listed, self.approved = {}, set()
+        self.listed = {}
         progressed = state in MOVING and self._begin_looks()
         progressed |= self._act_all()
         progressed |= self._look_all()
@@ -308,11 +307,8 @@ class Pass:
         return True
 
     def _may_begin(self, step: Step, rollout: Rollout) -> bool:
-        """Ask before each wave, under the lock of its first intent; pause where it may not begin now."""
-        held = None
-        if step.wave not in self.approved:
-            held = gates.refused(step, siblings=self.course.steps, actor=ENGINE)
-        self.approved.add(step.wave)
+        """Ask under the lock of the intent; pause where the write may not begin now."""
+        held = gates.refused(step, siblings=self.course.steps, actor=ENGINE)
         if held is not None:
             outcomes.pause_rollout(rollout, step, held, actor=ENGINE)
         return held is None

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
+from portal import clock
 from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.workloads import Reference, Workload
@@ -15,6 +17,9 @@ from releases.rollouts.steps.kind import Json, Work
 from releases.rollouts.steps.kinds import KINDS
 from releases.rollouts.tables import RELEASING
 
+# What was asked for one write of a wave holds so long for the next ones.
+ASKED_FOR = timedelta(seconds=5)
+
 
 def before_start(work: Work) -> Json | None:
     """Return {"reason", "args"} when a person must look before this step begins."""
@@ -25,19 +30,23 @@ def before_start(work: Work) -> Json | None:
 
 
 def refused(step: Step, *, siblings: Sequence[Step], actor: Actor) -> Json | None:
-    """Return {"reason", "args"} where the wave may not begin: no longer approved, or closed by the calendar.
+    """Return {"reason", "args"} where a write may not begin: no longer approved, or closed by the calendar.
 
     Asked under lock, in the transaction that commits the intent of a wave's first write. A freeze or a window
-    holds a wave that begins; one that runs goes on.
+    holds a wave that begins; one that runs goes on, and is asked for its approval again where its last write
+    began a while ago, as between the shares of a canary.
 
     Args:
         siblings: all steps of the rollout.
     """
     if not _is_forward_write(step):
         return None
+    begun = _last_begun(step, siblings)
+    if begun is not None and clock.now() - begun < ASKED_FOR:
+        return None
     around = ("approval_request", "plan", "environment__cluster")
     release = Release.objects.select_related(*around).defer("content").get(pk=step.rollout.release_id)
-    return _unapproved(step, release) or (None if _wave_runs(step, siblings) else _closed(release, actor))
+    return _unapproved(step, release) or (None if begun is not None else _closed(release, actor))
 
 
 def _unapproved(step: Step, release: Release) -> Json | None:
@@ -51,11 +60,15 @@ def _closed(release: Release, actor: Actor) -> Json | None:
     return {"reason": "freeze", "args": {"closures": closures}} if missing else None
 
 
-def _wave_runs(step: Step, siblings: Sequence[Step]) -> bool:
-    return any(
-        each.intent is not None and (each.direction, each.wave) == (step.direction, step.wave)
+def _last_begun(step: Step, siblings: Sequence[Step]) -> datetime | None:
+    """When the last write of this wave began, before or after the sign-off; None where none has."""
+    own = (step.direction, step.wave, step.is_after_signoff)
+    intents = [
+        each.intent
         for each in siblings
-    )
+        if each.intent is not None and (each.direction, each.wave, each.is_after_signoff) == own
+    ]
+    return max((datetime.fromisoformat(str(each["at"])) for each in intents), default=None)
 
 
 def _is_forward_write(step: Step) -> bool:

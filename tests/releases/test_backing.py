@@ -1,12 +1,14 @@
 """Rows that were edited past the portal count as no approval: the start and the next wave are refused."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.utils.translation import override
 
 from approvals.models import Decision, Request, Requirement
+from portal import clock
 from portal.actors import Actor
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict
@@ -144,3 +146,22 @@ def test_a_worker_pauses_before_the_wave_where_the_rows_differ(
     assert held is not None
     assert held["reason"] == "approval"
     assert "record" in held["args"]["missing"][0]["text"]
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(1, False), (60, True)])
+def test_a_wave_that_runs_is_asked_again_where_its_last_write_is_a_while_ago(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, seconds: int, asked: bool
+) -> None:
+    """A canary that is watched between its shares grows no further once its approval counts no more."""
+    nodes = [
+        Node(key=key, kind="set_image", position=place, wave=1, params={})
+        for place, key in enumerate(("first", "second"), start=1)
+    ]
+    monkeypatch.setattr(rollouts, "graph_of", lambda _release: nodes)
+    release = make_release(shop, at="approved")
+    rollout = rollouts.start_rollout(release.number, actor=acting(shop.cast.author))
+    first, second = rollout.steps.order_by("position")
+    first.intent = {"changes": [], "at": (clock.now() - timedelta(seconds=seconds)).isoformat()}
+    other_person(release, shop)
+    held = gates.refused(second, siblings=[first, second], actor=Actor.portal("a test"))
+    assert (held is not None) == asked
