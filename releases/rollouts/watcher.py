@@ -42,6 +42,8 @@ LEAD_SECONDS = 10
 RENEW_SECONDS = 3.0
 KEEP_SECONDS = 0.2
 NUDGE_SECONDS = 0.04
+# Rollouts that ask for a look so soon are looked at in that moment, those that are late by as much at once.
+WAKE_SECONDS = 2 * KEEP_SECONDS
 # Between two nudges for changes that end no wait: pods on their way, and what may be trouble.
 GATHER_SECONDS = 0.5
 BURST_SECONDS = 0.2
@@ -122,12 +124,20 @@ class Unheard:
         return {each: times for each, (_at, times) in overdue.items()}
 
 
+@dataclass(frozen=True)
+class Wake:
+    """A rollout that is to be nudged at a moment, by the monotonic clock."""
+
+    rollout: int
+    at: float
+
+
 class Watcher:
     """One process's view of all clusters it leads for."""
 
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
-        self.changes: queue.SimpleQueue[tuple[int, Urgency]] = queue.SimpleQueue()
+        self.changes: queue.SimpleQueue[tuple[int, Urgency] | Wake] = queue.SimpleQueue()
         self.places: dict[int, Place] = {}
         self.leads: dict[str, float] = {}
         self.nudged: dict[int, float] = {}
@@ -168,10 +178,15 @@ class Watcher:
         going = Rollout.objects.filter(state__in=[*WATCHED]).annotate(now=clock.NOW)
         # Read before the rows: what was heard while they are read counts from the next time on.
         asked_at = time.monotonic()
-        rows = list(going.values_list("pk", "environment", "heard_at", "now"))
-        for pk, environment, _heard_at, _now in rows:
+        rows = list(going.values_list("pk", "environment", "heard_at", "now", "wake_at", "lease_until"))
+        read_at = time.monotonic()
+        for pk, environment, _heard_at, now, wake_at, held in rows:
             active.setdefault(environment, set()).add(pk)
-        heard = {pk: _seconds_since(heard_at, now) for pk, _environment, heard_at, now in rows}
+            late = _seconds_since(wake_at, now)
+            if held is None and abs(late) < WAKE_SECONDS:
+                # Not before the moment for which it asked; what is missed the sweep finds a second later.
+                self.changes.put(Wake(pk, read_at - late))
+        heard = {pk: _seconds_since(heard_at, now) for pk, _environment, heard_at, now, *_rest in rows}
         self._nudge_again(self.unheard.lost(heard, now=asked_at))
         for pk, rollouts in active.items():
             self._watch(pk, rollouts)
@@ -202,7 +217,7 @@ class Watcher:
             return
         for rollout in rollouts - place.rollouts:
             # What changed before it was known here was told to nobody.
-            self.due.setdefault(rollout, time.monotonic())
+            self.changes.put(Wake(rollout, time.monotonic()))
         place.rollouts, place.idle_since = rollouts, None
 
     def _open(self, environment: Environment) -> Place | None:
@@ -244,11 +259,14 @@ class Watcher:
         """Take the next change, wait for one no longer than this, and nudge where it is time."""
         due = min(self.due.values(), default=math.inf) - time.monotonic()
         try:
-            pk, urgency = self.changes.get(timeout=max(min(seconds, due), 0.001))
+            found = self.changes.get(timeout=max(min(seconds, due), 0.001))
         except queue.Empty:
             pass
         else:
-            self._changed(pk, urgency)
+            if isinstance(found, Wake):
+                self.due[found.rollout] = min(found.at, self.due.get(found.rollout, found.at))
+            else:
+                self._changed(*found)
         self._send_due(time.monotonic())
 
     def _changed(self, pk: int, urgency: Urgency) -> None:

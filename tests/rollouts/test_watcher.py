@@ -3,16 +3,20 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
+from portal import clock
 from releases.catalog.models import Environment
 from releases.rollouts import watcher
+from releases.rollouts.models import Rollout
 from releases.rollouts.running import View
 from releases.rollouts.urgency import Urgency
-from releases.rollouts.watcher import Place, Watcher
+from releases.rollouts.watcher import Place, Wake, Watcher
+from tests.factories import make_release, make_shop, roll_out
 
 
 class Scene:
@@ -187,3 +191,36 @@ def test_where_the_queue_is_away_it_is_tried_until_it_is_back(going: Going) -> N
     going.scene.queue_answers = False
     for _time in range(watcher.MOST_NUDGES * 3):
         assert going.again({10: 100.0}) == [10]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("wakes_in", "held", "told"),
+    [(10, False, True), (-10, False, True), (60, False, False), (10, True, False)],
+)
+def test_a_rollout_is_looked_at_in_the_moment_for_which_it_asked(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, wakes_in: int, held: bool, told: bool
+) -> None:
+    monkeypatch.setattr(watcher, "WAKE_SECONDS", 30.0)
+    monkeypatch.setattr(scene.own, "leads_for", lambda _cluster: False)
+    scene.own.places.clear()
+    shop = make_shop()
+    rollout = roll_out(make_release(shop, at="approved"), shop)
+    moment = clock.now() + timedelta(seconds=wakes_in)
+    Rollout.objects.update(wake_at=moment, lease_until=moment if held else None)
+    scene.own.plan()
+    assert scene.own.changes.empty() != told
+    if told:
+        scene.own.nudge(seconds=0)
+        # What lies ahead waits for its time.
+        assert (rollout.pk in scene.own.due, scene.nudged) == (
+            (True, []) if wakes_in > 0 else (False, [rollout.pk])
+        )
+
+
+def test_of_two_moments_for_which_a_rollout_asked_the_sooner_counts(scene: Scene) -> None:
+    now = time.monotonic()
+    for later in (60, 30, 90):
+        scene.own.changes.put(Wake(10, now + later))
+        scene.own.nudge(seconds=0)
+    assert scene.own.due == {10: now + 30}
