@@ -62,7 +62,8 @@ class Seen:
         now = self.known[uid] = _sight_of(self.plural, body)
         if now == before:
             return Urgency.ROWS
-        return Urgency.NOW if self.plural in KINDS and ends_wait(self.plural, body) else Urgency.SOON
+        ends = ends_wait(self.plural, body) if self.plural in KINDS else _has_succeeded(self.plural, body)
+        return Urgency.NOW if ends else Urgency.SOON
 
 
 def ends_wait(plural: str, body: Json) -> bool:
@@ -73,6 +74,11 @@ def ends_wait(plural: str, body: Json) -> bool:
     shrinks = plural != ROLLOUTS and int(workload.status.get("replicas") or 0) > workload.replicas
     done = progress.done and not shrinks
     return done or bool(progress.failure) or progress.waits_for == "promotion"
+
+
+def _has_succeeded(plural: str, body: Json) -> bool:
+    """Whether a pod has done its work: only a Job's pods end so, and its own end follows at once."""
+    return plural == PODS and (body.get("status") or {}).get("phase") == "Succeeded"
 
 
 def _workload(plural: str, body: Json) -> Workload:

@@ -167,3 +167,11 @@ def test_what_only_an_event_tells_is_told_once() -> None:
         seen.judge("DELETED", event("FailedCreatePodSandBox", count=2)),
     ]
     assert told == [Urgency.SOON, Urgency.ROWS, Urgency.ROWS, Urgency.SOON, Urgency.ROWS]
+
+
+def test_the_end_of_a_jobs_pod_is_told_at_once() -> None:
+    known = Seen(PODS)
+    known.judge("ADDED", pod())
+    assert known.judge("MODIFIED", pod("Running")) < Urgency.NOW
+    assert known.judge("MODIFIED", pod("Succeeded")) == Urgency.NOW
+    assert known.judge("MODIFIED", pod("Succeeded")) == Urgency.ROWS

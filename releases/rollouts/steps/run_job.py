@@ -22,7 +22,8 @@ from releases.rollouts.steps.kind import (
     wait,
 )
 
-POLL_SECONDS = 2.0
+# No watch tells of Jobs, one tells of their pods: the Job itself ends right after the last of them.
+POLL_SECONDS, ENDING_SECONDS = 2.0, 0.1
 # The Job ends before the step's time does, so that no retry begins beside one that still runs.
 MARGIN_SECONDS = 5
 # Of the CronJob's name; with what follows it a pod's label still holds the whole (63 characters).
@@ -153,7 +154,8 @@ def _remembered(job: Json) -> Json:
 def _running(work: Work, name: str, pods: list[Json]) -> Outcome:
     """Show what is wrong with the pods; the Job's own end decides, as it makes new pods by its own rules."""
     observed = {"code": "job_runs", "args": {"name": name}}
-    return evidence.waiting(work, pods, observed, seconds=POLL_SECONDS)
+    ending = bool(pods) and all((pod.get("status") or {}).get("phase") == "Succeeded" for pod in pods)
+    return evidence.waiting(work, pods, observed, seconds=ENDING_SECONDS if ending else POLL_SECONDS)
 
 
 def _failed(work: Work, job: Json, end: Json, pods: list[Json]) -> Outcome:
