@@ -341,8 +341,10 @@ def _watched_in(environment: Environment) -> set[str]:
 
     Services say which colour has the traffic.
     """
-    coloured = environment.services.filter(spec__has_key="colours").exists()
-    return {*workloads_of(environment), STATEFUL_SETS, *BESIDE, *((SERVICES,) if coloured else ())}
+    known = {key for each in environment.services.all() for key in each.spec}
+    charted = {STATEFUL_SETS} if "helm" in known else set()
+    coloured = {SERVICES} if "colours" in known else set()
+    return {*workloads_of(environment), *BESIDE, *charted, *coloured}
 
 
 def run() -> None:
