@@ -117,6 +117,7 @@ class Round:
         close_old_connections()
         try:
             environments = self._environments()
+            self._forget_others({each.pk for each in environments})
             if not environments:
                 return False
             quiet = self._quiet(environments)
@@ -132,6 +133,12 @@ class Round:
     def _environments(self) -> list[Environment]:
         found = Environment.objects.filter(cluster=self.cluster).select_related("cluster")
         return list(found.prefetch_related("services").order_by("pk"))
+
+    def _forget_others(self, known: set[int]) -> None:
+        """What is no more leaves nothing behind."""
+        for kept in (self.due, self.looked, self.compared):
+            for pk in kept.keys() - known:
+                del kept[pk]
 
     def _quiet(self, environments: Iterable[Environment]) -> list[Environment]:
         """Those in which nothing rolls out, while this process leads."""

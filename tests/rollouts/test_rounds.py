@@ -155,3 +155,17 @@ def test_what_the_catalog_says_anew_is_compared(
     shop.shopping.spec = {**shop.shopping.spec, "pinned": True}
     shop.shopping.save(update_fields=["spec"])
     assert look() == 2
+
+
+@pytest.mark.django_db
+def test_an_environment_that_is_no_more_leaves_nothing_behind(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "connect", lambda _spec: Answering())
+    monkeypatch.setattr(rounds, "look", lambda *_asked: None)
+    turn = Round(Leads(), shop.environment.cluster_id, shop.environment.cluster.name)
+    assert turn._look(shop.environment, told=True)
+    turn.due[shop.environment.pk] = 0.0
+    monkeypatch.setattr(turn, "_environments", list)
+    assert not turn._go_round()
+    assert (turn.due, turn.looked, turn.compared) == ({}, {}, {})
