@@ -7,6 +7,7 @@ from redis import Redis
 from rq.serializers import JSONSerializer
 
 from portal import jobs
+from tests.soak import long
 
 FOREIGN = "os.getcwd"
 
@@ -36,3 +37,27 @@ def test_an_entry_brings_no_callback_of_its_own(kind: str) -> None:
 def test_the_runner_knows_marked_jobs_only(name: str) -> None:
     with pytest.raises(jobs.NotAJob):
         jobs.find(name)
+
+
+@long
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_lets_no_entry_end_it_and_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    came: list[str] = []
+
+    def breaks(word: str) -> None:
+        came.append(word)
+        raise ValueError(word)
+
+    monkeypatch.setitem(jobs.JOBS, "tests.breaks", breaks)
+    queue = jobs._queue()
+    worker = jobs.Worker(
+        [queue], connection=queue.connection, serializer=JSONSerializer, job_class=jobs.AllowedJob
+    )
+    forged = queue.enqueue_call(FOREIGN)
+    broken = queue.enqueue_call(jobs.RUNNER, args=("tests.breaks", "ouch"))
+    for each in (forged, broken):
+        taken = jobs.AllowedJob.fetch(each.id, connection=queue.connection, serializer=JSONSerializer)
+        queue.connection.lmove(queue.key, queue.intermediate_queue_key, "LEFT", "RIGHT")
+        worker.execute_job(taken, queue)
+    assert came == ["ouch"]
+    assert queue.connection.exists(forged.key, broken.key, queue.intermediate_queue_key) == 0

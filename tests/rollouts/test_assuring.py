@@ -1,7 +1,6 @@
 """A watch that has fallen silent is found beside it and begun anew; one that lives is left alone."""
 
 import threading
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -112,12 +111,4 @@ def test_a_watch_that_has_not_read_its_first_list_is_not_asked(scene: Scene) -> 
 def test_where_nothing_rolls_out_nothing_is_asked(scene: Scene) -> None:
     scene.cluster.there = []
     scene.place.rollouts = set()
-    assert not scene.ask()
-
-
-def test_one_that_has_just_told_something_is_not_asked(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assuring, "EVERY_SECONDS", 3600.0)
-    scene.assurance.turns[1] = 0.0
-    scene.watch.told_at = time.monotonic()
-    scene.cluster.there = []
     assert not scene.ask()

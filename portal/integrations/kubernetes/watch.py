@@ -5,7 +5,6 @@ What ends a watch and why a new list follows: protocols.md, A5.
 
 import random
 import threading
-import time
 from collections.abc import Callable
 
 from portal.errors import PermanentError, TemporaryError
@@ -23,8 +22,7 @@ class CollectionWatch:
     """Keeps `objects` (by uid) equal to a namespace's collection; tells `seen(type, object)` of changes.
 
     `seen` is called from the watch's own thread; type is ADDED, MODIFIED, DELETED, or LISTED once after each
-    full list (the object is then empty). `fields` is a field selector that cuts the collection; `told_at` is
-    when the server last told anything, by this process's own counter.
+    full list (the object is then empty). `fields` is a field selector that cuts the collection.
     """
 
     def __init__(
@@ -36,7 +34,6 @@ class CollectionWatch:
         self.fields = fields
         self.objects: dict[str, Json] = {}
         self.listed = False
-        self.told_at = 0.0
         self._seen = seen
         self._ending = threading.Event()
         self._version = ""
@@ -115,7 +112,6 @@ class CollectionWatch:
             # 410 and anything else the server cannot go on from: begin again with a list.
             self._version = ""
             return
-        self.told_at = time.monotonic()
         metadata = body.get("metadata") or {}
         self._version = str(metadata.get("resourceVersion") or self._version)
         if kind == "BOOKMARK":
