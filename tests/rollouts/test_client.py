@@ -164,7 +164,7 @@ class Silence:
         self.seconds = seconds
         self.now = 1000.0
         self.asked = 0
-        monkeypatch.setattr("portal.integrations.kubernetes.client.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("portal.integrations.kubernetes.server.time.monotonic", lambda: self.now)
         self.cluster = Cluster(Access(server="https://cluster.test"))
         monkeypatch.setattr(self.cluster._client, "call_api", self.call)
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.client import FIELD_MANAGER
 from portal.integrations.kubernetes.manifests import (
     applied_by,
     essence,
@@ -18,6 +17,7 @@ from portal.integrations.kubernetes.manifests import (
     name_of,
     plural_of,
 )
+from portal.integrations.kubernetes.server import FIELD_MANAGER
 from portal.integrations.kubernetes.workloads import PLURALS, Workload, changed_fields
 from releases.catalog.manifests import manifests_of
 from releases.rollouts.drift import Drift
