@@ -57,7 +57,10 @@ def test_a_worker_lets_no_entry_end_it_and_leaves_none_behind(monkeypatch: pytes
     broken = queue.enqueue_call(jobs.RUNNER, args=("tests.breaks", "ouch"))
     for each in (forged, broken):
         taken = jobs.AllowedJob.fetch(each.id, connection=queue.connection, serializer=JSONSerializer)
-        queue.connection.lmove(queue.key, queue.intermediate_queue_key, "LEFT", "RIGHT")
+        queue.connection.lrem(queue.key, 1, each.id)
+        queue.connection.rpush(queue.intermediate_queue_key, each.id)
         worker.execute_job(taken, queue)
     assert came == ["ouch"]
-    assert queue.connection.exists(forged.key, broken.key, queue.intermediate_queue_key) == 0
+    assert queue.connection.exists(forged.key, broken.key) == 0
+    taken_off = {forged.id.encode(), broken.id.encode()}
+    assert taken_off.isdisjoint(queue.connection.lrange(queue.intermediate_queue_key, 0, -1))
