@@ -1,10 +1,12 @@
 """A canary as single steps: a share of the pods or of the traffic gets the new version first. Pure.
 
 Each share is reached and then watched, where the plan says how. At the end the stable workload gets the
-version, and the canary returns to the size that it had (protocols.md, A6; reference-systems.md 3).
+version, and the canary returns to the size that it had; of two that take turns the canary stays, and the
+other one is without pods (protocols.md, A6; reference-systems.md 3).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Json = dict[str, Any]
@@ -21,8 +23,8 @@ def canary_pods(total: int, percent: int) -> int:
 
 
 def stable_pods(total: int, percent: int) -> int:
-    """What the stable workload keeps of them; one at least."""
-    return max(1, total - canary_pods(total, percent))
+    """What the stable workload keeps of them; one at least, until the canary has all."""
+    return 0 if percent == WHOLE else max(1, total - canary_pods(total, percent))
 
 
 def carrying_pods(stable: int, percent: int) -> int:
@@ -30,89 +32,137 @@ def carrying_pods(stable: int, percent: int) -> int:
     return max(1, -(-stable * percent // WHOLE))
 
 
-def stages(
-    plan: Mapping[str, Any], service: Mapping[str, Any], each: Sequence[Mapping[str, Any]]
-) -> Iterator[Stage]:
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """The two workloads of a canary, as the documents of steps name them.
+
+    Of two that take turns the names are found at the start: the canary is the colour that rests.
+    """
+
+    stable: Json
+    canary: Json
+    names: Json
+    route: Json = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, service: Mapping[str, Any]) -> "Pair":
+        """Take them from a service's `canary`: {"stable", "canary", "route"?}."""
+        names = {key: str(service[key]) for key in ("stable", "canary")}
+        roles = {key: {"workload": name} for key, name in names.items()}
+        return cls(**roles, names=names, route={key: service[key] for key in ("route",) if key in service})
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether the canary stays, and is what the next one is measured by."""
+        return not self.names
+
+
+TURNS = Pair(stable={"colour": "live"}, canary={"colour": "idle"}, names={})
+
+
+def pair_of(plan: Mapping[str, Any], service: Mapping[str, Any]) -> Pair | None:
+    """Return the workloads by which a plan's canary brings out a service; None where it goes out otherwise.
+
+    Args:
+        plan: the plan's `canary`; nothing where it has none.
+        service: the service's document.
+    """
+    if plan and "canary" in service:
+        return Pair.of(service["canary"])
+    in_turns = plan.get("by") == PODS and take_turns(service)
+    return TURNS if in_turns else None
+
+
+def take_turns(service: Mapping[str, Any]) -> bool:
+    """Whether a service's two colours stand behind the same Services: the one that has pods is live."""
+    return (service.get("colours") or {}).get("by") == PODS
+
+
+def stages(plan: Mapping[str, Any], pair: Pair, each: Sequence[Mapping[str, Any]]) -> Iterator[Stage]:
     """Yield the steps of a service with a canary: stages one after the other, a stage's steps side by side.
 
     Args:
         plan: the plan's `canary`: {"by", "steps", "watch"?}.
-        service: the service's `canary`: {"stable", "canary", "route"?}.
         each: what the plan does with the stable workload, and with all others.
     """
-    yield from _before(plan, service)
+    yield from (_in_turns if pair.takes_turns else _handed_over)(plan, pair, each)
+
+
+def _in_turns(plan: Mapping[str, Any], pair: Pair, each: Sequence[Mapping[str, Any]]) -> Iterator[Stage]:
+    """The canary grows to the whole, and what the plan checks is checked before the last old pods go."""
+    left = yield from _shares(plan, pair)
+    yield [_grown(plan, pair, WHOLE), *left]
+    of_it = ({**pair.canary, **one} if one["kind"] == "wait_rollout" else dict(one) for one in each)
+    yield from ([one] for one in of_it if one["kind"] != "set_image")
+    yield [_led(plan, pair, WHOLE)]
+    yield from _watched(plan, pair, WHOLE)
+
+
+def _handed_over(plan: Mapping[str, Any], pair: Pair, each: Sequence[Mapping[str, Any]]) -> Iterator[Stage]:
+    """The stable workload gets the version after the last share, then all is as large, and led, as before."""
+    left = yield from _shares(plan, pair)
+    if left:
+        yield left
     # Its size comes after them: beside its image it would bring more pods of the old version.
     yield from ([dict(document)] for document in each)
-    yield from _after(plan, service)
+    if plan["by"] == WEIGHT:
+        yield [{"id": f"canary.{WHOLE}.weight", "kind": "set_weight", "recorded": True, **pair.route}]
+    else:
+        yield [_sized(f"canary.{WHOLE}.stable", pair.stable)]
+    yield [{**_sized(f"canary.{WHOLE}.scale", pair.canary), "cleanup": True}]
+    # The canary is gone from here on: what carries the version is the stable workload.
+    yield from _watched(plan, replace(pair, names={**pair.names, "canary": pair.names["stable"]}), WHOLE)
 
 
-def _before(plan: Mapping[str, Any], service: Mapping[str, Any]) -> Iterator[Stage]:
-    """Until the stable workload may get the version: each share is reached, and watched before the next.
+def _shares(plan: Mapping[str, Any], pair: Pair) -> Generator[Stage, None, Stage]:
+    """Until the canary has all but the whole: each share is reached, and watched before the next.
 
     Where nobody watches, the canary grows for the next share while the stable workload still gives up its
-    pods for this one: no pod goes for a share before those of the canary are ready.
+    pods for this one: no pod goes for a share before those of the canary are ready. What grows begins first.
+
+    Returns:
+        what the next stage still has to do beside its own.
     """
     image, waited = (
-        {"id": f"canary.{kind}", "kind": kind, "workload": service["canary"]}
-        for kind in ("set_image", "wait_rollout")
+        {"id": f"canary.{kind}", "kind": kind, **pair.canary} for kind in ("set_image", "wait_rollout")
     )
     yield [image]
-    between: Stage = [waited]
+    left: Stage = [waited]
     for percent in plan["steps"]:
         if percent == WHOLE:
             break
-        yield [*between, _grown(plan, service, percent)]
-        between = [_led(plan, service, percent)]
+        yield [_grown(plan, pair, percent), *left]
+        left = [_led(plan, pair, percent)]
         if "watch" in plan:
-            yield between
-            yield from _watched(plan, service, percent)
-            between = []
-    if between:
-        yield between
+            yield left
+            yield from _watched(plan, pair, percent)
+            left = []
+    return left
 
 
-def _after(plan: Mapping[str, Any], service: Mapping[str, Any]) -> Iterator[Stage]:
-    """Once the stable workload runs the version: all is as large, and led, as it was before."""
-    if plan["by"] == WEIGHT:
-        yield [{"id": f"canary.{WHOLE}.weight", "kind": "set_weight", "recorded": True, **_route(service)}]
-    else:
-        yield [_sized(f"canary.{WHOLE}.stable", service["stable"])]
-    yield [{**_sized(f"canary.{WHOLE}.scale", service["canary"]), "cleanup": True}]
-    # The canary is gone from here on: what carries the version is the stable workload.
-    yield from _watched(plan, {**service, "canary": service["stable"]}, WHOLE)
-
-
-def _grown(plan: Mapping[str, Any], service: Mapping[str, Any], percent: int) -> Json:
+def _grown(plan: Mapping[str, Any], pair: Pair, percent: int) -> Json:
     """The canary grows first, so that there is never less than was there."""
-    return _shared(plan, service, percent, f"canary.{percent}.scale", service["canary"])
+    return _shared(plan, pair, percent, f"canary.{percent}.scale", pair.canary)
 
 
-def _led(plan: Mapping[str, Any], service: Mapping[str, Any], percent: int) -> Json:
+def _led(plan: Mapping[str, Any], pair: Pair, percent: int) -> Json:
     """The canary gets its share: of the pods as the stable workload shrinks, or of the traffic."""
     if plan["by"] == PODS:
-        return _shared(plan, service, percent, f"canary.{percent}.stable", service["stable"])
-    weight = {"id": f"canary.{percent}.weight", "kind": "set_weight", "percent": percent}
-    return {**weight, **_route(service)}
+        return _shared(plan, pair, percent, f"canary.{percent}.stable", pair.stable)
+    return {"id": f"canary.{percent}.weight", "kind": "set_weight", "percent": percent, **pair.route}
 
 
-def _shared(
-    plan: Mapping[str, Any], service: Mapping[str, Any], percent: int, key: str, workload: str
-) -> Json:
-    share = {"percent": percent, "by": plan["by"], "stable": service["stable"], "canary": service["canary"]}
-    return {"id": key, "kind": "scale", "workload": workload, "share": share}
+def _shared(plan: Mapping[str, Any], pair: Pair, percent: int, key: str, workload: Json) -> Json:
+    share = {"percent": percent, "by": plan["by"], **pair.names}
+    return {"id": key, "kind": "scale", **workload, "share": share}
 
 
-def _sized(key: str, workload: str) -> Json:
-    return {"id": key, "kind": "scale", "recorded": True, "workload": workload}
+def _sized(key: str, workload: Json) -> Json:
+    return {"id": key, "kind": "scale", "recorded": True, **workload}
 
 
-def _watched(plan: Mapping[str, Any], service: Mapping[str, Any], percent: int) -> Iterator[Stage]:
+def _watched(plan: Mapping[str, Any], pair: Pair, percent: int) -> Iterator[Stage]:
     """Watch a share, where the plan says how."""
     if "watch" in plan:
-        pair = {"stable": service["stable"], "canary": service["canary"]}
-        step = {"id": f"canary.{percent}.watch", "kind": "watch", "pair": pair, "percent": percent}
-        yield [{**plan["watch"], **step}]
-
-
-def _route(service: Mapping[str, Any]) -> Json:
-    return {"route": service["route"]}
+        about = {"pair": pair.names, "percent": percent, **(pair.canary if pair.takes_turns else {})}
+        yield [{**plan["watch"], "id": f"canary.{percent}.watch", "kind": "watch", **about}]

@@ -126,6 +126,9 @@ def _canary_of(document: Document) -> Iterator[Problem]:
     """It stands beside one of the service's workloads."""
     canary = document.spec.get("canary", {})
     names = [each["name"] for each in document.spec["workloads"]]
+    if canary and "colours" in document.spec:
+        text = _("A service has a canary beside its workload, or two colours.")
+        yield document.problem(text, "spec", "canary")
     if canary and canary["stable"] not in names:
         text = _("There is no workload named %(name)s.") % {"name": canary["stable"]}
         yield document.problem(text, "spec", "canary", "stable")

@@ -66,11 +66,12 @@ def _plan_canary(document: Document, world: World) -> Iterator[Problem]:
         watch = {"kind": watches.KIND, **canary["watch"]}
         yield from _named(document, world, watch, "canary", "watch")
     placed = [name for wave in document.spec["waves"] for name in wave["services"]]
-    having = [spec["canary"] for name in placed if "canary" in (spec := world.spec("Service", name) or {})]
+    pairs = [canaries.pair_of(canary, world.spec("Service", name) or {}) for name in placed]
+    having = [pair for pair in pairs if pair is not None]
     if not having:
         text = _("No service of this plan says in the catalog which workloads are its canary.")
         yield document.problem(text, "spec", "canary")
-    if canary["by"] == canaries.WEIGHT and not all("route" in each for each in having):
+    if canary["by"] == canaries.WEIGHT and not all(pair.route for pair in having):
         text = _("A canary by weight needs the `route` of each service's canary.")
         yield document.problem(text, "spec", "canary", "by")
 
@@ -156,6 +157,9 @@ def _around_service(
     if "colour" in step and "colours" not in service:
         text = _("%(service)s has no colours.") % {"service": step["service"]}
         yield document.problem(text, *where, "colour")
+    if step["kind"] == "switch_service" and "colour" in step and canaries.take_turns(service):
+        text = _("The colours of %(service)s stand behind the same Services: there is nothing to switch.")
+        yield document.problem(text % {"service": step["service"]}, *where, "colour")
     looks = [step["kind"], *(each["kind"] for each in step.get("checks", []))]
     if "cluster_view" in looks and "clusterView" not in service:
         text = _("%(service)s does not say how its cluster view is asked.") % {"service": step["service"]}

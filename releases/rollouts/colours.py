@@ -4,14 +4,14 @@ Pure: it reads the steps that it is given.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from releases.catalog import watches
+from releases.catalog import canaries, watches
 from releases.rollouts import texts
 from releases.rollouts.models import Step
 from releases.rollouts.rollback import in_order_of_return, touched
@@ -97,7 +97,11 @@ def _colours(found: Step, steps: Sequence[Step]) -> Colours:
     if acted and acted[-1].kind == "switch_service":
         live = str(found.before["idle"])
     workloads: dict[str, Any] = found.params["workloads"]
-    tiles = (_tile(colour, live, workloads[colour]["name"], steps) for colour in sorted(workloads))
+    tiles: Iterable[Tile] = (
+        _tile(colour, live, workloads[colour]["name"], steps) for colour in sorted(workloads)
+    )
+    if canaries.take_turns({"colours": found.params}):
+        tiles = (replace(tile, is_live=tile.ready > 0) for tile in tiles)
     return Colours(service=found.service.name if found.service else "", tiles=tuple(tiles))
 
 

@@ -213,10 +213,11 @@ class _Builder:
     def _stages(self, service: str) -> list[list[Mapping[str, Any]]]:
         """The steps of a member, in stages: those of the plan, with its canary around where both have one."""
         own = list(self.spec.get("each") or DEFAULT_EACH)
-        plan, canary = self.spec.get("canary"), self.members[service].canary
-        if not plan or not canary:
+        plan = self.spec.get("canary") or {}
+        pair = canaries.pair_of(plan, self.members[service].spec)
+        if pair is None:
             return [[each] for each in own]
-        return [list(stage) for stage in canaries.stages(plan, canary, own)]
+        return [list(stage) for stage in canaries.stages(plan, pair, own)]
 
     def _documents(self, service: str) -> list[Mapping[str, Any]]:
         return [each for stage in self._stages(service) for each in stage]

@@ -38,9 +38,25 @@ def _sides(changed: Sequence[Step]) -> tuple[list[Step], list[Step], list[Step]]
     """Split a wave into what came after its members, them, and what came before, each as it is taken back."""
     members = [each for each in changed if each.kind in WRITES_TEMPLATE[Direction.FORWARD]]
     first = min((each.position for each in members), default=0)
-    beside = _once(sorted(set(changed) - set(members), key=lambda each: -each.position))
+    others = set(changed) - set(members)
+    beside = _once(sorted(others, key=lambda each: (-_given_back(each, others), -each.position)))
     late = [each for each in beside if each.position > first]
     return late, members, [each for each in beside if each.position < first]
+
+
+def _given_back(step: Step, others: Iterable[Step]) -> float:
+    """The position at which a step is taken back: a canary's pods go once the stable workload has its own."""
+    share = step.params.get("share") or {}
+    if share.get("canary") is None or step.params["workload"]["name"] != share["canary"]:
+        return step.position
+    stable = [
+        each.position - 0.5
+        for each in others
+        if each.service_id == step.service_id
+        and "share" in each.params
+        and each.params["workload"]["name"] == share["stable"]
+    ]
+    return min([step.position, *stable])
 
 
 def _once(steps: Sequence[Step]) -> list[Step]:

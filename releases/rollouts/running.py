@@ -16,7 +16,7 @@ from releases.catalog.models import Environment, Running, Service
 from releases.models import Item
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Rollout
-from releases.rollouts.steps.colours import live_colour, selector_of
+from releases.rollouts.steps.colours import colour_with_traffic, selector_of
 from releases.rollouts.tables import GIVES_BACK
 
 Json = dict[str, Any]
@@ -136,8 +136,9 @@ def _with_traffic(service: Service, view: View, *, known: Json) -> list[Json]:
     if not colours:
         return documents
     seen = {each["metadata"]["name"]: selector_of(each) for each in view.services or []} or known
-    selectors = {name: seen[name] for name in colours["services"] if name in seen}
-    live = live_colour(selectors, colours["label"])
+    found = [(each, view.workloads.get((each["kind"], each["name"]))) for each in documents]
+    sizes = {str(each.get("colour")): Workload(body).replicas for each, body in found if body is not None}
+    live = colour_with_traffic(colours, selectors=seen, sizes=sizes)
     return [each for each in documents if each.get("colour") == live] or documents
 
 

@@ -14,7 +14,7 @@ from releases.rollouts.colours import Colours, Tile
 from releases.rollouts.models import Pin, Step
 from releases.rollouts.queries import BoardCell
 from releases.rollouts.states import StepState
-from releases.rollouts.steps.colours import live_colour
+from releases.rollouts.steps.colours import colour_with_traffic
 
 Json = dict[str, Any]
 HISTORY = 20
@@ -89,12 +89,14 @@ def _colours(service: Service, environment: Environment, seen: looking.Look) -> 
         return []
     row = Running.objects.filter(service=service, environment=environment).first()
     selectors = (row.seen.get("selectors") or {}) if row else {}
-    live = live_colour({name: selectors.get(name, {}) for name in spec["services"]}, spec["label"])
+    documents = [each for each in service.spec.get("workloads") or [] if each["name"] in sizes]
+    wanted = {str(each.get("colour")): sizes[each["name"]].wanted for each in documents}
+    live = colour_with_traffic(spec, selectors=selectors, sizes=wanted)
     tiles = (
         Tile(colour=each["colour"], is_live=each["colour"] == live, ready=size.ready, wanted=size.wanted)
-        for each in service.spec.get("workloads") or []
-        for size in [sizes.get(each["name"])]
-        if size and each.get("colour")
+        for each in documents
+        for size in [sizes[each["name"]]]
+        if each.get("colour")
     )
     return [Colours(service=service.name, tiles=tuple(tiles))]
 

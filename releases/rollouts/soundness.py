@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Invalid, Missing, field_error
 from portal.integrations.kubernetes.workloads import DAEMON_SET
+from releases.catalog import canaries
 from releases.catalog.schedule_checks import RESTORE
 from releases.rollouts.members import Member
 from releases.rollouts.states import SWITCH
@@ -86,8 +87,7 @@ def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] 
             kind=strange[0].get("kind")
         )
     if "colour" in document:
-        wrong = str(_("{service} has no colours.")).format(service=member.name)
-        return None if member.colours else ("colour", wrong)
+        return _wrong_colour(document, member)
     if document["kind"] == "apply_manifests" and not member.spec.get("manifests"):
         text = _("{service} does not say where its manifests are.")
         return "service", text.format(service=member.name)
@@ -97,6 +97,16 @@ def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] 
     if document["kind"] in {"run_job", "restore_database"}:
         return _wrong_job(document, member)
     return _wrong_size(document, member) if document["kind"] == "scale" else None
+
+
+def _wrong_colour(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
+    """A colour is named where there are two, and switched to where Services tell them apart."""
+    if not member.colours:
+        return "colour", str(_("{service} has no colours.")).format(service=member.name)
+    if document["kind"] == "switch_service" and canaries.take_turns(member.spec):
+        text = _("The colours of {service} stand behind the same Services: there is nothing to switch.")
+        return "colour", str(text).format(service=member.name)
+    return None
 
 
 def _wrong_size(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:

@@ -210,6 +210,7 @@ FAILURES: dict[str, Text] = {
     "route_refused": _("The gateway does not take the route"),
     "no_ready_pods": _("No pod is ready where the traffic would go: {names}"),
     "colours_unknown": _("Which colour is live cannot be known: {selectors}"),
+    "colours_both": _("Which colour is live cannot be known, one alone must have pods: {sizes}"),
     "colour_mislabelled": _("The pods of {name} do not carry the label {label}"),
     "colour_autoscaled": _("The autoscaler {autoscaler} owns the size of {name}; the plan cannot set it"),
     "colour_fixed_ports": _("The pods of {name} take fixed ports of their nodes: {ports}"),

@@ -1,4 +1,7 @@
-"""A canary's shares as steps: whole pods, never fewer than there were, and all as before at the end."""
+"""A canary's shares as steps: whole pods, never fewer than there were, and the whole at the end.
+
+A canary that hands over leaves all as it was; of two colours that take turns the canary stays.
+"""
 
 from itertools import pairwise
 from random import Random
@@ -12,6 +15,9 @@ from releases.catalog import canaries
 from releases.catalog.wording import canary_text
 from releases.rollouts.graph import Node, build_graph
 from releases.rollouts.members import Member
+from releases.rollouts.models import Step
+from releases.rollouts.rollback import in_order_of_return
+from releases.rollouts.tables import UNDONE_BY
 from tests.soak import long
 
 WORKLOADS = [{"kind": "Deployment", "name": name, "containers": ["app"]} for name in ("web", "job")]
@@ -20,6 +26,14 @@ WEB = Member(
     name="web",
     spec={"workloads": WORKLOADS, "canary": {"stable": "web", "canary": "web-canary", "route": ROUTE}},
 )
+IN_TURNS = Member(
+    name="web",
+    spec={
+        "workloads": [{"kind": "Deployment", "name": f"web-{c}", "colour": c} for c in ("blue", "green")],
+        "colours": {"by": "pods"},
+    },
+)
+MEMBERS = st.sampled_from([WEB, IN_TURNS])
 totals = st.integers(2, 1000)
 percents = st.integers(1, 99)
 
@@ -62,8 +76,8 @@ def test_ten_pods_are_shared_as_people_expect() -> None:
     assert canaries.canary_pods(10, 25) == 3
 
 
-def steps_of(by: str, steps: list[int], *, watched: bool = True) -> list[Node]:
-    return [node for node in build_graph(plan(by, steps, watched=watched), [WEB]) if node.service == "web"]
+def steps_of(by: str, steps: list[int], *, watched: bool = True, member: Member = WEB) -> list[Node]:
+    return [node for node in build_graph(plan(by, steps, watched=watched), [member]) if node.service == "web"]
 
 
 def all_before(nodes: list[Node], key: str) -> set[str]:
@@ -73,14 +87,21 @@ def all_before(nodes: list[Node], key: str) -> set[str]:
     return {*direct, *(found for each in direct if each in own for found in all_before(nodes, each))}
 
 
+def is_canary(node: Node) -> bool:
+    """Whether a step is about the workload that gets the version first."""
+    if "colour" in node.params:
+        return bool(node.params["colour"] == "idle")
+    return bool(node.params["workload"]["name"] == "web-canary")
+
+
 def sizes_of(node: Node, total: int) -> dict[str, int]:
     """What a step makes of the pods of the two workloads, when the canary rests without any."""
     if node.kind != "scale":
         return {}
-    name = node.params["workload"]["name"]
+    name = "canary" if is_canary(node) else "stable"
     if node.params.get("recorded"):
-        return {name: total if name == "web" else 0}
-    shared = canaries.stable_pods if name == "web" else canaries.canary_pods
+        return {name: total if name == "stable" else 0}
+    shared = canaries.stable_pods if name == "stable" else canaries.canary_pods
     return {name: shared(total, node.params["share"]["percent"])}
 
 
@@ -122,45 +143,123 @@ def reached_by(nodes: list[Node], by: str, percent: int) -> list[str]:
     return found
 
 
-@long
-@given(steps=shares(), watched=st.booleans(), total=totals, turns=st.randoms(use_true_random=False))
-def test_there_are_never_fewer_pods_than_at_the_start_whatever_takes_its_time(
-    steps: list[int], watched: bool, total: int, turns: Random
-) -> None:
-    nodes = {node.key: node for node in steps_of("pods", steps, watched=watched)}
-    wanted, sure = {"web": total, "web-canary": 0}, {"web": total, "web-canary": 0}
-    begun: list[str] = []
-    over: set[str] = set()
-    while len(over) < len(nodes):
+def found(node: Node) -> dict[str, Any]:
+    """What a step is about, once it was found which workload rests."""
+    about = "workload" in node.params or "colour" in node.params
+    names = {"workload": {"name": "canary" if is_canary(node) else "stable"}} if about else {}
+    pair = {"stable": "stable", "canary": "canary"}
+    share = {"share": {**node.params["share"], **pair}} if "share" in node.params else {}
+    return {**node.params, **names, **share}
+
+
+class Course:
+    """A rollout whose steps take their time: pods that go are gone at once, those that come are late."""
+
+    def __init__(self, nodes: list[Node], total: int) -> None:
+        self.nodes = {node.key: node for node in nodes}
+        self.total = total
+        self.wanted = {"stable": total, "canary": 0}
+        self.sure = dict(self.wanted)
+        self.begun: list[str] = []
+        self.over: set[str] = set()
+
+    def move(self, turns: Random) -> None:
+        """Begin a step whose time has come, or end one."""
         free = [
             key
-            for key, node in nodes.items()
-            if key not in over and key not in begun and {*node.depends_on} & nodes.keys() <= over
+            for key, node in self.nodes.items()
+            if key not in self.over | {*self.begun} and {*node.depends_on} & self.nodes.keys() <= self.over
         ]
-        key = turns.choice([*free, *begun])
-        sizes = sizes_of(nodes[key], total)
+        key = turns.choice([*free, *self.begun])
+        sizes = sizes_of(self.nodes[key], self.total)
         if key in free:
-            # No two steps write one size at a time; pods that go are gone at once, those that come take time.
-            assert not any(sizes.keys() & sizes_of(nodes[each], total).keys() for each in begun)
-            begun.append(key)
-            wanted |= sizes
-            sure |= {name: min(sure[name], size) for name, size in sizes.items()}
+            # No two steps write one size at a time.
+            assert not any(sizes.keys() & self._sizes(each).keys() for each in self.begun)
+            self.begun.append(key)
+            self.wanted |= sizes
+            self.sure |= {name: min(self.sure[name], size) for name, size in sizes.items()}
         else:
-            begun.remove(key)
-            over.add(key)
-            sure |= sizes
-        assert sum(sure.values()) >= total
-    assert sure == wanted == {"web": total, "web-canary": 0}
+            self.begun.remove(key)
+            self.over.add(key)
+            self.sure |= sizes
+        assert sum(self.sure.values()) >= self.total
+
+    def take_back(self) -> None:
+        """Take back what was begun, one after the other, each waited for."""
+        done = [node for key, node in self.nodes.items() if key in self.over | {*self.begun}]
+        steps = [
+            Step(pk=node.position + 1, kind=node.kind, position=node.position, wave=1, params=found(node))
+            for node in done
+            if node.kind in UNDONE_BY
+        ]
+        for step in in_order_of_return(steps):
+            if step.kind == "scale":
+                is_stable = step.params["workload"]["name"] == "stable"
+                self.sure |= {"stable": self.total} if is_stable else {"canary": 0}
+                assert sum(self.sure.values()) >= self.total
+
+    def _sizes(self, key: str) -> dict[str, int]:
+        return sizes_of(self.nodes[key], self.total)
 
 
-@given(steps=shares(), watched=st.booleans())
+@long
+@given(steps=shares(), watched=st.booleans(), total=totals, member=MEMBERS, turns=st.randoms())
+def test_there_are_never_fewer_pods_than_at_the_start_whatever_takes_its_time(
+    steps: list[int], watched: bool, total: int, member: Member, turns: Random
+) -> None:
+    course = Course(steps_of("pods", steps, watched=watched, member=member), total)
+    while len(course.over) < len(course.nodes):
+        course.move(turns)
+    whole = {"stable": 0, "canary": total} if member is IN_TURNS else {"stable": total, "canary": 0}
+    assert course.sure == course.wanted == whole
+
+
+@long
+@given(
+    steps=shares(),
+    watched=st.booleans(),
+    total=totals,
+    member=MEMBERS,
+    turns=st.randoms(),
+    moves=st.integers(0, 80),
+)
+def test_nor_are_there_fewer_when_it_is_taken_back_in_the_middle(
+    steps: list[int], watched: bool, total: int, member: Member, turns: Random, moves: int
+) -> None:
+    course = Course(steps_of("pods", steps, watched=watched, member=member), total)
+    for _move in range(moves):
+        if len(course.over) < len(course.nodes):
+            course.move(turns)
+    course.take_back()
+    assert course.sure == {"stable": total, "canary": 0}
+
+
+@given(steps=shares(), watched=st.booleans(), member=MEMBERS)
 def test_what_carries_the_first_share_is_whole_before_a_pod_goes_for_it(
+    steps: list[int], watched: bool, member: Member
+) -> None:
+    nodes = steps_of("pods", steps, watched=watched, member=member)
+    for node in nodes:
+        if "stable" in sizes_of(node, 10):
+            assert "1.web.canary.wait_rollout" in all_before(nodes, node.key)
+
+
+@long
+@given(steps=shares(), watched=st.booleans())
+def test_of_two_that_take_turns_the_canary_alone_gets_the_version_and_all_pods(
     steps: list[int], watched: bool
 ) -> None:
-    nodes = steps_of("pods", steps, watched=watched)
-    for node in nodes:
-        if "web" in sizes_of(node, 10):
-            assert "1.web.canary.wait_rollout" in all_before(nodes, node.key)
+    nodes = steps_of("pods", steps, watched=watched, member=IN_TURNS)
+    assert [node.kind for node in nodes[:3]] == ["find_colours", "record_running", "record_running"]
+    assert [is_canary(node) for node in nodes if node.kind == "set_image"] == [True]
+    watches = [node.params["percent"] for node in nodes if node.kind == "watch"]
+    assert watches == (steps if watched else [])
+    last = next(node for node in nodes if sizes_of(node, 10) == {"stable": 0})
+    checked = next(node for node in nodes if node.key == "1.web.wait_rollout")
+    # What the plan waits for and checks is over before the last old pod goes.
+    assert is_canary(checked)
+    assert {"1.web.canary.100.scale", checked.key} <= all_before(nodes, last.key)
+    assert not any(node.params.get("cleanup") for node in nodes)
 
 
 @long

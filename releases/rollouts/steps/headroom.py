@@ -61,7 +61,8 @@ class Headroom(StepKind):
 def _needs(work: Work) -> list[list[Need]]:
     """What each wave needs; a workload that nobody can read is named by the steps that change it."""
     waves: dict[int, list[Act]] = {}
-    for step in _with_colours(work):
+    work = replace(work, siblings=list(_with_colours(work)))
+    for step in work.siblings:
         waves.setdefault(step.wave, []).extend(_acts(work, step))
     return needs_of(waves[number] for number in sorted(waves))
 

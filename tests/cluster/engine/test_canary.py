@@ -1,6 +1,5 @@
 """A canary: a share of the pods or of the traffic gets the new version, is watched, and goes on or back."""
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,12 +10,13 @@ from django.utils import translation
 
 from portal.errors import TemporaryError
 from releases.catalog.models import Connection
-from releases.rollouts import plans, stop_points
+from releases.rollouts import plans
 from releases.rollouts.canary_share import share_text
-from releases.rollouts.models import Rollout, Step
+from releases.rollouts.models import Rollout
 from releases.rollouts.steps import scale, watch
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
+from tests.cluster.engine.dying import dying, outlived
 from tests.cluster.objects import deployment, failing, http_route, service
 from tests.portal.integrations.answering import Given, answering
 from tests.rollouts.floor import Floor, drive, why
@@ -159,39 +159,6 @@ def test_weights_that_somebody_else_changed_hold(lay_floor: Lay, monkeypatch: py
         assert drive(rollout, *ENDS, seconds=60).state == "succeeded", why(rollout)
 
 
-class Died(BaseException):
-    """The worker's death at a named place; nothing of ours catches it."""
-
-
-def dying(monkeypatch: pytest.MonkeyPatch, at: str) -> list[str]:
-    """Let workers die at acts of a kind; what is left of the places where one still will."""
-    left = ["after_intent", "before_act", "after_act", "before_record"]
-    deaths = Counter[int]()
-
-    def reach(name: str, *, kind: str = "") -> None:
-        if kind != at or name not in left:
-            return
-        step = Step.objects.filter(kind=kind, state__in=("ready", "running")).earliest("position").pk
-        # At the third death in a row the step would be parked.
-        if deaths[step] < 2:
-            deaths[step] += 1
-            left.remove(name)
-            raise Died
-
-    monkeypatch.setattr(stop_points, "reach", reach)
-    return left
-
-
-def outlived(floor: Floor, left: list[str]) -> Rollout:
-    """A rollout that the next worker takes over after every death."""
-    rollout = floor.start()
-    while left:
-        with pytest.raises(Died):
-            drive(rollout, *ENDS, seconds=60)
-        Rollout.objects.filter(pk=rollout.pk).update(lease_until=None)
-    return drive(rollout, *ENDS, seconds=60)
-
-
 @long
 def test_a_worker_that_dies_at_a_weight_leaves_what_the_next_one_ends(
     lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
@@ -216,7 +183,7 @@ def test_a_worker_that_dies_at_a_size_beside_others_leaves_what_the_next_one_end
         floor.plan.save(update_fields=["spec"])
         rollout = outlived(floor, dying(monkeypatch, "scale"))
         assert rollout.state == "succeeded", why(rollout)
-        shares = [("api-canary", 1), ("api", 3), ("api-canary", 2), ("api", 2)]
+        shares = [("api-canary", 1), ("api-canary", 2), ("api", 3), ("api", 2)]
         assert scaled(rollout) == [*shares, ("api", 4), ("api-canary", 0)]
         assert sizes(floor) == (4, 0)
 
@@ -229,7 +196,7 @@ def test_a_canary_that_cannot_start_is_named_in_seconds_and_taken_back(lay_floor
         assert rollout.state == "rolled_back", why(rollout)
         failed = rollout.steps.get(failure__isnull=False)
         # The step itself would wait for ten minutes.
-        assert (failed.key, (failed.failure or {})["code"]) == ("1.api.canary.wait_rollout", "ErrImagePull")
+        assert (failed.key, (failed.failure or {})["code"]) == ("1.api.canary.10.scale", "ErrImagePull")
         assert sizes(floor) == (2, 0)
 
 
