@@ -155,6 +155,21 @@ MISTAKES = [
         f"{JOB_OF_WEB}\n  health: {{kind: http, service: web, port: 80, json: [{{path: a}}]}}",
         "37: spec.health.json.0: expected what is expected there: below, above or equals.",
     ),
+    (
+        JOB_OF_WEB,
+        f"{JOB_OF_WEB}\n  colours: {{by: traffic}}",
+        '37: spec.colours.by: expected "pods".',
+    ),
+    (
+        JOB_OF_WEB,
+        f"{JOB_OF_WEB}\n  colours: {{by: pods, label: color}}",
+        "37: spec.colours: expected either label and services together, or by.",
+    ),
+    (
+        JOB_OF_WEB,
+        f"{JOB_OF_WEB}\n  colours: {{by: pods}}\n  canary: {{stable: web, canary: web-canary}}",
+        "A service has a canary beside its workload, or two colours.",
+    ),
     (f"system: shop\n  image: {WEB}", f"system: other\n  image: {WEB}", "belongs to the system shop."),
 ]
 
@@ -185,6 +200,36 @@ def test_a_schedule_runs_nothing_that_needs_an_approval(
     schedule = scheduled(f'name: a, cron: "0 2 * * *", what: job, service: web, job: b{more}')
     [found] = problems(folder(changed((SPACE, schedule), (JOB_OF_WEB, web))))
     assert expected in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("", "", []),
+        ("by: pods, steps", "by: weight, steps", ["No service of this plan says in the catalog which"]),
+        (
+            "{services: [web]}]",
+            "{services: [web], after: [{kind: switch_service, service: web, colour: idle}]}]",
+            ["The colours of web stand behind the same Services: there is nothing to switch."],
+        ),
+    ],
+)
+def test_two_colours_behind_the_same_services_are_a_canary_by_pods_and_no_switch(
+    folder: Folder, old: str, new: str, expected: list[str]
+) -> None:
+    two = ", ".join(
+        f"{{kind: Deployment, name: web-{colour}, containers: [web], colour: {colour}}}"
+        for colour in ("blue", "green")
+    )
+    plan = "strategy: canary\n  canary: {by: pods, steps: [50, 100]}\n  each:"
+    text = changed(
+        ("{kind: Deployment, name: web, containers: [web]}]", f"{two}]\n  colours: {{by: pods}}"),
+        ("  each:", f"  {plan}"),
+        (old, new),
+    )
+    found = problems(folder(text))
+    assert len(found) == len(expected), found
+    assert all(words in each for words, each in zip(expected, found, strict=True))
 
 
 def test_all_mistakes_are_named_at_once(folder: Folder) -> None:

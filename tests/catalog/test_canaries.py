@@ -7,10 +7,12 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+import pytest
 from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portal.errors import Invalid
 from releases.catalog import canaries
 from releases.catalog.wording import canary_text
 from releases.rollouts.graph import Node, build_graph
@@ -279,6 +281,13 @@ def test_the_stable_workload_gets_the_version_last_and_all_is_put_back(steps: li
     assert back[0].key in all_before(nodes, back[-1].key)
     recorded = {node.kind for node in nodes if node.kind.startswith("record_")}
     assert recorded == {"record_running"} | ({"record_weights"} if by == "weight" else set())
+
+
+def test_there_is_no_switch_between_two_that_take_turns() -> None:
+    switch = {"kind": "switch_service", "service": "web", "colour": "idle"}
+    with pytest.raises(Invalid) as refusal:
+        build_graph({"waves": [{"services": ["web"], "after": [switch]}]}, [IN_TURNS])
+    assert [each["field"] for each in refusal.value.missing] == ["plan.waves[0].after[0].colour"]
 
 
 def test_a_service_without_a_canary_goes_out_as_its_plan_says() -> None:

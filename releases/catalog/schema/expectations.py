@@ -20,6 +20,7 @@ EXPECTATIONS = (
     _("either host, or service and port together"),
     _("a number of members, or colour, or all"),
     _("either colour, or services and selector together"),
+    _("either label and services together, or by"),
     _("fields joined by dots, such as view.members"),
     _("replicas, from 0 to 1,000, or a list of sizes one after the other"),
     _("seconds, from 0 to 3,600"),
