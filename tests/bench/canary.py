@@ -1,5 +1,8 @@
 """A canary of 10, 20, 50 and 100 percent of ten pods without pauses: the portal's own beside Argo Rollouts'.
 
+The portal's once with two colours that take turns, which start ten pods as Argo Rollouts does, and once with
+a canary that hands over to the stable workload, which starts more.
+
 With PORTAL_TEST_CLUSTER=real on a real control plane with the real controller, in one run; that needs Go.
 Else on the practice cluster, where the other side is a stand-in and nothing is decided.
 """
@@ -40,17 +43,20 @@ def _measure() -> list[Row]:
         floor = _lay(space, kubeconfig)
         for role in ROLES:
             roles.start(role)
-        ours, theirs = [], []
+        turns, handed, theirs = [], [], []
         for number in range(ROUNDS + 1):
-            ours.append(_portal(floor, f"2.0.{number}"))
+            turns.append(_portal(floor, "web", f"2.0.{number}"))
             theirs.append(_argo(space, f"registry.test/floor/argo:2.0.{number}"))
-    # The first round warms both up.
-    ours, theirs = ours[1:], theirs[1:]
+            handed.append(_portal(floor, "api", f"2.0.{number}"))
+    # The first round warms all up.
+    turns, handed, theirs = turns[1:], handed[1:], theirs[1:]
     where = "real controller" if REAL else "practice cluster"
     return [
-        Row.of(f"canary of {PODS} pods by the portal", ours, "s"),
+        Row.of(f"canary of {PODS} pods by the portal, two that take turns", turns, "s"),
         Row.of(f"the same by Argo Rollouts ({where})", theirs, "s"),
-        Row("portal / Argo Rollouts", median(ours) / median(theirs), "ratio", 1.0 if REAL else None),
+        Row("portal / Argo Rollouts", median(turns) / median(theirs), "ratio", 1.0 if REAL else None),
+        Row.of(f"canary of {PODS} pods by the portal that hands over", handed, "s"),
+        Row("the same / Argo Rollouts", median(handed) / median(theirs), "ratio"),
     ]
 
 
@@ -77,15 +83,24 @@ def _cluster() -> Iterator[tuple[Any, Path]]:
 
 
 def _lay(space: Any, kubeconfig: Path) -> Any:
-    """A service with a stable workload and a canary at rest, and a Rollout of the same size beside it."""
+    """A service with a canary at rest, one whose two colours take turns, and a Rollout beside them."""
     from tests.cluster.objects import argo_rollout, deployment  # noqa: PLC0415  needs settings
     from tests.rollouts.floor import lay  # noqa: PLC0415
 
-    floor = lay(space, kubeconfig, objects={"api": deployment("api", image=OLD, replicas=PODS)})
-    space.create(deployment("api-canary", image=OLD, replicas=0))
-    service = floor.services["api"]
-    service.spec["canary"] = {"stable": "api", "canary": "api-canary"}
-    service.save(update_fields=["spec"])
+    sizes = {"api": PODS, "web": 0}
+    objects = {name: deployment(name, image=OLD, replicas=size) for name, size in sizes.items()}
+    floor = lay(space, kubeconfig, services=tuple(sizes), objects=objects)
+    for name, size in {"api-canary": 0, "web-blue": PODS, "web-green": 0}.items():
+        space.create(deployment(name, image=OLD, replicas=size))
+        space.settle(name)
+    colours = [{"kind": "Deployment", "name": f"web-{each}", "colour": each} for each in ("blue", "green")]
+    specs = {
+        "api": {"canary": {"stable": "api", "canary": "api-canary"}},
+        "web": {"workloads": colours, "colours": {"by": "pods"}},
+    }
+    for name, spec in specs.items():
+        floor.services[name].spec |= spec
+        floor.services[name].save(update_fields=["spec"])
     floor.plan.spec["canary"] = {"by": "pods", "steps": list(SHARES)}
     floor.plan.save(update_fields=["spec"])
     steps = [{"setWeight": share} for share in SHARES]
@@ -95,9 +110,9 @@ def _lay(space: Any, kubeconfig: Path) -> Any:
     return floor
 
 
-def _portal(floor: Any, version: str) -> float:
+def _portal(floor: Any, service: str, version: str) -> float:
     """Seconds from the start to the end of a rollout whose canary nobody watches."""
-    rollout = floor.start(version)
+    rollout = floor.start(version, services=(service,))
     deadline = time.monotonic() + LONGEST_SECONDS
     while rollout.state not in ENDS and time.monotonic() < deadline:
         time.sleep(0.1)
