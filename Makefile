@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Many tests wait for a cluster rather than compute.
 TEST_WORKERS ?= 4
-# How many in a hundred of the examples `make soak` tries.
+# How many in a hundred of the examples `make soak` tries, and the seconds that one of its tests may take.
 SOAK ?= 100
+LONGEST ?= 28800
 # Checks read code and touch no server.
 CHECK := DJANGO_SETTINGS_MODULE=tests.check_settings
 
@@ -37,7 +38,7 @@ test-all: setup ## the whole suite but what needs Go or repeats at length, as th
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not soak"
 
 soak: setup ## what is worth repeating at length: more examples, every place, everybody
-	@PORTAL_SOAK=$(SOAK) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "soak or repeated"
+	@PORTAL_SOAK=$(SOAK) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "soak or repeated" -o timeout=$(LONGEST)
 
 test-cluster: setup ## the cluster suite on a real Kubernetes control plane
 	@PORTAL_TEST_CLUSTER=real $(BIN)/python -m pytest -m "not soak" tests/cluster
