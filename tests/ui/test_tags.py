@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from django import forms
 from django.template import Context, Template
+from django.test import override_settings
 from django.utils import timezone, translation
 
 from portal.ui import times
@@ -65,6 +66,25 @@ def test_one_template_speaks_to_each_in_their_language() -> None:
     assert drawn[:2] == drawn[2:]
     assert drawn[0] == ["Board Close Inbox", "Board Close Audit"]
     assert drawn[1] == ["현황판 닫기 할 일", "현황판 닫기 감사"]
+
+
+def test_what_is_the_same_for_everybody_is_drawn_once_and_knows_nobody() -> None:
+    shared = Template('{% constant %}{% translate "Board" %}{{ name }}{% endconstant %} {{ name }}')
+    drawn = []
+    for language, name in (("en", "Minji"), ("ko", "Jiho"), ("en", "Sora")):
+        with translation.override(language):
+            drawn.append(shared.render(Context({"name": name})))
+    assert drawn == ["Board Minji", "현황판 Jiho", "Board Sora"]
+
+
+def test_an_address_is_one_of_the_pages_that_there_are() -> None:
+    page = Template("{% url 'board' %} {% url 'systems' as systems %}{{ systems }} {% url name %}")
+    drawn = []
+    for urls in ("portal.urls", "tests.ui.frame_urls", "portal.urls"):
+        with override_settings(ROOT_URLCONF=urls):
+            drawn.append([page.render(Context({"name": name})) for name in ("inbox", "board")])
+    assert drawn[0] == drawn[2] == ["/board/ /systems/ /", "/board/ /systems/ /board/"]
+    assert drawn[1] == ["/board/  /", "/board/  /board/"]
 
 
 def test_the_address_of_a_file_is_escaped_where_pages_are() -> None:

@@ -7,8 +7,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import template
+from django.conf import settings
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect
-from django.template.base import FilterExpression, Node, Parser, Token
+from django.template.base import FilterExpression, Node, NodeList, Parser, Token
+from django.template.defaulttags import URLNode
+from django.template.defaulttags import url as do_url
 from django.template.loader import render_to_string
 from django.templatetags.i18n import TranslateNode, do_translate
 from django.templatetags.static import StaticNode, do_static
@@ -37,17 +40,20 @@ class Constant(Node):
 
     child_nodelists = ()
 
-    def __init__(self, node: Node, name: str | None) -> None:
+    def __init__(self, node: Node | NodeList, name: str | None = None) -> None:
         self.node, self.name = node, name
-        self.said: dict[tuple[str | None, bool], str] = {}
+        self.said: dict[tuple[str | None, str, bool], str] = {}
 
     def render(self, context: template.Context) -> str:
         """Say it, or give it its name in the context."""
-        key = (get_language(), context.autoescape)
+        # The frame is also drawn with other addresses than the portal's.
+        key = (get_language(), settings.ROOT_URLCONF, context.autoescape)
         said = self.said.get(key)
         if said is None:
-            drawn = self.node.render(context)
-            said = self.said[key] = context[self.name] if self.name else drawn
+            # Nothing of this reader, nor of this page, may get into what all are shown.
+            nobody = context.new({})
+            drawn = self.node.render(nobody)
+            said = self.said[key] = nobody[self.name] if self.name else drawn
         if self.name is None:
             return said
         context[self.name] = said
@@ -69,6 +75,25 @@ def static(parser: Parser, token: Token) -> Node:
     """Django's own tag; the address of a file named in the template is worked out once."""
     node: StaticNode = do_static(parser, token)
     return Constant(node, node.varname) if _is_text(node.path) else node
+
+
+@register.tag
+def url(parser: Parser, token: Token) -> Node:
+    """Django's own tag; the address of a page that there is only one of is worked out once."""
+    node: URLNode = do_url(parser, token)
+    fixed = _is_text(node.view_name) and not node.args and not node.kwargs
+    return Constant(node, node.asvar) if fixed else node
+
+
+@register.tag
+def constant(parser: Parser, token: Token) -> Node:  # noqa: ARG001  Django's signature
+    """Draw what lies between once for each language: it is the same for everybody, on every page.
+
+    Nothing of the context is known in there.
+    """
+    parts: NodeList = parser.parse(("endconstant",))
+    parser.delete_first_token()
+    return Constant(parts)
 
 
 def _is_text(said: FilterExpression) -> bool:
@@ -305,6 +330,12 @@ def is_state(value: object) -> bool:
 
 
 def _url_or_nothing(url_name: str) -> str:
+    return _url_among(url_name, settings.ROOT_URLCONF)
+
+
+@lru_cache(maxsize=256)
+def _url_among(url_name: str, urls: str) -> str:  # noqa: ARG001  reverse looks there
+    """Kept: every page has the same few; "" where there is no such page."""
     try:
         return reverse(url_name)
     except NoReverseMatch:
