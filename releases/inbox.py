@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from approvals import queries as approval_queries
@@ -13,10 +14,12 @@ from approvals.mandates import is_left, names_given_to
 from approvals.matching import Capacity
 from approvals.models import Decision, Request
 from approvals.states import Phase, Verdict
+from portal import asked
 from portal.frame import Counts
 from portal.people.models import User
 from portal.reader import Reader
 from releases import queries
+from releases.catalog.policies.queries import any_open as any_open_proposal
 from releases.catalog.policies.queries import waiting_for as proposals_waiting_for
 from releases.catalog.queries import environments_seen
 from releases.models import Check, CheckPhase, Release
@@ -41,6 +44,11 @@ DECIDING_STATES = frozenset().union(*PHASE_STATES.values())
 ASKING_STATES = frozenset({*TROUBLE_STATES, *OWN_STATES}).union(
     *PHASE_STATES.values(), *CHECK_STATES.values()
 )
+# Asked for every page: a statement of its own, as writing it anew takes longer than it does.
+ASKING = """
+SELECT number, state, author_id, approval_request_id FROM releases_release
+WHERE environment_id = ANY(%s) AND state = ANY(%s) ORDER BY changed_at DESC
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +174,9 @@ def may_owe_reviews(reader: Reader) -> bool:
 
 def counts(reader: Reader) -> Counts:
     """The two numbers in every header."""
-    return counts_of(_sections(reader, most=0), others=len(proposals_waiting_for(reader.user)))
+    is_asked = asked.first(reader, any_open_proposal) is not None
+    others = len(proposals_waiting_for(reader.user)) if is_asked else 0
+    return counts_of(_sections(reader, most=0), others=others)
 
 
 def _waiting(reader: Reader, rows: Sequence[_Row]) -> list[Waiting]:
@@ -200,8 +210,9 @@ def _asking(reader: Reader) -> list[_Asking]:
 
     Read once: where none is in a state that asks for a decision or a check, nothing more is.
     """
-    found = _releases(reader).filter(state__in=ASKING_STATES).order_by("-changed_at")
-    return [_Asking(*row) for row in found.values_list("number", "state", "author", "approval_request")]
+    with connection.cursor() as cursor:
+        cursor.execute(ASKING, [list(reader.once(environments_seen)), sorted(ASKING_STATES)])
+        return [_Asking(*row) for row in cursor.fetchall()]
 
 
 def _mine(reader: Reader, asking: Sequence[_Asking]) -> list[_Row]:

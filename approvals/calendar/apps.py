@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from portal import asked
 from portal.audit.actions import register
 from portal.notices import kinds
 
@@ -16,8 +17,10 @@ class CalendarConfig(AppConfig):
     def ready(self) -> None:
         """Name the acts this app records, and let open pages watch the calendar."""
         # The models are loaded only now.
-        from approvals.calendar import live, notices  # noqa: PLC0415
+        from approvals.calendar import frame, live, notices  # noqa: PLC0415
 
+        asked.register(frame.newest_event)
+        asked.register(frame.any_holding)
         live.register()
         kinds.register(
             {notices.KIND: _("A freeze or a window is added, changed or lifted, the line is stopped")}

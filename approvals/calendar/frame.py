@@ -1,17 +1,18 @@
 """What every page says of the calendar: that the line is stopped, or that a freeze holds everywhere."""
 
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from approvals.calendar import queries
 from approvals.calendar.live import TOPIC
 from approvals.calendar.models import EVERYWHERE, Freeze
-from portal import clock
+from portal import asked, clock
 from portal.live.models import Topic
-from portal.people.models import User
+from portal.reader import Reader, reader_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +32,26 @@ class Line:
 
 def in_frame(request: HttpRequest) -> dict[str, object]:
     """Context processor: `line`, worked out only where a template shows it."""
-    return {"line": SimpleLazyObject(partial(_line, getattr(request, "user", None)))}
+    return {"line": SimpleLazyObject(lambda: _line(reader_of(request)))}
 
 
-def _line(user: object) -> Line:
-    if not isinstance(user, User):
+def newest_event() -> QuerySet[Topic, Any]:
+    """Asks for the number of what last happened in the calendar."""
+    return Topic.objects.filter(name=TOPIC).values("last")
+
+
+def any_holding() -> QuerySet[Freeze, Any]:
+    """Asks whether anything is frozen now; nearly always nothing is."""
+    return queries.holding(clock.NOW).values("pk")
+
+
+def _line(reader: Reader | None) -> Line:
+    if reader is None:
         return Line()
-    newest = Topic.objects.filter(name=TOPIC).values_list("last", flat=True).first() or 0
-    found = queries.holding(clock.now()).select_related("added_by")
-    # Asked on every page, and nearly always there is none.
-    holding = list(found) if found.exists() else []
-    stops = queries.seen_by(user, [each for each in holding if each.is_stop])
+    newest = asked.first(reader, newest_event) or 0
+    if asked.first(reader, any_holding) is None:
+        return Line(newest=newest)
+    holding = list(queries.holding(asked.page_time(reader)).select_related("added_by"))
+    stops = queries.seen_by(reader.user, [each for each in holding if each.is_stop])
     everywhere = [each for each in holding if each.scope == EVERYWHERE and not each.is_stop]
     return Line(stops=tuple(stops), freeze=next(iter(everywhere), None), newest=newest)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db.models import Q, QuerySet
+from django.db.models.expressions import Combinable
 from django.utils.translation import gettext as _
 
 from approvals.calendar import places
@@ -22,12 +23,12 @@ MAY_STOP = MAY_ADD | {Role.PL, Role.INFRA_SENIOR, Role.QA}
 MAY_LIFT = frozenset({Role.TEAM_LEAD, Role.DIRECTOR, Role.ADMINISTRATOR})
 
 
-def standing(at: datetime) -> QuerySet[Freeze]:
-    """Freezes that hold now or will."""
+def standing(at: datetime | Combinable) -> QuerySet[Freeze]:
+    """Freezes that hold at a moment, or will; `clock.NOW` is read together with them."""
     return Freeze.objects.filter(Q(ends_at=None) | Q(ends_at__gt=at), lifted_at=None)
 
 
-def holding(at: datetime) -> QuerySet[Freeze]:
+def holding(at: datetime | Combinable) -> QuerySet[Freeze]:
     """Freezes that hold at a moment."""
     return standing(at).filter(starts_at__lte=at)
 

@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from portal import asked
 from portal.audit.actions import register
 
 
@@ -18,8 +19,9 @@ class CatalogConfig(AppConfig):
         from approvals.calendar import places  # noqa: PLC0415
         from portal.people import roles  # noqa: PLC0415
         from releases.catalog import scopes  # noqa: PLC0415
-        from releases.catalog.policies import jobs  # noqa: F401, PLC0415  registers its sweep
+        from releases.catalog.policies import jobs, queries  # noqa: F401, PLC0415  registers its sweep
 
+        asked.register(queries.any_open)
         register({"catalog.loaded": _("Catalog loaded")})
         roles.THERE.update(scopes.THERE)
         places.use(scopes.MAP)

@@ -5,7 +5,7 @@ import importlib
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
-from portal import frame
+from portal import asked, frame
 from portal.audit.actions import register
 
 
@@ -18,6 +18,7 @@ class IncidentsConfig(AppConfig):
     def ready(self) -> None:
         """Name the acts this app records, let incidents wait in inboxes, be composed for and be counted."""
         people = importlib.import_module("releases.incidents.people")
+        asked.register(people.any_open)
         frame.COUNTERS.append(people.counts)
         importlib.import_module("releases.inbox").OTHERS.append(people.others_waiting_for)
         source = importlib.import_module("releases.incidents.queries").open_of_system

@@ -1,6 +1,10 @@
 """Whose inbox an open incident stands in: those who release the service, who can do something about it."""
 
-from portal import access
+from typing import Any
+
+from django.db.models import QuerySet
+
+from portal import access, asked
 from portal.frame import NONE, Counts
 from portal.people.models import User
 from portal.reader import Reader
@@ -32,14 +36,14 @@ def others_waiting_for(user: User) -> list[Other]:
     ]
 
 
-def are_any_open(_reader: Reader) -> bool:
-    """Whether there is an open incident anywhere; nearly always there is none at all."""
-    return Incident.objects.filter(state=IncidentState.ONGOING).exists()
+def any_open() -> QuerySet[Incident, Any]:
+    """Asks whether there is an open incident anywhere; nearly always there is none at all."""
+    return Incident.objects.filter(state=IncidentState.ONGOING).values("pk")
 
 
 def counts(reader: Reader) -> Counts:
     """What the person's incidents add to the numbers in every header."""
-    if not reader.once(are_any_open):
+    if asked.first(reader, any_open) is None:
         return NONE
     number = len(waiting_for(reader.user))
     return {"waiting_count": number, "trouble_count": number}

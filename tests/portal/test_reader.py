@@ -4,6 +4,7 @@ from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
+from approvals.calendar.operations import stop_line
 from portal.people.models import User
 from portal.people.operations import revoke_role
 from portal.reader import Reader, reader_of
@@ -11,6 +12,7 @@ from tests.factories import Shop, registry, shop
 from tests.people import BY_THE_PORTAL, Cast
 
 __all__ = ["registry", "shop"]
+MOST_OF_A_BOARD = 12
 
 
 def statements(user: User, path: str) -> list[str]:
@@ -24,8 +26,26 @@ def statements(user: User, path: str) -> list[str]:
 
 def test_a_page_asks_once_for_the_roles_and_nothing_more_where_nothing_is_open(shop: Shop) -> None:
     asked = statements(shop.cast.author, "/releases/")
-    assert sum('FROM "people_roleassignment"' in each for each in asked) == 1
+    assert sum("people_roleassignment" in each for each in asked) == 1
     assert not [each for each in asked if "approvals_requirement" in each or "releases_check" in each]
+
+
+def test_a_page_asks_at_once_for_what_nearly_never_is(shop: Shop) -> None:
+    asked = statements(shop.cast.author, "/board/")
+    rare = ("calendar_freeze", "incidents_incident", "approvals_policyproposal", "clock_timestamp()")
+    assert [[name in each for name in rare] for each in asked if any(name in each for name in rare)] == [
+        [True] * len(rare)
+    ]
+    assert len(asked) <= MOST_OF_A_BOARD
+
+
+def test_the_next_page_is_told_anew_what_nearly_never_is(shop: Shop) -> None:
+    client = Client()
+    client.force_login(shop.cast.author)
+    stopped = "Payments are lost"
+    assert stopped not in client.get("/board/").content.decode()
+    stop_line(actor=BY_THE_PORTAL, reason=stopped)
+    assert stopped in client.get("/board/").content.decode()
 
 
 def test_the_next_page_asks_for_the_roles_anew(cast: Cast) -> None:

@@ -1,6 +1,7 @@
 """What the policy's pages and API read: versions, proposals and how they stand for one person."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -112,13 +113,21 @@ def _is_signature(decision: Decision) -> bool:
     return decision.revoked_at is None and decision.verdict != Verdict.OBJECT
 
 
+def _open() -> QuerySet[PolicyProposal]:
+    return PolicyProposal.objects.filter(state=ProposalState.OPEN)
+
+
+def any_open() -> QuerySet[PolicyProposal, Any]:
+    """Asks whether a proposal waits for anybody."""
+    return _open().values("pk")
+
+
 def waiting_for(user: User) -> list[PolicyProposal]:
     """Proposals that wait for this person's signature."""
-    asked = PolicyProposal.objects.filter(state=ProposalState.OPEN)
-    # Asked for the header of every page, and nearly always there is none.
-    if not asked.exists():
+    # Nearly always there is none.
+    if not any_open().exists():
         return []
-    among = {Phase.REVIEW: asked.values("approval_request")}
+    among = {Phase.REVIEW: _open().values("approval_request")}
     requests = approval_queries.requests_waiting_for(user, access.roles_of(user), among=among)
     return list(proposals().filter(approval_request__in=requests))
 

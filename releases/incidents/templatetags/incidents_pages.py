@@ -6,14 +6,14 @@ from typing import Any
 from django import template
 from django.utils.functional import SimpleLazyObject
 
-from portal import access
+from portal import access, asked
 from portal.people.models import User
 from portal.reader import reader_of
 from releases.catalog.models import Environment, Service
 from releases.incidents import queries
 from releases.incidents.models import Incident
 from releases.incidents.operations import RIGHT
-from releases.incidents.people import are_any_open
+from releases.incidents.people import any_open
 from releases.models import Release
 from releases.rollouts.models import Rollout
 
@@ -58,7 +58,7 @@ def incident_for(context: template.Context, rollout: Rollout) -> dict[str, Any]:
 def ongoing_incidents(context: template.Context) -> list[Incident]:
     """The open incidents that the person may see, without those who opened them."""
     reader = reader_of(context["request"])
-    if reader is None or not reader.once(are_any_open):
+    if reader is None or asked.first(reader, any_open) is None:
         return []
     return list(queries.visible_incidents(reader.user).select_related(None))
 

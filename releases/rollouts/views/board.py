@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from portal import access, clock
+from portal import access, asked
 from portal.errors import NotFound
 from portal.people.doors import browser_actor
 from portal.people.models import User
@@ -64,7 +64,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     # Before anything is read: what happens meanwhile has the page ask again.
     topics = newest_events(f"board.{each.name}" for each in environments)
     found = board_page(environments, team=team, show=show, page=int(number))
-    now = clock.now()
+    now = asked.page_time(reader)
     return {
         "board": found,
         "stages": [Stage(stage).label for stage in STAGES],
