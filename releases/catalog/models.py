@@ -118,6 +118,12 @@ class Service(Named):
             ("restore_service", "Ask for and start a restore of its database"),
         ]
 
+    @property
+    def scale(self) -> dict[str, int] | None:
+        """{"min", "max"} pods within which people may scale it; None where the catalog does not say."""
+        bounds: dict[str, int] | None = self.spec.get("scale")
+        return bounds
+
 
 class Plan(Named):
     """How a release is carried out in an environment: steps before, waves of services, steps after."""

@@ -1,13 +1,15 @@
 """The board as a page shows it: one row a service, one cell a stage, in groups of teams (screens.md 2.2)."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import connection
 
 from portal.reader import Reader
-from releases.catalog.models import Environment, Service, Stage
+from releases.catalog.models import Environment, Stage
 from releases.catalog.queries import environments_seen
 from releases.rollouts.marks import Key
 from releases.rollouts.queries import BoardCell, Facts
@@ -19,7 +21,8 @@ PAGE_SIZE = 50
 FILTERS = ("degraded", "moving", "drift", "pinned")
 # Core services come first within a system; names stand in the order of their letters in every database.
 LISTED = """
-SELECT service.id, team.key, team.title, array_agg(placed.environment_id)
+SELECT service.id, team.key, team.title, array_agg(placed.environment_id),
+       service.name, service.core, service.spec -> 'scale'
 FROM catalog_service_environments AS placed
 JOIN catalog_service AS service ON service.id = placed.service_id
 JOIN people_team AS team ON team.id = service.team_id
@@ -27,19 +30,37 @@ WHERE placed.environment_id = ANY(%s)
 GROUP BY service.id, team.id
 ORDER BY service.system COLLATE "C", service.core DESC, service.name COLLATE "C"
 """
-# As little of each as a row says.
-SHOWN = "SELECT id, name, core, spec FROM catalog_service WHERE id = ANY(%s)"
+# As little of each as a cell says.
+SEEN = "SELECT id, name, title, stage FROM catalog_environment WHERE id = ANY(%s) ORDER BY name"
 
 
-# A service of the board, its team's key and title, and the environments in which it runs.
-_Listed = tuple[int, str, str, list[int]]
+# What is listed of a service: its key, its team's key and title, the keys of the environments in which it
+# runs, its name, whether it is a core service, and how many pods it may have, as JSON.
+_Listed = tuple[int, str, str, list[int], str, bool, str | None]
+
+
+class Owner(NamedTuple):
+    """A team, as far as a board says it."""
+
+    key: str
+    title: str
+
+
+class Shown(NamedTuple):
+    """A service, as far as a board says it."""
+
+    id: int
+    name: str
+    core: bool
+    team: Owner
+    scale: dict[str, int] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoardRow:
     """A service with a cell for each stage; None where it does not run."""
 
-    service: Service
+    service: Shown
     cells: tuple[BoardCell | None, ...]
 
 
@@ -56,8 +77,7 @@ class Board:
 
 def environments_of(reader: Reader) -> list[Environment]:
     """What the board of a person is about."""
-    seen = Environment.objects.filter(pk__in=reader.once(environments_seen))
-    return list(seen.only("name", "title", "stage").order_by("name"))
+    return list(Environment.objects.raw(SEEN, [list(reader.once(environments_seen))]))
 
 
 def board_page(
@@ -77,19 +97,19 @@ def board_page(
     marks = facts.marks.filters()
     listed = _listed(environments)
     places = _Places(environments, listed)
-    shown = [
-        (service, title)
-        for service, key, title, _places in listed
-        if (not team or key == team) and (show not in marks or places.have(service, marks[show]))
+    fitting = [
+        each
+        for each in listed
+        if (not team or each[1] == team) and (show not in marks or places.have(each[0], marks[show]))
     ]
-    pages = max(1, -(-len(shown) // PAGE_SIZE))
+    pages = max(1, -(-len(fitting) // PAGE_SIZE))
     page = min(max(page, 1), pages)
     return Board(
-        groups=_grouped(facts, shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE], places),
+        groups=_grouped(facts, fitting[(page - 1) * PAGE_SIZE : page * PAGE_SIZE], places),
         page=page,
         pages=pages,
         counts={name: sum(map(places.has, keys)) for name, keys in marks.items()},
-        teams=tuple(sorted({(key, title) for _service, key, title, _places in listed})),
+        teams=tuple(sorted({(key, title) for _service, key, title, *_more in listed})),
     )
 
 
@@ -106,7 +126,7 @@ class _Places:
 
     def __init__(self, environments: Sequence[Environment], listed: Sequence[_Listed]) -> None:
         self._environments = [(each.id, each) for each in environments]
-        self._listed = {service: places for service, _team, _title, places in listed}
+        self._listed = {service: places for service, _team, _title, places, *_more in listed}
 
     def of(self, service: int) -> dict[str, Environment]:
         """The environments of a service by stage."""
@@ -136,20 +156,18 @@ def _listed(environments: Sequence[Environment]) -> list[_Listed]:
 
 
 def _grouped(
-    facts: Facts, shown: Sequence[tuple[int, str]], places: _Places
+    facts: Facts, listed: Sequence[_Listed], places: _Places
 ) -> tuple[tuple[str, tuple[BoardRow, ...]], ...]:
-    """The rows of a page, services with the titles of their teams, by those."""
-    keys = [key for key, _title in shown]
-    facts.read(keys)
-    services = {each.pk: each for each in Service.objects.raw(SHOWN, [keys])}
+    """The rows of a page by the titles of their teams."""
+    facts.read([service for service, *_more in listed])
     groups: dict[str, list[BoardRow]] = {}
-    for key, title in shown:
-        # One that went between the two reads is not there the next time.
-        if service := services.get(key):
-            groups.setdefault(title, []).append(_row(facts, service, places.of(key)))
+    for key, team, title, _places, name, core, scale in listed:
+        bounds = json.loads(scale) if scale else None
+        service = Shown(id=key, name=name, core=core, team=Owner(team, title), scale=bounds)
+        groups.setdefault(title, []).append(_row(facts, service, places.of(key)))
     return tuple((title, tuple(rows)) for title, rows in groups.items())
 
 
-def _row(facts: Facts, service: Service, placed: Mapping[str, Environment]) -> BoardRow:
+def _row(facts: Facts, service: Shown, placed: Mapping[str, Environment]) -> BoardRow:
     cells = (facts.cell(service, placed[stage]) if stage in placed else None for stage in STAGES)
     return BoardRow(service=service, cells=tuple(cells))

@@ -1,10 +1,9 @@
 """What the doors show of rollouts: their shape, steps, events, and the board."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 from django.db import connection
 from django.db.models import Count, Prefetch, Q, QuerySet
@@ -55,27 +54,98 @@ class _Seen(NamedTuple):
     seen_at: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class BoardCell:
+NOTHING_SEEN = _Seen({}, {}, None, None, None)
+
+
+class Owning(Protocol):
+    """A team, as far as a board says it."""
+
+    @property
+    def key(self) -> str:
+        """What it is called in addresses."""
+
+
+class Placed(Protocol):
+    """A service, as far as its cells say it: a row of the catalog, or what a board reads of one."""
+
+    @property
+    def id(self) -> int:
+        """Its key."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def team(self) -> Owning:
+        """Whose it is."""
+
+    @property
+    def scale(self) -> Mapping[str, int] | None:
+        """{"min", "max"} pods, where the catalog says so."""
+
+
+class BoardCell(NamedTuple):
     """One service in one environment: what runs, what waits, what is wrong."""
 
-    service: Service
+    service: Placed
     environment: Environment
-    version: str
-    health: str
-    text: str
-    ready: int
-    wanted: int
-    images: Json
+    running: _Seen
     drift: Json | None
     pinned: bool
     pending: tuple[Release, ...]
     rollout: Rollout | None
-    release: int | None
-    seen_at: datetime | None
-    since: datetime | None = None
-    digests: tuple[str, ...] = ()
-    finding: Finding | None = None
+    finding: Finding | None
+
+    @property
+    def version(self) -> str:
+        """Which version runs; "" where that is not known."""
+        return str(self.running.seen.get("version") or "")
+
+    @property
+    def health(self) -> str:
+        """How it was seen to be."""
+        return str(self.running.seen.get("health") or "unknown")
+
+    @property
+    def text(self) -> str:
+        """What was seen to be wrong."""
+        return str(self.running.seen.get("text") or "")
+
+    @property
+    def ready(self) -> int:
+        """How many pods are ready."""
+        return int(self.running.seen.get("ready") or 0)
+
+    @property
+    def wanted(self) -> int:
+        """How many pods there should be."""
+        return int(self.running.seen.get("wanted") or 0)
+
+    @property
+    def images(self) -> Json:
+        """{container: image}."""
+        return self.running.seen.get("images") or {}
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Of the images that run."""
+        return tuple(self.running.seen.get("digests") or ())
+
+    @property
+    def release(self) -> int | None:
+        """The number of the release that brought it."""
+        return self.running.release
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when this version runs."""
+        return self.running.since
+
+    @property
+    def seen_at(self) -> datetime | None:
+        """When it was last looked at."""
+        return self.running.seen_at
 
     @property
     def difference(self) -> str:
@@ -244,32 +314,26 @@ class Facts:
             going = _going_on().prefetch_related("release__items")
             self.rollouts |= going.in_bulk(set(rollouts))
 
-    def cell(self, service: Service, environment: Environment) -> BoardCell:
+    def cell(self, service: Placed, environment: Environment) -> BoardCell:
         """Return one cell, of a service that was read."""
         key = (service.id, environment.id)
-        row, marks = self.running.get(key), self.marks
-        seen = row.seen if row else {}
-        moving = _unless_replaced(self.rollouts.get(marks.rollouts.get(key, 0)), row)
-        waiting = (self.pending.get(number) for number in marks.pending.get(key, ()))
+        row, marks = self.running.get(key, NOTHING_SEEN), self.marks
+        found = self.rollouts.get(marks.rollouts[key]) if key in marks.rollouts else None
+        moving = _unless_replaced(found, row) if found else None
         return BoardCell(
             service=service,
             environment=environment,
-            version=str(seen.get("version") or ""),
-            health=str(seen.get("health") or "unknown"),
-            text=str(seen.get("text") or ""),
-            ready=int(seen.get("ready") or 0),
-            wanted=int(seen.get("wanted") or 0),
-            images=seen.get("images") or {},
-            drift=_drift_of(row, moving, scale=service.spec.get("scale")),
+            running=row,
+            drift=None if moving else _drift_of(row, scale=service.scale),
             pinned=key in marks.pinned,
-            pending=tuple(release for release in waiting if release is not None),
+            pending=self._pending(key) if key in marks.pending else (),
             rollout=moving,
-            release=row.release if row else None,
-            seen_at=row.seen_at if row else None,
-            since=row.since if row else None,
-            digests=tuple(seen.get("digests") or ()),
-            finding=self.findings.get(marks.findings.get(key, 0)),
+            finding=self.findings.get(marks.findings[key]) if key in marks.findings else None,
         )
+
+    def _pending(self, key: Key) -> tuple[Release, ...]:
+        waiting = (self.pending.get(number) for number in self.marks.pending[key])
+        return tuple(release for release in waiting if release is not None)
 
 
 def _pending() -> QuerySet[Release]:
@@ -277,10 +341,10 @@ def _pending() -> QuerySet[Release]:
     return found.defer("content", "announcement").prefetch_related("items")
 
 
-def _drift_of(row: _Seen | None, moving: Rollout | None, *, scale: Json | None = None) -> Json | None:
-    """Return {"expected", "found", "differences"} where something differs and nothing rolls out."""
-    found = differences(row.expected or {}, row.seen or {}, scale=scale) if row and moving is None else []
-    if row is None or not found:
+def _drift_of(row: _Seen, *, scale: Mapping[str, int] | None) -> Json | None:
+    """Return {"expected", "found", "differences"} where something differs."""
+    found = differences(row.expected or {}, row.seen or {}, scale=scale) if row.expected else []
+    if not found:
         return None
     expected = set(row.expected.get("digests") or ())
     of_images = any(each.code in OF_IMAGES for each in found)

@@ -153,14 +153,14 @@ def _stand(
     brought: Brought,
     held: dict[int, dict[int, list[str]]],
 ) -> Stand:
-    item = brought.get((cell.release or 0, cell.service.pk))
+    item = brought.get((cell.release or 0, cell.service.id))
     following = [each for each in environments if stations.before_of(each) == cell.environment.name]
     return Stand(
         cell=cell,
         onward=[
-            _onward(cell, cells[cell.service.pk, each.pk], item, held[each.pk])
+            _onward(cell, cells[cell.service.id, each.pk], item, held[each.pk])
             for each in following
-            if (cell.service.pk, each.pk) in cells
+            if (cell.service.id, each.pk) in cells
         ],
     )
 
@@ -185,7 +185,7 @@ def _onward(cell: BoardCell, there: BoardCell, item: Item | None, held: dict[int
 def _carrying(there: BoardCell, digests: set[str]) -> Release | None:
     """The release that waits or moves there with one of the images."""
     found = [there.rollout.release, *there.pending] if there.rollout else [*there.pending]
-    service = there.service.pk
+    service = there.service.id
     return next(
         (
             release

@@ -101,8 +101,9 @@ def test_the_board_counts_what_its_cells_show(shop: Shop, eventful: Rollout) -> 
     }
     assert min(found.counts.values()) > 0
     (waits,) = [cell for cell in cells if cell.pending]
-    assert (waits.service, [each.state for each in waits.pending]) == (shop.auth, ["in_review"])
-    assert [(cell.service, cell.rollout) for cell in cells if cell.rollout] == [(shop.shopping, eventful)]
+    assert (waits.service.id, [each.state for each in waits.pending]) == (shop.auth.pk, ["in_review"])
+    moving = [(cell.service.id, cell.rollout) for cell in cells if cell.rollout]
+    assert moving == [(shop.shopping.pk, eventful)]
 
 
 @long

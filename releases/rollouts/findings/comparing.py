@@ -75,7 +75,7 @@ def _moving(environment: Environment) -> set[int]:
 
 
 def _differences(service: Service, row: Running) -> list[Difference]:
-    return differences(row.expected or {}, row.seen, scale=service.spec.get("scale"))
+    return differences(row.expected or {}, row.seen, scale=service.scale)
 
 
 def _is_incomplete(row: Running) -> bool:
