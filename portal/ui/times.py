@@ -1,12 +1,14 @@
 """Times and spans in words: what the reader sees instead of a timestamp."""
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import NamedTuple
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -23,6 +25,10 @@ def relative(moment: datetime, *, now: datetime) -> str:
 
 def absolute(moment: datetime, *, now: datetime) -> str:
     """Write a moment as day and clock time in the viewer's zone; the year only when it is another one."""
+    return _dated(moment, this_year=timezone.localtime(now).year)
+
+
+def _dated(moment: datetime, *, this_year: int) -> str:
     local = timezone.localtime(moment)
     parts = {
         "year": local.year,
@@ -31,7 +37,7 @@ def absolute(moment: datetime, *, now: datetime) -> str:
         "weekday": weekdays()[local.weekday()],
         "time": clock(moment),
     }
-    if local.year != timezone.localtime(now).year:
+    if local.year != this_year:
         return pgettext("date", "%(weekday)s, %(day)d %(month)s %(year)d, %(time)s") % parts
     return pgettext("date", "%(weekday)s, %(day)d %(month)s, %(time)s") % parts
 
@@ -57,10 +63,40 @@ class Written(NamedTuple):
     absolute: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """Writes the moments of a page in the zone and the language that are active, which it names."""
+
+    now: datetime
+    this_year: int
+    zone: tzinfo
+    language: str
+
+    def written(self, moment: datetime) -> Written:
+        """Write a moment for a reader: "3 minutes ago (14:02)" within a day, else the date."""
+        near = relative(moment, now=self.now) if is_near(moment, now=self.now) else ""
+        return Written(moment.isoformat(), near, *_at(moment, self.this_year, self.zone, self.language))
+
+
+def writer(*, now: datetime) -> Writer:
+    """Return what writes moments for the reader of now."""
+    return Writer(
+        now=now,
+        this_year=timezone.localtime(now).year,
+        zone=timezone.get_current_timezone(),
+        language=get_language() or "",
+    )
+
+
+@lru_cache(maxsize=4096)
+def _at(moment: datetime, this_year: int, zone: tzinfo, language: str) -> tuple[str, str]:  # noqa: ARG001  active
+    """Clock time and date. Kept: pages say the same moments again and again, tables many at once."""
+    return clock(moment), _dated(moment, this_year=this_year)
+
+
 def written(moment: datetime, *, now: datetime) -> Written:
-    """Write a moment for a reader: "3 minutes ago (14:02)" within a day, else the date."""
-    near = relative(moment, now=now) if is_near(moment, now=now) else ""
-    return Written(moment.isoformat(), near, clock(moment), absolute(moment, now=now))
+    """Write one moment for a reader."""
+    return writer(now=now).written(moment)
 
 
 def is_near(moment: datetime, *, now: datetime) -> bool:

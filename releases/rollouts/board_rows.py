@@ -6,14 +6,13 @@ A board is asked for far more often than one of its rows changes. Everything tha
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from portal.ui.times import Written, written
+from portal.ui.times import Writer, Written
 from releases.rollouts.board import BoardRow
 from releases.rollouts.marks import Key
 from releases.rollouts.queries import BoardCell
@@ -33,7 +32,7 @@ class Surroundings:
         composable: the services that the person may release.
         stale: the environments of which something shown was seen too long ago.
         stages: what the stages are called in the reader's language.
-        now: the time of the page.
+        writer: writes the times, as of the page's.
     """
 
     incidents: Mapping[Key, int]
@@ -41,7 +40,7 @@ class Surroundings:
     composable: Collection[int]
     stale: Collection[int]
     stages: Mapping[str, str]
-    now: datetime
+    writer: Writer
 
 
 class DifferenceSaid(NamedTuple):
@@ -100,15 +99,16 @@ def drawn(said: RowSaid, language: str) -> SafeString:  # noqa: ARG001  the temp
 
 def _cell_said(cell: BoardCell, around: Surroundings) -> CellSaid:
     place = cell.environment.id
-    is_degraded, is_stale = cell.health == DEGRADED, place in around.stale
+    health, since = cell.health, cell.since
+    is_degraded, is_stale = health == DEGRADED, place in around.stale
     incident = around.incidents.get((cell.service.id, place))
     rollout = cell.rollout
     return CellSaid(
         environment=cell.environment.name,
         stage=around.stages[cell.environment.stage],
-        health=cell.health,
+        health=health,
         version=cell.version,
-        since=written(cell.since, now=around.now) if cell.since else None,
+        since=around.writer.written(since) if since else None,
         rollout=(rollout.pk, rollout.release_id, rollout.state) if rollout else None,
         pending=tuple((each.number, each.state) for each in cell.pending),
         drift=_difference_said(cell) if cell.drift else None,
@@ -117,7 +117,7 @@ def _cell_said(cell: BoardCell, around: Surroundings) -> CellSaid:
         incident=incident,
         openable=is_degraded and incident is None and place in around.operable,
         stale=is_stale,
-        seen=written(cell.seen_at, now=around.now) if cell.seen_at and is_stale else None,
+        seen=around.writer.written(cell.seen_at) if cell.seen_at and is_stale else None,
     )
 
 

@@ -142,6 +142,18 @@ def test_a_zone_other_than_the_company_s_is_named() -> None:
         assert times.clock(NOON) == "05:02 UTC"
 
 
+def test_the_same_moment_is_written_for_each_reader_in_their_zone_and_language() -> None:
+    later = NOON + timedelta(days=2)
+    said = []
+    for language, zone in (("en", "Asia/Seoul"), ("ko", "Asia/Seoul"), ("en", "UTC"), ("en", "Asia/Seoul")):
+        with translation.override(language), timezone.override(zone):
+            said.append(times.written(NOON, now=later)[1:])
+    assert said[0] == said[3] == ("", "14:02", "Sat, 21 Nov, 14:02")
+    assert said[1] == ("", "14:02", "11월 21일 (토) 14:02")
+    assert said[2] == ("", "05:02 UTC", "Sat, 21 Nov, 05:02 UTC")
+    assert times.written(NOON, now=later + timedelta(days=400)).absolute == "Sat, 21 Nov 2026, 14:02"
+
+
 def test_the_proof_s_time_has_seconds_and_zone() -> None:
     assert "2026-11-21 14:02:33 KST" in render("{% when at exact=True %}", at=NOON)
 

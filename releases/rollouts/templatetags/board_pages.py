@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from django import template
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language
 
+from portal.ui.times import writer
 from releases.catalog.models import Stage
 from releases.rollouts.board import BoardRow
 from releases.rollouts.board_rows import Surroundings, drawn, row_said
@@ -36,11 +36,11 @@ def surroundings(context: Any, ongoing: Sequence[At], operable: Collection[int])
         composable=context["composable"],
         stale=context["stale"],
         stages={stage.value: str(stage.label) for stage in Stage},
-        now=context["now"],
+        writer=writer(now=context["now"]),
     )
 
 
 @register.simple_tag
 def board_row(row: BoardRow, around: Surroundings) -> SafeString:
     """Draw a row, or take it as it was drawn when it said the same."""
-    return drawn(row_said(row, around), get_language() or "")
+    return drawn(row_said(row, around), around.writer.language)
