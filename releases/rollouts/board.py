@@ -30,8 +30,12 @@ WHERE placed.environment_id = ANY(%s)
 GROUP BY service.id, team.id
 ORDER BY service.system COLLATE "C", service.core DESC, service.name COLLATE "C"
 """
-# As little of each as a cell says.
-SEEN = "SELECT id, name, title, stage FROM catalog_environment WHERE id = ANY(%s) ORDER BY name"
+# As little of each as a cell says, and the number of what last happened there.
+SEEN = """
+SELECT place.id, place.name, place.title, place.stage, coalesce(topic.last, 0) AS newest
+FROM catalog_environment AS place LEFT JOIN live_topic AS topic ON topic.name = 'board.' || place.name
+WHERE place.id = ANY(%s) ORDER BY place.name
+"""
 
 
 # What is listed of a service: its key, its team's key and title, the keys of the environments in which it
@@ -113,9 +117,16 @@ def board_page(
     )
 
 
-def is_stale(cell: BoardCell, *, now: datetime) -> bool:
-    """Whether what is shown was seen too long ago to be believed."""
-    return cell.seen_at is not None and now - cell.seen_at > FRESH
+def newest_events(environments: Sequence[Environment]) -> dict[str, int]:
+    """By topic the number of what last happened in environments that `environments_of` read."""
+    return {f"board.{each.name}": each.newest for each in environments}  # type: ignore[attr-defined]
+
+
+def stale_in(board: Board, *, now: datetime) -> set[int]:
+    """The environments of which something that is shown was seen too long ago to be believed."""
+    believed = now - FRESH
+    cells = [cell for _title, rows in board.groups for row in rows for cell in row.cells if cell]
+    return {cell.environment.id for cell in cells if (at := cell.seen_at) is not None and at < believed}
 
 
 class _Places:

@@ -283,8 +283,9 @@ def _seen(environments: Sequence[Environment], services: Collection[int]) -> dic
     with connection.cursor() as cursor:
         cursor.execute(SEEN, [[each.pk for each in environments], list(services)])
         rows = cursor.fetchall()
-    texts = iter(json.loads(f"[{','.join(text for row in rows for text in row[2:4])}]"))
-    return {row[:2]: _Seen(next(texts), next(texts), *row[4:]) for row in rows}
+    # Read together: most of them are short.
+    read = json.loads("[" + ",".join([f"[{row[2]},{row[3]}]" for row in rows]) + "]")
+    return {row[:2]: _Seen(*both, *row[4:]) for row, both in zip(rows, read, strict=True)}
 
 
 class Facts:

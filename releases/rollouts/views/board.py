@@ -1,6 +1,5 @@
 """The board (screens.md 2.2), and the lifting of a pin."""
 
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,9 +17,16 @@ from portal.reader import reader_of
 from releases.catalog.models import Environment, Service, Stage
 from releases.inbox import may_owe_reviews
 from releases.queries import missed_reviews
-from releases.reading.lists import newest_events
 from releases.rollouts import pins
-from releases.rollouts.board import FILTERS, STAGES, Board, board_page, environments_of, is_stale
+from releases.rollouts.board import (
+    FILTERS,
+    STAGES,
+    Board,
+    board_page,
+    environments_of,
+    newest_events,
+    stale_in,
+)
 from releases.rollouts.models import Pin
 
 
@@ -61,8 +67,8 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     number = request.GET.get("page", "")
     number = number if number.isascii() and number.isdecimal() and len(number) < 6 else "1"
     environments = environments_of(reader)
-    # Before anything is read: what happens meanwhile has the page ask again.
-    topics = newest_events(f"board.{each.name}" for each in environments)
+    # Read with them, before anything else: what happens meanwhile has the page ask again.
+    topics = newest_events(environments)
     found = board_page(environments, team=team, show=show, page=int(number))
     now = asked.page_time(reader)
     return {
@@ -78,7 +84,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "pages": _pages(found, team, show),
         "topics": topics,
         "missed": missed_reviews(environments) if may_owe_reviews(reader) else [],
-        "stale": _stale(found, now),
+        "stale": stale_in(found, now=now),
         "now": now,
         **_composable(reader.user, found),
     }
@@ -109,12 +115,6 @@ def _filters(counts: Any, team: str, show: str) -> list[dict[str, Any]]:
         }
         for name in FILTERS
     ]
-
-
-def _stale(found: Board, now: datetime) -> set[int]:
-    """The environments of which something that is shown was seen too long ago."""
-    cells = [cell for _team, rows in found.groups for row in rows for cell in row.cells if cell]
-    return {cell.environment.id for cell in cells if is_stale(cell, now=now)}
 
 
 def _pages(found: Board, team: str, show: str) -> dict[str, str]:
