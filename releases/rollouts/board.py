@@ -21,13 +21,14 @@ PAGE_SIZE = 50
 FILTERS = ("degraded", "moving", "drift", "pinned")
 # Core services come first within a system; names stand in the order of their letters in every database.
 LISTED = """
-SELECT service.id, team.key, team.title, array_agg(placed.environment_id),
+SELECT service.id, team.key, team.title, placed.environments,
        service.name, service.core, service.spec -> 'scale'
-FROM catalog_service_environments AS placed
+FROM (
+    SELECT service_id, array_agg(environment_id) AS environments FROM catalog_service_environments
+    WHERE environment_id = ANY(%s) GROUP BY service_id
+) AS placed
 JOIN catalog_service AS service ON service.id = placed.service_id
 JOIN people_team AS team ON team.id = service.team_id
-WHERE placed.environment_id = ANY(%s)
-GROUP BY service.id, team.id
 ORDER BY service.system COLLATE "C", service.core DESC, service.name COLLATE "C"
 """
 # As little of each as a cell says, and the number of what last happened there.

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypedDict
 
 from django.db import connection
@@ -28,8 +28,10 @@ MOST_EVENTS = 500
 HIDDEN_KINDS = frozenset(
     {"record_running", "record_services", "record_weights", "record_manifests", "find_colours"}
 )
+# Of many rows: a statement of its own. Times with their zone would take eight calls each to read.
 SEEN = """
-SELECT service_id, environment_id, seen, expected, release, since, seen_at
+SELECT service_id, environment_id, seen, expected, release,
+       since AT TIME ZONE 'UTC', seen_at AT TIME ZONE 'UTC'
 FROM catalog_running WHERE environment_id = ANY(%s) AND service_id = ANY(%s)
 """
 
@@ -285,7 +287,14 @@ def _seen(environments: Sequence[Environment], services: Collection[int]) -> dic
         rows = cursor.fetchall()
     # Read together: most of them are short.
     read = json.loads("[" + ",".join([f"[{row[2]},{row[3]}]" for row in rows]) + "]")
-    return {row[:2]: _Seen(*both, *row[4:]) for row, both in zip(rows, read, strict=True)}
+    return {
+        row[:2]: _Seen(seen, expected, row[4], _utc(row[5]), _utc(row[6]))
+        for row, (seen, expected) in zip(rows, read, strict=True)
+    }
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment and moment.replace(tzinfo=UTC)
 
 
 class Facts:
