@@ -126,7 +126,9 @@ def _of_pod(body: Json) -> tuple[object, ...]:
 def _of_container(status: Json) -> tuple[object, ...]:
     """Its name, and what is only there with trouble: restarts, and why it waits or has ended."""
     state = status.get("state") or {}
-    waits, ended = state.get("waiting") or {}, state.get("terminated") or {}
+    waits = state.get("waiting") or {}
+    # As trouble is read: how it ended last counts too once it was started again.
+    ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
     starts = waits.get("reason") in STARTING_REASONS
     return (
         status.get("name"),

@@ -92,6 +92,14 @@ def test_whatever_a_step_would_read_from_a_pod_is_told(before: Json, after: Json
         assert watched.judge("MODIFIED", after) >= Urgency.SOON
 
 
+def test_how_a_container_ended_before_it_was_started_again_is_told() -> None:
+    watched = Seen(PODS)
+    running = {"name": "web", "state": {"running": {}}, "restartCount": 1}
+    ended = {"lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}
+    watched.judge("ADDED", pod("Running", containerStatuses=[running]))
+    assert watched.judge("MODIFIED", pod("Running", containerStatuses=[running | ended])) == Urgency.SOON
+
+
 @given(pods)
 def test_a_pod_that_comes_with_trouble_is_told(body: Json) -> None:
     if seen(body) != {"False"}:
