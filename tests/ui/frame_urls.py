@@ -16,6 +16,7 @@ urlpatterns = [
     path("", nothing, name="inbox"),
     path("board/", nothing, name="board"),
     path("releases/", include((LIST, "releases"))),
+    path("elsewhere/", include((LIST, "releases"), namespace="elsewhere")),
     path("audit/", include((LIST, "audit"))),
     path("settings/", include((LIST, "catalog"))),
     path("me/", include((ME, "people"))),

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 from django import forms
-from django.template import Context, Template
-from django.test import override_settings
+from django.template import Context, RequestContext, Template
+from django.test import RequestFactory, override_settings
 from django.utils import timezone, translation
 
 from portal.ui import times
@@ -75,6 +75,15 @@ def test_what_is_the_same_for_everybody_is_drawn_once_and_knows_nobody() -> None
         with translation.override(language):
             drawn.append(shared.render(Context({"name": name})))
     assert drawn == ["Board Minji", "현황판 Jiho", "Board Sora"]
+
+
+def test_what_is_drawn_once_knows_no_request() -> None:
+    page = Template("{% url 'releases:list' %} {% constant %}{% url 'releases:list' %}{% endconstant %}")
+    request = RequestFactory().get("/")
+    request.current_app = "elsewhere"
+    with override_settings(ROOT_URLCONF="tests.ui.frame_urls"):
+        drawn = [page.render(context) for context in (RequestContext(request), Context())]
+    assert drawn == ["/releases/ /releases/"] * 2
 
 
 def test_an_address_is_one_of_the_pages_that_there_are() -> None:

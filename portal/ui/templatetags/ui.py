@@ -50,8 +50,9 @@ class Constant(Node):
         key = (get_language(), settings.ROOT_URLCONF, context.autoescape)
         said = self.said.get(key)
         if said is None:
-            # Nothing of this reader, nor of this page, may get into what all are shown.
-            nobody = context.new({})
+            # Nothing of this reader, their request, or this page may get into what all are shown.
+            nobody = template.Context(autoescape=context.autoescape)
+            nobody.template = context.template
             drawn = self.node.render(nobody)
             said = self.said[key] = nobody[self.name] if self.name else drawn
         if self.name is None:
