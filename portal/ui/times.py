@@ -1,7 +1,7 @@
 """Times and spans in words: what the reader sees instead of a timestamp."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -75,7 +75,9 @@ class Writer:
     def written(self, moment: datetime) -> Written:
         """Write a moment for a reader: "3 minutes ago (14:02)" within a day, else the date."""
         near = relative(moment, now=self.now) if is_near(moment, now=self.now) else ""
-        return Written(moment.isoformat(), near, *_at(moment, self.this_year, self.zone, self.language))
+        # In UTC: to Python the two hours that a clock is put back over are equal in their own zone.
+        said = _at(moment.astimezone(UTC), self.this_year, self.zone, self.language)
+        return Written(moment.isoformat(), near, *said)
 
 
 def writer(*, now: datetime) -> Writer:

@@ -163,6 +163,13 @@ def test_the_same_moment_is_written_for_each_reader_in_their_zone_and_language()
     assert times.written(NOON, now=later + timedelta(days=400)).absolute == "Sat, 21 Nov 2026, 14:02"
 
 
+def test_an_hour_that_comes_twice_is_written_as_the_one_it_is() -> None:
+    with timezone.override("America/New_York"):
+        first = datetime(2026, 11, 1, 1, 30, tzinfo=timezone.get_current_timezone())
+        said = [times.written(each, now=NOON).clock for each in (first, first.replace(fold=1))]
+    assert said == ["01:30 EDT", "01:30 EST"]
+
+
 def test_the_proof_s_time_has_seconds_and_zone() -> None:
     assert "2026-11-21 14:02:33 KST" in render("{% when at exact=True %}", at=NOON)
 
