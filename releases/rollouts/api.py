@@ -14,7 +14,7 @@ from portal.api.strict import hidden_first
 from portal.errors import NotFound
 from portal.people.models import User
 from releases import queries as release_queries
-from releases.catalog.models import Environment
+from releases.catalog.models import Environment, Service
 from releases.models import Release
 from releases.operations import sign_off_result
 from releases.rollouts import line, operations, pins, plans, proof, proof_entries, queries, queueing
@@ -257,6 +257,7 @@ def _pin(pin: Pin) -> dict[str, Any]:
 
 
 def _cell(cell: queries.BoardCell) -> dict[str, Any]:
+    assert isinstance(cell.service, Service)  # as `queries.board` reads it
     return {
         "service": cell.service.name,
         "environment": cell.environment.name,

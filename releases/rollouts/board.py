@@ -44,20 +44,12 @@ WHERE place.id = ANY(%s) ORDER BY place.name
 _Listed = tuple[int, str, str, list[int], str, bool, str | None]
 
 
-class Owner(NamedTuple):
-    """A team, as far as a board says it."""
-
-    key: str
-    title: str
-
-
 class Shown(NamedTuple):
     """A service, as far as a board says it."""
 
     id: int
     name: str
     core: bool
-    team: Owner
     scale: dict[str, int] | None
 
 
@@ -173,9 +165,9 @@ def _grouped(
     """The rows of a page by the titles of their teams."""
     facts.read([service for service, *_more in listed])
     groups: dict[str, list[BoardRow]] = {}
-    for key, team, title, _places, name, core, scale in listed:
+    for key, _team, title, _places, name, core, scale in listed:
         bounds = json.loads(scale) if scale else None
-        service = Shown(id=key, name=name, core=core, team=Owner(team, title), scale=bounds)
+        service = Shown(id=key, name=name, core=core, scale=bounds)
         groups.setdefault(title, []).append(_row(facts, service, places.of(key)))
     return tuple((title, tuple(rows)) for title, rows in groups.items())
 

@@ -59,14 +59,6 @@ class _Seen(NamedTuple):
 NOTHING_SEEN = _Seen({}, {}, None, None, None)
 
 
-class Owning(Protocol):
-    """A team, as far as a board says it."""
-
-    @property
-    def key(self) -> str:
-        """What it is called in addresses."""
-
-
 class Placed(Protocol):
     """A service, as far as its cells say it: a row of the catalog, or what a board reads of one."""
 
@@ -77,10 +69,6 @@ class Placed(Protocol):
     @property
     def name(self) -> str:
         """Its name."""
-
-    @property
-    def team(self) -> Owning:
-        """Whose it is."""
 
     @property
     def scale(self) -> Mapping[str, int] | None:
@@ -353,7 +341,7 @@ def _pending() -> QuerySet[Release]:
 
 def _drift_of(row: _Seen, *, scale: Mapping[str, int] | None) -> Json | None:
     """Return {"expected", "found", "differences"} where something differs."""
-    found = differences(row.expected or {}, row.seen or {}, scale=scale) if row.expected else []
+    found = differences(row.expected, row.seen, scale=scale) if row.expected else []
     if not found:
         return None
     expected = set(row.expected.get("digests") or ())
