@@ -1,15 +1,20 @@
 """The inbox of somebody for whom much waits: the most urgent of it, the whole on demand, and a true count."""
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 
 from portal.people.models import User
+from portal.people.operations import revoke_role
 from portal.reader import Reader
 from releases import inbox
+from releases.catalog import rights
 from releases.inbox import sections
 from releases.models import Release
 from releases.rollouts.views.inbox import MOST_OF_A_KIND
 from tests.factories import Shop, decide, make_release, registry, shop
+from tests.people import BY_THE_PORTAL
 from tests.soak import long
 
 __all__ = ["registry", "shop"]
@@ -76,6 +81,23 @@ def test_what_is_approved_while_the_inbox_is_read_waits_no_more(
     Release.objects.filter(pk=release.pk).update(state="approved")
     monkeypatch.setattr(inbox, "_asking", lambda _reader: before)
     assert sections(shop.cast.pl) == []
+
+
+@long
+def test_of_one_s_own_the_newest_come_first_and_those_one_may_not_see_not_at_all(shop: Shop) -> None:
+    items = ([{"service": name, "version": "2.8.0"}] for name in ("payment-service", "auth-service"))
+    first, second = (make_release(shop, at="approved", items=each) for each in items)
+    later = second.changed_at + timedelta(seconds=1)
+    Release.objects.filter(pk=first.pk).update(changed_at=later)
+    (section,) = sections(shop.cast.author)
+    assert (section.kind, [each.release for each in section.rows]) == ("own", [first, second])
+    shop.environment.spec["visibility"] = "private"
+    shop.environment.save(update_fields=["spec"])
+    rights.grant()
+    assert [each.total for each in sections(shop.cast.author)] == [2]
+    for team in ("commerce", "identity"):
+        revoke_role("author", role="release_manager", scope=f"team:{team}", actor=BY_THE_PORTAL)
+    assert sections(shop.cast.author) == []
 
 
 @long

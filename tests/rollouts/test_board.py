@@ -106,6 +106,24 @@ def test_the_board_counts_what_its_cells_show(shop: Shop, eventful: Rollout) -> 
     assert moving == [(shop.shopping.pk, eventful)]
 
 
+@pytest.mark.parametrize(
+    ("bounds", "differs"), [({"min": 1, "max": 3}, False), ({"min": 1, "max": 2}, True), (None, True)]
+)
+def test_the_board_lets_people_scale_within_what_the_catalog_says(
+    shop: Shop, bounds: dict[str, int] | None, *, differs: bool
+) -> None:
+    shop.shopping.spec["scale"] = bounds
+    shop.shopping.save(update_fields=["spec"])
+    row = runs(shop.shopping, shop.environment, "2.7.4")
+    web = {"uid": "u", "replicas": 2, "images": row.seen["images"], "digests": row.seen["digests"]}
+    row.expected = {"digests": row.seen["digests"], "workloads": {"Deployment/web": web}}
+    row.seen["workloads"] = {"Deployment/web": web | {"replicas": 3}}
+    row.save()
+    found = board.board_page(board.environments_of(Reader(shop.cast.author)))
+    cells = [cell for _team, rows in found.groups for row in rows for cell in row.cells if cell]
+    assert [cell.service.name for cell in cells if cell.drift] == ["shopping-service"] * differs
+
+
 @long
 def test_what_is_over_by_the_time_it_is_read_is_not_shown(shop: Shop, eventful: Rollout) -> None:
     facts = queries.Facts([shop.environment])

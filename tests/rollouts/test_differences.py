@@ -126,6 +126,13 @@ def test_what_was_never_looked_at_differs_from_nothing(state: Json) -> None:
     assert differences({}, state) == []
 
 
+def test_what_was_seen_all_along_is_no_more_approved_for_that() -> None:
+    web = {"uid": "u", "replicas": 1, "images": {"app": image(1, pinned=False)}, "digests": [digest(2)]}
+    state = whole({"Deployment/web": web}, {})
+    found = differences(state | {"digests": [digest(1)]}, state)
+    assert told_of(found) == {("content", "Deployment/web", ""): 1}
+
+
 @repeated
 @many
 @given(changes())

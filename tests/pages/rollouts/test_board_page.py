@@ -9,14 +9,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal import clock
+from portal.live.publish import publish_now
 from portal.people.models import User
 from releases.catalog.models import Running
 from releases.rollouts.board_rows import KEPT, RowSaid, drawn
 from tests.factories import Shop, runs
 from tests.pages.rollouts.conftest import browser
 
-# Who asks and what they may: 5; the frame: 6; what the board is about and what stands on it: 7.
-MOST_QUESTIONS = 18
+# Who asks and what they may: 5; the frame: 2; what the board is about and what stands on it: 4.
+MOST_QUESTIONS = 11
 
 
 @pytest.fixture
@@ -95,6 +96,15 @@ def test_what_changes_stands_in_it_at_once(shop: Shop, row: Running) -> None:
     row.seen_at = clock.now() - timedelta(minutes=4)
     row.save(update_fields=["seen_at"])
     assert "hatched" in rows(client)
+
+
+def test_it_goes_on_from_what_last_happened(shop: Shop, row: Running) -> None:
+    client = reader(shop.cast.author)
+    topic = f"board.{shop.environment.name}"
+    assert f'data-live-topic="{topic}" data-live-after="0"' in rows(client)
+    for number in (1, 2):
+        assert publish_now(topic, "practice.happened", {}) == number
+    assert f'data-live-topic="{topic}" data-live-after="2"' in rows(client)
 
 
 def test_a_quiet_board_asks_as_little_as_it_can(shop: Shop, row: Running) -> None:
