@@ -1,4 +1,7 @@
-"""The share that a canary really has now, for the page: of the pods, or of the traffic by its weight."""
+"""The share that a canary really has now, for the page: of the pods, or of the traffic by its weight.
+
+And the shares or sizes that a service is to go through.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,6 +12,8 @@ from releases.rollouts.models import Step
 
 Json = dict[str, Any]
 WHOLE = 100
+# More of them than this are told by the first and the last.
+MOST_STAGES = 5
 
 
 def share_text(steps: Sequence[Step]) -> str:
@@ -23,6 +28,25 @@ def share_text(steps: Sequence[Step]) -> str:
         return ""
     canary, total = pods[0], sum(pods)
     return _of_pods(round(canary * WHOLE / total) if total else 0, canary, total)
+
+
+def stages_text(steps: Iterable[Step]) -> str:
+    """Say which shares or sizes a service goes through; "" where it is one step from old to new."""
+    rows = list(steps)
+    shares = _each_once((each.params.get("share") or each.params).get("percent") for each in rows)
+    if shares:
+        return f"{_joined(_each_once([*shares, WHOLE]))} %"
+    sizes = _each_once(each.params.get("replicas") for each in rows if each.kind == "scale")
+    return _joined(sizes) if len(sizes) > 1 else ""
+
+
+def _each_once(values: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(value for value in values if value is not None))
+
+
+def _joined(stages: Sequence[object]) -> str:
+    told = [*stages[: MOST_STAGES - 2], "…", stages[-1]] if len(stages) > MOST_STAGES else stages
+    return " → ".join(map(str, told))
 
 
 def _of_pods(percent: int, canary: int, total: int) -> str:

@@ -1,6 +1,6 @@
 """What the pages show of rollouts: waves with their members, progress, trouble, choices, the way back."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,17 +12,14 @@ from portal.people.models import User
 from portal.ui.charts import Spark
 from releases import openings
 from releases.rollouts import by_itself, queries, release_side, texts, watched
-from releases.rollouts.canary_share import share_text
 from releases.rollouts.colours import Act, Colours, after_signoff, colours_of, goes_back_at_once
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE, is_possible
-from releases.rollouts.queries import HIDDEN_KINDS
 from releases.rollouts.reaching import UNREACHED
 from releases.rollouts.rollback import in_order_of_return, net_changes, touched
 from releases.rollouts.states import (
     ACTIVE,
-    DONE,
     GOES_ON,
     TROUBLED,
     Direction,
@@ -30,21 +27,9 @@ from releases.rollouts.states import (
     RolloutState,
     StepState,
 )
+from releases.rollouts.waves import StepView, WaveView, waves_of
 
 Json = dict[str, Any]
-# How one word is found for a service from the states of its steps: the first that occurs.
-WORST_FIRST = (
-    StepState.FAILED,
-    StepState.ERRORED,
-    StepState.INCONCLUSIVE,
-    StepState.RUNNING,
-    StepState.READY,
-    StepState.CANCELLED,
-    StepState.WAITING,
-    StepState.SKIPPED,
-    StepState.UNDONE,
-    StepState.SUCCEEDED,
-)
 # What nothing undoes, by the words that a way back has for it.
 STAYING: dict[str, Callable[[Step], str]] = {
     "run_job": lambda step: gettext("the Job {name}").format(name=step.params["job"]["cronJob"]),
@@ -66,57 +51,6 @@ class Glance:
     done: int
     total: int
     text: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepView:
-    """A step with its words; `choices` are the orders this person could give for it now."""
-
-    step: Step
-    title: str
-    text: str
-    failure: Json | None
-    cause: str = ""
-    choices: frozenset[str] = frozenset()
-    spark: Spark | None = None
-    gates: tuple[watched.WatchedGate, ...] = ()
-    ends_at: datetime | None = None
-
-    @property
-    def asks(self) -> str:
-        """What its panel answers: only what was measured bad has failed."""
-        failed = self.step.state == StepState.FAILED
-        return gettext("Why it failed") if failed else gettext("Why it stopped")
-
-    @property
-    def warning(self) -> str:
-        """What is said of it where it is a clean-up that did not go well."""
-        return texts.warning(self.step)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemberView:
-    """A service within a wave, or a group of steps before and after the waves."""
-
-    name: str
-    state: str
-    note: str
-    steps: tuple[StepView, ...]
-    version: str = ""
-    running: str = ""
-    canary: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaveView:
-    """A wave: its title and the members that run beside each other.
-
-    The steps before and after all waves are a wave as well, `plain`: one member that holds every step.
-    """
-
-    title: str
-    members: tuple[MemberView, ...]
-    plain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,16 +90,7 @@ class Overview:
     @property
     def graph(self) -> list[Json]:
         """The picture's data: columns of nodes."""
-        return [
-            {
-                "title": "" if wave.plain else wave.title,
-                "members": [
-                    {"name": member.name, "state": member.state, "note": member.note}
-                    for member in wave.members
-                ],
-            }
-            for wave in self.waves
-        ]
+        return [wave.drawn for wave in self.waves]
 
 
 def overview(rollout: Rollout, user: User) -> Overview:
@@ -181,7 +106,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
     counted = queries.progress(rollout)
     return Overview(
         rollout=rollout,
-        waves=tuple(_waves(present, views, versions)),
+        waves=waves_of([views[each.pk] for each in present], versions),
         **counted,
         troubles=tuple(views[each.pk] for each in present if each.state in TROUBLED and not each.is_warning),
         warnings=tuple(views[each.pk] for each in present if each.is_warning),
@@ -316,72 +241,6 @@ def _spark(step: Step) -> Spark | None:
 
 def _said_by_title(step: Step) -> bool:
     return step.state == StepState.SUCCEEDED and step.observed.get("code") in SAID_BY_TITLE
-
-
-def _waves(steps: Sequence[Step], views: dict[int, StepView], items: dict[int, Any]) -> list[WaveView]:
-    waves: list[WaveView] = []
-    for (section, _number), group in _sections(steps):
-        title = texts.wave_title(section, next(each for each in group if each.kind not in HIDDEN_KINDS))
-        if section != "wave":
-            waves.append(WaveView(title=title, members=(_plain_member(title, group, views),), plain=True))
-            continue
-        members = []
-        for name, own in _members(group):
-            shown = tuple(views[each.pk] for each in own if each.kind not in HIDDEN_KINDS)
-            members.append(_member(name, own, shown, items.get(own[0].service_id or 0)))
-        waves.append(WaveView(title=title, members=tuple(members)))
-    return waves
-
-
-def _plain_member(title: str, group: Sequence[Step], views: dict[int, StepView]) -> MemberView:
-    shown = tuple(views[each.pk] for each in group if each.kind not in HIDDEN_KINDS)
-    done = sum(view.step.state in DONE for view in shown)
-    return MemberView(name=title, state=_state_of(shown), note=f"{done}/{len(shown)}", steps=shown)
-
-
-def _sections(steps: Sequence[Step]) -> list[tuple[tuple[str, int], list[Step]]]:
-    """Steps in the order of the page: before, each wave, after; a way back begins with the last wave."""
-    found: dict[tuple[str, int], list[Step]] = {}
-    for step in steps:
-        section = "wave" if step.wave else str(step.params.get("section") or "before")
-        found.setdefault((section, step.wave), []).append(step)
-    shown = {key: [s for s in group if s.kind not in HIDDEN_KINDS] for key, group in found.items()}
-    # What is recorded at the start stands before all waves; a wave begins where its own steps do.
-    order = sorted((key for key in found if shown[key]), key=lambda key: shown[key][0].position)
-    return [(key, found[key]) for key in order]
-
-
-def _members(group: Sequence[Step]) -> list[tuple[str, list[Step]]]:
-    found: dict[str, list[Step]] = {}
-    for step in group:
-        found.setdefault(step.service.name if step.service else texts.step_title(step), []).append(step)
-    return list(found.items())
-
-
-def _member(name: str, steps: Sequence[Step], shown: tuple[StepView, ...], item: Any) -> MemberView:
-    counted: Json = next((each.observed for each in reversed(steps) if "wanted" in each.observed), {})
-    begun = any(each.acted for each in steps)
-    note = f"{counted.get('ready', 0)}/{counted['wanted']}" if begun and "ready" in counted else ""
-    old, new = str(item.running.get("version") or "") if item else "", item.version if item else ""
-    back = steps[0].direction == Direction.BACK
-    return MemberView(
-        name=name,
-        state=_state_of(shown),
-        note=note,
-        steps=shown,
-        version=old if back else new,
-        running=new if back else old,
-        canary=share_text(steps),
-    )
-
-
-def _state_of(shown: Sequence[StepView]) -> str:
-    """One word for several steps: the worst, or under way as soon as one of them has ended."""
-    states = {str(StepState.SUCCEEDED) if view.step.is_warning else view.step.state for view in shown}
-    state = next((word for word in WORST_FIRST if word in states), StepState.WAITING)
-    if state == StepState.WAITING and states & DONE:
-        state = StepState.RUNNING
-    return str(state)
 
 
 def _glances(rollouts: Iterable[Rollout]) -> list[Glance]:

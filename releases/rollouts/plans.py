@@ -15,6 +15,7 @@ from releases.rollouts.models import Step
 from releases.rollouts.operations import graph_of, step_of
 from releases.rollouts.steps.kind import Planned, Work
 from releases.rollouts.steps.kinds import KINDS
+from releases.rollouts.waves import StepView, WaveView, waves_of
 
 Json = dict[str, Any]
 AWAY = frozenset({UNREACHABLE, UNAVAILABLE, "connection"})
@@ -56,6 +57,12 @@ class Preview:
     steps: tuple[PlannedStep, ...]
     expected_seconds: int
     cluster_error: str = ""
+    waves: tuple[WaveView, ...] = ()
+
+    @property
+    def graph(self) -> list[Json]:
+        """The picture's data, as that of a rollout."""
+        return [wave.drawn for wave in self.waves]
 
     @property
     def changes(self) -> int:
@@ -97,7 +104,15 @@ def preview(release: Release) -> Preview:
         cluster_error = cluster_error or lost
         shown.append(_shown(step, node.depends_on, planned))
     minutes = plan_of(release).get("expectedMinutes") or 30
-    return Preview(steps=tuple(shown), expected_seconds=int(minutes) * 60, cluster_error=cluster_error)
+    return Preview(
+        steps=tuple(shown),
+        expected_seconds=int(minutes) * 60,
+        cluster_error=cluster_error,
+        waves=waves_of(
+            [StepView(step=step, title=texts.sized_title(step)) for step in steps],
+            {item.service_id: item for item in items},
+        ),
+    )
 
 
 def planned_steps(release: Release) -> list[Step]:
