@@ -38,6 +38,7 @@ INNER_KEYS = frozenset(
         "unclear",
         "views",
         "pending_since",
+        "evidence",
     }
 )
 # What was seen last says what failed, past its time.
@@ -172,9 +173,9 @@ def _overdue(step: Step, outcome: Outcome, now: datetime) -> bool:
 
 def _of_deadline(step: Step, outcome: Outcome) -> Outcome:
     seen = outcome.observed
-    trouble = seen.get("trouble") or {}
+    trouble, kept = seen.get("trouble") or {}, seen.get("evidence") or {}
     if trouble:
-        return failed(**trouble, args={"seconds": step.timeout_seconds})
+        return failed(**{**kept, **trouble}, args={"seconds": step.timeout_seconds})
     code = str(seen.get("code", ""))
     args = {**(seen.get("args") or {}), "seconds": step.timeout_seconds}
     message = str(args.get("message", ""))
@@ -185,7 +186,8 @@ def _of_deadline(step: Step, outcome: Outcome) -> Outcome:
         return Outcome(verdict=Verdict.ERRORED, observed=seen, failure=failure)
     known = code if code in TOLD_AS_SEEN else "timeout"
     counts = {key: seen[key] for key in ("ready", "wanted") if key in seen}
-    return failed(known, message, args={**args, **counts, "waited_for": code})
+    told = {**kept, "message": message or kept.get("message", "")}
+    return failed(known, **told, args={**args, **counts, "waited_for": code})
 
 
 def _wait(step: Step, outcome: Outcome, now: datetime, *, fields: Sequence[str]) -> None:

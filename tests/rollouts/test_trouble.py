@@ -155,6 +155,50 @@ def test_the_second_evicted_pod_is_final() -> None:
     assert look(first, second, sights=sights)[0].final
 
 
+def event(reason: str, message: str, *, uid: str = "one", **more: Any) -> Json:
+    return {"involvedObject": {"name": "web-1", "uid": uid}, "reason": reason, "message": message, **more}
+
+
+def creating(**status: Any) -> Json:
+    return {**pod(**status), "metadata": {"name": "web-1", "uid": "one"}}
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("FailedMount", "FailedMount"),
+        ("FailedAttachVolume", "FailedMount"),
+        ("FailedCreatePodSandBox", "CreatePodSandboxError"),
+    ],
+)
+def test_what_keeps_a_pod_from_its_containers_is_told_in_an_event_and_has_a_minute(
+    reason: str, code: str
+) -> None:
+    told, sights = [event(reason, 'configmap "web" not found')], Sights()
+    found = look(creating(), sights=sights, events=told)[0]
+    assert (found.code, found.message, found.pod) == (code, 'configmap "web" not found', "web-1")
+    assert not look(creating(), sights=sights, events=told, after=59)[0].final
+    assert look(creating(), sights=sights, events=told, after=60)[0].final
+
+
+def test_a_volume_that_was_attached_and_is_not_mounted_yet_is_the_same_trouble() -> None:
+    attach = event("FailedAttachVolume", "Multi-Attach error", lastTimestamp="2026-03-02T09:00:00Z")
+    mount = event("FailedMount", "timed out", lastTimestamp="2026-03-02T09:00:30Z")
+    sights = Sights()
+    assert look(creating(), sights=sights, events=[attach])[0].message == "Multi-Attach error"
+    found = look(creating(), sights=sights, events=[mount, attach], after=60)[0]
+    assert (found.message, found.final) == ("timed out", True)
+
+
+def test_an_event_outlives_what_it_tells_of() -> None:
+    told = [event("FailedMount", "timed out"), event("FailedMount", "timed out", uid="of another web-1")]
+    begun = {"type": "PodReadyToStartContainers", "status": "True"}
+    ended = {"name": "first", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+    assert look(creating(conditions=[begun]), events=told) == []
+    assert look(creating(initContainerStatuses=[ended]), events=told) == []
+    assert look(creating(), events=told[1:]) == []
+
+
 def test_a_failing_probe_warns_and_never_ends_the_wait() -> None:
     event = {"involvedObject": {"name": "web-1"}, "reason": "Unhealthy", "message": "HTTP probe: 500"}
     sights = Sights()

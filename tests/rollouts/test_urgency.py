@@ -172,9 +172,11 @@ def test_what_only_an_event_tells_is_told_once() -> None:
         seen.judge("MODIFIED", event("FailedCreatePodSandBox", count=2)),
         seen.judge("ADDED", event("BackOff", uid="two")),
         seen.judge("ADDED", event("Unhealthy", uid="three")),
+        seen.judge("ADDED", event("FailedMount", uid="four")),
+        seen.judge("ADDED", event("FailedAttachVolume", uid="five")),
         seen.judge("DELETED", event("FailedCreatePodSandBox", count=2)),
     ]
-    assert told == [Urgency.SOON, Urgency.ROWS, Urgency.ROWS, Urgency.SOON, Urgency.ROWS]
+    assert told == [Urgency.SOON, Urgency.ROWS, Urgency.ROWS, *[Urgency.SOON] * 3, Urgency.ROWS]
 
 
 def test_the_end_of_a_jobs_pod_is_told_at_once() -> None:

@@ -5,14 +5,14 @@ import hashlib
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING
 
-from portal.embedded.cluster import clock, kinds
+from portal.embedded.cluster import clock, kinds, volumes
 from portal.embedded.cluster.events import Events
 from portal.embedded.cluster.failures import TABLE, Failure, Way, failure_of
 from portal.embedded.cluster.faults import Faults
 from portal.embedded.cluster.images import HOST, Images, read_reference
 from portal.embedded.cluster.logs import Logs
 from portal.embedded.cluster.podstatus import PodStatus
-from portal.embedded.cluster.store import Object
+from portal.embedded.cluster.store import Object, Store
 
 if TYPE_CHECKING:
     from portal.embedded.cluster.kubelet import Times
@@ -21,6 +21,7 @@ PULL_ERROR_SECONDS = 2.0
 PULL_BACKOFF_SECONDS = 8.0
 FIRST_RESTART_SECONDS = 0.1
 PROBE_SECONDS = 5.0
+MOUNT_SECONDS = 2.0
 DIES = (Way.CRASH, Way.FLAP)
 
 
@@ -32,6 +33,7 @@ class ContainerLife:
         pod: Object,
         status: PodStatus,
         *,
+        store: Store,
         events: Events,
         images: Images,
         times: "Times",
@@ -41,6 +43,7 @@ class ContainerLife:
     ) -> None:
         self._pod = pod
         self._status = status
+        self._store = store
         self._events = events
         self._images = images
         self._times = times
@@ -56,8 +59,9 @@ class ContainerLife:
         )
 
     async def run(self) -> None:
-        """From the sandbox to the end of all containers."""
+        """From the volumes and the sandbox to the end of all containers."""
         self._status.condition("PodScheduled", "True")
+        await self._mount()
         failures = [self._failure(each) for each in self._all()]
         if any(failure is not None and failure.way is Way.SANDBOX for failure in failures):
             await self._sandbox_fails()
@@ -92,17 +96,27 @@ class ContainerLife:
         is_init = container["name"] in self._status.init_names
         return failure_of(self._pod, container, is_init=is_init, images=self._images)
 
+    async def _mount(self) -> None:
+        if volumes.unmounted(self._store, self._pod):
+            self._no_containers_yet()
+        while words := volumes.unmounted(self._store, self._pod):
+            self._tell("FailedMount", words, warning=True)
+            await asyncio.sleep(MOUNT_SECONDS)
+
     async def _sandbox_fails(self) -> None:
         words = (
             "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for "
             "sandbox: plugin type=practice failed (add): no address left"
         )
-        self._status.condition("PodReadyToStartContainers", "False")
-        self._status.judge()
-        self._status.write(phase="Pending")
+        self._no_containers_yet()
         while True:
             self._tell("FailedCreatePodSandBox", words, warning=True)
             await asyncio.sleep(PULL_BACKOFF_SECONDS)
+
+    def _no_containers_yet(self) -> None:
+        self._status.condition("PodReadyToStartContainers", "False")
+        self._status.judge()
+        self._status.write(phase="Pending")
 
     async def _initialize(self, container: Object) -> None:
         failure = self._failure(container)

@@ -52,7 +52,7 @@ class Kubelet:
                 self._forget(change.object["metadata"]["uid"])
             else:
                 self._see(change.object)
-        elif change.kind is kinds.NODES and self._unscheduled:
+        elif change.kind in (kinds.NODES, kinds.CLAIMS) and self._unscheduled:
             asyncio.get_running_loop().call_soon(self._try_again)
 
     def _try_again(self) -> None:
@@ -109,6 +109,7 @@ class Kubelet:
         return ContainerLife(
             pod,
             status,
+            store=self._store,
             events=self._events,
             images=self._images,
             times=self._times,

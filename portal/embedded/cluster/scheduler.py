@@ -2,7 +2,7 @@
 
 import hashlib
 
-from portal.embedded.cluster import clock, kinds
+from portal.embedded.cluster import clock, kinds, volumes
 from portal.embedded.cluster.discovery import GIT_VERSION
 from portal.embedded.cluster.store import Object, Store
 
@@ -71,16 +71,17 @@ def choose(store: Store, pod: Object) -> tuple[str, str]:
         for node in open_nodes
         if all((node["metadata"].get("labels") or {}).get(key) == value for key, value in selector.items())
     ]
-    if fitting:
+    unbound = volumes.unbound(store, pod)
+    if fitting and not unbound:
         load = dict.fromkeys((node["metadata"]["name"] for node in fitting), 0)
         for other in store.every(kinds.PODS):
             if other["spec"].get("nodeName") in load:
                 load[other["spec"]["nodeName"]] += 1
         return min(load, key=lambda name: (load[name], name)), ""
-    parts = []
+    parts = [unbound] if unbound else []
     if closed:
         parts.append(f"{len(closed)} node(s) were unschedulable")
-    if open_nodes:
+    if open_nodes and not fitting:
         parts.append(f"{len(open_nodes)} node(s) didn't match Pod's node affinity/selector")
     because = ", ".join(parts) or "no nodes available to schedule pods"
     none = f"0/{len(nodes)} nodes are available:"

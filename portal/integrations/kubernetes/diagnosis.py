@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.client import Cluster
-from portal.integrations.kubernetes.trouble import Trouble
+from portal.integrations.kubernetes.trouble import Trouble, event_time
 from portal.integrations.kubernetes.workloads import Json
 from portal.masking import masked, masked_lines
 
@@ -26,12 +26,6 @@ def newest_events(events: Sequence[Json], *, names: set[str]) -> list[Json]:
         }
         for each in about[-EVENTS:]
     ]
-
-
-def event_time(event: Json) -> str:
-    """Return when it happened; controllers and the scheduler fill different fields (protocols.md, A4)."""
-    at = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
-    return str(at or "")
 
 
 def last_lines(cluster: Cluster, namespace: str, trouble: Trouble) -> list[str]:

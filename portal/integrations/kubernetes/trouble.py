@@ -30,6 +30,7 @@ PATIENCE: dict[str, tuple[float, int]] = {
     "PreStartHookError": (20.0, 2),
     "PostStartHookError": (20.0, 2),
     "CreatePodSandboxError": (60.0, 1_000),
+    "FailedMount": (60.0, 1_000),
     "Unschedulable": (60.0, 1_000),
     "FailedCreate": (10.0, 1_000),
     "Evicted": (NEVER, 2),
@@ -46,10 +47,16 @@ UNSCHEDULABLE = "Unschedulable"
 # An init container that goes on and on, waiting for another service perhaps: told after a while, never final.
 INIT_RUNS = "InitRuns"
 QUIET_SECONDS = {INIT_RUNS: 20.0}
-PER_POD = frozenset({UNSCHEDULABLE, INIT_RUNS})
-SANDBOX_EVENT, PROBE_EVENT = "FailedCreatePodSandBox", "Unhealthy"
+PER_POD = frozenset({UNSCHEDULABLE, INIT_RUNS, "FailedMount"})
+# What keeps a pod from having a container at all; a volume is attached to the node, then mounted.
+BEFORE_CONTAINERS = {
+    "FailedCreatePodSandBox": "CreatePodSandboxError",
+    "FailedAttachVolume": "FailedMount",
+    "FailedMount": "FailedMount",
+}
+PROBE_EVENT = "Unhealthy"
 # What is told in events alone, and by which field selector these are found: it knows no "or".
-TOLD_IN_EVENTS, WARNINGS = frozenset({SANDBOX_EVENT, PROBE_EVENT}), "type=Warning"
+TOLD_IN_EVENTS, WARNINGS = frozenset({*BEFORE_CONTAINERS, PROBE_EVENT}), "type=Warning"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +95,7 @@ class Sign:
 
     @property
     def key(self) -> str:
-        """What counts as the same trouble over time; for a node each pod waits by itself."""
+        """What counts as the same trouble over time; for a node or a volume each pod waits by itself."""
         return f"{self.code}/{self.pod if self.code in PER_POD else self.container}"
 
 
@@ -243,13 +250,15 @@ def _ended_sign(
 
 def _event_signs(pod: Json, events: Sequence[Json]) -> list[Sign]:
     name = pod["metadata"]["name"]
-    own = [each for each in events if (each.get("involvedObject") or {}).get("name") == name]
-    sandbox = [each for each in own if each.get("reason") == SANDBOX_EVENT]
-    if sandbox and not _statuses_started(pod):
-        return [Sign("CreatePodSandboxError", str(sandbox[-1].get("message", "")), pod=name)]
+    own = sorted((each for each in events if _is_about(each, pod)), key=event_time)
+    stuck = [each for each in own if each.get("reason") in BEFORE_CONTAINERS]
+    if stuck and not _may_start_containers(pod):
+        code = BEFORE_CONTAINERS[stuck[-1]["reason"]]
+        return [Sign(code, str(stuck[-1].get("message", "")), pod=name)]
     unhealthy = [each for each in own if each.get("reason") == PROBE_EVENT]
     if unhealthy and condition(pod.get("status") or {}, "Ready").get("status") != "True":
-        return [Sign("Unhealthy", str(unhealthy[-1].get("message", "")), pod=name)]
+        words, container = str(unhealthy[-1].get("message", "")), _container_of(unhealthy[-1])
+        return [Sign("Unhealthy", words, pod=name, container=container)]
     return []
 
 
@@ -276,8 +285,33 @@ def _owner_signs(owner: Json | None) -> list[Sign]:
     return [Sign("FailedCreate", str(failure.get("message", "")))]
 
 
-def _statuses_started(pod: Json) -> bool:
+def _is_about(event: Json, pod: Json) -> bool:
+    """Whether an event is of this pod, and not of one before it that had its name."""
+    about, metadata = event.get("involvedObject") or {}, pod["metadata"]
+    return about.get("name") == metadata["name"] and about.get("uid") in {None, "", metadata.get("uid")}
+
+
+def _container_of(event: Json) -> str:
+    """The container that an event is about, empty where it is about none: `spec.containers{web}`."""
+    path = str((event.get("involvedObject") or {}).get("fieldPath") or "")
+    return path.partition("{")[2].rstrip("}")
+
+
+def _may_start_containers(pod: Json) -> bool:
+    """Whether volumes and sandbox are there: the events that said otherwise stand for an hour all the same.
+
+    Older clusters do not have the condition; there a container that has run says it.
+    """
+    if condition(pod.get("status") or {}, "PodReadyToStartContainers").get("status") == "True":
+        return True
     return any(
-        status.get("started") or (status.get("state") or {}).get("running")
+        status.get("started") or status.get("lastState") or (status.get("state") or {}).keys() - {"waiting"}
         for status in container_statuses(pod)
     )
+
+
+def event_time(event: Json) -> str:
+    """Return when it happened; controllers and the scheduler fill different fields (protocols.md, A4)."""
+    metadata = event.get("metadata") or {}
+    at = event.get("lastTimestamp") or event.get("eventTime") or metadata.get("creationTimestamp")
+    return str(at or "")

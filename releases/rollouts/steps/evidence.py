@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from portal import clock
 from portal.integrations.kubernetes import diagnosis
+from portal.integrations.kubernetes.rollout_status import condition
 from portal.integrations.kubernetes.trouble import Sights, Trouble, find_trouble
+from portal.integrations.kubernetes.workloads import container_statuses
 from portal.masking import masked
 from releases.rollouts.steps.kind import Json, Outcome, Verdict, Work, failed
 
@@ -12,6 +14,8 @@ from releases.rollouts.steps.kind import Json, Outcome, Verdict, Work, failed
 # when it is due. Whatever nobody thought of waits so long.
 POLL_SECONDS = 30.0
 SOONEST_SECONDS = 0.2
+# A look takes a moment: its outcome may be past the step's time where its beginning was not.
+LAST_SECONDS = 1.0
 
 
 def poll_seconds(work: Work, trouble: Trouble | None = None) -> float:
@@ -66,9 +70,45 @@ def waiting(
     if early and troubles and troubles[0].final:
         return failure(work, troubles[0], events_of(work), name=early)
     seen = {**observed, "sights": sights.seen, **({"trouble": told(troubles[0])} if troubles else {})}
+    seen |= at_last(work, pods, troubles[0] if troubles else None)
     if seconds is None:
         seconds = poll_seconds(work, troubles[0] if early and troubles else None)
     return Outcome(verdict=Verdict.WAIT, observed=seen, wake_seconds=seconds)
+
+
+def at_last(work: Work, pods: list[Json], trouble: Trouble | None) -> Json:
+    """Return what a step is to keep that ends by its time; empty before that.
+
+    Args:
+        pods: that are waited for; those that are ready have nothing to say.
+        trouble: what is wrong with them, where that is known.
+    """
+    deadline = work.step.deadline_at
+    if deadline is None or (deadline - clock.now()).total_seconds() > LAST_SECONDS:
+        return {}
+    late = [pod for pod in pods if condition(pod.get("status") or {}, "Ready").get("status") != "True"]
+    if not late:
+        return {}
+    about = trouble or _stuck(late[0])
+    names = {about.pod} if about.pod else {pod["metadata"]["name"] for pod in late}
+    events = events_of(work)
+    warnings = diagnosis.newest_events(
+        [each for each in events if each.get("type") == "Warning"], names=names
+    )
+    kept = {
+        "message": warnings[-1]["message"] if warnings else "",
+        "pod": about.pod,
+        "container": about.container,
+        "log": diagnosis.last_lines(work.cluster, work.environment.namespace, about),
+        "events": diagnosis.newest_events(events, names=names),
+    }
+    return {"evidence": kept}
+
+
+def _stuck(pod: Json) -> Trouble:
+    """What is known of a pod of which nothing is: its name, and the first container that is not ready."""
+    waits = [each["name"] for each in container_statuses(pod) if not each.get("ready")]
+    return Trouble(code="timeout", message="", pod=pod["metadata"]["name"], container=next(iter(waits), ""))
 
 
 def failure(work: Work, trouble: Trouble, events: list[Json], *, name: str) -> Outcome:

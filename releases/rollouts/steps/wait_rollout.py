@@ -128,6 +128,7 @@ class WaitRollout(StepKind):
             **canaries.share(seen),
             "sights": sights.seen,
             "baseline": baseline,
+            **evidence.at_last(work, pods, worst),
         }
         if worst is not None:
             observed["trouble"] = evidence.told(worst)

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster.api import Json
-from tests.cluster.conftest import Cluster
+from tests.cluster.conftest import USES_CONTROL_PLANE, Cluster
 from tests.cluster.objects import (
     Space,
     condition,
+    config_map,
     deployment,
     failing,
     is_ready,
@@ -88,6 +89,35 @@ def test_a_pod_without_a_sandbox_is_creating_its_container(ward: Space) -> None:
     pod = _pod_when(ward, "sandbox", lambda pod: "ContainerCreating" in waiting_reasons(pod))
     assert condition(pod, "PodReadyToStartContainers")["status"] == "False"
     assert _warning(ward, pod, "FailedCreatePodSandBox")["message"]
+
+
+@pytest.mark.skipif(USES_CONTROL_PLANE, reason="simulated nodes mount nothing")
+def test_a_pod_waits_for_what_it_mounts_and_starts_when_it_is_there(space: Space) -> None:
+    mounted = {"volumes": [{"name": "config", "configMap": {"name": "late"}}]}
+    space.create(deployment("waits", pod_spec=mounted))
+    pod = wait_for(lambda: space.events("FailedMount"), what="its event")[0]["involvedObject"]["name"]
+    seen = space.get("pods", pod)
+    assert waiting_reasons(seen) == {"ContainerCreating"}
+    assert condition(seen, "PodReadyToStartContainers")["status"] == "False"
+    space.create(config_map("late", key="value"))
+    assert space.settle("waits")["status"]["readyReplicas"] == 1
+
+
+def test_a_pod_whose_claim_is_not_bound_gets_no_node(space: Space) -> None:
+    claim = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "",
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    space.create(
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": claim}
+    )
+    mounted = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}
+    space.create(deployment("stores", pod_spec=mounted))
+    told = wait_for(lambda: space.events("FailedScheduling"), what="the scheduler's event")[0]
+    assert "unbound immediate PersistentVolumeClaims" in told["message"]
+    seen = space.get("pods", told["involvedObject"]["name"])
+    assert condition(seen, "PodScheduled")["reason"] == "Unschedulable"
 
 
 def test_a_crash_loop_counts_its_restarts_and_keeps_the_last_end(ward: Space) -> None:

@@ -1,16 +1,21 @@
 """What goes wrong is named in seconds, in the cluster's words; siblings end and nothing new starts."""
 
+from typing import Any
+
 import pytest
 
 from portal import clock
 from releases.models import Release
 from releases.rollouts.models import Rollout, Step
+from tests.cluster.conftest import USES_CONTROL_PLANE
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import deployment, failing
-from tests.rollouts.floor import Floor, drive, kinds, states
+from tests.rollouts.floor import Floor, drive, kinds, states, why
 from tests.soak import long
 
+Json = dict[str, Any]
 ENDS = ("failed", "succeeded", "paused")
+BRIEFLY = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 3})
 
 
 def broken_floor(lay_floor: Lay, reason: str, *, services: tuple[str, ...] = ("web",), **more: str) -> Floor:
@@ -21,6 +26,28 @@ def broken_floor(lay_floor: Lay, reason: str, *, services: tuple[str, ...] = ("w
 
 def failed_step(rollout: Rollout) -> Step:
     return rollout.steps.get(state="failed")
+
+
+def failure_past_its_time(
+    lay_floor: Lay, *, pod_annotations: Json | None = None, pod_spec: Json | None = None
+) -> Json:
+    """What a step says that ended by its time: nothing about the pods was past help by then."""
+    image = "registry.test/floor/web:1.0.0"
+    body = deployment("web", image=image, pod_annotations=pod_annotations, pod_spec=pod_spec)
+    floor = lay_floor(services=("web",), each=BRIEFLY, objects={"web": body}, unsettled=("web",))
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "failed", why(rollout)
+    return failed_step(rollout).failure or {}
+
+
+def mounting(**source: Json) -> Json:
+    """What a pod spec has besides, where the pod mounts one volume."""
+    image = "registry.test/floor/web:1.0.0"
+    mounts = [{"name": "config", "mountPath": "/config"}]
+    return {
+        "containers": [{"name": "web", "image": image, "volumeMounts": mounts}],
+        "volumes": [{"name": "config", **source}],
+    }
 
 
 @long
@@ -50,7 +77,54 @@ def test_a_broken_container_is_named_with_its_message(
     assert failure["container"] == "web"
     assert failure["pod"].startswith("web-")
     assert failure["message"]
+    has_run = failure["exit_code"] is not None
+    assert any("words of the runtime" in line for line in failure["log"]) == (
+        has_run and not USES_CONTROL_PLANE
+    )
     assert Release.objects.get(pk=rollout.release_id).state == "failed"
+
+
+@long
+@pytest.mark.skipif(USES_CONTROL_PLANE, reason="simulated nodes mount nothing")
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"configMap": {"name": "web-config"}}, 'configmap "web-config" not found'),
+        ({"secret": {"secretName": "web-key"}}, 'secret "web-key" not found'),
+    ],
+)
+def test_a_volume_that_cannot_be_mounted_is_named(lay_floor: Lay, source: Json, words: str) -> None:
+    failure = failure_past_its_time(lay_floor, pod_spec=mounting(**source))
+    assert failure["code"] == "FailedMount"
+    assert failure["message"] == f'MountVolume.SetUp failed for volume "config" : {words}'
+    assert failure["pod"].startswith("web-")
+    assert failure["events"][-1]["reason"] == "FailedMount"
+
+
+@long
+def test_a_claim_that_nothing_fulfils_is_named_in_the_schedulers_words(lay_floor: Lay) -> None:
+    claim = {"persistentVolumeClaim": {"claimName": "web-data"}}
+    failure = failure_past_its_time(lay_floor, pod_spec=mounting(**claim))
+    assert failure["code"] == "Unschedulable"
+    assert 'persistentvolumeclaim "web-data" not found' in failure["message"]
+    assert failure["events"][-1]["reason"] == "FailedScheduling"
+
+
+@long
+def test_what_ends_by_its_time_keeps_the_log_and_the_events_of_the_pod(lay_floor: Lay) -> None:
+    failure = failure_past_its_time(lay_floor, pod_annotations=failing("NeverReady"))
+    assert failure["code"] == "Unhealthy"
+    assert "probe failed" in failure["message"]
+    assert failure["events"][-1]["reason"] == "Unhealthy"
+    assert any("listening" in line for line in failure["log"]) != USES_CONTROL_PLANE
+
+
+@long
+def test_what_ends_by_its_time_names_the_pod_where_nothing_was_said_of_it(lay_floor: Lay) -> None:
+    failure = failure_past_its_time(lay_floor, pod_annotations=failing("LateReady", after="1h"))
+    assert (failure["code"], failure["container"]) == ("timeout", "web")
+    assert failure["pod"].startswith("web-")
+    assert any("listening" in line for line in failure["log"]) != USES_CONTROL_PLANE
 
 
 @long
