@@ -126,11 +126,20 @@ class ContainerLife:
             await asyncio.sleep(failure.after_seconds)
             await self._dies(container, failure)
         self._run_begins(container)
-        await asyncio.sleep(self._times.start)
+        await self._goes_on(failure)
         state = self._terminated(container, code=0, reason="Completed")
         self._status.set(container["name"], state, ready=True, started=False)
         self._status.judge()
         self._status.write()
+
+    async def _goes_on(self, failure: Failure | None) -> None:
+        """The run of an init container, which may wait for something that comes late or never."""
+        way = failure.way if failure is not None else None
+        if failure is None or way not in (Way.LATE, Way.NEVER_READY):
+            await asyncio.sleep(self._times.start)
+            return
+        self._status.write()
+        await (asyncio.sleep(failure.after_seconds) if way is Way.LATE else asyncio.Event().wait())
 
     async def _main(self, container: Object) -> None:
         failure = self._failure(container)

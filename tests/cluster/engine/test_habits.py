@@ -8,10 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from portal.errors import PermanentError
-from portal.integrations.kubernetes import client as kubernetes
-from portal.integrations.kubernetes.errors import refused
-from releases.rollouts import plans
+from releases.rollouts import operations, plans
 from tests.cluster.conftest import Cluster
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.controlplane import nodes
@@ -108,22 +105,37 @@ def test_a_partition_is_named_and_never_taken_for_the_whole(lay_floor: Lay) -> N
 
 
 @long
-def test_a_field_that_never_changes_is_named_in_the_clusters_words(
-    lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    floor = lay_floor()
-    # What a real server says of it: contract/test_refusals.py, "the selector of a deployment never changes".
-    body = b'{"message": "Deployment \\"api\\" is invalid: spec.selector: Invalid value: field is immutable"}'
+def test_of_several_containers_only_the_named_ones_change(lay_floor: Lay) -> None:
+    beside = {"name": "logs", "image": "registry.test/floor/logs:7"}
+    pod = {"containers": [*container()["containers"], beside]}
+    floor = lay_floor(
+        objects={"api": deployment("api", pod_spec=pod)},
+        after=[{"kind": "verify_digests", "timeoutSeconds": 5}],
+    )
+    release = floor.release()
+    changed = [(step.kind, each["field"]) for step in plans.preview(release).steps for each in step.differing]
+    assert changed == [("set_image", "image[web]")]
+    rollout = drive(operations.start_rollout(release.number, actor=floor.actor), *ENDS)
+    assert rollout.state == "succeeded", why(rollout)
+    template = floor.space.get("deployments", "api")["spec"]["template"]["spec"]
+    images_now = {each["name"]: each["image"] for each in template["containers"]}
+    assert images_now == {"web": floor.wanted("api", "2.0.0"), "logs": beside["image"]}
 
-    def refuse(*_seen: object, **_more: object) -> None:
-        error = refused(422, body, {})
-        assert isinstance(error, PermanentError)
-        raise error
 
-    monkeypatch.setattr(kubernetes.Cluster, "set_images", refuse)
-    told = before_the_start(floor)[1]
-    assert "The cluster refuses the change" in told
-    assert "spec.selector: Invalid value: field is immutable" in told
+@long
+def test_with_several_containers_and_none_named_nothing_begins(lay_floor: Lay) -> None:
+    pod = {
+        "containers": [*container()["containers"], {"name": "logs", "image": "registry.test/floor/logs:7"}]
+    }
+    floor = lay_floor(objects={"api": deployment("api", pod_spec=pod)})
+    service = floor.services["api"]
+    del service.spec["workloads"][0]["containers"]
+    service.save(update_fields=["spec"])
+    assert "The catalog does not say which container: web, logs" in before_the_start(floor)[1]
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "failed", why(rollout)
+    assert (rollout.steps.get(kind="set_image").failure or {})["code"] == "containers_unnamed"
+    assert floor.image("api") == "registry.test/floor/api:1.0.0"
 
 
 @long
@@ -182,6 +194,24 @@ def test_pods_that_cannot_start_where_there_were_none_are_named(lay_floor: Lay) 
     assert rollout.state == "failed", why(rollout)
     assert failure is not None
     assert failure["code"] == "ErrImagePull"
+
+
+@long
+def test_an_init_container_that_waits_for_another_service_is_named(lay_floor: Lay, client: Client) -> None:
+    waits = {**container(), "initContainers": [{"name": "wait-for-db", "image": "registry.test/wait:1"}]}
+    marks = {**failing("NeverReady"), "practice/container": "wait-for-db"}
+    floor = lay_floor(
+        each=({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 25}),
+        objects={"api": deployment("api", pod_spec=waits, pod_annotations=marks)},
+        unsettled=("api",),
+    )
+    rollout = drive(floor.start(), *ENDS, seconds=60)
+    assert rollout.state == "failed", why(rollout)
+    failure = rollout.steps.get(kind="wait_rollout").failure or {}
+    assert (failure["code"], failure["container"]) == ("InitRuns", "wait-for-db")
+    client.force_login(floor.shop.cast.author)
+    page = client.get(f"/rollouts/{rollout.pk}/", headers={"accept-language": "en"}).content.decode()
+    assert "An init container goes on and on; does it wait for another service?: wait-for-db runs" in page
 
 
 @long

@@ -31,6 +31,17 @@ spec:
       containers:
         - {name: web, env: [{name: LEVEL, value: debug}]}
 """
+WORKER = """apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: worker}}
+spec:
+  selector: {{matchLabels: {{app: {label}}}}}
+  template:
+    metadata: {{labels: {{app: {label}}}}}
+    spec:
+      containers:
+        - {{name: worker, image: "registry.test/worker:1"}}
+"""
 Write = Callable[..., None]
 
 
@@ -149,3 +160,24 @@ def test_a_manifest_that_names_the_releases_image_is_refused(floor: Floor, write
     write(deployment=DEPLOYMENT.replace("name: web,", "name: web, image: other:1,"))
     rollout = drive(floor.start(), *ENDS)
     assert (rollout.state, failure(rollout)["code"]) == ("failed", "manifest_names_image")
+
+
+def test_a_field_that_never_changes_is_named_in_the_clusters_words_and_nothing_is_applied(
+    floor: Floor, write: Write
+) -> None:
+    write(settings=SETTINGS.format(level="info"), worker=WORKER.format(label="worker"))
+    first = drive(floor.start("2.0.0"), *ENDS)
+    assert first.state == "succeeded", why(first)
+    write(settings=SETTINGS.format(level="warn"), worker=WORKER.format(label="other"))
+    release = floor.release("3.0.0")
+    with translation.override("en"):
+        [error] = plans.preview(release).errors
+    assert error.kind == "apply_manifests"
+    assert error.error.startswith("The cluster refuses the change")
+    assert "spec.selector" in error.error
+    assert "field is immutable" in error.error
+    rollout = started(release, floor)
+    assert (rollout.state, failure(rollout)["code"]) == ("failed", "invalid"), why(rollout)
+    assert "field is immutable" in failure(rollout)["message"]
+    assert data_of(floor, "settings") == {"level": "info"}
+    assert floor.image("api") == floor.wanted("api", "2.0.0")
