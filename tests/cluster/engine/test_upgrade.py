@@ -19,7 +19,7 @@ from tests.portal.api import ApiClient
 from tests.rollouts.floor import Floor, kinds, states, until, why
 from tests.rollouts.next_version import KIND, next_version
 from tests.rollouts.processes import Processes, processes
-from tests.soak import soak
+from tests.soak import long
 
 EACH = (
     {"kind": "set_image"},
@@ -83,7 +83,7 @@ def require_left_alone(rollout: Rollout, roles: Processes, client: Client) -> No
     assert KIND in page.content.decode()
 
 
-@soak
+@long
 def test_old_workers_beside_new_ones_lose_repeat_and_blame_nothing(
     lay_floor: Lay, roles: Processes, new: Path
 ) -> None:
