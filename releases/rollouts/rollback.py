@@ -28,10 +28,25 @@ def touched(steps: Sequence[Step]) -> list[Step]:
 
 def in_order_of_return(changed: Iterable[Step]) -> list[Step]:
     """Return the changing steps in the order in which they are taken back: the last wave first."""
+    return [each for wave in _waves(changed) for side in _sides(wave) for each in side]
+
+
+def _waves(changed: Iterable[Step]) -> list[list[Step]]:
+    """The changing steps by wave, the last first; a canary's pods are given back where it has its shares."""
     steps = list(changed)
-    waves = sorted({each.wave for each in steps}, reverse=True)
-    sides = [_sides([each for each in steps if each.wave == wave]) for wave in waves]
-    return [each for wave in sides for side in wave for each in side]
+    shared = {
+        (each.service_id, share["canary"]): each.wave
+        for each in steps
+        if "canary" in (share := each.params.get("share") or {})
+    }
+    own = [each for each in steps if each.wave <= shared.get(_sized(each), each.wave)]
+    waves = sorted({each.wave for each in own}, reverse=True)
+    return [[each for each in own if each.wave == wave] for wave in waves]
+
+
+def _sized(step: Step) -> tuple[int | None, str]:
+    """The service and the workload whose size a step changes."""
+    return step.service_id, step.params["workload"]["name"] if step.kind == "scale" else ""
 
 
 def _sides(changed: Sequence[Step]) -> tuple[list[Step], list[Step], list[Step]]:
@@ -46,17 +61,10 @@ def _sides(changed: Sequence[Step]) -> tuple[list[Step], list[Step], list[Step]]
 
 def _given_back(step: Step, others: Iterable[Step]) -> float:
     """The position at which a step is taken back: a canary's pods go once the stable workload has its own."""
-    share = step.params.get("share") or {}
-    if share.get("canary") is None or step.params["workload"]["name"] != share["canary"]:
-        return step.position
-    stable = [
-        each.position - 0.5
-        for each in others
-        if each.service_id == step.service_id
-        and "share" in each.params
-        and each.params["workload"]["name"] == share["stable"]
-    ]
-    return min([step.position, *stable])
+    sizes = [each for each in others if each.kind == "scale" and each.service_id == step.service_id]
+    shares = [each.params["share"] for each in sizes if "canary" in (each.params.get("share") or {})]
+    stable = {(step.service_id, each["stable"]) for each in shares if _sized(step)[1] == each["canary"]}
+    return min([step.position, *(each.position - 0.5 for each in sizes if _sized(each) in stable)])
 
 
 def _once(steps: Sequence[Step]) -> list[Step]:
@@ -99,10 +107,9 @@ class _WayBack:
         self.made: list[Step] = []
 
     def write(self) -> list[Step]:
-        changed = touched(self.steps)
         after: list[Step] = []
-        for wave in sorted({each.wave for each in changed}, reverse=True):
-            after = self._wave([each for each in changed if each.wave == wave], after)
+        for wave in _waves(touched(self.steps)):
+            after = self._wave(wave, after)
         if self.made:
             verify = Step(
                 key="back.verify_digests",

@@ -154,6 +154,15 @@ def found(node: Node) -> dict[str, Any]:
     return {**node.params, **names, **share}
 
 
+def taken_back(nodes: list[Node]) -> list[Step]:
+    """The changing steps of these in the order in which they are taken back."""
+    return in_order_of_return(
+        Step(pk=node.position + 1, kind=node.kind, position=node.position, wave=node.wave, params=found(node))
+        for node in nodes
+        if node.kind in UNDONE_BY
+    )
+
+
 class Course:
     """A rollout whose steps take their time: pods that go are gone at once, those that come are late."""
 
@@ -189,12 +198,7 @@ class Course:
     def take_back(self) -> None:
         """Take back what was begun, one after the other, each waited for."""
         done = [node for key, node in self.nodes.items() if key in self.over | {*self.begun}]
-        steps = [
-            Step(pk=node.position + 1, kind=node.kind, position=node.position, wave=1, params=found(node))
-            for node in done
-            if node.kind in UNDONE_BY
-        ]
-        for step in in_order_of_return(steps):
+        for step in taken_back(done):
             if step.kind == "scale":
                 is_stable = step.params["workload"]["name"] == "stable"
                 self.sure |= {"stable": self.total} if is_stable else {"canary": 0}
@@ -234,6 +238,18 @@ def test_nor_are_there_fewer_when_it_is_taken_back_in_the_middle(
             course.move(turns)
     course.take_back()
     assert course.sure == {"stable": total, "canary": 0}
+
+
+@pytest.mark.parametrize("place", ["after", "switch"])
+def test_a_size_of_its_own_that_follows_is_taken_back_with_the_canary_that_has_all_pods(place: str) -> None:
+    larger = {"kind": "scale", "service": "web", "colour": "idle", "replicas": 12}
+    spec = plan("pods", [50, 100])
+    if place == "after":
+        spec["waves"][0]["after"] = [larger]
+    else:
+        spec["switch"] = [{"steps": [larger]}]
+    sizes = [step for step in taken_back(build_graph(spec, [IN_TURNS])) if step.kind == "scale"]
+    assert [step.params["workload"]["name"] for step in sizes] == ["stable", "canary"]
 
 
 @given(steps=shares(), watched=st.booleans(), member=MEMBERS)
