@@ -7,6 +7,7 @@ from portal.errors import PermanentError
 from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workload, pods_with
 from releases.catalog import canaries
 from releases.rollouts.drift import Drift, deleted, find_drift
+from releases.rollouts.models import Step
 from releases.rollouts.steps import evidence, git_owned
 from releases.rollouts.steps.kind import (
     ActingKind,
@@ -17,6 +18,7 @@ from releases.rollouts.steps.kind import (
     Planned,
     Work,
     done,
+    failed,
     hold,
 )
 from releases.rollouts.steps.record_running import autoscaler
@@ -91,6 +93,10 @@ class Scale(_Scaling):
 
     name = "scale"
 
+    def prepare(self, work: Work) -> Change | Found | Outcome:
+        """Refuse besides to take pods for a canary that has none that are ready."""
+        return _uncovered(work) or super().prepare(work)
+
     def wanted(self, work: Work, owner: Json | None) -> Bounds:
         """With an autoscaler the number is its least; its most changes where it is named, or would be less.
 
@@ -145,17 +151,34 @@ def _shared(work: Work, share: Json) -> int:
     return (canaries.canary_pods if is_canary else canaries.stable_pods)(total, percent)
 
 
+def _uncovered(work: Work) -> Outcome | None:
+    """A step before may have been skipped, or its pods have died since: the last ones never go for none."""
+    share = work.step.params.get("share") or {}
+    if not share or work.step.params["workload"]["name"] == share["canary"]:
+        return None
+    seen = _present(work, _record_of(work, share["canary"]))
+    return None if seen.ready else failed("no_ready_pods", args={"names": share["canary"]})
+
+
 def _size(work: Work, name: str) -> int:
     """The replicas of a workload at the start; those of now while a plan is only previewed."""
+    record = _record_of(work, name)
+    return int(record.before["replicas"]) if record.before else _present(work, record).replicas
+
+
+def _record_of(work: Work, name: str) -> Step:
+    """The step that records a workload of the service."""
+    same = ("record_running", work.step.service_id, name)
     for each in work.siblings:
-        named = each.params.get("workload") or {}
-        if (each.kind, each.service_id, named.get("name")) != ("record_running", work.step.service_id, name):
-            continue
-        if each.before:
-            return int(each.before["replicas"])
-        reference = Reference(named.get("kind", "Deployment"), work.environment.namespace, name)
-        return work.listed_workload(reference).replicas
+        if (each.kind, each.service_id, (each.params.get("workload") or {}).get("name")) == same:
+            return each
     raise PermanentError(code="nothing_recorded")
+
+
+def _present(work: Work, record: Step) -> Workload:
+    named = record.params["workload"]
+    namespace = work.environment.namespace
+    return work.listed_workload(Reference(named.get("kind", "Deployment"), namespace, named["name"]))
 
 
 def _waiting(work: Work, seen: Workload, counts: Json, pods: list[Json]) -> Outcome:

@@ -109,6 +109,21 @@ def test_a_worker_that_dies_at_a_size_leaves_what_the_next_one_ends(
 
 
 @long
+def test_the_last_old_pods_do_not_go_for_a_canary_that_has_none(lay_floor: Lay) -> None:
+    floor = in_turns(lay_floor, sizes=(2, 0), steps=(100,))
+    rollout = floor.start()
+    floor.order(rollout, "pause")
+    drive(rollout, "paused")
+    floor.order(rollout, "skip", step=rollout.steps.get(key="1.api.canary.100.scale"), reason="By hand.")
+    floor.order(rollout, "resume")
+    drive(rollout, *ENDS, seconds=60)
+    assert rollout.state == "rolled_back", why(rollout)
+    failed = rollout.steps.get(failure__isnull=False)
+    assert (failed.key, (failed.failure or {})["code"]) == ("1.api.canary.100.stable", "no_ready_pods")
+    assert standing(floor) == {"api-blue": (2, ":1.0.0"), "api-green": (0, ":1.0.0")}
+
+
+@long
 @pytest.mark.parametrize("sizes", [(2, 2), (0, 0)])
 def test_nothing_is_changed_where_it_is_not_one_of_them_that_has_pods(
     lay_floor: Lay, sizes: tuple[int, int]
