@@ -16,7 +16,7 @@ from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Step
 from releases.rollouts.states import Direction, StepState
 from releases.rollouts.steps.kind import Json, Work, written_to
-from releases.rollouts.tables import RELEASING, WRITES_TEMPLATE
+from releases.rollouts.tables import RELEASING, UNDONE_BY, WRITES_TEMPLATE
 
 
 def read_back(work: Work) -> Json:
@@ -54,21 +54,14 @@ def _kept(work: Work) -> list[Check]:
 
 
 def _after_rollback(work: Work) -> list[Check]:
-    found: list[Check] = []
-    for step, workload in _written(work, WRITES_TEMPLATE["back"], Direction.BACK):
-        record = next(
-            (
-                each
-                for each in work.siblings
-                if each.kind == "record_running"
-                and each.service_id == step.service_id
-                and each.params.get("workload") == workload
-            ),
-            None,
-        )
-        if record is not None:
-            found.append(_as_recorded(work, record))
-    return found
+    """What got back its template or its pods runs as it was recorded."""
+    kinds = {*WRITES_TEMPLATE["back"], UNDONE_BY["scale"]}
+    back = [(each.service_id, workload) for each, workload in _written(work, kinds, Direction.BACK)]
+    return [
+        _as_recorded(work, each)
+        for each in work.siblings
+        if each.kind == "record_running" and (each.service_id, each.params.get("workload")) in back
+    ]
 
 
 def _as_recorded(work: Work, record: Step) -> Check:

@@ -86,6 +86,11 @@ def test_the_one_that_rests_takes_over_and_the_next_release_goes_the_other_way(l
     assert standing(floor) == {"api-blue": (0, ":1.0.0"), "api-green": (10, new[-6:])}
     # The colour that had been left gets its pods before the other one gives them up.
     assert scaled(following, "back") == [("api-green", 10), ("api-blue", 0)]
+    # What runs again is read back, not only what was written.
+    found = [
+        digest for each in (following.verdict or {})["services"] for digest in each["found"].get("web", [])
+    ]
+    assert [f"{floor.services['api'].image}@{digest}" for digest in found] == [new]
 
 
 @long
