@@ -16,7 +16,7 @@ from releases.catalog.models import Environment, Running, Service
 from releases.models import Item
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Rollout
-from releases.rollouts.steps.colours import colour_with_traffic, selector_of
+from releases.rollouts.steps.colours import colours_with_traffic, selector_of
 from releases.rollouts.tables import GIVES_BACK
 
 Json = dict[str, Any]
@@ -138,8 +138,8 @@ def _with_traffic(service: Service, view: View, *, known: Json) -> list[Json]:
     seen = {each["metadata"]["name"]: selector_of(each) for each in view.services or []} or known
     found = [(each, view.workloads.get((each["kind"], each["name"]))) for each in documents]
     sizes = {str(each.get("colour")): Workload(body).replicas for each, body in found if body is not None}
-    live = colour_with_traffic(colours, selectors=seen, sizes=sizes)
-    return [each for each in documents if each.get("colour") == live] or documents
+    live = colours_with_traffic(colours, selectors=seen, sizes=sizes)
+    return [each for each in documents if each.get("colour") in live] or documents
 
 
 def _name(document: Json) -> str:

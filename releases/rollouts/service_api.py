@@ -76,7 +76,7 @@ class PodShape(Schema):
 
 
 class ColourShape(Schema):
-    """One colour of a service that stands twice; the live one has the traffic."""
+    """One colour of a service that stands twice; what is live has traffic, both while they share the pods."""
 
     colour: str
     live: bool

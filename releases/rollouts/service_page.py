@@ -14,7 +14,7 @@ from releases.rollouts.colours import Colours, Tile
 from releases.rollouts.models import Pin, Step
 from releases.rollouts.queries import BoardCell
 from releases.rollouts.states import StepState
-from releases.rollouts.steps.colours import colour_with_traffic
+from releases.rollouts.steps.colours import colours_with_traffic
 
 Json = dict[str, Any]
 HISTORY = 20
@@ -91,9 +91,9 @@ def _colours(service: Service, environment: Environment, seen: looking.Look) -> 
     selectors = (row.seen.get("selectors") or {}) if row else {}
     documents = [each for each in service.spec.get("workloads") or [] if each["name"] in sizes]
     wanted = {str(each.get("colour")): sizes[each["name"]].wanted for each in documents}
-    live = colour_with_traffic(spec, selectors=selectors, sizes=wanted)
+    live = colours_with_traffic(spec, selectors=selectors, sizes=wanted)
     tiles = (
-        Tile(colour=each["colour"], is_live=each["colour"] == live, ready=size.ready, wanted=size.wanted)
+        Tile(colour=each["colour"], is_live=each["colour"] in live, ready=size.ready, wanted=size.wanted)
         for each in documents
         for size in [sizes[each["name"]]]
         if each.get("colour")

@@ -90,10 +90,10 @@ def standing_colour(sizes: Mapping[str, int]) -> str | None:
     return having[0] if len(having) == 1 else None
 
 
-def colour_with_traffic(
+def colours_with_traffic(
     colours: Json, *, selectors: Mapping[str, Json], sizes: Mapping[str, int]
-) -> str | None:
-    """The colour that is live by what was seen; None where that cannot be known.
+) -> set[str]:
+    """The colour that is live by what was seen, both while they share the pods; none where it is not known.
 
     Args:
         colours: as the catalog says it: {"label", "services"} or {"by"}.
@@ -101,9 +101,10 @@ def colour_with_traffic(
         sizes: replicas by colour.
     """
     if colours.get("by") == canaries.PODS:
-        return standing_colour(sizes)
+        return {colour for colour, size in sizes.items() if size}
     own = {name: selectors[name] for name in colours["services"] if name in selectors}
-    return live_colour(own, colours["label"])
+    live = live_colour(own, colours["label"])
+    return {live} if live else set()
 
 
 def live_colour(selectors: Mapping[str, Json], label: str) -> str | None:

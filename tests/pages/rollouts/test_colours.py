@@ -134,22 +134,34 @@ def _running(name: str) -> dict[str, Any]:
     return {"kind": "Deployment", "metadata": metadata, "spec": spec, "status": {}}
 
 
+@pytest.mark.parametrize(
+    ("colours", "sizes", "shown"),
+    [
+        (SPEC["colours"], [(0, 0), (8, 9)], [("blue", "", "0"), ("green", " tile-live", "8 → 9")]),
+        ({"by": "pods"}, [(9, 9), (0, 0)], [("blue", " tile-live", "9"), ("green", "", "0")]),
+        # While they share the pods, both have traffic.
+        ({"by": "pods"}, [(5, 5), (5, 5)], [("blue", " tile-live", "5"), ("green", " tile-live", "5")]),
+    ],
+)
 def test_the_page_of_a_service_shows_both_colours_and_which_has_the_traffic(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    colours: dict[str, Any],
+    sizes: list[tuple[int, int]],
+    shown: list[tuple[str, str, str]],
 ) -> None:
-    shop.shopping.spec |= SPEC
+    shop.shopping.spec |= {**SPEC, "colours": colours}
     shop.shopping.save(update_fields=["spec"])
     row = runs(shop.shopping, shop.environment, "2.7.4")
     row.seen |= {"selectors": {"shop": {"color": "green"}}}
     row.save()
-    sizes = {"shop-blue": (0, 0), "shop-green": (8, 9)}
     workloads = [
-        WorkloadSeen(kind="Deployment", name=name, ready=ready, wanted=wanted)
-        for name, (ready, wanted) in sizes.items()
+        WorkloadSeen(kind="Deployment", name=str(each["name"]), ready=ready, wanted=wanted)
+        for each, (ready, wanted) in zip(WORKLOADS, sizes, strict=True)
     ]
     monkeypatch.setattr(looking, "look", lambda *_of: looking.Look(workloads=tuple(workloads)))
     client = Client(headers={"accept-language": "en"})
     client.force_login(shop.cast.outsider)
     page = client.get("/services/shopping-service/shop-production/").content.decode()
     tiles = re.findall(r'class="tile tile-(\w+)( tile-live)?">.*?</span>[^<]*?(\d+(?: → \d+)?)', page)
-    assert tiles == [("blue", "", "0"), ("green", " tile-live", "8 → 9")]
+    assert tiles == shown
