@@ -9,12 +9,16 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from releases.catalog import watches
+
 Json = dict[str, Any]
 # Steps that may run side by side.
 Stage = list[Json]
 
 PODS, WEIGHT = "pods", "weight"
 WHOLE = 100
+# What looks at pods looks at the canary's alone: those of the other one have the version of before.
+OF_PODS = frozenset({"wait_rollout", "log_pattern", watches.KIND})
 
 
 def canary_pods(total: int, percent: int) -> int:
@@ -92,7 +96,7 @@ def _in_turns(plan: Mapping[str, Any], pair: Pair, each: Sequence[Mapping[str, A
     """The canary grows to the whole, and what the plan checks is checked before the last old pods go."""
     left = yield from _shares(plan, pair)
     yield [_grown(plan, pair, WHOLE), *left]
-    of_it = ({**pair.canary, **one} if one["kind"] == "wait_rollout" else dict(one) for one in each)
+    of_it = ({**pair.canary, **one} if one["kind"] in OF_PODS else dict(one) for one in each)
     yield from ([one] for one in of_it if one["kind"] != "set_image")
     yield [_led(plan, pair, WHOLE)]
     yield from _watched(plan, pair, WHOLE)

@@ -280,6 +280,18 @@ def test_of_two_that_take_turns_the_canary_alone_gets_the_version_and_all_pods(
     assert not any(node.params.get("cleanup") for node in nodes)
 
 
+def test_what_looks_at_pods_looks_at_those_of_the_canary_that_takes_over() -> None:
+    gates = {"seconds": 30, "gates": [{"kind": "log_pattern", "forbid": ["OutOfMemory"]}]}
+    each = [{"kind": "log_pattern", "forbid": ["FATAL"]}, {"kind": "watch", **gates}, {"kind": "health"}]
+    nodes = build_graph({**plan("pods", [50, 100], watched=False), "each": each}, [IN_TURNS])
+    roles = {
+        node.kind: node.params.get("colour")
+        for node in nodes
+        if node.kind in {"watch", "health", "log_pattern"}
+    }
+    assert roles == {"log_pattern": "idle", "watch": "idle", "health": None}
+
+
 @long
 @given(steps=shares(), by=st.sampled_from(["pods", "weight"]))
 def test_the_stable_workload_gets_the_version_last_and_all_is_put_back(steps: list[int], by: str) -> None:
