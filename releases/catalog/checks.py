@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from approvals import policy_table
 from approvals.calendar import zones
 from portal.errors import Invalid
-from releases.catalog import schedule_checks
+from portal.integrations.kubernetes.workloads import DAEMON_SET
+from releases.catalog import canaries, schedule_checks
 from releases.catalog.documents import Document, Problem
 from releases.catalog.plan_checks import problems_of_plan
 from releases.catalog.world import Known, World, recipients, reference, references
@@ -147,6 +148,19 @@ def _colours(document: Document) -> Iterator[Problem]:
     if named and "colours" not in document.spec:
         text = _("A workload has a colour, but `colours` does not say which Services follow it.")
         yield document.problem(text, "spec", "workloads")
+    if canaries.take_turns(document.spec):
+        yield from _in_turns(document)
+
+
+def _in_turns(document: Document) -> Iterator[Problem]:
+    """Nothing but the one at rest gets the version, and both have a size."""
+    for index, each in enumerate(document.spec["workloads"]):
+        if "colour" not in each:
+            text = _("%(name)s has no colour: of two that take turns one or the other has the version.")
+            yield document.problem(text % {"name": each["name"]}, "spec", "workloads", index)
+        if each["kind"] == DAEMON_SET:
+            text = _("%(name)s is a DaemonSet: it runs once on each node, and has no size.")
+            yield document.problem(text % {"name": each["name"]}, "spec", "workloads", index)
 
 
 def _manifests(document: Document) -> Iterator[Problem]:

@@ -212,6 +212,16 @@ def test_a_schedule_runs_nothing_that_needs_an_approval(
             "{services: [web], after: [{kind: switch_service, service: web, colour: idle}]}]",
             ["The colours of web stand behind the same Services: there is nothing to switch."],
         ),
+        (
+            "Deployment, name: web-blue",
+            "DaemonSet, name: web-blue",
+            ["web-blue is a DaemonSet: it runs once"],
+        ),
+        (
+            "{kind: Deployment, name: web-blue",
+            "{kind: Deployment, name: worker, containers: [app]}, {kind: Deployment, name: web-blue",
+            ["worker has no colour: of two that take turns one or the other has the version."],
+        ),
     ],
 )
 def test_two_colours_behind_the_same_services_are_a_canary_by_pods_and_no_switch(
