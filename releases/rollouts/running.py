@@ -191,7 +191,9 @@ def version_of(service: Service, seen: Json) -> str:
     for digest in seen["digests"]:
         # Nodes report the platform's digest, which is among those accepted for the index that was released.
         reported |= Q(accepted__contains=[digest])
-    item = Item.objects.filter(reported, service=service).order_by("-pk").first()
+    # An operation takes all that it finds, of several versions where it finds several, and names none.
+    named = Item.objects.filter(reported, service=service, release__operation={})
+    item = named.order_by("-pk").first()
     if item is not None:
         return item.version
     tags = [_tag(image) for image in seen["images"].values()]

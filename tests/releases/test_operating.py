@@ -13,8 +13,17 @@ from portal.people.models import User
 from releases import operations
 from releases.announcement import announcement_of
 from releases.models import Release
+from releases.rollouts.running import version_of
 from releases.start import missing_for_start
-from tests.factories import FakeRegistry, Shop, approve_all, make_checklist, make_release, runs
+from tests.factories import (
+    FakeRegistry,
+    Shop,
+    approve_all,
+    digest_for,
+    make_checklist,
+    make_release,
+    runs,
+)
 from tests.people import acting
 from tests.portal.api import ApiClient
 from tests.soak import long
@@ -66,6 +75,17 @@ def test_a_job_is_graded_by_what_the_catalog_says_it_touches(
     shop.shopping.spec["jobs"] = [{"name": "tidy", "cronJob": "shop-tidy", **more}]
     shop.shopping.save(update_fields=["spec"])
     assert operate(shop, {"kind": "run_job", "job": "tidy"}).grade == grade
+
+
+def test_an_operation_on_two_versions_gives_neither_the_name_of_the_other(shop: Shop) -> None:
+    old, new = (digest_for("shopping-service", version) for version in ("2.7.4", "2.8.0"))
+    row = runs(shop.shopping, shop.environment, "2.8.0")
+    row.seen["digests"] = [new, old]
+    row.save(update_fields=["seen"])
+    actor = acting(shop.cast.author)
+    operations.create_operation("shopping-service", shop.environment.name, RESTART, actor=actor)
+    seen = {"digests": [old], "images": {"app": f"{shop.shopping.image}:2.7.4"}}
+    assert version_of(shop.shopping, seen) == "2.7.4"
 
 
 @given(st.sampled_from(["restart", "scale", "set_resources", "run_job"]), st.booleans(), st.booleans())
