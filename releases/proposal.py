@@ -104,6 +104,12 @@ def running_of(service: Service, environment: Environment) -> dict[str, Any]:
     }
 
 
+def workloads_of(service: Service, environment: Environment) -> set[str]:
+    """The names of the workloads that were last seen to have the service's traffic; empty when unknown."""
+    row = Running.objects.filter(service=service, environment=environment).first()
+    return {name.partition("/")[2] for name in (row.seen.get("workloads") or {})} if row else set()
+
+
 def parts_of(release: Release) -> list[policy.Part]:
     """The services concerned, as policies see them."""
     everywhere = {fact for fact, value in release.facts.items() if value}

@@ -11,6 +11,7 @@ from portal.errors import Conflict, Invalid
 from portal.integrations.kubernetes.amounts import quantity
 from portal.integrations.kubernetes.workloads import DAEMON_SET
 from releases import proposal
+from releases.catalog import canaries
 from releases.catalog.models import Environment, Service
 from releases.catalog.schedule_checks import restores_of
 from releases.content import FACTS
@@ -39,7 +40,7 @@ def compose_operation(
     Raises:
         Invalid: names every wrong field.
         NotAllowed: the person may not compose releases of the service.
-        Conflict: `running_unknown`, it is not known what runs.
+        Conflict: as `composed`.
     """
     require_compose(actor, [service])
     if not isinstance(data, Mapping):
@@ -65,8 +66,9 @@ def composed(
     """Compose an operation that has been checked; the item of the release is what runs now.
 
     Raises:
-        Conflict: `running_unknown`, it is not known what runs.
+        Conflict: `running_unknown`, it is not known what runs; `colour_rests`, what rests would get traffic.
     """
+    _require_awake(operation, service, environment)
     said = sentence(operation)
     return Composition(
         title=f"{said} ({environment.name})"[:200],
@@ -108,6 +110,18 @@ def as_it_runs(service: Service, environment: Environment) -> ComposedItem:
         accepted=tuple(digests),
         facts={},
     )
+
+
+def _require_awake(operation: Mapping[str, Any], service: Service, environment: Environment) -> None:
+    """Refuse pods to the one of two that rests while they take turns: its version would answer again."""
+    if not (operation.get("replicas") and canaries.take_turns(service.spec)):
+        return
+    awake = proposal.workloads_of(service, environment)
+    if awake and operation["workload"] not in awake:
+        text = _(
+            "{name} rests: with pods it would answer beside the one that is live, in the version before."
+        )
+        raise Conflict(text.format(name=operation["workload"]), code="colour_rests")
 
 
 def _operation(service: Service, data: Mapping[str, Any], faults: Faults) -> dict[str, Any]:

@@ -201,6 +201,28 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+def test_one_of_two_that_take_turns_gets_no_pods_while_it_rests(shop: Shop) -> None:
+    own, names = shop.shopping, ("shopping-blue", "shopping-green")
+    own.spec |= {
+        "workloads": [
+            {"kind": "Deployment", "name": name, "colour": name.removeprefix("shopping-")} for name in names
+        ],
+        "colours": {"by": "pods"},
+    }
+    own.save(update_fields=["spec"])
+    row = runs(own, shop.environment, "2.7.4")
+    row.seen["workloads"] = {"Deployment/shopping-green": {}}
+    row.save(update_fields=["seen"])
+    api, place = ApiClient(shop.cast.author), f"/services/{own.name}/{shop.environment.name}/operations"
+    refused = api.post(place, {**SCALE, "workload": "shopping-blue"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "colour_rests")
+    for data in (
+        {**SCALE, "workload": "shopping-green"},
+        {"kind": "scale", "workload": names[0], "replicas": 0},
+    ):
+        assert api.post(place, data).status_code == 201
+
+
 @pytest.mark.parametrize(("data", "field"), WRONG, ids=str)
 def test_what_is_wrong_is_named(shop: Shop, data: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as error:
