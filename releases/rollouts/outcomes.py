@@ -16,6 +16,7 @@ from releases.rollouts.course import UNFINISHED, Course
 from releases.rollouts.events import move_rollout, move_step, tell_step
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import MOVING, Direction, RolloutState, StepState
+from releases.rollouts.steps.endings import STILL_ENDING
 from releases.rollouts.steps.kind import Json, Outcome, Verdict, failed, hold, wait
 from releases.states import ReleaseState
 
@@ -178,6 +179,8 @@ def _of_deadline(step: Step, outcome: Outcome) -> Outcome:
         return failed(**{**kept, **trouble}, args={"seconds": step.timeout_seconds})
     code = str(seen.get("code", ""))
     args = {**(seen.get("args") or {}), "seconds": step.timeout_seconds}
+    if ending := seen.get("ending"):
+        return failed(STILL_ENDING, args={**args, **ending, "waited_for": code})
     message = str(args.get("message", ""))
     if seen.get("undecided"):
         return Outcome(verdict=Verdict.INCONCLUSIVE, observed=seen)

@@ -201,6 +201,10 @@ FAILURES: dict[str, Text] = {
     ),
     "ProgressDeadlineExceeded": _("The rollout made no progress within its deadline"),
     "deadline_exceeded": _("The rollout made no progress within its deadline"),
+    "still_ending": _(
+        "{count} pods have not ended yet, each is given {grace} s (`terminationGracePeriodSeconds`). "
+        "Give them more time, then try again"
+    ),
     "strategy_not_rolling": _("The workload is not updated by rolling"),
     "workload_paused": _("The workload is paused in the cluster: new pods would not come"),
     "no_autoscaler": _("No autoscaler owns the replicas, so there are no bounds to set"),
@@ -355,8 +359,13 @@ NOTES: dict[str, Text] = {
         "The pods of {name} take fixed ports of their nodes ({ports}): a new one cannot run beside an old one"
     ),
     "partition": _("The pods of {name} with a number below {partition} keep what they run (`partition`)"),
+    "slow_to_end": _(
+        "The old pods of {name} are given {grace} s to end, and new ones wait for them: together up to "
+        "{total} s, but after {limit} s (`{field}`) nobody waits any more"
+    ),
     "autoscaler_astray": _("The autoscaler {autoscaler} aims at {target}, which does not exist"),
 }
+ENDING: Text = _("{count} pods are ending, each is given {grace} s")
 UNPROBED: Text = _("no readiness probe ({containers}), so this says little")
 PAUSES: dict[str, Text] = {
     "person": _("Paused by {by}"),
@@ -449,6 +458,8 @@ def observed(seen: Json) -> str:
     text = _filled(OBSERVED.get(code, code), {**seen, **(seen.get("args") or {}), **_gate_of(seen)})
     if seen.get("unprobed"):
         text = f"{text}; {_filled(UNPROBED, {'containers': ', '.join(seen['unprobed'])})}"
+    if seen.get("ending"):
+        text = f"{text}; {_filled(ENDING, seen['ending'])}"
     trouble = seen.get("trouble")
     return f"{text}; {failure(trouble)}" if trouble else text
 

@@ -158,10 +158,11 @@ def stateful_set(
     image: str = IMAGE,
     replicas: int = 1,
     pod_annotations: Mapping[str, str] | None = None,
+    pod_spec: Mapping[str, Any] | None = None,
     **spec: Any,
 ) -> Json:
     """Return a StatefulSet with one container `web` and the headless service name `<name>`."""
-    template = _template(name, image=image, annotations=pod_annotations)
+    template = _template(name, image=image, annotations=pod_annotations, spec=pod_spec)
     wanted = {"replicas": replicas, "serviceName": name, "selector": _selector(name), "template": template}
     return _object("apps/v1", "StatefulSet", name, spec={**wanted, **spec})
 
@@ -234,6 +235,11 @@ def failing(reason: str, **more: str) -> dict[str, str]:
         "practice/fail": reason,
         **{f"practice/{key.replace('_', '-')}": text for key, text in more.items()},
     }
+
+
+def ends_late(after: str) -> dict[str, str]:
+    """Return the pod annotations with which pods take that long to end once they are told to."""
+    return {"practice/ends-after": after}
 
 
 def slow(after: str = "300ms") -> dict[str, str]:

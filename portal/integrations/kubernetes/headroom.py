@@ -147,12 +147,12 @@ def surge_of(workload: Workload, replicas: int | None = None) -> int:
     if workload.reference.kind == "Deployment":
         if strategy.get("type") == "Recreate":
             return 0
-        return _share((strategy.get("rollingUpdate") or {}).get("maxSurge"), wanted)
+        return share_of((strategy.get("rollingUpdate") or {}).get("maxSurge"), wanted)
     if workload.reference.kind == ROLLOUT:
         return _surge_of_a_rollout(strategy, wanted)
     if workload.reference.kind == DAEMON_SET and workload.rolls:
         rolling = (workload.spec.get("updateStrategy") or {}).get("rollingUpdate") or {}
-        return _share(rolling.get("maxSurge") or 0, wanted)
+        return share_of(rolling.get("maxSurge") or 0, wanted)
     return 0
 
 
@@ -163,7 +163,7 @@ def _surge_of_a_rollout(strategy: Json, wanted: int) -> int:
         return wanted
     if canary.get("trafficRouting"):
         return _largest_jump(canary, wanted) if canary.get("dynamicStableScale") else wanted
-    return _share(canary.get("maxSurge"), wanted)
+    return share_of(canary.get("maxSurge"), wanted)
 
 
 def _largest_jump(canary: Json, wanted: int) -> int:
@@ -171,11 +171,11 @@ def _largest_jump(canary: Json, wanted: int) -> int:
     steps = canary.get("steps") or []
     weights = [0, *(int(each["setWeight"]) for each in steps if "setWeight" in each), WHOLE_PERCENT]
     jumps = [after - before for before, after in pairwise(weights)]
-    return _share(f"{max(jumps)}%", wanted)
+    return share_of(f"{max(jumps)}%", wanted)
 
 
-def _share(amount: object, replicas: int) -> int:
-    """A number, or a percentage rounded up."""
+def share_of(amount: object, replicas: int) -> int:
+    """Return a number as it is, or a percentage of the replicas rounded up."""
     text = str(DEFAULT_SURGE if amount is None else amount)
     return -(-replicas * int(text[:-1]) // 100) if text.endswith("%") else int(text)
 

@@ -9,15 +9,17 @@ from typing import Any
 
 from portal.integrations.kubernetes.headroom import fixed_ports
 from portal.integrations.kubernetes.workloads import Json, Workload
+from releases.rollouts.steps import endings
 
 Habit = dict[str, Any]
 
 
-def habits_of(workload: Workload, *, settles: bool) -> list[Habit]:
+def habits_of(workload: Workload, *, settles: bool, timeout_seconds: int) -> list[Habit]:
     """Return [{"code", "args"}] of what a person should know.
 
     Args:
         settles: whether the plan watches the workload for a time once it is done.
+        timeout_seconds: how long the plan waits for that.
     """
     name = str(workload.reference)
     found: list[Habit] = []
@@ -29,7 +31,18 @@ def habits_of(workload: Workload, *, settles: bool) -> list[Habit]:
         found.append({"code": "fixed_ports", "args": {"name": name, "ports": told}})
     if partition := partition_of(workload):
         found.append({"code": "partition", "args": {"name": name, "partition": partition}})
-    return found
+    return found + _slow_to_end(workload, timeout_seconds)
+
+
+def _slow_to_end(workload: Workload, timeout_seconds: int) -> list[Habit]:
+    """Whether its old pods may take longer to end than anybody waits for the new ones."""
+    grace = endings.grace_of(workload.template.get("spec") or {})
+    limit, field = endings.limit_of(workload, timeout_seconds)
+    total = grace * endings.turns_of(workload)
+    if total < limit:
+        return []
+    args = {"name": str(workload.reference), "grace": grace, "total": total, "limit": limit, "field": field}
+    return [{"code": "slow_to_end", "args": args}]
 
 
 def unprobed_of(workload: Workload) -> list[str]:

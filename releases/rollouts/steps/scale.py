@@ -8,7 +8,7 @@ from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workloa
 from releases.catalog import canaries
 from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.models import Step
-from releases.rollouts.steps import evidence, git_owned
+from releases.rollouts.steps import endings, evidence, git_owned
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -78,7 +78,10 @@ class _Scaling(ActingKind):
             return done("scaled", **counts)
         # Before its controller has seen the new size its pods have nothing to say of it.
         pods = pods_with(seen.selector, work.collection("pods")) if current else []
-        return _waiting(work, seen, counts, pods)
+        # What pods say that have been told to end is no trouble.
+        standing = [pod for pod in pods if not endings.is_ending(pod)]
+        ending = endings.ending(pods) if there > seen.replicas else {}
+        return _waiting(work, seen, {**counts, **ending}, standing)
 
     @abstractmethod
     def wanted(self, work: Work, owner: Json | None) -> Bounds:

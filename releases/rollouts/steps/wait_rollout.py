@@ -17,7 +17,7 @@ from portal.integrations.kubernetes.trouble import (
 from portal.integrations.kubernetes.workloads import DAEMON_SET, ROLLOUT, Workload
 from releases.rollouts.drift import deleted, find_drift
 from releases.rollouts.states import StepState
-from releases.rollouts.steps import canaries, evidence, habits
+from releases.rollouts.steps import canaries, endings, evidence, habits
 from releases.rollouts.steps.kind import (
     Json,
     Outcome,
@@ -50,7 +50,8 @@ class WaitRollout(StepKind):
         seen = work.cluster.workload(work.workload)
         settles = bool(work.step.params.get("settleSeconds"))
         wrong = canaries.unlike_plan(work, seen) if seen.reference.kind == ROLLOUT else None
-        return Planned(error=wrong.failure if wrong else None, notes=habits.habits_of(seen, settles=settles))
+        notes = habits.habits_of(seen, settles=settles, timeout_seconds=work.step.timeout_seconds)
+        return Planned(error=wrong.failure if wrong else None, notes=notes)
 
     def observe(self, work: Work) -> Outcome:
         """Judge the workload, then its pods where it is not done."""
@@ -106,8 +107,10 @@ class WaitRollout(StepKind):
         now = clock.now()
         # Before its controller has seen the new template no pod has anything to say of it.
         owner = _owner(work, seen) if progress.waits_for != "observed" else None
-        blocking = _in_the_way(work, seen)
-        pods = [*pods_of(work, seen, owner), *blocking]
+        # Without an owner only old pods can hold it up, where new ones wait for them.
+        present = _pods_below(work, seen) if owner or endings.turns_of(seen) else []
+        blocking = _in_the_way(seen, present)
+        pods = [*_of_owner(work, seen, owner, present), *blocking]
         events = evidence.events_of(work, fields=WARNINGS) if pods else []
         sights = Sights(dict(work.step.observed.get("sights") or {}))
         baseline = _baseline(work, pods)
@@ -117,6 +120,9 @@ class WaitRollout(StepKind):
         worst = _named(troubles[0], blocking) if troubles else None
         if worst is not None and worst.final and not _still_patient(work, worst, now):
             return _failure(work, worst, evidence.events_of(work))
+        ending = endings.ending(present) if endings.turns_of(seen) else {}
+        if final and ending and worst is None:
+            return failed(endings.STILL_ENDING, progress.message, args=ending["ending"])
         if final:
             deadline = worst or Trouble(code="ProgressDeadlineExceeded", message=progress.message)
             return _failure(work, deadline, evidence.events_of(work))
@@ -126,6 +132,7 @@ class WaitRollout(StepKind):
             "wanted": progress.wanted,
             "updated": progress.updated,
             **canaries.share(seen),
+            **ending,
             "sights": sights.seen,
             "baseline": baseline,
             **evidence.at_last(work, pods, worst),
@@ -145,12 +152,15 @@ def new_replica_set(work: Work, seen: Workload) -> Json | None:
     return min(same, key=lambda each: each["metadata"].get("creationTimestamp") or "", default=None)
 
 
-def pods_of(work: Work, seen: Workload, owner: Json | None) -> list[Json]:
+def _pods_below(work: Work, seen: Workload) -> list[Json]:
+    return work.cluster.find("pods", seen.reference.namespace, labels=seen.selector).items
+
+
+def _of_owner(work: Work, seen: Workload, owner: Json | None, pods: list[Json]) -> list[Json]:
     """Return the pods of the new ReplicaSet, or revision where there are none; those that end left out."""
     if owner is None:
         return []
-    pods = work.cluster.find("pods", seen.reference.namespace, labels=seen.selector).items
-    own = [pod for pod in pods if _owned(pod, owner["metadata"]["uid"]) and not _ends(pod)]
+    own = [pod for pod in pods if _owned(pod, owner["metadata"]["uid"]) and not endings.is_ending(pod)]
     if seen.reference.kind not in WITHOUT_SETS:
         return own
     revision = _revision(work, seen)
@@ -170,19 +180,21 @@ def _revision(work: Work, seen: Workload) -> str | None:
     return newest["metadata"]["labels"].get(REVISION_LABEL) if newest else None
 
 
-def _in_the_way(work: Work, seen: Workload) -> list[Json]:
+def _in_the_way(seen: Workload, pods: list[Json]) -> list[Json]:
     """Return the pods of another template that a StatefulSet waits for before it replaces any, them included.
 
     Source: "Forced rollback" in the Kubernetes documentation of StatefulSets; only people can delete them.
     """
     if seen.reference.kind != STATEFUL_SET or seen.spec.get("podManagementPolicy") == "Parallel":
         return []
-    pods = work.cluster.find("pods", seen.reference.namespace, labels=seen.selector).items
     revision = seen.status.get("updateRevision")
     return [
         pod
         for pod in pods
-        if _owned(pod, seen.uid) and not _ends(pod) and not _ready(pod) and _revision_of(pod) != revision
+        if _owned(pod, seen.uid)
+        and not endings.is_ending(pod)
+        and not _ready(pod)
+        and _revision_of(pod) != revision
     ]
 
 
@@ -195,7 +207,8 @@ def _named(trouble: Trouble, blocking: list[Json]) -> Trouble:
 
 def new_pods(work: Work, seen: Workload) -> list[Json]:
     """Return the pods that carry the present template."""
-    return pods_of(work, seen, _owner(work, seen))
+    owner = _owner(work, seen)
+    return _of_owner(work, seen, owner, _pods_below(work, seen)) if owner else []
 
 
 def _owner(work: Work, seen: Workload) -> Json | None:
@@ -279,10 +292,6 @@ def _failure(work: Work, trouble: Trouble, events: list[Json]) -> Outcome:
 def _owned(child: Json, uid: str) -> bool:
     owners = child["metadata"].get("ownerReferences") or []
     return any(each.get("uid") == uid and each.get("controller") for each in owners)
-
-
-def _ends(pod: Json) -> bool:
-    return bool(pod["metadata"].get("deletionTimestamp"))
 
 
 def _ready(pod: Json) -> bool:

@@ -8,12 +8,13 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from releases.rollouts import operations, plans
+from portal.live.models import Event
+from releases.rollouts import operations, plans, texts
 from tests.cluster.conftest import Cluster
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.controlplane import nodes
 from tests.cluster.engine.conftest import Lay
-from tests.cluster.objects import deployment, failing, stateful_set
+from tests.cluster.objects import deployment, ends_late, failing, stateful_set
 from tests.rollouts.floor import EACH, Floor, digest_for, drive, why
 from tests.soak import long
 
@@ -273,3 +274,65 @@ def images(floor: Floor) -> list[str]:
     """What each pod asks for, by its number."""
     pods = sorted(floor.space.pods("api"), key=lambda pod: str(pod["metadata"]["name"]))
     return [pod["spec"]["containers"][0]["image"] for pod in pods]
+
+
+GRACE = {"terminationGracePeriodSeconds": 120}
+
+
+@long
+def test_old_pods_that_take_their_time_to_end_are_waited_for_and_told_of(lay_floor: Lay) -> None:
+    floor = of_another_kind(lay_floor, pod_annotations=ends_late("3s"), pod_spec=GRACE)
+    rollout = drive(floor.start(), *ENDS, seconds=60)
+    assert rollout.state == "succeeded", why(rollout)
+    with translation.override("en"):
+        told = [texts.event(each) for each in Event.objects.filter(topic=rollout.topic)]
+    assert "api: Wait for the rollout: 1/2 ready; 1 pods are ending, each is given 120 s" in told
+    assert images(floor) == [floor.wanted("api", "2.0.0")] * 2
+
+
+@long
+def test_a_wait_that_is_over_before_they_have_ended_is_named_before_the_start_and_by_its_failure(
+    lay_floor: Lay,
+) -> None:
+    floor = of_another_kind(lay_floor, pod_annotations=ends_late("20s"), pod_spec=GRACE)
+    floor.plan.spec["each"][1]["timeoutSeconds"] = 4
+    floor.plan.save(update_fields=["spec"])
+    notes = before_the_start(floor)[0]
+    assert "The old pods of statefulset/api are given 120 s to end" in notes
+    assert "up to 240 s, but after 4 s (`timeoutSeconds`)" in notes
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "failed", why(rollout)
+    failure = rollout.steps.get(kind="wait_rollout").failure or {}
+    assert (failure["code"], failure["args"]["count"], failure["args"]["grace"]) == ("still_ending", 1, 120)
+
+
+@long
+def test_old_pods_that_must_go_first_outlast_the_deadline_of_a_deployment(lay_floor: Lay) -> None:
+    body = deployment(
+        "api",
+        pod_annotations=ends_late("20s"),
+        pod_spec=GRACE,
+        strategy={"type": "Recreate"},
+        progressDeadlineSeconds=3,
+    )
+    floor = lay_floor(objects={"api": body})
+    assert "up to 120 s, but after 3 s (`progressDeadlineSeconds`)" in before_the_start(floor)[0]
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "failed", why(rollout)
+    failure = rollout.steps.get(kind="wait_rollout").failure or {}
+    assert (failure["code"], failure["args"]["count"]) == ("still_ending", 1)
+
+
+@long
+def test_what_was_wrong_with_pods_that_are_to_end_is_no_trouble_of_a_smaller_size(lay_floor: Lay) -> None:
+    marks = {**failing("CreateContainerConfigError"), **ends_late("20s")}
+    floor = of_another_kind(
+        lay_floor, pod_annotations=marks, pod_spec=GRACE, podManagementPolicy="Parallel", settled=False
+    )
+    smaller = {"kind": "scale", "service": "api", "replicas": 0, "timeoutSeconds": 4}
+    floor.plan.spec["waves"][0]["before"] = [smaller]
+    floor.plan.save(update_fields=["spec"])
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "failed", why(rollout)
+    failure = rollout.steps.get(kind="scale").failure or {}
+    assert (failure["code"], failure["args"]["count"]) == ("still_ending", 2)
