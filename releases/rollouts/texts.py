@@ -363,6 +363,10 @@ NOTES: dict[str, Text] = {
         "The old pods of {name} are given {grace} s to end, and new ones wait for them: together up to "
         "{total} s, but after {limit} s (`{field}`) nobody waits any more"
     ),
+    "manifests_left": _(
+        "The folder no longer holds what was applied from it before, and the cluster still has: {names}. "
+        "It stays; delete it yourself"
+    ),
     "autoscaler_astray": _("The autoscaler {autoscaler} aims at {target}, which does not exist"),
 }
 ENDING: Text = _("{count} pods are ending, each is given {grace} s")

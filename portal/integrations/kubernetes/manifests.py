@@ -188,6 +188,11 @@ def applied_by(found: Json, manager: str) -> Json:
     return {**part, "apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": metadata}
 
 
+def is_applied_by(found: Json, manager: str) -> bool:
+    """Whether a manager has applied anything to an object that is there still."""
+    return any(_is(each, manager) for each in found["metadata"].get("managedFields") or [])
+
+
 def _is(entry: Json, manager: str) -> bool:
     is_apply = entry.get("operation") == "Apply" and not entry.get("subresource")
     return entry.get("manager") == manager and is_apply

@@ -4,6 +4,7 @@ The rights: protocols.md, A7.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import Right, group_of
@@ -14,6 +15,7 @@ from releases.rollouts.models import Step
 from releases.rollouts.steps import git_owned
 from releases.rollouts.steps.habits import astray
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Work, done, failed
+from releases.rollouts.steps.leftovers import known_objects
 
 AT_ONCE = 6
 BATCH, AUTOSCALING, ARGO = "batch", "autoscaling", API_GROUPS[ROLLOUT]
@@ -116,11 +118,10 @@ def _of_manifests(work: Work) -> list[Right]:
     steps = [each for each in work.siblings if each.kind == "apply_manifests"]
     found = [manifests_of(each.params["manifests"], work.environment.name) for each in steps]
     kinds = {plural_of(each) for folder in found if folder for each in folder.objects}
-    return [
-        Right(verb=verb, resource=plural, group=group_of(plural))
-        for plural in sorted(kinds)
-        for verb in ("get", "create", "patch", "delete")
-    ]
+    written = [(verb, plural) for plural in sorted(kinds) for verb in ("get", "create", "patch", "delete")]
+    known = {plural_of(each) for step in steps for each in known_objects(replace(work, step=step))}
+    read = [("get", plural) for plural in sorted(known - kinds)]
+    return [Right(verb=verb, resource=each, group=group_of(each)) for verb, each in [*written, *read]]
 
 
 def _rights(work: Work) -> list[Right]:

@@ -7,6 +7,7 @@ applied before, so that everything else of an object stays as it is, and deletes
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from portal.errors import PermanentError
@@ -21,7 +22,7 @@ from portal.integrations.kubernetes.server import FIELD_MANAGER
 from portal.integrations.kubernetes.workloads import PLURALS, Workload, changed_fields
 from releases.catalog.manifests import manifests_of
 from releases.rollouts.drift import Drift
-from releases.rollouts.steps import git_owned
+from releases.rollouts.steps import git_owned, leftovers
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -36,6 +37,7 @@ from releases.rollouts.steps.kind import (
     failed,
     hold,
 )
+from releases.rollouts.steps.leftovers import read
 from releases.rollouts.steps.record_running import autoscaler
 from releases.rollouts.steps.set_image import remembered
 
@@ -43,20 +45,21 @@ MOST_CHARACTERS = 200
 
 
 class RecordManifests(StepKind):
-    """Before anything changes: which of the objects are there, and what the portal has applied to them."""
+    """Before anything changes: which of the objects are there, and what the portal has applied to them.
 
-    name = "record_manifests"
+    What earlier rollouts have applied and the folder no longer holds is recorded beside them.
+    """
+
+    name = leftovers.RECORD
 
     def observe(self, work: Work) -> Outcome:
         """Keep that with the step."""
         before: Json = {}
         for wanted in _wanted(work):
-            seen = _read(work, wanted)
-            own = (
-                {"uid": seen["metadata"]["uid"], "applied": applied_by(seen, FIELD_MANAGER)} if seen else None
-            )
-            before[name_of(wanted)] = {"object": _identity(wanted), "was": own}
-        return Outcome(verdict=Verdict.DONE, observed={"code": "recorded"}, before={"objects": before})
+            before[name_of(wanted)] = _entry(wanted, read(work, wanted))
+        left = {name_of(each): _entry(each, each) for each in leftovers.left_over(work, _wanted(work))}
+        seen = {"objects": before, "left": left}
+        return Outcome(verdict=Verdict.DONE, observed={"code": "recorded"}, before=seen)
 
 
 class _Applying(ActingKind):
@@ -120,7 +123,7 @@ class _Applying(ActingKind):
         """Each object that is not as it is wanted, with what differs; or what stands against applying it."""
         found: list[tuple[Json, list[Json]]] = []
         for wanted in self.configurations(work):
-            seen = _read(work, wanted)
+            seen = read(work, wanted)
             refusal = _refusal(work, wanted, seen)
             if refusal is not None:
                 return refusal
@@ -141,6 +144,13 @@ class ApplyManifests(_Applying):
         """The folder's objects."""
         return _wanted(work)
 
+    def plan(self, work: Work) -> Planned:
+        """Name what earlier rollouts have applied and the folder no longer holds: it stays."""
+        planned = super().plan(work)
+        left = [name_of(each) for each in leftovers.left_over(work, self.configurations(work))]
+        note = {"code": "manifests_left", "args": {"names": ", ".join(left)}}
+        return replace(planned, notes=[note]) if left else planned
+
 
 class RestoreManifests(_Applying):
     """Undoes an apply_manifests step from what was recorded before it."""
@@ -151,12 +161,12 @@ class RestoreManifests(_Applying):
     def configurations(self, work: Work) -> list[Json]:
         """What the portal had applied before; an object that has been deleted since stays so."""
         return [
-            each["was"]["applied"] for each in _recorded(work) if each["was"] and _read(work, each["object"])
+            each["was"]["applied"] for each in _recorded(work) if each["was"] and read(work, each["object"])
         ]
 
     def surplus(self, work: Work) -> list[Json]:
         """What this rollout has made."""
-        made = [_read(work, each["object"]) for each in _recorded(work) if not each["was"]]
+        made = [read(work, each["object"]) for each in _recorded(work) if not each["was"]]
         return [each for each in made if each is not None]
 
 
@@ -190,18 +200,17 @@ def _recorded(work: Work) -> list[Json]:
     raise PermanentError(code="nothing_recorded")
 
 
+def _entry(wanted: Json, seen: Json | None) -> Json:
+    own = {"uid": seen["metadata"]["uid"], "applied": applied_by(seen, FIELD_MANAGER)} if seen else None
+    return {"object": _identity(wanted), "was": own}
+
+
 def _identity(wanted: Json) -> Json:
     return {
         "apiVersion": wanted["apiVersion"],
         "kind": wanted["kind"],
         "metadata": {"name": wanted["metadata"]["name"]},
     }
-
-
-def _read(work: Work, wanted: Json) -> Json | None:
-    """Read an object; a single one does not always name its kind, as it stands in its path."""
-    seen = work.cluster.read(plural_of(wanted), work.environment.namespace, wanted["metadata"]["name"])
-    return None if seen is None else {**seen, "apiVersion": wanted["apiVersion"], "kind": wanted["kind"]}
 
 
 def _refusal(work: Work, wanted: Json, seen: Json | None) -> Outcome | None:
@@ -251,6 +260,6 @@ def _short(value: Any) -> str:
 def _remembered(work: Work, configurations: Iterable[Json]) -> Json:
     """What later steps compare the service's workloads with: the portal itself has changed them."""
     written = [each for each in configurations if each["kind"] in PLURALS]
-    bodies = {f"{each['kind']}/{each['metadata']['name']}": _read(work, each) for each in written}
+    bodies = {f"{each['kind']}/{each['metadata']['name']}": read(work, each) for each in written}
     found = {name: Workload(body) for name, body in bodies.items() if body is not None}
     return {"workloads": {name: remembered(each, each.images) for name, each in found.items()}}

@@ -14,6 +14,7 @@ from releases.rollouts.models import Rollout
 from tests.cluster.api import Json
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import config_map
+from tests.factories import make_service
 from tests.rollouts.floor import Floor, drive, why
 from tests.soak import long
 
@@ -181,3 +182,52 @@ def test_a_field_that_never_changes_is_named_in_the_clusters_words_and_nothing_i
     assert "field is immutable" in failure(rollout)["message"]
     assert data_of(floor, "settings") == {"level": "info"}
     assert floor.image("api") == floor.wanted("api", "2.0.0")
+
+
+def left(floor: Floor, version: str) -> tuple[Release, str]:
+    """A release, and what its dry run notes of the manifests."""
+    release = floor.release(version)
+    with translation.override("en"):
+        planned = plans.preview(release)
+    assert not planned.errors
+    return release, " ".join(
+        note for step in planned.steps if step.kind == "apply_manifests" for note in step.notes
+    )
+
+
+def test_what_the_folder_no_longer_holds_is_named_before_every_start_until_it_is_gone(
+    floor: Floor, write: Write
+) -> None:
+    settings, worker = SETTINGS.format(level="info"), WORKER.format(label="worker")
+    write(settings=settings, made=MADE, worker=worker)
+    release, note = left(floor, "2.0.0")
+    assert note == ""
+    started(release, floor)
+    write(settings=settings)
+    release, note = left(floor, "3.0.0")
+    assert "the cluster still has: configmap/made, deployment/worker." in note
+    rollout = started(release, floor)
+    assert rollout.state == "succeeded", why(rollout)
+    assert data_of(floor, "made") == {"a": "1"}
+    floor.space.delete("deployments", "worker")
+    release, note = left(floor, "4.0.0")
+    assert "the cluster still has: configmap/made." in note
+    started(release, floor)
+    floor.space.delete("configmaps", "made")
+    assert left(floor, "5.0.0")[1] == ""
+
+
+def test_what_another_services_folder_holds_is_not_left_over(
+    floor: Floor, write: Write, tmp_path: Path
+) -> None:
+    write(settings=SETTINGS.format(level="info"), made=MADE)
+    started(floor.release("2.0.0"), floor)
+    other = make_service("other", floor.shop.shopping.team, floor.environment)
+    other.spec = {**other.spec, "manifests": {"floor-production": "other"}}
+    other.save(update_fields=["spec"])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "made.yaml").write_text(MADE)
+    write(settings=SETTINGS.format(level="info"))
+    assert left(floor, "3.0.0")[1] == ""
+    (tmp_path / "other" / "made.yaml").write_text(SETTINGS.format(level="info").replace("settings", "else"))
+    assert "configmap/made" in left(floor, "3.0.1")[1]
