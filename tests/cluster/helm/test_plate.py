@@ -112,3 +112,46 @@ def test_a_field_that_cannot_change_fails_in_the_clusters_own_words(plate: Plate
     drive(rollout, "rolled_back", "rollback_failed", seconds=240)
     assert rollout.state == "rolled_back", states(rollout)
     assert plate.helm.history("plate-cache")[-1].status == "deployed"
+
+
+EXTRA = """apiVersion: v1
+kind: ConfigMap
+metadata: {name: plate-api-extra}
+data: {level: info}
+"""
+
+
+def extra(plate: Plate) -> list[dict[str, str]]:
+    """What the object holds that leaves the chart, once for each time that it is there."""
+    found = plate.space.find("configmaps")
+    return [each["data"] for each in found if each["metadata"]["name"] == "plate-api-extra"]
+
+
+def test_what_leaves_the_chart_is_shown_before_goes_by_helm_and_comes_back(
+    plate: Plate, broken: Path
+) -> None:
+    template = broken / "plate/charts/plate-web/templates/deployment.yaml"
+    template.write_text(template.read_text().replace("practice/fail", "practice/none"))
+    added = broken / "plate/charts/plate-api/templates/extra.yaml"
+    added.write_text(EXTRA)
+    rollout = operations.start_rollout(plate.release("2.1.0").number, actor=plate.actor)
+    assert drive(rollout, *ENDS, seconds=240).state == "succeeded", why(rollout)
+    assert extra(plate) == [{"level": "info"}]
+    added.unlink()
+    release = plate.release("2.2.0")
+    preview = plans.preview(release)
+    assert [(step.key, step.error) for step in preview.errors] == []
+    [shown] = [
+        each
+        for step in preview.steps
+        if (step.kind, step.service) == ("helm_upgrade", "plate-api")
+        for each in step.differing
+        if each["object"] == "ConfigMap/plate-api-extra"
+    ]
+    assert (shown["before"], shown["after"]) == ("ConfigMap/plate-api-extra", "")
+    assert extra(plate) == [{"level": "info"}]
+    rollout = drive(operations.start_rollout(release.number, actor=plate.actor), *ENDS, seconds=240)
+    assert (rollout.state, extra(plate)) == ("succeeded", []), why(rollout)
+    operations.give_order(rollout.pk, "rollback", actor=plate.actor)
+    drive(rollout, "rolled_back", "rollback_failed", "paused", seconds=240)
+    assert (rollout.state, extra(plate)) == ("rolled_back", [{"level": "info"}]), why(rollout)
