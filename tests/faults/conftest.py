@@ -9,6 +9,8 @@ import pytest
 from django.db import DatabaseError, InterfaceError, connection
 
 from portal import clock, jobs
+from portal.audit.models import AuditEntry
+from portal.live.models import Event
 from releases.rollouts import engine, release_side
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout
@@ -20,6 +22,8 @@ __all__ = ["registry", "shop"]
 
 ADVANCE = "releases.rollouts.jobs.advance"
 KINDS = ("set_image", "wait_rollout", "set_image", "wait_rollout")
+ACTS = KINDS.count("set_image")
+MOST_ROUNDS = 40
 
 
 @dataclass
@@ -99,6 +103,27 @@ def let_time_pass(rollout: Rollout) -> None:
     Rollout.objects.filter(pk=rollout.pk, lease_until__isnull=False).update(
         lease_until=clock.now() - timedelta(seconds=1)
     )
+
+
+def finish(rollout: Rollout) -> int:
+    """Let workers go on until the rollout has ended; returns how many rounds that took."""
+    for rounds in range(1, MOST_ROUNDS):
+        let_time_pass(rollout)
+        work(rollout)
+        rollout.refresh_from_db()
+        if rollout.state == "succeeded":
+            return rounds
+    raise AssertionError(f"{rollout.state}: {list(rollout.steps.values_list('key', 'state'))}")
+
+
+def require_whole(rollout: Rollout, world: World) -> None:
+    """Every act was made once, every event and entry is there once, and no step was blamed."""
+    numbers = list(Event.objects.filter(topic=rollout.topic).values_list("number", flat=True))
+    moves = AuditEntry.objects.filter(subject_kind="step", action="step.succeeded")
+    assert len(world.acts) == len(set(world.acts)) == ACTS
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    assert moves.filter(release=rollout.release_id).count() == rollout.steps.count()
+    assert rollout.stumble is None
 
 
 def address() -> str:

@@ -7,39 +7,12 @@ import psycopg
 import pytest
 from django.db import connection
 
-from portal.audit.models import AuditEntry
-from portal.live.models import Event
 from releases.models import Release
-from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release, make_shop
-from tests.faults.conftest import World, address, let_time_pass, made_up, work
+from tests.faults.conftest import ACTS, World, address, finish, made_up, require_whole, work
 from tests.faults.line import Line
 from tests.portal.api import ApiClient
 from tests.soak import long
-
-ACTS = 2
-MOST_ROUNDS = 40
-
-
-def finish(rollout: Rollout) -> int:
-    """Let workers go on until the rollout has ended; returns how many rounds that took."""
-    for rounds in range(1, MOST_ROUNDS):
-        let_time_pass(rollout)
-        work(rollout)
-        rollout.refresh_from_db()
-        if rollout.state == "succeeded":
-            return rounds
-    raise AssertionError(f"{rollout.state}: {list(rollout.steps.values_list('key', 'state'))}")
-
-
-def require_whole(rollout: Rollout, world: World) -> None:
-    """Every act was made once, every event and entry is there once, and no step was blamed."""
-    numbers = list(Event.objects.filter(topic=rollout.topic).values_list("number", flat=True))
-    moves = AuditEntry.objects.filter(subject_kind="step", action="step.succeeded")
-    assert len(world.acts) == len(set(world.acts)) == ACTS
-    assert sorted(numbers) == list(range(1, len(numbers) + 1))
-    assert moves.filter(release=rollout.release_id).count() == rollout.steps.count()
-    assert rollout.stumble is None
 
 
 @long
@@ -59,7 +32,6 @@ def test_a_lost_answer_to_any_commit_loses_and_repeats_nothing(line: Line, world
     assert lost > ACTS * 2
 
 
-@long
 def test_a_database_away_costs_the_time_it_is_away(line: Line, world: World) -> None:
     rollout = made_up(make_shop())
 
@@ -109,7 +81,6 @@ def read_only(transactional_db: None) -> Iterator[Any]:
     switch(on=False)
 
 
-@long
 def test_a_database_that_takes_no_writes_holds_a_rollout_up_and_blames_no_step(
     read_only: Any, world: World
 ) -> None:

@@ -105,7 +105,6 @@ def taken(shop: Shop) -> leases.Lease:
     return lease
 
 
-@long
 def test_a_lease_that_ran_out_stands_until_somebody_takes_it(shop: Shop) -> None:
     lease = taken(shop)
     run_out(lease)

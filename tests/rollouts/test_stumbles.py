@@ -215,7 +215,6 @@ def test_a_parked_rollout_goes_back(rollout: Rollout, shop: Shop) -> None:
     assert rollout.state == "rolled_back"
 
 
-@long
 def test_a_step_at_which_workers_die_is_parked_as_well(
     rollout: Rollout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

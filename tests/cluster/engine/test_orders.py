@@ -92,7 +92,6 @@ def test_a_foreign_change_in_mid_rollout_pauses_and_names_object_field_and_manag
     assert body["after"]["drift"] == args
 
 
-@long
 def test_a_foreign_image_is_not_overwritten(lay_floor: Lay) -> None:
     floor = slow_floor(lay_floor)
     rollout = floor.start()

@@ -227,7 +227,6 @@ def test_an_event_nobody_was_told_about_comes_within_two_seconds(
     assert async_to_sync(follow)() == [1, 2, 3]
 
 
-@long
 def test_a_slow_reader_loses_nothing_and_gets_nothing_twice(
     minji: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
