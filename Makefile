@@ -37,8 +37,8 @@ test: setup ## what is quick of the suite: every part of it, in under three minu
 test-all: setup ## the whole suite but what needs Go or repeats at length, as the CI runs it
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not soak"
 
-soak: setup ## what is worth repeating at length: more examples, every place, everybody
-	@PORTAL_SOAK=$(SOAK) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "soak or repeated" -o timeout=$(LONGEST)
+soak: setup ## what is worth repeating at length: more examples, every place and fault, everybody
+	@PORTAL_SOAK=$(SOAK) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "soak or repeated or fault" -o timeout=$(LONGEST)
 
 test-cluster: setup ## the cluster suite on a real Kubernetes control plane
 	@PORTAL_TEST_CLUSTER=real $(BIN)/python -m pytest -m "not soak" tests/cluster

@@ -16,6 +16,7 @@ django.setup()
 
 from tests import database, emptying  # noqa: E402
 from tests.embedded.whole import whole_portal  # noqa: E402, F401  fixtures for every test
+from tests.faults import matrix  # noqa: E402
 from tests.people import cast  # noqa: E402, F401
 
 emptying.use()
@@ -40,8 +41,10 @@ def pytest_configure() -> None:
         raise pytest.UsageError(NO_BROWSER)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that drive a browser where there is none."""
+    """Mark the tests of the fault matrix; leave out those that drive a browser where there is none."""
+    matrix.mark(items)
     if find_chromium() is not None:
         return
     left_out = [item for item in items if item.get_closest_marker("browser")]
