@@ -31,8 +31,8 @@ __all__ = ["notices"]
 AWAY_SECONDS = 60 if SOAKING else 3
 # Two calls that wait a second each (a nudge and a ring), the act itself, and a busy machine.
 CLICK_SECONDS = 12.0
-# Patience on a busy machine; RQ by itself would rest for up to a minute, or for ever.
-ON_SECONDS = 30.0
+# RQ by itself would rest for up to a minute, or for ever.
+ON_SECONDS = 10.0
 SLOW_MILLISECONDS = 700
 END_SECONDS = 15.0
 

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -15,18 +16,21 @@ from django.db import connection
 
 from portal import clock
 from portal.embedded import accounts, child
+from portal.embedded.child import is_alive
 from portal.embedded.ports import HOST, free_port
 from portal.embedded.postgres import SUPERUSER, Postgres
-from releases.rollouts.models import Rollout, Step
+from releases.rollouts.models import Rollout, Step, WatchLead
 from tests.embedded.processes import wait_for
 from tests.faults.line import Line
 from tests.rollouts.conftest import notices
-from tests.rollouts.nursery import nursery
-from tests.soak import long, soak
+from tests.rollouts.nursery import Nursery, nursery
+from tests.soak import SOAKING, long, soak
 
 __all__ = ["notices"]
 
+AWAY_SECONDS = 30.0 if SOAKING else 0.5
 GO_ON_SECONDS = 60.0
+LATER = timedelta(days=1)
 FAILURES = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -120,8 +124,10 @@ class Writer:
 
 @pytest.fixture
 def primary(transactional_db: None, notices: Rollout, tmp_path: Path) -> Iterator[Copy]:
-    """A server of the test's own, that holds a rollout which is due."""
-    Rollout.objects.filter(pk=notices.pk).update(wake_at=clock.now())
+    """A server of the test's own, that holds a rollout which is not due yet, and which nobody looks at."""
+    later = clock.now() + LATER
+    Rollout.objects.filter(pk=notices.pk).update(wake_at=later)
+    WatchLead.objects.create(cluster=notices.environment.cluster.name, owner="another", until=later)
     port = int(connection.settings_dict["PORT"])
     made = Copy(tmp_path / "primary", Postgres(Path(os.environ["PORTAL_DATA"]) / "postgres", port))
     made.ask("CREATE TABLE spoken (number int PRIMARY KEY)")
@@ -142,18 +148,27 @@ def line(primary: Copy) -> Iterator[Line]:
     thread.join(timeout=5)
 
 
-def require_all(server: Copy, line: Line, rollout: Rollout, log: Path, acknowledged: list[int]) -> None:
-    """Workers end the rollout on what is left, which is everything that was acknowledged."""
+@pytest.fixture
+def roles(line: Line, tmp_path: Path) -> Iterator[Nursery]:
+    """A worker and a sweeper that are there before anything breaks."""
+    with nursery(tmp_path / "roles.log", DATABASE_URL=address_over(line), LEASE_SECONDS="2") as made:
+        for role in ("worker", "sweeper"):
+            made.birth(role)
+        yield made
+
+
+def require_all(server: Copy, roles: Nursery, rollout: Rollout, acknowledged: list[int]) -> None:
+    """They end the rollout on what is left, which is everything that was acknowledged."""
     kept = {number for (number,) in server.ask("SELECT number FROM spoken")}
     assert acknowledged
     assert set(acknowledged) <= kept
     table, steps = Rollout._meta.db_table, Step._meta.db_table
-    with nursery(log, DATABASE_URL=address_over(line), LEASE_SECONDS="2") as roles:
-        for role in ("worker", "sweeper"):
-            roles.birth(role)
-        state = f"SELECT state FROM {table} WHERE id = {rollout.pk}"
-        ended = wait_for(lambda: server.ask(state) == [("succeeded",)], seconds=GO_ON_SECONDS)
-        assert ended, log.read_text()[-3000:]
+    state = f"SELECT state FROM {table} WHERE id = {rollout.pk}"
+    assert server.ask(state) == [("queued",)]
+    server.ask(f"UPDATE {table} SET wake_at = now() WHERE id = {rollout.pk}")
+    ended = wait_for(lambda: server.ask(state) == [("succeeded",)], seconds=GO_ON_SECONDS)
+    assert ended, roles.log.read_text()[-3000:]
+    assert all(is_alive(pid) for pid in roles.living), "a process gave up"
     done = server.ask(
         f"SELECT count(*), count(DISTINCT subject) FROM audit_auditentry a JOIN {steps} s "
         f"ON a.subject = s.id::text WHERE a.action = 'step.succeeded' AND s.rollout_id = {rollout.pk}"
@@ -168,21 +183,21 @@ def address_over(line: Line) -> str:
 
 @long
 def test_what_a_killed_server_acknowledged_is_there_when_it_is_back(
-    primary: Copy, line: Line, notices: Rollout, tmp_path: Path
+    primary: Copy, line: Line, roles: Nursery, notices: Rollout
 ) -> None:
     writer = Writer(address_over(line))
     assert wait_for(lambda: len(writer.acknowledged) > 20)
     primary.kill()
-    time.sleep(0.5)
+    time.sleep(AWAY_SECONDS)
     primary.start()
     before = len(writer.acknowledged)
     assert wait_for(lambda: len(writer.acknowledged) > before), "nobody came back by himself"
-    require_all(primary, line, notices, tmp_path / "roles.log", writer.end())
+    require_all(primary, roles, notices, writer.end())
 
 
 @soak
 def test_a_synchronous_standby_that_takes_over_has_all_that_was_acknowledged(
-    primary: Copy, line: Line, notices: Rollout, tmp_path: Path
+    primary: Copy, line: Line, roles: Nursery, notices: Rollout, tmp_path: Path
 ) -> None:
     standby = Copy(tmp_path / "standby", primary.postgres, "-R")
     try:
@@ -197,6 +212,6 @@ def test_a_synchronous_standby_that_takes_over_has_all_that_was_acknowledged(
         line.server = (HOST, standby.postgres.port)
         before = len(writer.acknowledged)
         assert wait_for(lambda: len(writer.acknowledged) > before), "nobody came back by himself"
-        require_all(standby, line, notices, tmp_path / "roles.log", writer.end())
+        require_all(standby, roles, notices, writer.end())
     finally:
         standby.kill()

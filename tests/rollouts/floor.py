@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -188,6 +189,12 @@ def until(rollout: Rollout, *states: str, seconds: float = PATIENCE_SECONDS) -> 
 def kinds(rollout: Rollout) -> list[str]:
     """The kinds of the rollout's events, in their order."""
     return list(Event.objects.filter(topic=rollout.topic).order_by("number").values_list("kind", flat=True))
+
+
+def longest_silence(rollout: Rollout) -> float:
+    """The longest time between two events of the rollout, in seconds by the database's clock."""
+    times = list(Event.objects.filter(topic=rollout.topic).order_by("number").values_list("at", flat=True))
+    return max((later - earlier).total_seconds() for earlier, later in pairwise(times))
 
 
 def why(rollout: Rollout) -> str:

@@ -1,7 +1,6 @@
 """The line to the cluster breaks or the cluster refuses: all is found again, nothing is done twice."""
 
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,14 @@ from tests.cluster.conftest import Cluster
 from tests.cluster.objects import Space
 from tests.embedded.processes import wait_for
 from tests.faults.proxy import READS, Fault, Proxy, proxy_to
-from tests.rollouts.floor import Floor, drive, kinds, lay, why
+from tests.rollouts.floor import Floor, drive, kinds, lay, longest_silence, why
 from tests.rollouts.processes import processes
 from tests.soak import long, soak
 
 ENDS = ("succeeded", "failed", "paused")
-# What a change that nobody tells of may cost; the rollout itself takes some of it.
-UNWATCHED_SECONDS = 20.0
+PATIENCE_SECONDS = 40.0
+# So late may a change be found that nobody tells of.
+UNWATCHED_SECONDS = 10.0
 CLUSTER = "cluster.test"
 
 
@@ -145,10 +145,9 @@ def test_a_watch_that_lies_or_says_nothing_costs_seconds_at_most(far: Far, watch
         for role in ("worker", "watcher", "sweeper"):
             roles.start(role)
         rollout = far.floor.start()
-        since = time.monotonic()
-        assert wait_for(lambda: _state(rollout) in ENDS, seconds=UNWATCHED_SECONDS * 2), roles.logs()
-        assert time.monotonic() - since < UNWATCHED_SECONDS
+        assert wait_for(lambda: _state(rollout) in ENDS, seconds=PATIENCE_SECONDS), roles.logs()
     far.require_right(rollout)
+    assert longest_silence(rollout) < UNWATCHED_SECONDS
 
 
 def _state(rollout: Rollout) -> str:

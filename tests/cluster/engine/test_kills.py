@@ -41,7 +41,8 @@ DEATHS, SERVICES_FOR_DEATHS = (200, 24) if SOAKING else (6, SERVICES)
 ROLES = ("worker", "worker", "watcher", "sweeper")
 # A third death at the same place would park the step (F21): who looks sees a count that may be one behind.
 MOST_IN_A_ROW = 1
-GO_ON_SECONDS = 20.0
+# What a death costs at most beside the lease of the dead: 20 s at one of 15 s (test_going_on.py).
+GO_ON_SECONDS = float(LEASE_SECONDS) + 5
 # A rollout of seconds, on a machine that has other work.
 PATIENCE_SECONDS = 150.0
 
@@ -164,9 +165,8 @@ def test_deaths_at_random_change_nothing_but_the_time_it_takes(far: Far) -> None
         role = far.nursery.kill(pid)
         deaths[role] += 1
         far.nursery.birth(role)
-    seen, since = kinds(rollout), time.monotonic()
+    seen = kinds(rollout)
     assert wait_for(lambda: kinds(rollout) != seen or _state(rollout) in ENDS, seconds=GO_ON_SECONDS)
-    assert time.monotonic() - since < GO_ON_SECONDS
     assert wait_for(lambda: _state(rollout) in ENDS, seconds=2 * PATIENCE_SECONDS), why(rollout)
     far.require_end(rollout)
     assert deaths.total() == DEATHS, deaths
