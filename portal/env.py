@@ -44,6 +44,11 @@ def port(name: str, default: int) -> int:
     return value
 
 
+def optional_port(name: str) -> int | None:
+    """Return the variable as the number of a TCP port, None where it is empty or not set."""
+    return port(name, 0) if text(name, "") else None
+
+
 def secret(name: str, default: str | None = None) -> str:
     """Return the variable, which must hold something."""
     value = text(name, default)

@@ -62,6 +62,8 @@ if AUDIT_KEY:
     env.signing_key("AUDIT_KEY", AUDIT_KEY)
 DEMO = env.choice("DEMO", "off", ("full", "people", "off"))
 PORT = env.port("PORT", 8000)
+# Where worker, watcher and sweeper show what they have counted (docs/metrics.md); nowhere when it is not set.
+METRICS_PORT = env.optional_port("METRICS_PORT")
 PORTAL_DATA = Path(env.text("PORTAL_DATA", str(BASE_DIR / "var")))
 PUBLIC_URL = env.address("PUBLIC_URL", f"http://127.0.0.1:{PORT}", like="http://release.example.com")
 KUBECONFIG = env.text("KUBECONFIG", "")

@@ -1,6 +1,6 @@
 """Is it alive, is it ready, and what does it measure: for probes and Prometheus, without sign-in."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import django_rq
@@ -17,19 +17,20 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
+from portal import counters
 from portal.errors import is_full
 
-Reading = float | Mapping[str, float]
+Reading = float | Mapping[str, float] | Mapping[tuple[str, ...], float]
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """A number read when it is asked for; with a label, one number for each of its values."""
+    """A number read when it is asked for; with labels, one number for each of their values."""
 
     name: str
     text: str
     read: Callable[[], Reading]
-    label: str = ""
+    labels: Sequence[str] = ()
 
 
 GAUGES: dict[str, Gauge] = {}
@@ -37,17 +38,17 @@ _migrated: list[bool] = []
 
 
 def gauge(
-    name: str, text: str, *, label: str = ""
+    name: str, text: str, *, label: str | Sequence[str] = ()
 ) -> Callable[[Callable[[], Reading]], Callable[[], Reading]]:
     """Register a function whose result appears in /metrics as `portal_NAME`.
 
     Args:
         name: with its unit, such as "outbox_lag_seconds".
-        label: when the function returns several numbers by key, what the key is.
+        label: when the function returns several numbers by key, what the key is; several for keys of several.
     """
 
     def register(read: Callable[[], Reading]) -> Callable[[], Reading]:
-        GAUGES[name] = Gauge(f"portal_{name}", text, read, label)
+        GAUGES[name] = Gauge(f"portal_{name}", text, read, [label] if isinstance(label, str) else label)
         return read
 
     return register
@@ -74,23 +75,24 @@ def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  Django's sign
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  Django's signature
-    """Prometheus' text."""
+    """Prometheus' text: what the rows say, and what this process has counted."""
     registry = CollectorRegistry()
     registry.register(_Readings())
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    text = generate_latest(registry) + generate_latest(counters.REGISTRY)
+    return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
 
 
 class _Readings(Collector):
     def collect(self) -> Iterator[Metric]:
         for entry in GAUGES.values():
-            family = GaugeMetricFamily(entry.name, entry.text, labels=[entry.label] if entry.label else None)
+            family = GaugeMetricFamily(entry.name, entry.text, labels=entry.labels)
             try:
                 reading = entry.read()
             except (DatabaseError, RedisError):
                 continue  # what cannot be read is left out, which Prometheus sees as absent
             if isinstance(reading, Mapping):
                 for key, value in sorted(reading.items()):
-                    family.add_metric([key], value)
+                    family.add_metric([key] if isinstance(key, str) else key, value)
             else:
                 family.add_metric([], reading)
             yield family

@@ -68,6 +68,7 @@ def check_settings() -> None:
     env.secret("SECRET_KEY", "made at the first start")
     env.choice("LANGUAGE_CODE", "ko", ("ko", "en"))
     env.time_zone("TIME_ZONE", "UTC")
+    env.optional_port("METRICS_PORT")
     env.hosts("ALLOWED_HOSTS", "localhost")
     env.address("PUBLIC_URL", "http://localhost", like="http://release.example.com")
     if key := env.text("AUDIT_KEY", ""):

@@ -27,7 +27,17 @@ def role_parts(data: Path, *, env: Mapping[str, str]) -> list[Part]:
     port, address = int(env["PORT"]), env["PUBLIC_URL"]
     web = Part("web", "web", manage("run", "web", env=env), partial(web_answers, port, address=address))
     names = [f"worker-{number}" for number in range(1, WORKERS + 1)] + ["watcher", "sweeper"]
-    return [web, *(_background(name, folder=data / "ready", env=env) for name in names)]
+    background = [
+        _background(name, folder=data / "ready", env={**env, **_own_port(env, number)})
+        for number, name in enumerate(names)
+    ]
+    return [web, *background]
+
+
+def _own_port(env: Mapping[str, str], number: int) -> dict[str, str]:
+    """Where METRICS_PORT is given, the first of the processes gets it and each other one the next."""
+    given = env.get("METRICS_PORT")
+    return {"METRICS_PORT": str(int(given) + number)} if given else {}
 
 
 def _background(name: str, *, folder: Path, env: Mapping[str, str]) -> Part:

@@ -127,6 +127,7 @@ class Stack:
             "SECRET_KEY": env.text("SECRET_KEY", accounts.kept_secret(self.data / "secret_key")),
             "AUDIT_CHECKPOINT_LOG": env.text("AUDIT_CHECKPOINT_LOG", str(self.data / "checkpoints.jsonl")),
             "DEMO": self.demo,
+            "METRICS_PORT": str(env.optional_port("METRICS_PORT") or ""),
             "STOREBRIDGE_CI_SECRET": accounts.kept_secret(self.data / "ci_secret"),
             "DATABASE_OWNER_URL": "",  # who migrates is told; no running role is
             "PYTHONUNBUFFERED": "1",

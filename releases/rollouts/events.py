@@ -7,6 +7,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.live.publish import publish
 from portal.transitions import move
+from releases.rollouts import counts
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import WENT_WRONG, RolloutState, StepState
 
@@ -57,7 +58,7 @@ def move_step(
     fields: Iterable[str] = (),
     data: dict[str, Any] | None = None,
 ) -> None:
-    """Change a step's state and tell its rollout's stream."""
+    """Change a step's state, count what it came to, and tell its rollout's stream."""
     service = step.service.name if step.service else ""
     move(
         step,
@@ -69,6 +70,7 @@ def move_step(
         release=step.rollout.release_id,
         service=service,
     )
+    counts.count_result(step)
     tell_step(step, STEP_EVENTS.get(StepState(state), str(state)), **(data or {}))
 
 

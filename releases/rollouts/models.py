@@ -1,5 +1,6 @@
 """The durable rows of a rollout: graph of steps, orders of people, leases, and what was seen to run."""
 
+from datetime import timedelta
 from typing import ClassVar
 
 from django.conf import settings
@@ -293,7 +294,9 @@ class Finding(models.Model):
 
 
 class WatchLead(models.Model):
-    """Which watcher process leads for a cluster, and until when."""
+    """Which watcher process leads for a cluster, and until when; with each word of it for so long again."""
+
+    LASTS: ClassVar[timedelta] = timedelta(seconds=10)
 
     cluster = models.CharField(max_length=120, primary_key=True)
     owner = models.CharField(max_length=80)

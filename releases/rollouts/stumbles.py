@@ -11,7 +11,7 @@ from typing import Any
 from portal.actors import Actor
 from portal.errors import DATABASE_AWAY
 from portal.jobs import Failure
-from releases.rollouts import leases, orders, outcomes, settling
+from releases.rollouts import counts, leases, orders, outcomes, settling
 from releases.rollouts.course import Course
 from releases.rollouts.events import tell_step
 from releases.rollouts.leases import Lease, writing
@@ -44,6 +44,7 @@ def after_failure(rollout_id: int, failure: Failure, *, actor: Actor) -> None:
 def after_death(lease: Lease, *, actor: Actor) -> None:
     """Count the round whose holder never gave the lease back."""
     _count(lease, WORKER_DIED, {}, actor=actor)
+    counts.takeovers.inc()
 
 
 def _count(lease: Lease, code: str, args: Json, *, actor: Actor) -> None:

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
@@ -38,7 +38,6 @@ ADVANCE = "releases.rollouts.jobs.advance"
 BESIDE = (REPLICA_SETS, PODS, EVENTS)
 FIELDS = {EVENTS: WARNINGS}
 SERVICES, STATEFUL_SETS = "services", "statefulsets"
-LEAD_SECONDS = 10
 RENEW_SECONDS = 3.0
 KEEP_SECONDS = 0.2
 NUDGE_SECONDS = 0.04
@@ -321,7 +320,7 @@ def take_lead(cluster: str, owner: str) -> bool:
     """Take or renew the lead for a cluster; False while another process has it."""
     with transaction.atomic():
         now = clock.now()
-        until = now + timedelta(seconds=LEAD_SECONDS)
+        until = now + WatchLead.LASTS
         lead, created = WatchLead.objects.select_for_update().get_or_create(
             cluster=cluster, defaults={"owner": owner, "until": until}
         )

@@ -22,6 +22,7 @@ WRONG = [
     ("DEMO", "maybe", "full, people, off"),
     ("PORT", "99999", "1 to 65535"),
     ("PORT", "many", "whole number"),
+    ("METRICS_PORT", "0", "1 to 65535"),
     ("LANGUAGE_CODE", "fr", "ko, en"),
     ("TIME_ZONE", "Mars/Olympus", "Asia/Seoul"),
     ("ALLOWED_HOSTS", " , ", "hosts"),
@@ -74,7 +75,14 @@ def test_each_may_come_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("TIME_ZONE", "Mars"), ("LANGUAGE_CODE", "fr"), ("ALLOWED_HOSTS", ","), ("PORT", "0")]
+    ("name", "value"),
+    [
+        ("TIME_ZONE", "Mars"),
+        ("LANGUAGE_CODE", "fr"),
+        ("ALLOWED_HOSTS", ","),
+        ("PORT", "0"),
+        ("METRICS_PORT", "many"),
+    ],
 )
 def test_the_supervisor_refuses_what_its_roles_would_refuse(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

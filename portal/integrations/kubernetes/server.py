@@ -13,16 +13,16 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from kubernetes import client as library
 
-from portal import trace
+from portal import counters, trace
 from portal.errors import TemporaryError
 from portal.integrations.kubernetes.configuration import configuration_of
 from portal.integrations.kubernetes.connection import Access
-from portal.integrations.kubernetes.errors import refused, unreachable
+from portal.integrations.kubernetes.errors import UNREACHABLE, refused, unreachable
 from portal.integrations.kubernetes.workloads import Json
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,15 @@ TOKEN_SECONDS = 60.0
 LEFT_ALONE = 9
 # After one call in vain, which a lost packet may explain, no longer than that.
 FIRST_ALONE_SECONDS = 30.0
+# By the status of the answer, or "unreachable"; a watch is answered when it begins.
+calls = counters.histogram(
+    "cluster_call_duration_seconds",
+    "How long calls to clusters took, by what came of them",
+    "server",
+    "method",
+    "result",
+    limits=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
 
 
 class Server:
@@ -46,6 +55,7 @@ class Server:
 
     def __init__(self, access: Access) -> None:
         self.access = access
+        self.host = urlsplit(access.server).netloc
         self.connect_seconds, self.read_seconds = CONNECT_SECONDS, READ_SECONDS
         self._hurried: Self | None = None
         self._token = access.token
@@ -141,9 +151,13 @@ class Server:
             if preload or response.status >= 400:
                 _ = response.data
         except (urllib3.exceptions.HTTPError, library.exceptions.ApiException) as error:
-            raise self._gone(error, waited=time.monotonic() - since) from error
+            waited = time.monotonic() - since
+            calls.labels(self.host, method, UNREACHABLE).observe(waited)
+            raise self._gone(error, waited=waited) from error
         self._away = None
-        _write_down(method, path, query, response.status, seconds=time.monotonic() - since)
+        seconds = time.monotonic() - since
+        calls.labels(self.host, method, response.status).observe(seconds)
+        _write_down(method, path, query, response.status, seconds=seconds)
         if response.status >= 300:
             raise refused(response.status, response.data, response.headers)
         return response

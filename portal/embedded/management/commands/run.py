@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection
 
-from portal import env
+from portal import counters, env
 from portal.embedded.roles import READY_FILE
 from portal.embedded.stack import run_all
 
@@ -73,7 +74,7 @@ def run_worker() -> None:
     """Run jobs from the queue."""
     from portal import jobs  # noqa: PLC0415  the role decides which part of the portal is loaded
 
-    _say_ready()
+    _begin()
     # Otherwise the first rollout would wait for it.
     importlib.import_module("releases.rollouts.engine")
     jobs.work()
@@ -83,7 +84,7 @@ def run_watcher() -> None:
     """Follow the clusters of everything that is rolling out."""
     from releases.rollouts import watcher  # noqa: PLC0415  only this role loads the Kubernetes client at once
 
-    _say_ready()
+    _begin()
     watcher.run()
 
 
@@ -91,7 +92,7 @@ def run_sweeper() -> None:
     """Look for what waits too long, again and again."""
     from portal import jobs  # noqa: PLC0415  the role decides which part of the portal is loaded
 
-    _say_ready()
+    _begin()
     jobs.sweep_forever()
 
 
@@ -109,12 +110,21 @@ def search_less() -> None:
     gc.set_threshold(*GARBAGE_AFTER)
 
 
-def _say_ready() -> None:
-    """Reach the database once, then make the file that the supervisor waits for, if one does."""
+def _begin() -> None:
+    """Reach the database once, show what is counted, and make the file that the supervisor waits for."""
     search_less()
     try:
         connection.ensure_connection()
     except OperationalError as error:
         raise CommandError(f"DATABASE_URL names a database that does not answer: {error}") from error
+    if settings.METRICS_PORT is not None:
+        _show_counts(settings.METRICS_PORT)
     if sign := os.environ.get(READY_FILE):
         Path(sign).touch()
+
+
+def _show_counts(port: int) -> None:
+    try:
+        counters.serve(env.text("LISTEN", "127.0.0.1"), port)
+    except OSError as error:
+        raise CommandError(f"METRICS_PORT is {port}, where nothing can be shown: {error}") from error
