@@ -1,4 +1,4 @@
-"""A real Prometheus on loopback, with nothing to scrape: what is asked of it is computed from constants."""
+"""A real Prometheus on loopback; with nothing to scrape what is asked of it is computed from constants."""
 
 import shutil
 import subprocess
@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import requests
+import yaml
 
 from portal.embedded.ports import free_port
 
@@ -16,12 +18,16 @@ START_SECONDS = 15
 
 
 @contextmanager
-def running_prometheus(folder: Path) -> Iterator[str]:
-    """Serve until the end of the block; yields its address."""
+def running_prometheus(folder: Path, *, scraped: str = "") -> Iterator[str]:
+    """Serve until the end of the block; yields its address.
+
+    Args:
+        scraped: host and port whose /metrics is read five times a second.
+    """
     program = shutil.which("prometheus")
     assert program, MISSING
     config = folder / "prometheus.yml"
-    config.write_text("global: {scrape_interval: 1h}\n")
+    config.write_text(yaml.safe_dump(_config(scraped)))
     url = f"http://127.0.0.1:{free_port()}"
     command = [program, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
     command += [f"--web.listen-address={url.removeprefix('http://')}", "--log.level=error"]
@@ -31,6 +37,13 @@ def running_prometheus(folder: Path) -> Iterator[str]:
             yield url
         finally:
             process.terminate()
+
+
+def _config(scraped: str) -> dict[str, Any]:
+    if not scraped:
+        return {"global": {"scrape_interval": "1h"}}
+    job = {"job_name": "shop", "static_configs": [{"targets": [scraped]}]}
+    return {"global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"}, "scrape_configs": [job]}
 
 
 def _wait_until_ready(url: str) -> None:

@@ -96,11 +96,22 @@ def test_the_traffic_follows_the_weights_of_the_route(asking: Asking, space: Spa
         "sum(rate(http_requests_total{namespace=web}[2m]))",
         'sum(rate(http_requests_total{status=~"("}[2m]))',
         "sum(rate(a{}[2m])) / sum(rate(b{}[2m])) / sum(rate(c{}[2m]))",
+        "(sum(rate(a{}[2m])))",
+        "sum(rate(a{}[2m])) or vector(0)",
     ],
 )
 def test_a_query_that_is_not_understood_is_refused_as_one(query: str) -> None:
     with pytest.raises(UnknownQueryError):
         value(query, [({"__name__": "http_requests_total"}, 1.0)])
+
+
+def test_what_never_happened_is_none_where_the_query_says_so() -> None:
+    served = [({"__name__": "http_requests_total", "status": "200"}, 4.0)]
+    errors = 'sum(rate(http_requests_total{status="500"}[2m]))'
+    every = "sum(rate(http_requests_total{}[2m]))"
+    assert value(f"{errors} / {every}", served) is None
+    assert value(f"({errors} or vector(0)) / {every}", served) == 0
+    assert value(f"({errors} or vector(0)) / {every}", []) is None
 
 
 def test_a_refused_query_is_told_as_prometheus_tells_it(practice: Practice, space: Space) -> None:

@@ -2,7 +2,8 @@
 
 It answers instant queries (`/api/v1/query`) of two metrics, `http_requests_total` and
 `http_request_duration_seconds_bucket`, in the forms that the gates of the examples use: a sum of rates, a
-quotient of two such sums, and a quantile of a histogram. Any other query is refused as one.
+quotient of two such sums (each, in brackets, with `or vector(0)`), and a quantile of a histogram. Any other
+query is refused as one.
 
 Every HTTPRoute gets the same stream of requests, dealt to its Services by their weights and to the ready pods
 of each evenly. Of an image, the label `practice/errors` says which share of its answers is a 500, and
@@ -33,7 +34,7 @@ BOUNDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0, 2.5, 5.0, 10.0, math.inf)
 Labels = dict[str, str]
 Series = tuple[Labels, float]
 SELECTOR = r"(?P<metric>\w+)\{(?P<matchers>[^{}]*)\}\[\d+[smh]\]"
-SUM = re.compile(rf"sum\(rate\({SELECTOR}\)\)")
+SUM = re.compile(rf"(?P<or_none>\()?sum\(rate\({SELECTOR}\)\)(?(or_none)orvector\(0\)\))")
 QUANTILE = re.compile(rf"histogram_quantile\((?P<quantile>0?\.\d+),sumby\(le\)\(rate\({SELECTOR}\)\)\)")
 MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"\\]*)",?')
 MATCHERS = re.compile(rf"(?:{MATCHER.pattern})*")
@@ -125,7 +126,7 @@ def _quotient(first: float, second: float) -> float:
 def _term(text: str, measured: list[Series]) -> float | None:
     if found := SUM.fullmatch(text):
         rates = [rate for _labels, rate in _selected(found, measured)]
-        return sum(rates) if rates else None
+        return sum(rates) if rates or found["or_none"] else None
     if found := QUANTILE.fullmatch(text):
         return _quantile(float(found["quantile"]), _selected(found, measured))
     raise UnknownQueryError(
