@@ -121,7 +121,9 @@ class ContainerLife:
     async def _initialize(self, container: Object) -> None:
         failure = self._failure(container)
         await self._prepare(container, failure)
-        while failure is not None and failure.way in (*DIES, Way.EXIT):
+        while failure is not None and (
+            failure.way in (*DIES, Way.EXIT) or self._has_to_die_once(container, failure)
+        ):
             self._run_begins(container)
             await asyncio.sleep(failure.after_seconds)
             await self._dies(container, failure)
@@ -150,7 +152,7 @@ class ContainerLife:
         if self._pod["spec"]["restartPolicy"] != "Always":
             await self._finish(container, failure)
             return
-        while failure is not None and failure.way is Way.CRASH:
+        while failure is not None and (failure.way is Way.CRASH or self._has_to_die_once(container, failure)):
             await asyncio.sleep(failure.after_seconds)
             await self._dies(container, failure)
             self._run_begins(container)
@@ -161,8 +163,11 @@ class ContainerLife:
         self._becomes_ready(container)
         await self._stay(container)
 
+    def _has_to_die_once(self, container: Object, failure: Failure) -> bool:
+        return failure.way is Way.ONCE and self._status.restarts(container["name"]) == 0
+
     def _ready_seconds(self, container: Object, failure: Failure | None) -> float:
-        if failure is not None and failure.way is Way.LATE:
+        if failure is not None and failure.way in (Way.LATE, Way.ONCE):
             return failure.after_seconds
         if failure is not None and failure.way is Way.FLAP:
             return min(self._times.ready, failure.after_seconds / 2)
@@ -206,7 +211,7 @@ class ContainerLife:
         self._status.set(container["name"], self._status.containers[container["name"]]["state"], ready=True)
         self._status.judge()
         self._status.write()
-        if failure is not None and failure.way in (*DIES, Way.EXIT, Way.NEVER_READY, Way.LATE):
+        if failure is not None and failure.way in (*DIES, Way.ONCE, Way.EXIT, Way.NEVER_READY, Way.LATE):
             await asyncio.sleep(failure.after_seconds)
             self._exit(container, failure)
             return

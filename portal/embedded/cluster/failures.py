@@ -16,6 +16,7 @@ class Way(Enum):
     SANDBOX = "never leaves ContainerCreating"
     CRASH = "runs, dies, runs again; never ready"
     FLAP = "becomes ready in each run and dies"
+    ONCE = "dies in its first run, becomes ready in the second"
     NEVER_READY = "runs, its probe fails"
     LATE = "becomes ready late"
     EVICT = "is ready, then the node throws it out"
@@ -51,6 +52,7 @@ TABLE: dict[str, Kind] = {
     "CrashLoopBackOff": Kind(Way.CRASH, after_seconds=1),
     "OOMKilled": Kind(Way.CRASH, after_seconds=1),
     "CrashAfterReady": Kind(Way.FLAP, after_seconds=5),
+    "CrashOnce": Kind(Way.ONCE, after_seconds=1),
     "NeverReady": Kind(Way.NEVER_READY),
     "LateReady": Kind(Way.LATE, after_seconds=10),
     "Evicted": Kind(Way.EVICT, after_seconds=3),

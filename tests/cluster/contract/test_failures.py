@@ -38,6 +38,7 @@ PATIENTS = {
     "crash": failing("CrashLoopBackOff", **QUICK, exit_code="3", message="no database"),
     "oom": failing("OOMKilled", **QUICK),
     "flap": failing("CrashAfterReady", after="1s", backoff="500ms"),
+    "once": failing("CrashOnce", after="700ms", message="no database yet"),
     "never": failing("NeverReady"),
     "late": failing("LateReady", after="1s"),
     "evicted": failing("Evicted", after="500ms"),
@@ -146,6 +147,14 @@ def test_a_pod_may_be_ready_and_crash_all_the_same(ward: Space) -> None:
     _pod_when(ward, "flap", lambda pod: _status(pod)["restartCount"] >= 1 and is_ready(pod))
     seen = ward.wait("deployments", "flap", lambda seen: seen["status"].get("availableReplicas"))
     assert condition(seen, "Progressing")["reason"] == "NewReplicaSetAvailable"
+
+
+def test_a_pod_may_die_once_on_its_way_and_be_ready_after_it(ward: Space) -> None:
+    assert ward.settle("once")["status"]["readyReplicas"] == 1
+    status = _status(ward.pods("once")[0])
+    assert (status["restartCount"], "running" in status["state"]) == (1, True)
+    last = status["lastState"]["terminated"]
+    assert (last["exitCode"], last["reason"], last["message"]) == (1, "Error", "no database yet")
 
 
 def test_a_pod_that_is_never_ready_runs(ward: Space) -> None:
