@@ -188,8 +188,11 @@ def _waiting(work: Work, seen: Workload, counts: Json, pods: list[Json]) -> Outc
     record = work.sibling("record_running")
     before = ((record.before if record else None) or {}).get("restarts") or {}
     observed = {"code": "waits_scaled", **counts}
-    # A canary's first pods are the first of the new version: what is wrong with them is said at once.
-    early = str(seen.reference.name) if "share" in work.step.params else ""
+    # The first pods of a canary or of the idle colour are the first of the new version: what is wrong with
+    # them is said at once.
+    params = work.step.params
+    first = "share" in params or params.get("colour") == "idle"
+    early = str(seen.reference.name) if first else ""
     return evidence.waiting(work, pods, observed, baseline=before, early=early)
 
 

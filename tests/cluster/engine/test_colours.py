@@ -11,7 +11,7 @@ from releases.rollouts import engine, plans
 from releases.rollouts.models import Rollout
 from tests.cluster.api import Json
 from tests.cluster.engine.conftest import Lay
-from tests.cluster.objects import deployment, service
+from tests.cluster.objects import deployment, failing, service
 from tests.factories import sign_off
 from tests.rollouts.floor import Floor, drive, why
 from tests.soak import long
@@ -191,3 +191,16 @@ def test_a_view_that_is_not_settled_holds_the_growth(
     found = step.failure or step.observed
     assert (rollout.state, found["code"]) == (state, code), why(rollout)
     assert standing(floor) == ("blue", {"blue": 3, "green": 2})
+
+
+@long
+def test_pods_of_the_new_colour_that_cannot_start_fail_its_growth_at_once_and_go(lay_floor: Lay) -> None:
+    floor = two_colours(lay_floor, pod_annotations=failing("ErrImagePull"))
+    rollout = drive(floor.start(), *ENDS)
+    failed = rollout.steps.get(state="failed")
+    assert rollout.state == "failed", why(rollout)
+    assert (failed.kind, (failed.failure or {})["code"]) == ("scale", "ErrImagePull")
+    assert standing(floor) == ("blue", {"blue": 3, "green": 2})
+    floor.order(rollout, "rollback")
+    drive(rollout, "rolled_back", "rollback_failed", "paused")
+    assert standing(floor) == ("blue", {"blue": 3, "green": 0}), why(rollout)
