@@ -125,20 +125,19 @@ def _real_cluster() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def practice_cluster(folder: Path) -> Iterator[Path]:
-    port, registry_port = free_ports(2)
+def practice_cluster(folder: Path, *options: str, registry_port: int | None = None) -> Iterator[Path]:
+    """Start a practice cluster for the time of the block, and give its kubeconfig.
+
+    Args:
+        options: more for its command line.
+        registry_port: where its registry answers; a free port by default.
+    """
+    port, free = free_ports(2)
     path = folder / "kubeconfig"
-    options = ["--data", str(folder), "--port", str(port), "--registry-port", str(registry_port)]
+    ports = ["--port", str(port), "--registry-port", str(registry_port or free)]
+    places = ["--data", str(folder), "--kubeconfig", str(path)]
+    command = [sys.executable, "-m", "portal.embedded.cluster", *ports, *places, *QUICK_PODS, *options]
     processes = ProcessGroup(log_folder=folder)
-    command = [
-        sys.executable,
-        "-m",
-        "portal.embedded.cluster",
-        *options,
-        *QUICK_PODS,
-        "--kubeconfig",
-        str(path),
-    ]
     processes.start("practice-cluster", command)
     try:
         processes.wait_until(lambda: _answers(path), name="practice-cluster", seconds=30)

@@ -5,7 +5,7 @@ On the real control plane nodes are simulated (examples.py); nothing is left out
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,25 @@ from portal.audit import verifier
 from portal.audit.operations import sign_head
 from releases import queries as release_queries
 from releases.models import Release
-from releases.rollouts import engine, operations, plans
+from releases.rollouts import engine, plans
 from releases.rollouts.models import Rollout
 from releases.rollouts.proof import proof_of
 from releases.rollouts.proof_entries import Entries
-from tests.cluster.engine.examples import example_cluster
+from tests.cluster.engine.examples import Served, System, example_cluster, furnished
 from tests.portal.audit.signing import new_key
 from tests.rollouts.floor import drive, kinds, states, why
-from tests.rollouts.universe import BACKEND, FRONTEND, SYSTEM, Universe, furnish
 from tests.soak import long
 
-Served = tuple[Path, str]
+SYSTEM, ENVIRONMENT = "portal-universe", "portal-universe-production"
+BACKEND = (
+    "config-service",
+    "auth-service",
+    "shopping-service",
+    "blog-service",
+    "notification-service",
+    "api-gateway",
+)
+FRONTEND = ("design-system", "portal-shell", "blog-frontend", "shopping-frontend")
 ENDS = ("succeeded", "failed", "paused", "stopped")
 # What a round may ask whatever it finds, and what a step may cost from its beginning to its end.
 MOST_PER_ROUND = 8
@@ -36,34 +44,39 @@ MOST_PER_STEP = 20
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("universe")
-    with example_cluster(folder, system=SYSTEM, namespace=SYSTEM, deployments=10) as made:
+    with example_cluster(tmp_path_factory.mktemp("universe"), SYSTEM) as made:
         yield made
 
 
 @pytest.fixture
-def universe(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Universe]:
-    made = furnish(*served, monkeypatch)
-    yield made
-    made.space.api.close()
+def universe(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
+    with furnished(served, monkeypatch) as made:
+        yield made
 
 
-def start(universe: Universe, version: str, **named: Any) -> Rollout:
-    release = universe.release(version, **named)
-    return operations.start_rollout(release.number, actor=universe.actor)
+def compose(
+    universe: System, version: str, *, services: Sequence[str] = (*BACKEND, *FRONTEND), **named: str
+) -> Release:
+    """A release of one version; `named` gives single services another."""
+    versions = dict.fromkeys(services, version) | {name.replace("_", "-"): tag for name, tag in named.items()}
+    return universe.release(ENVIRONMENT, versions)
+
+
+def start(universe: System, version: str, **named: Any) -> Rollout:
+    return universe.start(compose(universe, version, **named))
 
 
 @long
 def test_ten_services_go_out_in_their_order_are_verified_and_proven(
-    universe: Universe, settings: Any, tmp_path: Path
+    universe: System, settings: Any, tmp_path: Path
 ) -> None:
     rollout = drive(start(universe, "v1.4.0"), *ENDS, seconds=90)
     assert rollout.state == "succeeded", why(rollout)
     assert rollout.verdict is not None
     assert rollout.verdict["exact"] is True
     assert all(each["reported"] for each in rollout.verdict["services"])
-    items = {item.service.name: item.image for item in rollout.release.items.select_related("service")}
-    assert universe.images() == items
+    items = {item.service.name: {item.image} for item in rollout.release.items.select_related("service")}
+    assert universe.images(SYSTEM) == items
     assert Release.objects.get(pk=rollout.release_id).state == "awaiting_signoff"
     order = [
         step.service.name
@@ -94,18 +107,17 @@ def the_proof_holds_what_ran(rollout: Rollout, file: Path) -> None:
 
 
 @long
-def test_a_broken_version_is_named_and_goes_back(universe: Universe) -> None:
-    before = universe.images()
+def test_a_broken_version_is_named_and_goes_back(universe: System) -> None:
+    before = universe.images(SYSTEM)
     rollout = drive(start(universe, "v1.4.1", shopping_service="v1.4.0-withdrawn"), *ENDS, seconds=90)
     assert rollout.state == "failed", why(rollout)
     failure = rollout.steps.get(state="failed").failure
     assert failure is not None
     assert (failure["code"], failure["container"]) == ("ErrImagePull", "shopping-service")
     assert states(rollout)["4.notification-service.set_image"] == "waiting"
-    operations.give_order(rollout.pk, "rollback", actor=universe.actor)
-    drive(rollout, "rolled_back", "rollback_failed", seconds=60)
+    drive(universe.back(rollout), "rolled_back", "rollback_failed", seconds=60)
     assert rollout.state == "rolled_back", why(rollout)
-    assert universe.images() == before
+    assert universe.images(SYSTEM) == before
     back = states(rollout)
     services = ("config-service", "auth-service", "shopping-service", "blog-service")
     checks = [back[key] for key in back if key.startswith("back.") and key.endswith(".health")]
@@ -117,36 +129,33 @@ def test_a_broken_version_is_named_and_goes_back(universe: Universe) -> None:
 
 
 @long
-def test_the_dry_run_names_every_change_and_changes_nothing(universe: Universe) -> None:
-    before = universe.images()
-    release = universe.release("v1.4.1")
+def test_the_dry_run_names_every_change_and_changes_nothing(universe: System) -> None:
+    before = universe.images(SYSTEM)
+    release = universe.approve(compose(universe, "v1.4.1"))
     preview = plans.preview(release)
     assert preview.cluster_error == ""
     assert preview.errors == []
     changed = {change["object"]: change for step in preview.steps for change in step.changes}
     assert {name.removeprefix("deployment/") for name in changed} == {*BACKEND, *FRONTEND}
-    assert (
-        changed["deployment/web" if "web" in before else "deployment/api-gateway"]["before"]
-        == before["api-gateway"]
-    )
-    assert universe.images() == before
+    assert {changed["deployment/api-gateway"]["before"]} == before["api-gateway"]
+    assert universe.images(SYSTEM) == before
 
 
 @long
 def test_the_dry_run_names_a_cluster_out_of_reach(
-    universe: Universe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    universe: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = tmp_path / "kubeconfig"
-    away.write_text(universe.kubeconfig.read_text().replace(universe.space.api.server, "https://127.0.0.1:9"))
+    away.write_text(universe.kubeconfig.read_text().replace(universe.api.server, "https://127.0.0.1:9"))
     monkeypatch.setenv("KUBECONFIG", str(away))
-    release = universe.release("v1.4.1", services=["config-service"])
+    release = universe.approve(compose(universe, "v1.4.1", services=["config-service"]))
     preview = plans.preview(Release.objects.get(pk=release.pk))
     assert "127.0.0.1:9" in preview.cluster_error
     assert {step.kind for step in preview.steps} >= {"set_image", "wait_rollout", "verify_digests"}
 
 
 @long
-def test_a_rollout_asks_the_database_little(universe: Universe) -> None:
+def test_a_rollout_asks_the_database_little(universe: System) -> None:
     rollout = start(universe, "v1.4.1", services=["config-service"])
     asked: list[int] = []
 

@@ -1,85 +1,52 @@
-"""runbook-api as its example ships: backed up, rolled out, watched by its health's own numbers, and back.
+"""runbook-api as its example ships, in its three environments: watched by its health's own numbers, and back.
 
-On the real control plane nodes are simulated (examples.py); nothing is left out of the plan.
+On the real control plane nodes are simulated (examples.py); nothing is left out of the plans.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from portal import clock
-from portal.actors import Actor
-from portal.people.models import User
-from releases import gates
-from releases import operations as release_operations
-from releases.catalog.operations import load_folder
-from releases.rollouts import measuring, operations
 from releases.rollouts.models import Rollout
 from releases.schedules import due, jobs, work
 from releases.schedules import operations as runs
 from releases.schedules.models import Backup, Schedule, ScheduledRun
 from releases.schedules.recovery import recovery_of
-from tests.cluster.api import from_kubeconfig
-from tests.cluster.engine.examples import example_cluster
-from tests.cluster.objects import Space, wait_for
-from tests.factories import approve_all
-from tests.people import acting, person
+from tests.cluster.engine.examples import EXAMPLES, Served, System, example_cluster, furnished
+from tests.cluster.objects import wait_for
 from tests.rollouts.floor import drive, states, why
-from tests.rollouts.universe import EXAMPLES
 from tests.soak import long
 
-PRODUCTION, NAMESPACE = "runbook-api-production", "runbook-production"
+SERVICE, PRODUCTION = "runbook-api", "runbook-api-production"
 ENDS = ("succeeded", "failed", "paused", "stopped")
+EACH = ("record_running", "set_image", "wait_rollout", "health")
+# What each environment's plan asks, in its order; what ran is recorded first, and what runs verified last.
+STEPS = {
+    "runbook-api-development": [*EACH, "verify_digests"],
+    "runbook-api-staging": ["image_exists", "access_check", *EACH, "http", "run_job", "verify_digests"],
+}
 
 
-@dataclass(frozen=True)
-class Runbook:
-    """The system with who releases it."""
-
-    space: Space
-    manager: User
-
-    def start(self, version: str) -> Rollout:
-        """Compose, submit, check, approve and start."""
-        actor = acting(self.manager)
-        items = [{"service": "runbook-api", "version": version}]
-        release = release_operations.create_release({"environment": PRODUCTION, "items": items}, actor=actor)
-        release_operations.submit_release(release.number, actor=actor)
-        for check in release.checks.filter(phase="before", kind="person"):
-            release_operations.answer_check(release.number, check.pk, actor=actor, result="done")
-        for gate in gates.measured_now().filter(release=release.number):
-            measuring.measure(gate.pk)
-        approve_all(release)
-        return operations.start_rollout(release.number, actor=actor)
-
-    def image(self) -> str:
-        """What the Deployment asks for now."""
-        template = self.space.get("deployments", "runbook-api")["spec"]["template"]
-        return str(template["spec"]["containers"][0]["image"])
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with example_cluster(tmp_path_factory.mktemp("runbook"), "runbook-api") as made:
+        yield made
 
 
 @pytest.fixture
 def runbook(
-    tmp_path: Path, transactional_db: None, monkeypatch: pytest.MonkeyPatch, settings: Any
-) -> Iterator[Runbook]:
-    """The example as it is shipped, on a cluster of the test."""
+    served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> Iterator[System]:
+    """The example as it is shipped."""
     settings.MANIFESTS = str(EXAMPLES.parent / "manifests")
-    place = {"system": "runbook-api", "namespace": NAMESPACE}
-    with example_cluster(tmp_path, deployments=2, **place) as (kubeconfig, registry):
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-        monkeypatch.setenv("PRACTICE_REGISTRY_URL", registry)
-        monkeypatch.setenv("PRACTICE_AUTHORITY_FILE", str(kubeconfig.with_name("tls.crt")))
-        load_folder(EXAMPLES, actor=Actor.portal("a test", door="cli"))
-        manager = person("runbook-manager", ("release_manager", "*"))
-        person("runbook-pl", ("pl", "service:runbook-api"))
-        person("runbook-lead", ("team_lead", "team:runbook"))
-        api = from_kubeconfig(kubeconfig)
-        assert api is not None
-        yield Runbook(Space(api, NAMESPACE), manager)
-        api.close()
+    with furnished(served, monkeypatch) as made:
+        yield made
+
+
+def start(runbook: System, environment: str, version: str) -> Rollout:
+    return runbook.start(runbook.release(environment, {SERVICE: version}))
 
 
 def scheduled(name: str) -> ScheduledRun:
@@ -101,9 +68,36 @@ def scheduled(name: str) -> ScheduledRun:
     return wait_for(over, what=f"the end of {name}")
 
 
+def fails_hungry(runbook: System, environment: str) -> Rollout:
+    """Roll out a version that takes too much memory, until its health's numbers end it."""
+    hungry = start(runbook, environment, "1.5.0-hungry")
+    hungry.steps.filter(kind="health", wave=1).update(timeout_seconds=2)
+    drive(hungry, *ENDS, seconds=90)
+    assert hungry.state == "failed", why(hungry)
+    seen = hungry.steps.get(kind="health", wave=1)
+    assert "memory.percent" in str(seen.observed), states(hungry)
+    return hungry
+
+
 @long
-def test_it_goes_out_after_a_backup_and_a_hungry_version_goes_back(runbook: Runbook) -> None:
-    rollout = drive(runbook.start("1.5.0"), *ENDS, seconds=90)
+@pytest.mark.parametrize("environment", STEPS)
+def test_before_production_it_goes_out_by_steps_of_its_own_and_a_hungry_version_goes_back(
+    runbook: System, environment: str
+) -> None:
+    namespace = environment.replace("-api", "")
+    rollout = drive(start(runbook, environment, "1.5.0"), *ENDS, seconds=90)
+    assert rollout.state == "succeeded", why(rollout)
+    assert list(rollout.steps.order_by("position").values_list("kind", flat=True)) == STEPS[environment]
+    approved = runbook.images(namespace)
+    assert approved == {SERVICE: {rollout.release.items.get().image}}
+    hungry = fails_hungry(runbook, environment)
+    drive(runbook.back(hungry), "rolled_back", "rollback_failed", seconds=90)
+    assert (hungry.state, runbook.images(namespace)) == ("rolled_back", approved)
+
+
+@long
+def test_it_goes_out_after_a_backup_and_a_hungry_version_goes_back(runbook: System) -> None:
+    rollout = drive(start(runbook, PRODUCTION, "1.5.0"), *ENDS, seconds=90)
     assert rollout.state == "succeeded", why(rollout)
     assert rollout.verdict is not None
     assert rollout.verdict["exact"] is True
@@ -112,7 +106,7 @@ def test_it_goes_out_after_a_backup_and_a_hungry_version_goes_back(runbook: Runb
     # The cluster says so already; from now on the portal answers for it.
     applied = rollout.steps.get(kind="apply_manifests")
     assert applied.observed["args"]["count"] == 2
-    approved = runbook.image()
+    approved = runbook.images("runbook-production")
     jobs.keep_backups()
     backup = Backup.objects.get()
     assert (backup.rows, backup.size_bytes) == (48210, 73400320)
@@ -120,17 +114,9 @@ def test_it_goes_out_after_a_backup_and_a_hungry_version_goes_back(runbook: Runb
         run = scheduled(name)
         assert run.outcome == "succeeded", (run.observed, run.failure)
 
-    hungry = runbook.start("1.5.0-hungry")
-    health = hungry.steps.get(kind="health", wave=1)
-    health.timeout_seconds = 2
-    health.save(update_fields=["timeout_seconds"])
-    drive(hungry, *ENDS, seconds=90)
-    assert hungry.state == "failed", why(hungry)
-    seen = hungry.steps.get(kind="health", wave=1)
-    assert "memory.percent" in str(seen.observed), states(hungry)
-    operations.give_order(hungry.pk, "rollback", actor=acting(runbook.manager))
-    drive(hungry, "rolled_back", "rollback_failed", seconds=90)
-    assert (hungry.state, runbook.image()) == ("rolled_back", approved)
+    hungry = fails_hungry(runbook, PRODUCTION)
+    drive(runbook.back(hungry), "rolled_back", "rollback_failed", seconds=90)
+    assert (hungry.state, runbook.images("runbook-production")) == ("rolled_back", approved)
     jobs.keep_backups()
     found = recovery_of(backup.service, backup.environment)
     assert (found.recoveries, found.rto_met, found.rpo_met) == (1, True, True)

@@ -1,112 +1,153 @@
-"""StoreBridge's canary as its example ships: forward, a gate that breaks, and back.
+"""StoreBridge as its example ships, web front and both kinds of workers: its plans out, failing, and back.
 
-The shares are watched for a second instead of five minutes, by the plan. Simulated nodes answer no request
-and pull nothing: what asks for either is left out of the plan.
+What the plans watch, hold and let settle takes a second instead of minutes (examples.py). On the real control
+plane nodes are simulated; nothing is left out of the plans.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
-import yaml
 from django.utils import translation
 
-from portal.actors import Actor
-from portal.people.operations import grant_role
-from releases.catalog.models import Checklist, Environment, Plan, Service
-from releases.catalog.operations import load_folder
+from releases import operations as release_operations
+from releases.models import Release
 from releases.rollouts.canary_share import share_text
 from releases.rollouts.models import Rollout
 from releases.rollouts.overview import overview
-from tests.cluster.api import Json
-from tests.cluster.conftest import Cluster
+from tests.cluster.engine.examples import Served, System, example_cluster, furnished, shorten
 from tests.cluster.engine.test_canary import Metrics
-from tests.cluster.objects import Space
-from tests.factories import make_shop
-from tests.people import BY_THE_PORTAL, person
+from tests.factories import sign_off
 from tests.portal.integrations.answering import answering
-from tests.rollouts.floor import Floor, drive, why
+from tests.rollouts.floor import drive, why
 from tests.soak import long
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "deploy" / "examples"
-NAMESPACE, HOST = "storebridge-production", "registry.practice/"
-WEB, CANARY, WORKERS = "storebridge-web", "storebridge-web-canary", "storebridge-worker-normal"
+SYSTEM, PRODUCTION, CANARY = "storebridge", "storebridge-production", "storebridge-production-canary"
+WEB, WORKERS = "storebridge-web", ("storebridge-worker-normal", "storebridge-worker-batch")
+SERVICES = (WEB, *WORKERS)
 ENDS = ("failed", "succeeded", "paused", "rolled_back", "rollback_failed")
+BACK = ("rolled_back", "rollback_failed", "paused")
 
 
-def put_objects(space: Space) -> None:
-    """Create what the example runs in production, in the test's namespace."""
-    for body in yaml.safe_load_all((EXAMPLES / "storebridge" / "objects.yaml").read_text()):
-        if body["metadata"].get("namespace") == NAMESPACE:
-            body["metadata"]["namespace"] = space.name
-            space.create(_from_no_registry(body))
-    for name in (WEB, WORKERS, "storebridge-worker-batch"):
-        space.settle(name)
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with example_cluster(tmp_path_factory.mktemp("storebridge"), SYSTEM) as made:
+        yield made
 
 
-def _from_no_registry(body: Json) -> Json:
-    made: Json = yaml.safe_load(yaml.safe_dump(body).replace(HOST, "registry.test/"))
-    return made
+class Traffic(Metrics):
+    """A Prometheus by which all is well, but for a canary of more than a tenth, where its share is asked."""
 
+    share: Callable[[], int] | None = None
 
-def shorten(plan: Plan, **changes: Any) -> None:
-    """Let the plan watch for a second, and ask simulated pods nothing."""
-    spec = {**plan.spec, **changes}
-    spec["canary"]["watch"] |= {"seconds": 1, "everySeconds": 5}
-    spec["canary"]["watch"].pop("minutes")
-    spec["each"] = [{"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 120}]
-    for part in ("before", "after"):
-        spec[part] = [each for each in spec[part] if each["kind"] not in {"http", "image_exists"}]
-    plan.spec = spec
-    plan.save(update_fields=["spec"])
+    def value(self, query: str) -> float:
+        errors = "5.." in query and "-canary" in query
+        return 0.9 if errors and self.share and self.share() > 10 else super().value(query)
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    """What the plan's queries find."""
-    return Metrics()
+def metrics() -> Traffic:
+    """What the plans' queries find."""
+    return Traffic()
 
 
 @pytest.fixture
-def floor(
-    gateway_api: Cluster,
-    space: Space,
-    transactional_db: None,
-    metrics: Metrics,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Floor]:
-    """The example on the cluster of the test, with a Prometheus."""
-    put_objects(space)
-    shop = make_shop()
+def bridge(
+    served: Served, transactional_db: None, metrics: Traffic, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[System]:
+    """The example, with a Prometheus."""
     with answering(metrics.answer) as server:
-        monkeypatch.setenv("KUBECONFIG", str(gateway_api.kubeconfig_path))
         monkeypatch.setenv("STOREBRIDGE_PROMETHEUS_URL", server.url)
-        catalog = (EXAMPLES / "storebridge" / "catalog.yaml").read_text()
-        for source in (EXAMPLES / "connections.yaml",):
-            (tmp_path / source.name).write_text(source.read_text())
-        (tmp_path / "catalog.yaml").write_text(
-            catalog.replace(f"namespace: {NAMESPACE}", f"namespace: {space.name}")
-        )
-        load_folder(tmp_path, actor=Actor.portal("a test", door="cli"))
-        Service.objects.filter(system="storebridge").update(image="registry.test/storebridge/storebridge")
-        environment, plan = (
-            Environment.objects.get(name=NAMESPACE),
-            Plan.objects.get(name=f"{NAMESPACE}-canary"),
-        )
-        shorten(plan)
-        # What people tick is tried elsewhere.
-        Checklist.objects.all().delete()
-        author = shop.cast.author.username
-        grant_role(author, role="release_manager", scope="team:storebridge", actor=BY_THE_PORTAL)
-        person("storebridge-lead", ("team_lead", "team:storebridge"), ("pl", f"service:{WEB}"))
-        person("storebridge-senior", ("infra_senior", "cluster_group:main"))
-        yield Floor(shop, space, environment, plan, {WEB: Service.objects.get(name=WEB)})
+        with furnished(served, monkeypatch) as made:
+            shorten(SYSTEM)
+            yield made
 
 
-def weights(floor: Floor) -> list[int]:
-    [rule] = floor.space.get("httproutes", "storebridge")["spec"]["rules"]
+def start(
+    bridge: System, environment: str, *, plan: str = "", version: str = "v2.6.0", web: str = ""
+) -> Rollout:
+    """Start a release of all three services; `web` gives the front a version of its own."""
+    versions = dict.fromkeys(SERVICES, version) | {WEB: web or version}
+    return bridge.start(bridge.release(environment, versions, plan=plan or environment))
+
+
+def asked_for(rollout: Rollout) -> dict[str, set[str]]:
+    """What the services' workloads ask for once the release is out."""
+    return {item.service.name: {item.image} for item in rollout.release.items.select_related("service")}
+
+
+def of_the_release(bridge: System, environment: str) -> dict[str, set[str]]:
+    """What they ask for now."""
+    found = bridge.images(environment)
+    return {name: found[name] for name in SERVICES}
+
+
+def order(rollout: Rollout) -> list[str]:
+    """The migration, and each service that was given its image, as they began."""
+    begun = rollout.steps.filter(kind__in=("run_job", "set_image"), direction="forward").order_by("acted_at")
+    return [each.kind if each.kind == "run_job" else each.service.name for each in begun if each.service]
+
+
+@long
+@pytest.mark.parametrize("environment", ["storebridge-dev", "storebridge-staging", PRODUCTION])
+def test_the_workers_and_then_the_web_front_go_out_after_the_migration_and_back(
+    bridge: System, environment: str
+) -> None:
+    before = bridge.images(environment)
+    sizes = scale(bridge, environment)
+    rollout = drive(start(bridge, environment), *ENDS, seconds=90)
+    assert rollout.state == "succeeded", why(rollout)
+    assert of_the_release(bridge, environment) == asked_for(rollout)
+    assert rollout.verdict is not None
+    assert rollout.verdict["exact"] is True
+    migration, *workers, web = order(rollout)
+    assert (migration, set(workers), web) == ("run_job", set(WORKERS), WEB)
+    assert scale(bridge, environment) == sizes
+    drive(bridge.back(rollout), *BACK, seconds=90)
+    assert rollout.state == "rolled_back", why(rollout)
+    assert (bridge.images(environment), scale(bridge, environment)) == (before, sizes)
+
+
+def scale(bridge: System, environment: str) -> dict[str, int]:
+    """How many pods each Deployment asks for."""
+    found = bridge.space(environment).find("deployments")
+    return {each["metadata"]["name"]: each["spec"]["replicas"] for each in found}
+
+
+@long
+def test_a_web_front_whose_health_is_bad_fails_and_the_workers_go_back_with_it(bridge: System) -> None:
+    before = bridge.images(PRODUCTION)
+    rollout = start(bridge, PRODUCTION, web="v2.6.0-unwell")
+    rollout.steps.filter(kind="health").update(timeout_seconds=2)
+    drive(rollout, *ENDS, seconds=90)
+    assert rollout.state == "failed", why(rollout)
+    failed = rollout.steps.get(state="failed")
+    assert (failed.kind, failed.service.name if failed.service else "") == ("health", WEB)
+    assert of_the_release(bridge, PRODUCTION) == asked_for(rollout)
+    drive(bridge.back(rollout), *BACK, seconds=90)
+    assert rollout.state == "rolled_back", why(rollout)
+    assert bridge.images(PRODUCTION) == before
+
+
+@long
+def test_for_the_peak_only_the_bounds_of_the_web_front_grow(bridge: System) -> None:
+    before, bounds = bridge.images(PRODUCTION), autoscaled(bridge)
+    release = bridge.release(PRODUCTION, {WEB: "v2.5.1"}, plan="storebridge-production-peak")
+    rollout = drive(bridge.start(release), *ENDS, seconds=90)
+    assert rollout.state == "succeeded", why(rollout)
+    assert autoscaled(bridge) == (6, 10)
+    drive(bridge.back(rollout), *BACK, seconds=90)
+    assert rollout.state == "rolled_back", why(rollout)
+    assert (bridge.images(PRODUCTION), autoscaled(bridge)) == (before, bounds)
+
+
+def autoscaled(bridge: System) -> tuple[int, int]:
+    """Between how many pods the autoscaler keeps the web front."""
+    spec = bridge.space(PRODUCTION).get("horizontalpodautoscalers", WEB)["spec"]
+    return spec["minReplicas"], spec["maxReplicas"]
+
+
+def weights(bridge: System) -> list[int]:
+    [rule] = bridge.space(PRODUCTION).get("httproutes", "storebridge")["spec"]["rules"]
     return [each["weight"] for each in rule["backendRefs"]]
 
 
@@ -116,45 +157,57 @@ def shares(rollout: Rollout) -> list[int]:
     return [next(iter((each.acted or {})["weights"].values()))["storebridge-canary"] for each in written]
 
 
-def at_rest(floor: Floor, image: str) -> bool:
-    """Whether all is led and as large as it was, with this image in the web front."""
-    canary = floor.space.get("deployments", CANARY)["spec"]["replicas"]
-    bounds = floor.space.get("horizontalpodautoscalers", WEB)["spec"]
-    sizes = (canary, bounds["minReplicas"], bounds["maxReplicas"], weights(floor))
-    return sizes == (0, 3, 10, [100, 0]) and floor.image(WEB) == image
+def at_rest(bridge: System) -> bool:
+    """Whether all is led and as large as it was."""
+    return (scale(bridge, PRODUCTION)["storebridge-web-canary"], autoscaled(bridge), weights(bridge)) == (
+        0,
+        (3, 10),
+        [100, 0],
+    )
+
+
+def announced(bridge: System, release: Release) -> Release:
+    """Answer what is checked on the way and after it, sign the result off, and announce it."""
+    for phase in ("during", "after"):
+        bridge.answer(release, phase)
+    sign_off(release)
+    return release_operations.announce_release(release.number, actor=bridge.actor)
 
 
 @long
-def test_the_canary_goes_out_share_by_share_and_is_asked_back(floor: Floor) -> None:
-    before = floor.image(WEB)
-    rollout = drive(floor.start(), *ENDS, seconds=150)
+def test_the_canary_goes_out_share_by_share_is_announced_and_asked_back(bridge: System) -> None:
+    before = bridge.images(PRODUCTION)
+    rollout = drive(start(bridge, PRODUCTION, plan=CANARY), *ENDS, seconds=150)
     assert rollout.state == "succeeded", why(rollout)
     assert shares(rollout) == [10, 20, 50, 0]
-    titles = [wave.title for wave in overview(rollout, floor.shop.cast.author).waves if not wave.plain]
+    assert of_the_release(bridge, PRODUCTION) == asked_for(rollout)
+    titles = [wave.title for wave in overview(rollout, bridge.manager).waves if not wave.plain]
     assert titles == ["작업자", "웹"]
-    assert at_rest(floor, floor.wanted(WEB, "2.0.0"))
+    assert at_rest(bridge)
     assert rollout.verdict is not None
     assert rollout.verdict["exact"]
-    floor.order(rollout, "rollback")
-    drive(rollout, "rolled_back", "rollback_failed", "paused", seconds=120)
+    phases = [rollout.release.checks.filter(phase=phase).count() for phase in ("before", "during", "after")]
+    assert phases == [7, 6, 6]
+    assert announced(bridge, rollout.release).state == "announced"
+    drive(bridge.back(rollout), *BACK, seconds=120)
     assert rollout.state == "rolled_back", why(rollout)
-    assert at_rest(floor, before)
+    assert at_rest(bridge)
+    assert of_the_release(bridge, PRODUCTION) == {name: before[name] for name in SERVICES}
 
 
 @long
-def test_a_gate_that_breaks_takes_the_canary_back_by_itself(floor: Floor, metrics: Metrics) -> None:
-    before = floor.image(WEB)
-    rollout = floor.start()
-    # The first share is well, the second is not.
-    metrics.well = 1
-    drive(rollout, *ENDS, seconds=150)
+def test_a_gate_that_breaks_takes_the_canary_and_the_workers_back_by_itself(
+    bridge: System, metrics: Traffic
+) -> None:
+    before = bridge.images(PRODUCTION)
+    metrics.share = lambda: weights(bridge)[1]
+    rollout = drive(start(bridge, PRODUCTION, plan=CANARY), *ENDS, seconds=150)
     assert rollout.state == "rolled_back", why(rollout)
     order = rollout.orders.get()
     assert (order.kind, order.by) == ("rollback", None)
     assert shares(rollout) == [10, 20]
+    forward = list(rollout.steps.filter(direction="forward").order_by("position"))
     with translation.override("en"):
-        assert (
-            share_text(list(rollout.steps.filter(direction="forward").order_by("position")))
-            == "canary 20 % of the traffic"
-        )
-    assert at_rest(floor, before)
+        assert share_text(forward) == "canary 20 % of the traffic"
+    assert at_rest(bridge)
+    assert of_the_release(bridge, PRODUCTION) == {name: before[name] for name in SERVICES}
