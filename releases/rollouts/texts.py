@@ -90,6 +90,7 @@ OBSERVED: dict[str, Text] = {
     "view_silent": _("{count} pods do not answer: {names}"),
     "image_set": _("Image set"),
     "manifests_applied": _("{count} objects are as the manifests say"),
+    "objects_end": _("Waits until these are gone: {names}"),
     "manifests_restored": _("The manifests are as they were applied before"),
     "restarted": _("Restarted"),
     "resources_set": _("Resources set"),
@@ -365,7 +366,11 @@ NOTES: dict[str, Text] = {
     ),
     "manifests_left": _(
         "The folder no longer holds what was applied from it before, and the cluster still has: {names}. "
-        "It stays; delete it yourself"
+        "It stays; delete it yourself, or let the plan do it (`prune`)"
+    ),
+    "manifests_kept": _(
+        "The folder no longer holds what was applied from it before, but it is not the portal's alone: "
+        "{names}. It stays; delete it yourself"
     ),
     "autoscaler_astray": _("The autoscaler {autoscaler} aims at {target}, which does not exist"),
 }

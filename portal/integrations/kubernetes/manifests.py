@@ -193,6 +193,13 @@ def is_applied_by(found: Json, manager: str) -> bool:
     return any(_is(each, manager) for each in found["metadata"].get("managedFields") or [])
 
 
+def others_of(found: Json, manager: str) -> list[str]:
+    """Return who else has written what an object is for; notes in its metadata are not that."""
+    entries: Iterable[Json] = found["metadata"].get("managedFields") or []
+    own = [each for each in entries if each.get("manager") != manager and not each.get("subresource")]
+    return sorted({each["manager"] for each in own if (each.get("fieldsV1") or {}).keys() - {"f:metadata"}})
+
+
 def _is(entry: Json, manager: str) -> bool:
     is_apply = entry.get("operation") == "Apply" and not entry.get("subresource")
     return entry.get("manager") == manager and is_apply

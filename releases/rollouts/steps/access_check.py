@@ -118,9 +118,13 @@ def _of_manifests(work: Work) -> list[Right]:
     steps = [each for each in work.siblings if each.kind == "apply_manifests"]
     found = [manifests_of(each.params["manifests"], work.environment.name) for each in steps]
     kinds = {plural_of(each) for folder in found if folder for each in folder.objects}
+    known: dict[bool, set[str]] = {True: set(), False: set()}
+    for step in steps:
+        objects = known_objects(replace(work, step=step))
+        known[bool(step.params.get("prune"))] |= {plural_of(each) for each in objects}
+    kinds |= known[True]
     written = [(verb, plural) for plural in sorted(kinds) for verb in ("get", "create", "patch", "delete")]
-    known = {plural_of(each) for step in steps for each in known_objects(replace(work, step=step))}
-    read = [("get", plural) for plural in sorted(known - kinds)]
+    read = [("get", plural) for plural in sorted(known[False] - kinds)]
     return [Right(verb=verb, resource=each, group=group_of(each)) for verb, each in [*written, *read]]
 
 

@@ -50,6 +50,6 @@ def ending(pods: Iterable[Json]) -> Json:
     return {"ending": {"count": len(graces), "grace": max(graces)}} if graces else {}
 
 
-def is_ending(pod: Json) -> bool:
-    """Whether a pod has been told to end."""
-    return bool(pod["metadata"].get("deletionTimestamp"))
+def is_ending(found: Json) -> bool:
+    """Whether a pod, or another object, has been told to end."""
+    return bool(found["metadata"].get("deletionTimestamp"))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.manifests import is_applied_by, name_of, plural_of
+from portal.integrations.kubernetes.manifests import is_applied_by, name_of, others_of, plural_of
 from portal.integrations.kubernetes.server import FIELD_MANAGER
 from releases.catalog.manifests import manifests_of
 from releases.rollouts.models import Step
@@ -25,6 +25,17 @@ def left_over(work: Work, wanted: Iterable[Json]) -> list[Json]:
     gone -= _held_by_others(work) if gone else set()
     seen = [read(work, known[name]) for name in sorted(gone)]
     return [each for each in seen if each is not None and is_applied_by(each, FIELD_MANAGER)]
+
+
+def is_removable(work: Work, seen: Json) -> bool:
+    """Whether an object is the portal's alone: nobody else has written it, and no service runs in it."""
+    specs = [service.spec for service in work.environment.services.all()]
+    named = [each for spec in specs for each in spec.get("workloads") or []]
+    is_named = any(
+        (each.get("kind", "Deployment"), each["name"]) == (seen["kind"], seen["metadata"]["name"])
+        for each in named
+    )
+    return not is_named and not others_of(seen, FIELD_MANAGER)
 
 
 def known_objects(work: Work) -> list[Json]:

@@ -23,6 +23,7 @@ from portal.integrations.kubernetes.workloads import PLURALS, Workload, changed_
 from releases.catalog.manifests import manifests_of
 from releases.rollouts.drift import Drift
 from releases.rollouts.steps import git_owned, leftovers
+from releases.rollouts.steps.endings import is_ending
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -36,6 +37,7 @@ from releases.rollouts.steps.kind import (
     done,
     failed,
     hold,
+    wait,
 )
 from releases.rollouts.steps.leftovers import read
 from releases.rollouts.steps.record_running import autoscaler
@@ -71,23 +73,26 @@ class _Applying(ActingKind):
     def configurations(self, work: Work) -> list[Json]:
         """Return what is applied."""
 
-    def surplus(self, work: Work) -> list[Json]:  # noqa: ARG002  what only the way back knows
-        """Return what is deleted."""
-        return []
+    @abstractmethod
+    def surplus(self, work: Work) -> list[Json]:
+        """Return what is deleted, as long as it is there."""
 
     def plan(self, work: Work) -> Planned:
         """Let the server say what would differ, without keeping it."""
-        found = self._differing(work)
-        if isinstance(found, Outcome):
-            return Planned(error=found.failure)
-        return Planned(changes=[change for _wanted, changes in found for change in changes])
+        ready = self.prepare(work)
+        if isinstance(ready, Outcome):
+            return Planned(error=ready.failure)
+        return Planned(changes=ready.changes if isinstance(ready, Change) else [])
 
     def prepare(self, work: Work) -> Change | Found | Outcome:
         """Leave out what is so already; an earlier start's work is found by that as well."""
         found = self._differing(work)
         if isinstance(found, Outcome):
             return found
-        gone = self.surplus(work)
+        gone = [each for each in self.surplus(work) if not is_ending(each)]
+        refusal = next(filter(None, (_refusal(work, _identity(each), each) for each in gone)), None)
+        if refusal is not None:
+            return refusal
         changes = [change for _wanted, each in found for change in each]
         changes += [_field(each, "object", name_of(each), "") for each in gone]
         if not changes:
@@ -117,6 +122,9 @@ class _Applying(ActingKind):
                 differing["object"], differing["field"], "", differing["after"], differing["before"]
             )
             return hold("drift", **drift.args)
+        ending = [name_of(each) for each in self.surplus(work) if is_ending(each)]
+        if ending:
+            return wait("objects_end", args={"names": ", ".join(ending)})
         return done(self.said, args={"count": len(self.configurations(work))})
 
     def _differing(self, work: Work) -> list[tuple[Json, list[Json]]] | Outcome:
@@ -144,11 +152,19 @@ class ApplyManifests(_Applying):
         """The folder's objects."""
         return _wanted(work)
 
+    def surplus(self, work: Work) -> list[Json]:
+        """What has left the folder, where the plan prunes it and it is the portal's alone."""
+        if not work.step.params.get("prune"):
+            return []
+        return [each for each in _left(work) if leftovers.is_removable(work, each)]
+
     def plan(self, work: Work) -> Planned:
-        """Name what earlier rollouts have applied and the folder no longer holds: it stays."""
+        """Name what has left the folder and stays."""
         planned = super().plan(work)
-        left = [name_of(each) for each in leftovers.left_over(work, self.configurations(work))]
-        note = {"code": "manifests_left", "args": {"names": ", ".join(left)}}
+        pruned = {name_of(each) for each in self.surplus(work)}
+        left = [name for each in _left(work) if (name := name_of(each)) not in pruned]
+        code = "manifests_kept" if work.step.params.get("prune") else "manifests_left"
+        note = {"code": code, "args": {"names": ", ".join(left)}}
         return replace(planned, notes=[note]) if left else planned
 
 
@@ -159,10 +175,9 @@ class RestoreManifests(_Applying):
     said = "manifests_restored"
 
     def configurations(self, work: Work) -> list[Json]:
-        """What the portal had applied before; an object that has been deleted since stays so."""
-        return [
-            each["was"]["applied"] for each in _recorded(work) if each["was"] and read(work, each["object"])
-        ]
+        """What the portal had applied before; what somebody else has deleted since stays so."""
+        there = [each for each in _recorded(work) if each["was"] and read(work, each["object"])]
+        return [each["was"]["applied"] for each in [*there, *_pruned(work)]]
 
     def surplus(self, work: Work) -> list[Json]:
         """What this rollout has made."""
@@ -193,11 +208,34 @@ def _sealed_digest(work: Work) -> str:
     return str((item.get("manifests") or {}).get("digest") or "")
 
 
+def _record(work: Work) -> Json | None:
+    """What was recorded of the service's objects; None while a plan is only previewed."""
+    steps = [each for each in work.siblings if each.kind == RecordManifests.name and each.before]
+    own: list[Json] = [each.before for each in steps if each.service_id == work.step.service_id]
+    return next(iter(own), None)
+
+
 def _recorded(work: Work) -> list[Json]:
-    for each in work.siblings:
-        if each.kind == RecordManifests.name and each.service_id == work.step.service_id and each.before:
-            return list(each.before["objects"].values())
-    raise PermanentError(code="nothing_recorded")
+    record = _record(work)
+    if record is None:
+        raise PermanentError(code="nothing_recorded")
+    return list(record["objects"].values())
+
+
+def _left(work: Work) -> list[Json]:
+    """What has left the folder; in a rollout what was recorded of it, so that nothing else is deleted."""
+    left, record = leftovers.left_over(work, _wanted(work)), _record(work)
+    return [each for each in left if record is None or name_of(each) in record.get("left", {})]
+
+
+def _pruned(work: Work) -> list[Json]:
+    """What this rollout has deleted, or was about to, because it had left the folder; as it was recorded."""
+    steps = [each for each in work.siblings if each.kind == ApplyManifests.name]
+    own = [each for each in steps if each.service_id == work.step.service_id]
+    changes = [change for each in own for change in (each.intent or {}).get("changes", [])]
+    names = {each["object"] for each in changes if (each["field"], each["after"]) == ("object", "")}
+    left = (_record(work) or {}).get("left", {})
+    return [entry for name, entry in left.items() if name in names]
 
 
 def _entry(wanted: Json, seen: Json | None) -> Json:

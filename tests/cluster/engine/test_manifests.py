@@ -9,7 +9,7 @@ from django.utils import translation
 
 from portal.errors import Conflict
 from releases.models import Release
-from releases.rollouts import operations, plans
+from releases.rollouts import engine, operations, plans
 from releases.rollouts.models import Rollout
 from tests.cluster.api import Json
 from tests.cluster.engine.conftest import Lay
@@ -231,3 +231,50 @@ def test_what_another_services_folder_holds_is_not_left_over(
     assert left(floor, "3.0.0")[1] == ""
     (tmp_path / "other" / "made.yaml").write_text(SETTINGS.format(level="info").replace("settings", "else"))
     assert "configmap/made" in left(floor, "3.0.1")[1]
+
+
+def test_a_plan_that_prunes_deletes_what_is_the_portals_alone_and_gives_it_back(
+    floor: Floor, write: Write
+) -> None:
+    floor.space.api.create(
+        floor.space.path("configmaps"), config_map("shared", other="x"), fieldManager="somebody"
+    )
+    shared = SETTINGS.format(level="info").replace("settings", "shared")
+    settings, worker = SETTINGS.format(level="info"), WORKER.format(label="worker")
+    write(settings=settings, made=MADE, worker=worker, shared=shared, deployment=DEPLOYMENT)
+    started(left(floor, "2.0.0")[0], floor)
+    floor.plan.spec["waves"][0]["before"][0]["prune"] = True
+    floor.plan.save(update_fields=["spec"])
+    write(settings=settings)
+    release, note = left(floor, "3.0.0")
+    assert "not the portal's alone: configmap/shared, deployment/api." in note
+    [step] = [each for each in plans.preview(release).steps if each.kind == "apply_manifests"]
+    gone = [(each["object"], each["after"]) for each in step.differing if each["field"] == "object"]
+    assert gone == [("configmap/made", ""), ("deployment/worker", "")]
+    rollout = started(release, floor)
+    assert rollout.state == "succeeded", why(rollout)
+    workloads = [each["metadata"]["name"] for each in floor.space.find("deployments")]
+    assert (data_of(floor, "made"), workloads) == (None, ["api"])
+    assert data_of(floor, "shared") == {"other": "x", "level": "info"}
+    floor.order(rollout, "rollback")
+    assert drive(rollout, *BACK).state == "rolled_back", why(rollout)
+    assert data_of(floor, "made") == {"a": "1"}
+    [container] = floor.space.get("deployments", "worker")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.test/worker:1"
+
+
+def test_what_somebody_has_made_anew_since_it_was_recorded_is_not_pruned(floor: Floor, write: Write) -> None:
+    write(settings=SETTINGS.format(level="info"), made=MADE)
+    started(floor.release("2.0.0"), floor)
+    [apply] = floor.plan.spec["waves"][0]["before"]
+    held = {"kind": "watch", "service": "api", "seconds": 1}
+    floor.plan.spec["waves"][0]["before"] = [held, {**apply, "prune": True}]
+    floor.plan.save(update_fields=["spec"])
+    write(settings=SETTINGS.format(level="info"))
+    rollout = operations.start_rollout(floor.release("3.0.0").number, actor=floor.actor)
+    while not rollout.steps.filter(kind="record_manifests", state="succeeded").exists():
+        engine.advance(rollout.pk)
+    floor.space.delete("configmaps", "made")
+    floor.space.create(config_map("made", a="2"))
+    drive(rollout, *ENDS)
+    assert (rollout.state, data_of(floor, "made")) == ("succeeded", {"a": "2"}), why(rollout)
