@@ -200,7 +200,7 @@ def test_pods_that_cannot_start_where_there_were_none_are_named(lay_floor: Lay) 
 @long
 def test_an_init_container_that_waits_for_another_service_is_named(lay_floor: Lay, client: Client) -> None:
     waits = {**container(), "initContainers": [{"name": "wait-for-db", "image": "registry.test/wait:1"}]}
-    marks = {**failing("NeverReady"), "practice/container": "wait-for-db"}
+    marks = failing("LateReady", after="10m", container="wait-for-db")
     floor = lay_floor(
         each=({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 25}),
         objects={"api": deployment("api", pod_spec=waits, pod_annotations=marks)},
