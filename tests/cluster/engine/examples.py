@@ -26,6 +26,7 @@ from releases.rollouts import measuring, operations
 from releases.rollouts.models import Rollout
 from tests.cluster import gateway
 from tests.cluster.api import Api, Json, address, from_kubeconfig
+from tests.cluster.argo_rollouts import controller
 from tests.cluster.conftest import USES_CONTROL_PLANE, practice_cluster
 from tests.cluster.controlplane.processes import free_ports
 from tests.cluster.controlplane.start import ControlPlane
@@ -181,22 +182,20 @@ def _practice(folder: Path, objects: Path) -> Iterator[Served]:
 
 @contextlib.contextmanager
 def _control_plane(bodies: list[Json]) -> Iterator[Served]:
-    with ControlPlane(images=IMAGES) as plane:
+    kinds = {body["kind"] for body in bodies}
+    with contextlib.ExitStack() as stack:
+        plane = stack.enter_context(ControlPlane(images=IMAGES))
         api = from_kubeconfig(plane.kubeconfig)
         assert api is not None
-        if any(body["kind"] == "HTTPRoute" for body in bodies):
+        stack.callback(api.close)
+        if "HTTPRoute" in kinds:
             gateway.install(api)
+        if "Rollout" in kinds:
+            stack.enter_context(controller.running(api, plane.kubeconfig))
         for body in bodies:
-            _create(api, body)
-        api.close()
+            place = body["metadata"].get("namespace")
+            api.create(address(f"{body['kind'].lower()}s", namespace=place), body)
         yield Served(plane.kubeconfig, plane.registry)
-
-
-def _create(api: Api, body: Json) -> None:
-    if body["kind"] == "Rollout":
-        return  # the controller of Argo Rollouts is started where a test is of it
-    place = body["metadata"].get("namespace")
-    api.create(address(f"{body['kind'].lower()}s", namespace=place), body)
 
 
 def _run(api: Api, wanted: int) -> bool:
