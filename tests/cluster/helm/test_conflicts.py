@@ -6,8 +6,8 @@ from portal.integrations.helm.client import program_version
 from releases.catalog.models import Service
 from releases.rollouts import operations, plans, texts
 from releases.rollouts.plans import Preview
-from tests.cluster.helm.conftest import Plate
-from tests.rollouts.floor import digest_for, drive, why
+from tests.cluster.helm.conftest import OLD, Plate, digests_of
+from tests.rollouts.floor import drive, why
 
 ENDS = ("succeeded", "failed", "paused")
 
@@ -29,7 +29,7 @@ def errors(preview: Preview) -> dict[str, str]:
 def test_a_foreign_field_is_named_before_the_start_and_stays_what_it_is(plate: Plate) -> None:
     scaled_by_hand(plate)
     keep_to_own_fields()
-    release = plate.release("7.0.0")
+    release = plate.release()
     with translation.override("en"):
         found = errors(plans.preview(release))
     if program_version(plate.helm.binary) < (4,):
@@ -48,12 +48,12 @@ def test_a_foreign_field_is_named_before_the_start_and_stays_what_it_is(plate: P
     assert failure["code"] == "helm_conflict"
     assert str(texts.failure(failure))
     assert plate.space.get("deployments", "plate-web")["spec"]["replicas"] == 7
-    assert plate.digests()["plate-cache"] == digest_for("plate-cache", "1.0.0")
+    assert plate.digests()["plate-cache"] == digests_of(OLD)["plate-cache"]
 
 
 def test_where_the_catalog_allows_it_helm_takes_the_field_forward_and_back(plate: Plate) -> None:
     scaled_by_hand(plate)
-    rollout = operations.start_rollout(plate.release("8.0.0").number, actor=plate.actor)
+    rollout = operations.start_rollout(plate.release().number, actor=plate.actor)
     assert drive(rollout, *ENDS, seconds=240).state == "succeeded", why(rollout)
     front = plate.space.get("deployments", "plate-web")
     assert front["spec"]["replicas"] != 7
@@ -61,4 +61,4 @@ def test_where_the_catalog_allows_it_helm_takes_the_field_forward_and_back(plate
     operations.give_order(rollout.pk, "rollback", actor=plate.actor)
     drive(rollout, "rolled_back", "rollback_failed", "paused", seconds=240)
     assert rollout.state == "rolled_back", why(rollout)
-    assert plate.digests()["plate-web"] == digest_for("plate-web", "1.0.0")
+    assert plate.digests()["plate-web"] == digests_of(OLD)["plate-web"]

@@ -7,15 +7,10 @@ from pytest_django.fixtures import Settings
 
 from portal.integrations.helm.charts import read_chart
 from releases.rollouts import operations, plans
-from tests.cluster.helm.conftest import OVER, Plate
-from tests.rollouts.floor import digest_for, drive, states, why
+from tests.cluster.helm.conftest import NEW, OLD, OVER, Plate, digests_of
+from tests.rollouts.floor import drive, states, why
 
-NAMES = ("plate-cache", "plate-api", "plate-llm", "plate-web")
 ENDS = ("succeeded", "failed", "paused")
-
-
-def wanted(version: str) -> dict[str, str]:
-    return {name: digest_for(name, version) for name in NAMES}
 
 
 def test_plate_goes_out_in_its_order_is_verified_and_says_how_it_is_reached(plate: Plate) -> None:
@@ -24,10 +19,10 @@ def test_plate_goes_out_in_its_order_is_verified_and_says_how_it_is_reached(plat
     assert [(step.key, step.error) for step in preview.errors] == []
     shown = {step.service: step.differing for step in preview.steps if step.kind == "helm_upgrade"}
     assert any(each["field"] == "spec.replicas" for each in shown["plate-api"])
-    assert plate.digests() == wanted("1.0.0")
+    assert plate.digests() == digests_of(OLD)
     rollout = drive(operations.start_rollout(release.number, actor=plate.actor), *ENDS, seconds=240)
     assert rollout.state == "succeeded", why(rollout)
-    assert plate.digests() == wanted("2.0.0")
+    assert plate.digests() == digests_of(NEW)
     assert rollout.verdict is not None
     assert rollout.verdict["exact"] is True
     begun = rollout.steps.filter(kind="helm_upgrade").order_by("started_at")
@@ -37,14 +32,14 @@ def test_plate_goes_out_in_its_order_is_verified_and_says_how_it_is_reached(plat
     assert "plate-web.plate-prod:8080" in said["addresses"]
     kept = rollout.steps.get(kind="helm_backup", service__name="plate-api").before
     assert kept is not None
-    assert digest_for("plate-api", "1.0.0") in kept["manifest"]
+    assert digests_of(OLD)["plate-api"] in kept["manifest"]
     assert [each.status for each in plate.helm.history("plate-api")][-2:] == ["superseded", "deployed"]
 
 
 @pytest.fixture
 def broken(tmp_path: Path, settings: Settings) -> Path:
     """The same charts in a folder of the test's own; the web front's pods cannot start."""
-    for name in NAMES:
+    for name in NEW:
         chart = read_chart(str(OVER), f"plate/charts/{name}")
         for path, content in chart.files.items():
             place = tmp_path / "plate" / "charts" / name / path
@@ -62,7 +57,7 @@ def broken(tmp_path: Path, settings: Settings) -> Path:
 
 
 def test_the_last_wave_fails_and_every_service_goes_back_to_its_revision(plate: Plate, broken: Path) -> None:
-    release = plate.release("3.0.0")
+    release = plate.release()
     rollout = drive(operations.start_rollout(release.number, actor=plate.actor), *ENDS, seconds=240)
     assert rollout.state == "failed", why(rollout)
     failure = rollout.steps.get(kind="wait_rollout", service__name="plate-web").failure
@@ -71,11 +66,11 @@ def test_the_last_wave_fails_and_every_service_goes_back_to_its_revision(plate: 
     operations.give_order(rollout.pk, "rollback", actor=plate.actor)
     drive(rollout, "rolled_back", "rollback_failed", seconds=240)
     assert rollout.state == "rolled_back", states(rollout)
-    assert plate.digests() == wanted("1.0.0")
-    for name in NAMES:
+    assert plate.digests() == digests_of(OLD)
+    for name in NEW:
         newest = plate.helm.history(name)[-1]
         assert (newest.status, newest.description.startswith("Rollback to")) == ("deployed", True)
-    again = plans.preview(plate.release("4.0.0"))
+    again = plans.preview(plate.release())
     assert [(step.key, step.error) for step in again.errors] == []
 
 
@@ -89,7 +84,7 @@ stringData:
 
 def test_a_password_that_is_random_each_time_is_named_and_never_shown(plate: Plate, broken: Path) -> None:
     (broken / "plate/charts/plate-api/templates/secret.yaml").write_text(RANDOM)
-    preview = plans.preview(plate.release("5.0.0"))
+    preview = plans.preview(plate.release())
     check = next(step for step in preview.steps if step.key == "before.helm_check.plate-api")
     assert "Secret/plate-api-session stringData.password" in check.error
     upgrade = next(
@@ -101,7 +96,7 @@ def test_a_password_that_is_random_each_time_is_named_and_never_shown(plate: Pla
 def test_a_field_that_cannot_change_fails_in_the_clusters_own_words(plate: Plate, broken: Path) -> None:
     template = broken / "plate/charts/plate-cache/templates/statefulset.yaml"
     template.write_text(template.read_text().replace("serviceName: plate-cache", "serviceName: other"))
-    rollout = operations.start_rollout(plate.release("6.0.0").number, actor=plate.actor)
+    rollout = operations.start_rollout(plate.release().number, actor=plate.actor)
     drive(rollout, *ENDS, seconds=240)
     assert rollout.state == "failed", why(rollout)
     failure = rollout.steps.get(kind="helm_upgrade", service__name="plate-cache").failure
