@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
@@ -31,6 +31,11 @@ class Gauge:
     text: str
     read: Callable[[], Reading]
     labels: Sequence[str] = ()
+
+    @property
+    def kind(self) -> str:
+        """What Prometheus calls it: quantiles over a time that goes along are a summary."""
+        return "summary" if "quantile" in self.labels else "gauge"
 
 
 GAUGES: dict[str, Gauge] = {}
@@ -85,16 +90,15 @@ def metrics(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  Django's sig
 class _Readings(Collector):
     def collect(self) -> Iterator[Metric]:
         for entry in GAUGES.values():
-            family = GaugeMetricFamily(entry.name, entry.text, labels=entry.labels)
+            family = Metric(entry.name, entry.text, entry.kind)
             try:
                 reading = entry.read()
             except (DatabaseError, RedisError):
                 continue  # what cannot be read is left out, which Prometheus sees as absent
-            if isinstance(reading, Mapping):
-                for key, value in sorted(reading.items()):
-                    family.add_metric([key] if isinstance(key, str) else key, value)
-            else:
-                family.add_metric([], reading)
+            found = reading if isinstance(reading, Mapping) else {(): reading}
+            for key, value in sorted(found.items()):
+                keys = [key] if isinstance(key, str) else key
+                family.add_sample(entry.name, dict(zip(entry.labels, keys, strict=True)), value)
             yield family
 
 

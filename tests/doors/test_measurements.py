@@ -137,6 +137,14 @@ def test_the_documentation_names_every_measurement_and_no_other(client: Client, 
 
 
 @long
+def test_names_and_kinds_are_as_prometheus_wants_them(client: Client, db: None) -> None:
+    text = client.get("/metrics").content.decode()
+    command = ["promtool", "check", "metrics"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@long
 def test_the_alerts_of_the_documentation_can_be_loaded_and_ask_for_what_there_is(tmp_path: Path) -> None:
     (rules,) = re.findall(r"```yaml\n(.*?)```", METRICS.read_text(), re.DOTALL)
     asked = set(re.findall(r"portal_(\w+)", rules))

@@ -6,6 +6,7 @@ of a size within them, by the subresource that it uses, the test writes while th
 
 import random
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,7 @@ from portal.audit.models import AuditEntry
 from portal.integrations.kubernetes.client import connect
 from releases.rollouts import operations
 from releases.rollouts.findings.comparing import look
-from releases.rollouts.models import Finding, Rollout, Step
+from releases.rollouts.models import Finding, Rollout
 from releases.rollouts.rounds import read_view
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
@@ -46,30 +47,21 @@ def roles(transactional_db: None) -> Iterator[Processes]:
         yield made
 
 
-def resized(floor: Floor, name: str, chance: random.Random) -> None:
-    """Give a Deployment another size within its autoscaler's bounds."""
+def begun(floor: Floor, release: int, chance: random.Random) -> Rollout:
+    """Start a rollout and, once its pods are waited for, give its service another size within its bounds."""
+    rollout = operations.start_rollout(release, actor=floor.actor)
+    waits = rollout.steps.filter(kind="wait_rollout")
+    wait_for(lambda: waits.exclude(started_at=None).first(), what="pods to be waited for")
+    (name,) = waits.values_list("service__name", flat=True)
     present = floor.space.get("deployments", name)["spec"]["replicas"]
     size = chance.choice([each for each in range(LEAST, MOST + 1) if each != present])
     floor.space.patch("deployments", name, {"spec": {"replicas": size}}, kind="merge", sub="scale")
+    return rollout
 
 
-def carry_out(floor: Floor, rollouts: dict[str, Rollout], chance: random.Random) -> None:
-    """Resize each service while its pods are waited for, and wait for the ends of the rollouts."""
-    untouched = set(rollouts)
-    keys = [rollout.pk for rollout in rollouts.values()]
-
-    def over() -> bool:
-        steps = Step.objects.filter(rollout__in=keys, kind="wait_rollout", state="running")
-        for name in untouched & set(steps.values_list("service__name", flat=True)):
-            resized(floor, name, chance)
-            untouched.discard(name)
-        return not Rollout.objects.filter(pk__in=keys).exclude(state__in=ENDS).exists()
-
-    wait_for(over, what="the ends of the rollouts", seconds=180, pause=0.1)
-    for rollout in rollouts.values():
-        rollout.refresh_from_db()
-        assert rollout.state == "succeeded", why(rollout)
-    assert not untouched, "they were to be resized on their way"
+def ended(rollouts: list[Rollout]) -> bool:
+    """Whether all of them have come to their ends."""
+    return not Rollout.objects.filter(pk__in=[each.pk for each in rollouts]).exclude(state__in=ENDS).exists()
 
 
 @long
@@ -85,13 +77,15 @@ def test_healthy_rollouts_end_without_an_alarm_or_a_finding(lay_floor: Lay, role
     # Later, as an autoscaler that comes while somebody watches is a change that nobody approved.
     for role in ("worker", "watcher", "sweeper"):
         roles.start(role)
+    chance = random.Random(ROUNDS)
     for number in range(ROUNDS):
         version = f"{number + 2}.0.0"
-        releases = {name: floor.release(version, services=[name]).number for name in HEALTHY}
-        rollouts = {
-            name: operations.start_rollout(release, actor=floor.actor) for name, release in releases.items()
-        }
-        carry_out(floor, rollouts, random.Random(number))
+        releases = [floor.release(version, services=[name]).number for name in HEALTHY]
+        rollouts = [begun(floor, release, chance) for release in releases]
+        wait_for(partial(ended, rollouts), what="the ends of the rollouts", seconds=180, pause=0.1)
+        for rollout in rollouts:
+            rollout.refresh_from_db()
+            assert rollout.state == "succeeded", why(rollout)
         # As the watcher does all the while, and once for certain after the ends.
         look(floor.environment, read_view(connect(floor.environment.cluster.spec), floor.environment))
     assert Rollout.objects.filter(state="succeeded").count() == ROUNDS * len(HEALTHY)
