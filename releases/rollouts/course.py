@@ -6,7 +6,7 @@ it does, what was read at its beginning is what the rows say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
 
@@ -71,8 +71,7 @@ class Course:
     @property
     def is_switching(self) -> bool:
         """Whether it has come past the sign-off: only there a step of that part is ever more than waiting."""
-        untouched = {StepState.WAITING, StepState.SKIPPED}
-        return any(each.is_after_signoff and each.state not in untouched for each in self.steps)
+        return is_switching(self.steps)
 
     def free(self) -> list[Step]:
         """Waiting steps whose predecessors are all done; those after the sign-off only once it is given."""
@@ -93,12 +92,13 @@ class Course:
 
     @cached_property
     def _earlier(self) -> dict[int, set[int]]:
-        """What each step depends on; the graph never changes once it is written."""
-        rows = Step.depends_on.through.objects.filter(from_step__rollout=self.rollout)
-        found: dict[int, set[int]] = {}
-        for later, earlier in rows.values_list("from_step_id", "to_step_id"):
-            found.setdefault(later, set()).add(earlier)
-        return found
+        return self.rollout.dependencies()
+
+
+def is_switching(steps: Iterable[Step]) -> bool:
+    """Whether a rollout with these steps has come past the sign-off."""
+    untouched = {StepState.WAITING, StepState.SKIPPED}
+    return any(each.is_after_signoff and each.state not in untouched for each in steps)
 
 
 @cache

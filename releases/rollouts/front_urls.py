@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from releases.rollouts.views import board, findings, inbox, reports, services, systems
+from releases.rollouts.views import board, findings, inbox, logs, reports, services, systems
 
 urlpatterns = [
     path("", inbox.page, name="inbox"),
@@ -11,10 +11,8 @@ urlpatterns = [
     path("board/part/", board.part, name="board-part"),
     path("services/<str:name>/<str:env>/", services.page, name="board-service"),
     path("services/<str:name>/<str:env>/part/", services.part, name="service-part"),
-    path("services/<str:name>/<str:env>/pods/<str:pod>/log/", services.log, name="service-log"),
-    path(
-        "services/<str:name>/<str:env>/pods/<str:pod>/log/part/", services.log_part, name="service-log-part"
-    ),
+    path("services/<str:name>/<str:env>/pods/<str:pod>/log/", logs.of_pod, name="service-log"),
+    path("services/<str:name>/<str:env>/pods/<str:pod>/log/part/", logs.of_pod_part, name="service-log-part"),
     path("services/<str:name>/<str:env>/operate/<str:kind>/", services.operate, name="service-operate"),
     path("services/<str:name>/<str:env>/lift-pin/", board.lift_pin, name="board-lift-pin"),
     path("systems/", systems.first, name="systems"),

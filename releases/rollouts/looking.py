@@ -21,6 +21,8 @@ from portal.integrations.kubernetes.workloads import (
     pods_with,
 )
 from releases.catalog.models import Environment, Service
+from releases.rollouts.members import Member
+from releases.rollouts.tables import DEFAULT_WORKLOAD_KIND
 
 Json = dict[str, Any]
 Answer = TypeVar("Answer")
@@ -100,11 +102,13 @@ def look(service: Service, environment: Environment) -> Look:
     )
 
 
-def references_of(service: Service, environment: Environment) -> list[Reference]:
+def references_of(service: Service, environment: Environment, *, canary_too: bool = False) -> list[Reference]:
     """The workloads of a service, as the catalog has them."""
-    documents = service.spec.get("workloads") or [{"name": service.name}]
+    member = Member(name=service.name, spec=service.spec)
+    documents = member.with_canary if canary_too else member.workloads
     return [
-        Reference(each.get("kind", "Deployment"), environment.namespace, each["name"]) for each in documents
+        Reference(each.get("kind", DEFAULT_WORKLOAD_KIND), environment.namespace, each["name"])
+        for each in documents
     ]
 
 

@@ -91,6 +91,14 @@ class Rollout(models.Model):
         """The live stream of this rollout."""
         return f"rollout.{self.pk}"
 
+    def dependencies(self) -> dict[int, set[int]]:
+        """What each step depends on, by their keys; the graph never changes once it is written."""
+        rows = Step.depends_on.through.objects.filter(from_step__rollout=self)
+        found: dict[int, set[int]] = {}
+        for later, earlier in rows.values_list("from_step_id", "to_step_id"):
+            found.setdefault(later, set()).add(earlier)
+        return found
+
 
 class Step(models.Model):
     """One node of the graph: what it will do, what it is doing, what it saw, how to undo it.

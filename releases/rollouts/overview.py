@@ -11,11 +11,14 @@ from portal import access
 from portal.people.models import User
 from portal.ui.charts import Spark
 from releases import openings
+from releases.catalog.models import Service
 from releases.rollouts import by_itself, queries, release_side, texts, watched
 from releases.rollouts.colours import Act, Colours, after_signoff, colours_of, goes_back_at_once
+from releases.rollouts.course import is_switching
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RIGHTS
 from releases.rollouts.orders import POSSIBLE, SKIPPABLE, is_possible
+from releases.rollouts.queries import HIDDEN_KINDS
 from releases.rollouts.reaching import UNREACHED
 from releases.rollouts.rollback import in_order_of_return, net_changes, touched
 from releases.rollouts.states import (
@@ -30,6 +33,9 @@ from releases.rollouts.states import (
 from releases.rollouts.waves import StepView, WaveView, waves_of
 
 Json = dict[str, Any]
+# Something may still begin in these.
+GOING = ACTIVE - {RolloutState.STOPPING} | {RolloutState.PAUSED}
+TO_COME = frozenset({StepState.WAITING, StepState.READY})
 # What nothing undoes, by the words that a way back has for it.
 STAYING: dict[str, Callable[[Step], str]] = {
     "run_job": lambda step: gettext("the Job {name}").format(name=step.params["job"]["cronJob"]),
@@ -75,12 +81,20 @@ class Overview:
     back_because: str = ""
     colours: tuple[Colours, ...] = ()
     after_signoff: tuple[Act, ...] = ()
+    now: tuple[StepView, ...] = ()
+    coming: tuple[StepView, ...] = ()
+    switches: bool = False
 
     @property
     def tone(self) -> str:
         """The tone of the bar: bad where the rollout has failed."""
         failed = self.rollout.state in {RolloutState.FAILED, RolloutState.ROLLBACK_FAILED}
         return "bad" if failed else ""
+
+    @property
+    def logged(self) -> list[Service]:
+        """The services that something is done to now, each once."""
+        return list(dict.fromkeys(each.step.service for each in self.now if each.step.service))
 
     @property
     def expected_label(self) -> str:
@@ -122,7 +136,33 @@ def overview(rollout: Rollout, user: User) -> Overview:
         back_because=by_itself.cause_of(rollout) if way == Direction.BACK else "",
         colours=colours_of(steps),
         after_signoff=after_signoff(steps),
+        now=tuple(views[each.pk] for each in present if _runs_shown(each)),
+        coming=tuple(views[each.pk] for each in _coming(rollout, present)),
+        switches=rollout.state == RolloutState.SWITCHING or is_switching(steps),
     )
+
+
+def _runs_shown(step: Step) -> bool:
+    return step.state == StepState.RUNNING and step.kind not in HIDDEN_KINDS
+
+
+def _coming(rollout: Rollout, steps: Iterable[Step]) -> list[Step]:
+    """What begins as soon as what runs now is done, in its order; nothing where nobody lets it go on."""
+    if rollout.state not in GOING:
+        return []
+    earlier = rollout.dependencies()
+    found: list[Step] = []
+    # What is settled, runs, or is begun on the way without being shown.
+    passed: set[int] = set()
+    for step in steps:
+        if step.is_settled or step.state == StepState.RUNNING:
+            passed.add(step.pk)
+        elif step.state in TO_COME and earlier.get(step.pk, set()) <= passed:
+            if step.kind in HIDDEN_KINDS:
+                passed.add(step.pk)
+            else:
+                found.append(step)
+    return found
 
 
 def _unreached(rollout: Rollout) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.utils.translation import gettext_lazy as _
@@ -83,7 +84,31 @@ def tail(service: Service, environment: Environment, asked: Asked, *, reader: Us
         raise NotFound
     SEATS.take(reader.pk, asked.pod, asked.container)
     cluster = connect(environment.cluster.spec).hurried()
-    pod = _pod(cluster, service, environment, asked.pod)
+    pod = cluster.read("pods", environment.namespace, asked.pod)
+    if pod is None or not _own(cluster, service, environment, [pod]):
+        raise NotFound
+    return _tail(cluster, environment, pod, asked)
+
+
+def newest_tail(service: Service, environment: Environment, *, reader: User, lines: int) -> Tail | None:
+    """Read the end of the log of the service's newest pod that has said anything; None where none has begun.
+
+    Raises:
+        Conflict: `too_many_readers`.
+        TemporaryError, PermanentError: the cluster is away or has no log, in its own words.
+    """
+    # One seat for all its pods: while they are replaced the newest is another every few seconds.
+    SEATS.take(reader.pk, f"{service.name}@{environment.name}", "")
+    cluster = connect(environment.cluster.spec).hurried()
+    pods = cluster.find("pods", environment.namespace).items
+    begun = [pod for pod in _own(cluster, service, environment, pods) if _has_begun(pod)]
+    if not begun:
+        return None
+    newest = max(begun, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))
+    return _tail(cluster, environment, newest, Asked(pod=newest["metadata"]["name"], lines=lines))
+
+
+def _tail(cluster: Cluster, environment: Environment, pod: Json, asked: Asked) -> Tail:
     names = tuple(each["name"] for each in containers(pod))
     container = asked.container or str(pod["spec"]["containers"][0]["name"])
     if container not in names:
@@ -104,10 +129,15 @@ def tail(service: Service, environment: Environment, asked: Asked, *, reader: Us
     )
 
 
-def _pod(cluster: Cluster, service: Service, environment: Environment, name: str) -> Json:
-    """The pod, if a workload of the service selects it: others' logs are not read through this one."""
-    pod = cluster.read("pods", environment.namespace, name)
-    found = (workload_or_none(cluster, each) for each in references_of(service, environment))
-    if pod is None or not any(pods_with(each.selector, [pod]) for each in found if each and each.selector):
-        raise NotFound
-    return pod
+def _own(cluster: Cluster, service: Service, environment: Environment, pods: Sequence[Json]) -> list[Json]:
+    """The pods that a workload of the service selects: others' logs are not read through this one."""
+    references = references_of(service, environment, canary_too=True)
+    found = (workload_or_none(cluster, each) for each in references)
+    return [pod for each in found if each and each.selector for pod in pods_with(each.selector, pods)]
+
+
+def _has_begun(pod: Json) -> bool:
+    """Whether a container of it runs or ran: before that there is no log to ask for."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    states = (each.get(key) or {} for each in statuses for key in ("state", "lastState"))
+    return any("running" in state or "terminated" in state for state in states)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from releases.rollouts.views import orders, proof, queue, rollout, starting
+from releases.rollouts.views import logs, orders, proof, queue, rollout, starting
 
 app_name = "rollouts"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("rollouts/<int:pk>/", rollout.detail, name="detail"),
     path("rollouts/<int:pk>/part/", rollout.part, name="part"),
     path("rollouts/<int:pk>/signoff/", rollout.signoff, name="signoff"),
+    path("rollouts/<int:pk>/log/<str:name>/", logs.of_rollout, name="log"),
     path("rollouts/<int:pk>/steps/<int:step>/retry/", orders.retry, name="retry"),
     path("rollouts/<int:pk>/steps/<int:step>/skip/", orders.skip, name="skip"),
     path("rollouts/<int:pk>/<str:kind>/", orders.order, name="order"),

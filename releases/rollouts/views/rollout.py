@@ -19,6 +19,7 @@ from releases.operations import sign_off_result
 from releases.reading.lists import newest_event
 from releases.rollouts import line, overview, texts
 from releases.rollouts.models import Rollout
+from releases.rollouts.views.logs import follow_until
 from releases.views.answers import factor_step, go, is_fragment, refusal_status, typed_before
 
 SHOWN_EVENTS = 40
@@ -89,6 +90,7 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "rollout": rollout,
         "release": release,
         "view": overview.overview(rollout, request.user),
+        "follow_until": follow_until(),
         "waiting": line.waiting_behind(rollout),
         "newest": newest,
         "events": _events(topic),

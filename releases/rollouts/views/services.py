@@ -1,7 +1,6 @@
 """The page of one service in one environment, and its operations (screens.md 2.3)."""
 
 import secrets
-import time
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import access
-from portal.errors import Conflict, Invalid, NotFound, PermanentError, TemporaryError, field_error
+from portal.errors import Invalid, NotFound, field_error
 from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases.catalog.models import Environment, Service
@@ -22,7 +21,6 @@ from releases.operations.create import create_operation
 from releases.reading.lists import newest_event
 from releases.rollouts.forms import PLACES, OperationForm
 from releases.rollouts.looking import look
-from releases.rollouts.pod_logs import MOST_LINES, USUAL_LINES, Asked, tail
 from releases.rollouts.service_page import portrait_of, visible_service
 from releases.views.answers import (
     REFUSALS,
@@ -35,11 +33,6 @@ from releases.views.answers import (
     sent,
 )
 
-# What is followed ends by itself: nobody looks at a forgotten page.
-FOLLOW_SECONDS = 300
-SIZES = (100, 200, MOST_LINES)
-LONGEST_NUMBER = 12
-END_OF_POLLING = 286  # htmx stops asking at this status
 LABELS: dict[str, str | Promise] = {
     OperationKind.RESTART: _("Restart"),
     OperationKind.SCALE: _("Replicas"),
@@ -58,20 +51,6 @@ def page(request: HttpRequest, name: str, env: str) -> HttpResponse:
 def part(request: HttpRequest, name: str, env: str) -> HttpResponse:
     """What changes while one looks, alone."""
     return render(request, "services/_service.html", _context(person(request), name, env))
-
-
-@require_safe
-def log(request: HttpRequest, name: str, env: str, pod: str) -> HttpResponse:
-    """Show the end of a pod's log."""
-    return render(request, "services/log.html", _log_context(request, name, env, pod))
-
-
-@require_safe
-def log_part(request: HttpRequest, name: str, env: str, pod: str) -> HttpResponse:
-    """The lines alone, for who follows; past their time the polling is told to end."""
-    context = _log_context(request, name, env, pod)
-    status = 200 if context["follows"] else END_OF_POLLING
-    return render(request, "services/_log.html", context, status=status)
 
 
 @require_http_methods(["GET", "POST"])
@@ -101,43 +80,6 @@ def operate(request: HttpRequest, name: str, env: str, kind: str) -> HttpRespons
     except REFUSALS as error:
         rest = attach(form, error.missing, PLACES)
         return refuse(request, template, {**context, "rest": rest}, error)
-
-
-def _log_context(request: HttpRequest, name: str, env: str, pod: str) -> dict[str, Any]:
-    user = person(request)
-    service, environment = visible_service(user, name, env)
-    asked = _asked(request, pod)
-    now = time.time()
-    until = min(_number(request.GET.get("until", "")), int(now) + FOLLOW_SECONDS)
-    context: dict[str, Any] = {
-        "service": service,
-        "environment": environment,
-        "asked": asked,
-        "follows": until > now,
-        "until": until,
-        "follow_until": int(now) + FOLLOW_SECONDS,
-        "follow_minutes": FOLLOW_SECONDS // 60,
-        "sizes": SIZES,
-    }
-    try:
-        return {**context, "tail": tail(service, environment, asked, reader=user)}
-    except (TemporaryError, PermanentError, Conflict) as error:
-        return {**context, "problem": error}
-
-
-def _asked(request: HttpRequest, pod: str) -> Asked:
-    lines = _number(request.GET.get("lines", "")) or USUAL_LINES
-    return Asked(
-        pod=pod,
-        container=request.GET.get("container", ""),
-        previous=request.GET.get("previous") == "1",
-        lines=min(lines, MOST_LINES),
-    )
-
-
-def _number(text: str) -> int:
-    """The number that stands in an address; 0 where none does."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else 0
 
 
 def _draft(request: HttpRequest, form: OperationForm, service: Service, environment: Environment) -> str:
