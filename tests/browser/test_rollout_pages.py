@@ -9,7 +9,9 @@ from playwright.sync_api import Locator, Page, Route, WebSocketRoute, expect
 
 from releases.models import Release
 from releases.rollouts.models import Order, Rollout
+from releases.rollouts.pod_logs import Tail
 from releases.rollouts.states import RolloutState, StepState
+from releases.rollouts.views import logs
 from tests.browser.test_release_pages import DESKTOP, NARROW, PHONE, Visitors, browser, visitors, width_of
 from tests.factories import Shop, make_release, runs
 from tests.pages.rollouts.conftest import approved, registry, rollout, shop
@@ -147,6 +149,33 @@ def test_starting_and_stopping_work_without_scripts(
     expect(page.locator("#rollout")).to_contain_text("Stop asked")
     given = Order.objects.order_by("pk").values_list("kind", "reason")
     assert list(given) == [("pause", ""), ("stop", "Errors seen")]
+
+
+@long
+def test_a_log_goes_on_while_the_page_around_it_is_drawn_anew(
+    shop: Shop, rollout: Rollout, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = ["listening"]
+    rollout.steps.filter(kind="set_image", service=shop.auth).update(state=StepState.RUNNING)
+    Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.RUNNING)
+
+    def tail(*_of: object, **_more: object) -> Tail:
+        return Tail(pod="auth-1", container="app", containers=("app",), previous=False, lines=tuple(said))
+
+    monkeypatch.setattr(logs, "newest_tail", tail)
+    visitor, sockets = visitors.enter(shop.cast.author), list[WebSocketRoute]()
+    visitor.page.route_web_socket("**/ws/live", lambda socket: sockets.append(socket))  # noqa: PLW0108
+    page = visitor.go(f"/rollouts/{rollout.pk}/")
+    page.wait_for_selector('body[data-connection="live"]')
+    log = page.locator("#log-lines")
+    expect(log).to_have_text("listening\n")
+    rollout.steps.filter(kind="set_image", service=shop.auth).update(observed={"code": "image_set"})
+    sockets[-1].send(json.dumps({"topic": f"rollout.{rollout.pk}", "events": [{"id": AFTER_ALL}]}))
+    expect(page.locator("#rollout dl")).to_contain_text("Image set")
+    expect(log).to_have_text("listening\n")
+    said.append("ready to serve requests")
+    expect(log).to_contain_text("ready to serve", timeout=15_000)
+    assert visitor.complaints == []
 
 
 @pytest.fixture

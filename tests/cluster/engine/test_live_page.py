@@ -206,3 +206,13 @@ def test_a_log_that_cannot_be_had_says_so(lay_floor: Lay) -> None:
     for number in range(pod_logs.MOST_OF_ONE):
         pod_logs.SEATS.take(person, f"other-{number}", "")
     assert "Too many logs" in page(floor, f"/rollouts/{rollout.pk}/log/api/")
+
+
+@long
+@has_logs
+@pytest.mark.usefixtures("gateway_api")
+def test_the_log_beside_a_canary_is_that_of_its_own_pods(lay_floor: Lay) -> None:
+    with canaried(lay_floor, Metrics(), by="pods", size=4) as floor:
+        watched_at(floor, 20)
+        text = page(floor, f"/rollouts/{Rollout.objects.get().pk}/log/api/")
+    assert "/pods/api-canary-" in text
