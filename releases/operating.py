@@ -62,7 +62,9 @@ def plan_for(operation: Mapping[str, Any]) -> Json:
         beside = [dict(operation)]
     else:
         # A Rollout's own canary steps are for new versions: here they are skipped.
-        skipped = [{"kind": "promote", "full": True}] if kind == OperationKind.RESOURCES else []
+        skipped = (
+            [{"kind": "promote", "full": True, "settleSeconds": 0}] if kind == OperationKind.RESOURCES else []
+        )
         each = [step, *skipped, {"kind": "wait_rollout", "settleSeconds": SETTLE_SECONDS}, *each]
     return {
         "expectedMinutes": EXPECTED_MINUTES,

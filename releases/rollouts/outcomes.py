@@ -33,6 +33,8 @@ INNER_KEYS = frozenset(
         "baseline",
         "done_since",
         "done_restarts",
+        "ready_since",
+        "flaps",
         "tries",
         "lost_since",
         "good",

@@ -169,7 +169,7 @@ class _WayBack:
             service=origin.service,
             wave=origin.wave,
             wave_title=origin.wave_title,
-            params={"workload": origin.params["workload"], "full": True},
+            params={"workload": origin.params["workload"], "full": True, "settleSeconds": 0},
             timeout_seconds=TIMEOUTS["promote"],
         )
         return self._add(step, after=[restore])

@@ -351,7 +351,10 @@ FAILURES: dict[str, Text] = {
 }
 # What is worth knowing before the start, and is no fault.
 NOTES: dict[str, Text] = {
-    "no_readiness": _("{name} has no readiness probe ({containers}): “available” says little"),
+    "no_readiness": _(
+        "{name} has no readiness probe ({containers}): “available” says little, "
+        "so its pods are watched for {seconds} s once they are up"
+    ),
     "no_readiness_unsettled": _(
         "{name} has no readiness probe ({containers}): “available” says little. "
         "Let a settling time (`settleSeconds`) or a health check stand in"

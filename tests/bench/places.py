@@ -106,7 +106,7 @@ def _documents(index: int, notices: int) -> Iterator[dict[str, Any]]:
                 {"kind": "notice", "id": f"notice-{number}", "to": ["console"]} for number in range(notices)
             ],
             "waves": [{"title": name, "services": [f"{place}-{name}"]} for name in ("first", "second")],
-            "each": [{"kind": "set_image"}, {"kind": "wait_rollout"}],
+            "each": [{"kind": "set_image"}, {"kind": "wait_rollout", "settleSeconds": 0}],
             "after": [{"kind": "verify_digests"}],
         },
     )

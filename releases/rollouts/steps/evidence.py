@@ -1,6 +1,7 @@
 """What a troubled pod leaves behind, in the form that a failed step keeps."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from portal import clock
 from portal.integrations.kubernetes import diagnosis
@@ -65,18 +66,18 @@ def waiting(
         baseline: restarts that were there before.
         early: the object whose pods are past help as soon as one of them is; "" to wait for the time.
     """
-    sights = Sights(dict(work.step.observed.get("sights") or {}))
-    troubles = find_trouble(pods=pods, owner=None, sights=sights, now=clock.now(), baseline=baseline)
+    now, sights = clock.now(), Sights(dict(work.step.observed.get("sights") or {}))
+    troubles = find_trouble(pods=pods, owner=None, sights=sights, now=now, baseline=baseline)
     if early and troubles and troubles[0].final:
         return failure(work, troubles[0], events_of(work), name=early)
     seen = {**observed, "sights": sights.seen, **({"trouble": told(troubles[0])} if troubles else {})}
-    seen |= at_last(work, pods, troubles[0] if troubles else None)
+    seen |= at_last(work, pods, troubles[0] if troubles else None, now)
     if seconds is None:
         seconds = poll_seconds(work, troubles[0] if early and troubles else None)
     return Outcome(verdict=Verdict.WAIT, observed=seen, wake_seconds=seconds)
 
 
-def at_last(work: Work, pods: list[Json], trouble: Trouble | None) -> Json:
+def at_last(work: Work, pods: list[Json], trouble: Trouble | None, now: datetime) -> Json:
     """Return what a step is to keep that ends by its time; empty before that.
 
     Args:
@@ -84,7 +85,7 @@ def at_last(work: Work, pods: list[Json], trouble: Trouble | None) -> Json:
         trouble: what is wrong with them, where that is known.
     """
     deadline = work.step.deadline_at
-    if deadline is None or (deadline - clock.now()).total_seconds() > LAST_SECONDS:
+    if deadline is None or (deadline - now).total_seconds() > LAST_SECONDS:
         return {}
     late = [pod for pod in pods if condition(pod.get("status") or {}, "Ready").get("status") != "True"]
     if not late:

@@ -14,18 +14,19 @@ from releases.rollouts.steps import endings
 Habit = dict[str, Any]
 
 
-def habits_of(workload: Workload, *, settles: bool, timeout_seconds: int) -> list[Habit]:
+def habits_of(workload: Workload, *, settles: int, timeout_seconds: int) -> list[Habit]:
     """Return [{"code", "args"}] of what a person should know.
 
     Args:
-        settles: whether the plan watches the workload for a time once it is done.
+        settles: for how long the workload is watched once it is done (seconds).
         timeout_seconds: how long the plan waits for that.
     """
     name = str(workload.reference)
     found: list[Habit] = []
     if (unprobed := unprobed_of(workload)) and workload.replicas:
         code = "no_readiness" if settles else "no_readiness_unsettled"
-        found.append({"code": code, "args": {"name": name, "containers": ", ".join(unprobed)}})
+        args = {"name": name, "containers": ", ".join(unprobed), "seconds": settles}
+        found.append({"code": code, "args": args})
     if ports := fixed_ports(workload.template["spec"]):
         told = ", ".join(map(str, sorted(ports)))
         found.append({"code": "fixed_ports", "args": {"name": name, "ports": told}})

@@ -17,7 +17,7 @@ from portal.integrations.kubernetes.trouble import (
 from portal.integrations.kubernetes.workloads import DAEMON_SET, ROLLOUT, Workload
 from releases.rollouts.drift import deleted, find_drift
 from releases.rollouts.states import StepState
-from releases.rollouts.steps import canaries, endings, evidence, habits
+from releases.rollouts.steps import canaries, endings, evidence, habits, steadiness
 from releases.rollouts.steps.kind import (
     Json,
     Outcome,
@@ -48,7 +48,7 @@ class WaitRollout(StepKind):
     def plan(self, work: Work) -> Planned:
         """Say what would never end, or says little when it does."""
         seen = work.cluster.workload(work.workload)
-        settles = bool(work.step.params.get("settleSeconds"))
+        settles = steadiness.settle_seconds(work.step.params, seen)
         wrong = canaries.unlike_plan(work, seen) if seen.reference.kind == ROLLOUT else None
         notes = habits.habits_of(seen, settles=settles, timeout_seconds=work.step.timeout_seconds)
         return Planned(error=wrong.failure if wrong else None, notes=notes)
@@ -83,25 +83,29 @@ class WaitRollout(StepKind):
         return self._with_evidence(work, seen, progress, final=False)
 
     def _settled(self, work: Work, seen: Workload, progress: Progress) -> Outcome:
-        settle = int(work.step.params.get("settleSeconds") or 0)
+        kept = work.step.observed
+        settle = steadiness.settle_seconds(work.step.params, seen, flaps=bool(kept.get("flaps")))
         unprobed = {"unprobed": names} if (names := habits.unprobed_of(seen)) else {}
         counts = {"ready": progress.ready, "wanted": progress.wanted, **canaries.share(seen), **unprobed}
         reached = "rolled_out" if progress.done else "canary_stands"
         if settle <= 0:
             return done(reached, **counts)
         now = clock.now()
-        since = datetime.fromisoformat(work.step.observed.get("done_since") or now.isoformat())
         pods = new_pods(work, seen)
-        restarts = work.step.observed.get("done_restarts") or restart_counts(pods)
+        restarts = kept.get("done_restarts") or restart_counts(pods)
         trouble = find_trouble_since(pods=pods, before=_baseline(work, pods), done=restarts, now=now)
         if trouble is not None:
             return _failure(work, trouble, [])
+        seen_ready = _readiness(work, pods)
+        since = datetime.fromisoformat(kept.get("done_since") or now.isoformat())
+        if steadiness.fell(kept.get("ready_since") or {}, pods):
+            since = now
         left = settle - (now - since).total_seconds()
         if left <= 0:
             return done(reached, **counts)
         seconds = min(left, evidence.poll_seconds(work))
-        kept = {"done_since": since.isoformat(), "done_restarts": restarts}
-        return wait("settling", seconds=seconds, args={"seconds": settle}, **kept, **counts)
+        since_then = {"done_since": since.isoformat(), "done_restarts": restarts, **seen_ready}
+        return wait("settling", seconds=seconds, args={"seconds": settle}, **since_then, **counts)
 
     def _with_evidence(self, work: Work, seen: Workload, progress: Progress, *, final: bool) -> Outcome:
         now = clock.now()
@@ -110,7 +114,8 @@ class WaitRollout(StepKind):
         # Without an owner only old pods can hold it up, where new ones wait for them.
         present = _pods_below(work, seen) if owner or endings.turns_of(seen) else []
         blocking = _in_the_way(seen, present)
-        pods = [*_of_owner(work, seen, owner, present), *blocking]
+        own = _of_owner(work, seen, owner, present)
+        pods = [*own, *blocking]
         events = evidence.events_of(work, fields=WARNINGS) if pods else []
         sights = Sights(dict(work.step.observed.get("sights") or {}))
         baseline = _baseline(work, pods)
@@ -135,7 +140,8 @@ class WaitRollout(StepKind):
             **ending,
             "sights": sights.seen,
             "baseline": baseline,
-            **evidence.at_last(work, pods, worst),
+            **_readiness(work, own),
+            **evidence.at_last(work, pods, worst, now),
         }
         if worst is not None:
             observed["trouble"] = evidence.told(worst)
@@ -274,6 +280,13 @@ def _wake_seconds(work: Work, worst: Trouble | None, now: datetime) -> float:
     """As always, and in the moment at which the patience with an old trouble ends."""
     poll, left = evidence.poll_seconds(work, worst), _patience_left(work, now)
     return min(poll, max(left, evidence.SOONEST_SECONDS)) if worst and left > 0 else poll
+
+
+def _readiness(work: Work, pods: list[Json]) -> Json:
+    """What is kept of the pods' readiness from look to look: since when each is, and whether one fell."""
+    kept = work.step.observed
+    flaps = bool(kept.get("flaps")) or steadiness.fell(kept.get("ready_since") or {}, pods)
+    return {"ready_since": steadiness.ready_since(pods), "flaps": flaps}
 
 
 def _baseline(work: Work, pods: list[Json]) -> dict[str, int]:

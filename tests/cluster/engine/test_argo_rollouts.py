@@ -26,9 +26,9 @@ STEPS: list[Json] = [{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"paus
 OLD = "registry.test/floor/api:1.0.0"
 EACH: tuple[Json, ...] = (
     {"kind": "set_image"},
-    {"kind": "wait_rollout", "timeoutSeconds": 60},
-    {"kind": "promote", "timeoutSeconds": 60},
-    {"kind": "promote", "timeoutSeconds": 60},
+    {"kind": "wait_rollout", "timeoutSeconds": 60, "settleSeconds": 0},
+    {"kind": "promote", "timeoutSeconds": 60, "settleSeconds": 0},
+    {"kind": "promote", "timeoutSeconds": 60, "settleSeconds": 0},
 )
 
 

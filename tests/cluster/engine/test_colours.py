@@ -59,7 +59,10 @@ def two_colours(lay_floor: Lay, *, live: str = "blue", checks: Sequence[Json] = 
     grow |= {"checks": list(checks)} if checks else {}
     floor.plan.spec |= {
         "waves": [{"title": "Grow", "services": ["shop"], "after": [grow]}],
-        "each": [{"kind": "set_image", "colour": "idle"}, {"kind": "wait_rollout", "colour": "idle"}],
+        "each": [
+            {"kind": "set_image", "colour": "idle"},
+            {"kind": "wait_rollout", "colour": "idle", "settleSeconds": 0},
+        ],
         "switch": [
             {"title": "Switch", "steps": [{"kind": "switch_service", "service": "shop", "colour": "idle"}]},
             {

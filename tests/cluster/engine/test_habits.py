@@ -1,7 +1,9 @@
 """Habits of real clusters are named before the start, or end in a named failure, never in a false success."""
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,17 +12,20 @@ from django.utils import translation
 
 from portal.live.models import Event
 from releases.rollouts import operations, plans, texts
+from tests.cluster.api import Json, from_kubeconfig
 from tests.cluster.conftest import Cluster
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.controlplane import nodes
 from tests.cluster.engine.conftest import Lay
-from tests.cluster.objects import deployment, ends_late, failing, stateful_set
+from tests.cluster.objects import Space, condition, deployment, ends_late, failing, stateful_set
 from tests.rollouts.floor import EACH, Floor, digest_for, drive, why
 from tests.soak import long
 
 ENDS = ("succeeded", "failed", "paused")
 BACK = ("rolled_back", "rollback_failed", "paused")
 OLD = f"registry.test/floor/api:1.0.0@{digest_for('api', '1.0.0')}"
+BARE = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 60})
+PROBE = {"httpGet": {"path": "/health", "port": 8080}}
 SETTLING = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 60, "settleSeconds": 1})
 
 
@@ -64,7 +69,7 @@ def test_without_a_readiness_probe_success_says_that_it_says_little(lay_floor: L
 
 @long
 def test_with_one_nothing_is_noted(lay_floor: Lay) -> None:
-    probed = container(readinessProbe={"httpGet": {"path": "/health", "port": 8080}})
+    probed = container(readinessProbe=PROBE)
     floor = lay_floor(each=SETTLING, objects={"api": deployment("api", pod_spec=probed)})
     assert before_the_start(floor) == ("", "")
 
@@ -180,6 +185,69 @@ def test_pods_that_crash_once_they_are_ready_are_no_success(lay_floor: Lay) -> N
     assert rollout.state == "failed", why(rollout)
     assert failure is not None
     assert failure["code"] == "CrashLoopBackOff"
+
+
+@long
+def test_pods_that_crash_once_they_are_ready_are_no_success_where_the_plan_names_no_time(
+    cluster: Cluster, lay_floor: Lay
+) -> None:
+    floor = lay_floor(each=BARE)
+    assert "watched for 10 s" in before_the_start(floor)[0]
+    with failing_images(cluster, floor, "CrashAfterReady"):
+        rollout = drive(floor.start(), *ENDS, seconds=60)
+    assert rollout.state == "failed", why(rollout)
+    failure = rollout.steps.get(kind="wait_rollout").failure or {}
+    assert failure["code"] == "CrashLoopBackOff"
+
+
+@long
+@pytest.mark.parametrize(("probe", "replicas"), [({}, 1), ({"readinessProbe": PROBE}, 2)])
+def test_pods_that_are_ready_by_turns_are_no_success(
+    cluster: Cluster, lay_floor: Lay, probe: Json, replicas: int
+) -> None:
+    each = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 15})
+    # Not all pods are ready the first time that one is.
+    marks = failing("LateReady", after="2s")
+    body = deployment("api", replicas=replicas, pod_spec=container(**probe), pod_annotations=marks)
+    floor = lay_floor(each=each, objects={"api": body})
+    with flapping(cluster, floor):
+        rollout = drive(floor.start(), *ENDS, seconds=60)
+    assert rollout.state == "failed", why(rollout)
+    failure = rollout.steps.get(kind="wait_rollout").failure or {}
+    assert failure["code"] == "timeout", failure
+
+
+@contextlib.contextmanager
+def flapping(cluster: Cluster, floor: Floor) -> Iterator[None]:
+    """Let each new pod of `api` lose its readiness over and over, as a probe that fails now and then does."""
+    over = threading.Event()
+
+    def flap() -> None:
+        api = from_kubeconfig(cluster.kubeconfig_path)
+        assert api is not None
+        with contextlib.closing(api):
+            space = floor.space.seen_by(api)
+            while not over.wait(0.5):
+                turn(space)
+
+    def turn(space: Space) -> None:
+        for pod in space.pods("api"):
+            image = pod["spec"]["containers"][0]["image"]
+            said = condition(pod, "Ready")
+            if image != floor.wanted("api", "2.0.0") or said.get("reason") == "ContainersNotReady":
+                continue
+            at = {"lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+            turned = {"type": "Ready", "status": "False" if said["status"] == "True" else "True", **at}
+            body = {"status": {"conditions": [turned]}}
+            space.patch("pods", pod["metadata"]["name"], body, sub="status")
+
+    thread = threading.Thread(target=flap)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @long

@@ -35,7 +35,7 @@ ENDS = ("failed", "succeeded", "paused")
 EACH: tuple[Json, ...] = (
     {"kind": "helm_backup"},
     {"kind": "helm_upgrade", "timeoutSeconds": 120},
-    {"kind": "wait_rollout", "timeoutSeconds": 60},
+    {"kind": "wait_rollout", "timeoutSeconds": 60, "settleSeconds": 0},
 )
 BEFORE = ({"kind": "access_check"}, {"kind": "helm_check"})
 OLD = f"sha256:{'0' * 64}"

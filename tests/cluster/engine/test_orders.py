@@ -155,7 +155,7 @@ def test_a_workload_of_argo_cd_whose_application_is_not_there_is_refused(lay_flo
 def test_a_cluster_that_is_lost_pauses_and_goes_on_when_it_is_back(
     lay_floor: Lay, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    each = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 2})
+    each = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 2, "settleSeconds": 0})
     slow = deployment("slow", image="registry.test/floor/slow:1.0.0", minReadySeconds=3)
     floor = lay_floor(
         services=("slow", "later"), waves=(("slow",), ("later",)), each=each, objects={"slow": slow}

@@ -23,9 +23,9 @@ from tests.soak import long
 
 EACH = (
     {"kind": "set_image"},
-    {"kind": "wait_rollout", "timeoutSeconds": 60},
+    {"kind": "wait_rollout", "timeoutSeconds": 60, "settleSeconds": 0},
     {"kind": KIND},
-    {"kind": "wait_rollout", "id": "wait_again", "timeoutSeconds": 60},
+    {"kind": "wait_rollout", "id": "wait_again", "timeoutSeconds": 60, "settleSeconds": 0},
 )
 ERRANDS = 20
 TURNS = 4
