@@ -93,6 +93,20 @@ def test_one_crash_is_not_final_and_two_are() -> None:
     )
 
 
+def test_one_death_for_lack_of_memory_is_seen_twice_and_is_one() -> None:
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+
+    def at(restarts: int, **status: Json) -> Json:
+        return pod(containerStatuses=[{"name": "web", "restartCount": restarts, **status}])
+
+    sights = Sights()
+    assert not look(at(0, state=ended), sights=sights)[0].final
+    assert not look(at(1, state={"running": {}}, lastState=ended), sights=sights, after=1)[0].final
+    backing_off = {"waiting": {"reason": "CrashLoopBackOff"}}
+    assert look(at(1, state=backing_off, lastState=ended), sights=sights, after=2)[0].final
+    assert look(at(1, state=backing_off, lastState=ended))[0].final
+
+
 def test_restarts_of_before_do_not_count() -> None:
     before = restart_counts([crashed(7)])
     assert before == {"web-1/web": 7}

@@ -82,7 +82,10 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Sign:
-    """One signal as read from the cluster at one moment; `face` tells repeated sights apart."""
+    """One signal as read from the cluster at one moment.
+
+    `face` tells repeated sights apart; `times` is how often it has happened by what the cluster counts.
+    """
 
     code: str
     message: str
@@ -91,6 +94,7 @@ class Sign:
     exit_code: int | None = None
     restarts: int = 0
     face: str = ""
+    times: int = 0
     hopeless: bool = False
 
     @property
@@ -180,7 +184,7 @@ def _judged(sign: Sign, sights: Sights, now: datetime) -> Trouble | None:
     age, seen = sights.note(sign, now)
     if age < QUIET_SECONDS.get(sign.code, 0.0):
         return None
-    seen = max(seen, sign.restarts)
+    seen = max(seen, sign.times)
     final = sign.hopeless or age >= seconds or seen >= sight
     return Trouble(
         code=sign.code,
@@ -216,10 +220,13 @@ def _container_signs(pod: str, status: Json, baseline: Mapping[str, int]) -> lis
     ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
     reason = waiting.get("reason") or ""
     if ended.get("reason") == "OOMKilled" and (restarts > 0 or state.get("terminated")):
-        return [_ended_sign("OOMKilled", pod, container, ended, restarts)]
+        # Each death is seen several times: before the next run, which counts as a restart, and during it.
+        deaths = restarts + ("running" not in state)
+        return [_ended_sign("OOMKilled", pod, container, ended, restarts, times=deaths)]
     if reason == "CrashLoopBackOff" or (restarts > 0 and ended.get("exitCode")):
+        words = waiting.get("message")
         return [
-            _ended_sign("CrashLoopBackOff", pod, container, ended, restarts, message=waiting.get("message"))
+            _ended_sign("CrashLoopBackOff", pod, container, ended, restarts, times=restarts, message=words)
         ]
     if not reason or reason in {"ContainerCreating", "PodInitializing"}:
         return []
@@ -233,7 +240,7 @@ def _container_signs(pod: str, status: Json, baseline: Mapping[str, int]) -> lis
 
 
 def _ended_sign(
-    code: str, pod: str, container: str, ended: Json, restarts: int, *, message: object = None
+    code: str, pod: str, container: str, ended: Json, restarts: int, *, times: int, message: object = None
 ) -> Sign:
     words = str(ended.get("message") or message or ended.get("reason") or code)
     return Sign(
@@ -244,7 +251,8 @@ def _ended_sign(
         exit_code=ended.get("exitCode"),
         restarts=restarts,
         # Several pods that each died once wait for something together; one that dies twice does not heal.
-        face=f"{pod}/{restarts}" if code == "OOMKilled" else str(restarts),
+        face=f"{pod}/{times}" if code == "OOMKilled" else str(times),
+        times=times,
     )
 
 
