@@ -1,8 +1,15 @@
-"""From the first error status of a pod to the event that names the failed step."""
+"""From the first error status of a pod to the event that names the failed step.
 
+Once as people meet it, with images of the demo that are broken; once for every signal, beside one another.
+"""
+
+import tempfile
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from tests.bench.database import with_database
 from tests.bench.kubectl import kubectl_lines
 from tests.bench.portal import SYSTEM, Portal, running_portal
 from tests.bench.row import Row
@@ -24,6 +31,40 @@ FIRST_RESTARTS = 2
 
 
 def run() -> list[Row]:
+    """Measure both."""
+    return [*_broken_images(), *with_database(_signals)]
+
+
+def _signals() -> list[Row]:
+    """Let each signal loose on a floor of its own cluster, and take the slowest answers."""
+    from tests.cluster import conftest, signals  # noqa: PLC0415  needs settings
+    from tests.cluster.api import from_kubeconfig  # noqa: PLC0415
+    from tests.cluster.objects import namespace  # noqa: PLC0415
+    from tests.rollouts.floor import lay  # noqa: PLC0415
+    from tests.rollouts.processes import processes  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder, conftest.practice_cluster(Path(folder)) as kubeconfig:
+        admin = from_kubeconfig(kubeconfig)
+        assert admin is not None
+        with namespace(admin) as space, processes() as roles:
+            for role in ("worker", "watcher", "sweeper"):
+                roles.start(role)
+            floor = signals.lay_all(partial(lay, space, kubeconfig))
+            found = signals.measure_all(admin, kubeconfig, floor)
+        admin.close()
+    told = [each.told for each in found.values() if each.told is not None]
+    ended = [each.after for each in found.values() if each.after is not None]
+    assert len(told) == len(found), found
+    name = f"{len(found)} signals beside one another"
+    return [
+        Row.of(f"{name}: first status to first report", told, "s"),
+        Row("the slowest of them", max(told), "s", target=TARGET_SECONDS),
+        Row.of(f"{name}: end of patience to failure event", ended, "s"),
+        Row("the slowest of them", max(ended), "s", target=TARGET_SECONDS),
+    ]
+
+
+def _broken_images() -> list[Row]:
     """Roll out each broken image several times; each attempt is then rolled back."""
     rows = []
     with running_portal() as portal:
