@@ -112,6 +112,8 @@ def lay(
     after: Sequence[Json] = (),
     objects: Mapping[str, Json] | None = None,
     unsettled: Sequence[str] = (),
+    name: str = "floor",
+    shop: Shop | None = None,
 ) -> Floor:
     """Put the services into the cluster and the catalog, and wait until they run.
 
@@ -119,13 +121,15 @@ def lay(
         waves: names by wave; one wave with all of them by default.
         objects: the Deployment of a service, where it is not the plain one.
         unsettled: services that do not come to run.
+        name: what the system is called.
+        shop: whose people work on it; one of its own by default.
     """
-    shop = make_shop()
+    shop = shop or make_shop()
     cluster = Connection.objects.create(
-        name="floor-cluster", kind="kubernetes", spec={"kubeconfigRef": f"file:{kubeconfig}"}
+        name=f"{name}-cluster", kind="kubernetes", spec={"kubeconfigRef": f"file:{kubeconfig}"}
     )
     environment = Environment.objects.create(
-        name="floor-production", system="floor", stage="production", cluster=cluster, namespace=space.name
+        name=f"{name}-production", system=name, stage="production", cluster=cluster, namespace=space.name
     )
     spec = {
         "expectedMinutes": 5,
@@ -136,16 +140,17 @@ def lay(
         "each": list(each),
         "after": list(after),
     }
-    plan = Plan.objects.create(name="floor-plan", spec=spec)
+    plan = Plan.objects.create(name=f"{name}-plan", spec=spec)
     plan.environments.add(environment)
     floor = Floor(shop, space, environment, plan)
-    for name in services:
-        floor.services[name] = _service(floor, name)
-        space.create((objects or {}).get(name) or deployment(name, image=f"registry.test/floor/{name}:1.0.0"))
-    person("floor-pl", *(("pl", f"service:{name}") for name in services))
+    for service in services:
+        floor.services[service] = _service(floor, service)
+        plain = deployment(service, image=f"registry.test/floor/{service}:1.0.0")
+        space.create((objects or {}).get(service) or plain)
+    person(f"{name}-pl", *(("pl", f"service:{service}") for service in services))
     rights.grant()
-    for name in set(services) - set(unsettled):
-        space.settle(name)
+    for service in set(services) - set(unsettled):
+        space.settle(service)
     return floor
 
 
