@@ -8,11 +8,12 @@ TEST_WORKERS ?= 4
 # How many in a hundred of the examples `make soak` tries, and the seconds that one of its tests may take.
 SOAK ?= 100
 LONGEST ?= 28800
+AT_LENGTH = -m "soak or repeated or fault" -o timeout=$(LONGEST)
 # Checks read code and touch no server.
 CHECK := DJANGO_SETTINGS_MODULE=tests.check_settings
 
 .DEFAULT_GOAL := run
-.PHONY: setup install run reset test test-all soak test-cluster check bench format migrate worker
+.PHONY: setup install run reset test test-all soak test-cluster soak-cluster check bench format migrate worker
 
 setup: ## virtual environment from the hashed lock file; installed again only when the lock changed
 	@cmp -s requirements.lock $(VENV)/installed.lock || $(MAKE) --no-print-directory install
@@ -38,10 +39,13 @@ test-all: setup ## the whole suite but what needs Go or repeats at length, as th
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not soak"
 
 soak: setup ## what is worth repeating at length: more examples, every place and fault, everybody
-	@PORTAL_SOAK=$(SOAK) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "soak or repeated or fault" -o timeout=$(LONGEST)
+	@PORTAL_SOAK=$(SOAK) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(AT_LENGTH)
 
 test-cluster: setup ## the cluster suite on a real Kubernetes control plane
 	@PORTAL_TEST_CLUSTER=real $(BIN)/python -m pytest -m "not soak" tests/cluster
+
+soak-cluster: setup ## what of it is worth repeating at length; acts are counted in the API server's own audit log
+	@PORTAL_SOAK=$(SOAK) PORTAL_TEST_CLUSTER=real $(BIN)/python -m pytest $(AT_LENGTH) tests/cluster
 
 check: setup ## format, lint, types, imports, templates, migrations, translations
 	$(BIN)/ruff format --check --quiet .

@@ -11,7 +11,7 @@ from tests.faults.matrix import HERE, REPOSITORY, rows
 from tests.soak import long
 
 SPECIFIED = [f"F{number}" for number in range(1, 25)]
-SOAK = re.compile(r"^soak:.*\n.* -m \"(.+?)\"", re.MULTILINE)
+SOAK = re.compile(r"^AT_LENGTH = -m \"(.+?)\"", re.MULTILINE)
 
 
 def chosen(*options: str) -> set[str]:

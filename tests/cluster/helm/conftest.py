@@ -55,9 +55,9 @@ class Plate:
         """Its release manager."""
         return self.system.actor
 
-    def release(self, version: str = NEW) -> Release:
+    def release(self, versions: Mapping[str, str] = NEW) -> Release:
         """An approved release of all four services."""
-        return self.system.approve(self.system.release("plate-production", version))
+        return self.system.approve(self.system.release("plate-production", versions))
 
     def digests(self) -> dict[str, str]:
         """What each workload asks for now."""
