@@ -1,13 +1,15 @@
 """Folders of manifests are read whole and never left; what a manager has applied is told by the fields."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import translation
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.manifests import applied_by, read_manifests
+from portal.integrations.kubernetes.manifests import applied_by, is_applied_by, others_of, read_manifests
 
+Json = dict[str, Any]
 GOOD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: '1'}\n"
 
 
@@ -103,3 +105,20 @@ def test_only_what_the_manager_has_applied_is_its_own() -> None:
         "kind": "Deployment",
         "metadata": {"name": "api"},
     }
+
+
+def test_notes_of_controllers_make_an_object_nobody_elses() -> None:
+    def managed(*entries: tuple[str, str, Json], subresource: str = "") -> Json:
+        found = [
+            {"manager": who, "operation": how, "fieldsV1": fields, "subresource": subresource}
+            for who, how, fields in entries
+        ]
+        return {"metadata": {"name": "api", "managedFields": found}}
+
+    mine = ("me", "Apply", {"f:spec": {"f:replicas": {}}})
+    noted = ("controller", "Update", {"f:metadata": {"f:annotations": {}}})
+    written = ("somebody", "Update", {"f:metadata": {}, "f:spec": {"f:replicas": {}}})
+    alone, shared = managed(mine, noted), managed(mine, noted, written)
+    assert (others_of(alone, "me"), others_of(shared, "me")) == ([], ["somebody"])
+    assert others_of(managed(written, subresource="scale"), "me") == []
+    assert (is_applied_by(alone, "me"), is_applied_by(shared, "somebody")) == (True, False)

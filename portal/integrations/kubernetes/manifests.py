@@ -38,6 +38,8 @@ PLURALS = {
     ("networking.k8s.io/v1", "Ingress"): "ingresses",
     ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
 }
+# Where controllers note what they see; nobody means an object to be for that.
+NOTED = {"f:metadata", "f:status"}
 # What the server keeps of every object, and what changes with each write.
 SERVERS_OWN = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
 
@@ -194,10 +196,10 @@ def is_applied_by(found: Json, manager: str) -> bool:
 
 
 def others_of(found: Json, manager: str) -> list[str]:
-    """Return who else has written what an object is for; notes in its metadata are not that."""
+    """Return who else has written what an object is for; notes of controllers are not that."""
     entries: Iterable[Json] = found["metadata"].get("managedFields") or []
-    own = [each for each in entries if each.get("manager") != manager and not each.get("subresource")]
-    return sorted({each["manager"] for each in own if (each.get("fieldsV1") or {}).keys() - {"f:metadata"}})
+    others = [each for each in entries if each.get("manager") != manager and not each.get("subresource")]
+    return sorted({each["manager"] for each in others if (each.get("fieldsV1") or {}).keys() - NOTED})
 
 
 def _is(entry: Json, manager: str) -> bool:

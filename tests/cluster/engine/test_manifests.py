@@ -217,7 +217,7 @@ def test_what_the_folder_no_longer_holds_is_named_before_every_start_until_it_is
     assert left(floor, "5.0.0")[1] == ""
 
 
-def test_what_another_services_folder_holds_is_not_left_over(
+def test_what_another_services_folder_holds_or_may_hold_is_not_left_over(
     floor: Floor, write: Write, tmp_path: Path
 ) -> None:
     write(settings=SETTINGS.format(level="info"), made=MADE)
@@ -231,6 +231,8 @@ def test_what_another_services_folder_holds_is_not_left_over(
     assert left(floor, "3.0.0")[1] == ""
     (tmp_path / "other" / "made.yaml").write_text(SETTINGS.format(level="info").replace("settings", "else"))
     assert "configmap/made" in left(floor, "3.0.1")[1]
+    (tmp_path / "other" / "made.yaml").write_text("{")
+    assert left(floor, "3.0.2")[1] == ""
 
 
 def test_a_plan_that_prunes_deletes_what_is_the_portals_alone_and_gives_it_back(
