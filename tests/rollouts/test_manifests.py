@@ -10,6 +10,7 @@ from portal.errors import PermanentError
 from portal.integrations.kubernetes.manifests import applied_by, is_applied_by, others_of, read_manifests
 
 Json = dict[str, Any]
+Entry = tuple[str, str, Json]
 GOOD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: '1'}\n"
 
 
@@ -108,16 +109,16 @@ def test_only_what_the_manager_has_applied_is_its_own() -> None:
 
 
 def test_notes_of_controllers_make_an_object_nobody_elses() -> None:
-    def managed(*entries: tuple[str, str, Json], subresource: str = "") -> Json:
+    def managed(*entries: Entry, subresource: str = "") -> Json:
         found = [
             {"manager": who, "operation": how, "fieldsV1": fields, "subresource": subresource}
             for who, how, fields in entries
         ]
         return {"metadata": {"name": "api", "managedFields": found}}
 
-    mine = ("me", "Apply", {"f:spec": {"f:replicas": {}}})
-    noted = ("controller", "Update", {"f:metadata": {"f:annotations": {}}})
-    written = ("somebody", "Update", {"f:metadata": {}, "f:spec": {"f:replicas": {}}})
+    mine: Entry = ("me", "Apply", {"f:spec": {"f:replicas": {}}})
+    noted: Entry = ("controller", "Update", {"f:metadata": {"f:annotations": {}}})
+    written: Entry = ("somebody", "Update", {"f:metadata": {}, "f:spec": {"f:replicas": {}}})
     alone, shared = managed(mine, noted), managed(mine, noted, written)
     assert (others_of(alone, "me"), others_of(shared, "me")) == ([], ["somebody"])
     assert others_of(managed(written, subresource="scale"), "me") == []
