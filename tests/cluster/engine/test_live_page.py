@@ -143,7 +143,7 @@ def test_blue_green_shows_both_colours_as_the_idle_one_grows(lay_floor: Lay) -> 
 
 
 @long
-def test_what_runs_and_what_comes_end_with_the_rollout(lay_floor: Lay) -> None:
+def test_what_runs_and_what_comes_is_told_until_the_end_and_on_the_way_back(lay_floor: Lay) -> None:
     floor = lay_floor(services=("api", "web"), waves=(("api",), ("web",)))
     rollout = until_step(floor.start(), runs, key="1.api.wait_rollout")
     text = live(floor, rollout)
@@ -156,6 +156,13 @@ def test_what_runs_and_what_comes_end_with_the_rollout(lay_floor: Lay) -> None:
     over = live(floor, rollout)
     assert "Now and next" not in over
     assert "/log/" not in over
+    floor.order(rollout, "rollback")
+    engine.advance(rollout.pk)
+    [waits] = rollout.steps.filter(direction="back", kind="wait_rollout", service=floor.services["web"])
+    text = live(floor, until_step(rollout, runs, key=waits.key))
+    [now] = listed(text, "Now")
+    assert now.startswith("web Wait for the rollout")
+    assert listed(text, "Next") == ["api Restore the image"]
 
 
 @long
