@@ -12,6 +12,7 @@ from releases.models import Release
 from releases.rollouts import engine, operations, plans
 from releases.rollouts.models import Rollout
 from tests.cluster.api import Json
+from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import config_map
 from tests.factories import make_service
@@ -280,3 +281,24 @@ def test_what_somebody_has_made_anew_since_it_was_recorded_is_not_pruned(floor: 
     floor.space.create(config_map("made", a="2"))
     drive(rollout, *ENDS)
     assert (rollout.state, data_of(floor, "made")) == ("succeeded", {"a": "2"}), why(rollout)
+
+
+def test_to_prune_takes_the_rights_to_delete_and_to_make_anew(
+    floor: Floor, write: Write, cluster: Cluster, tmp_path: Path
+) -> None:
+    write(settings=SETTINGS.format(level="info"), worker=WORKER.format(label="worker"))
+    started(floor.release("2.0.0"), floor)
+    write(settings=SETTINGS.format(level="info"))
+    floor.environment.cluster.spec = {"kubeconfigRef": f"file:{cluster.limited_kubeconfig(tmp_path)}"}
+    floor.environment.cluster.save(update_fields=["spec"])
+    assert "deployments" not in lacking(floor, "3.0.0")
+    floor.plan.spec["waves"][0]["before"][0]["prune"] = True
+    floor.plan.save(update_fields=["spec"])
+    assert "create deployments, delete deployments" in lacking(floor, "3.0.1")
+
+
+def lacking(floor: Floor, version: str) -> str:
+    """What the dry run says of the rights of the portal's account."""
+    return next(
+        each.error for each in plans.preview(floor.release(version)).errors if each.kind == "access_check"
+    )
