@@ -365,7 +365,7 @@ NOTES: dict[str, Text] = {
     "partition": _("The pods of {name} with a number below {partition} keep what they run (`partition`)"),
     "slow_to_end": _(
         "The old pods of {name} are given {grace} s to end, and new ones wait for them: together up to "
-        "{total} s, but after {limit} s (`{field}`) nobody waits any more"
+        "{total} s, but after {limit} s (`timeoutSeconds`) nobody waits any more"
     ),
     "manifests_left": _(
         "The folder no longer holds what was applied from it before, and the cluster still has: {names}. "

@@ -58,9 +58,3 @@ def test_old_pods_may_outlast_the_wait_for_the_new_ones(seen: Workload, total: i
 )
 def test_nothing_is_said_where_new_pods_wait_for_no_old_ones(seen: Workload) -> None:
     assert said(seen, 1) == []
-
-
-def test_a_deployments_own_deadline_counts_where_it_is_the_shorter() -> None:
-    seen = workload("Deployment", progressDeadlineSeconds=60, **RECREATE)
-    [args] = said(seen, 600)
-    assert (args["limit"], args["field"]) == (60, "progressDeadlineSeconds")

@@ -36,14 +36,6 @@ def turns_of(workload: Workload) -> int:
     return 0
 
 
-def limit_of(workload: Workload, timeout_seconds: int) -> tuple[int, str]:
-    """Return how long an update may take, and the field that says so: the step's, or the Deployment's own."""
-    own = workload.spec.get("progressDeadlineSeconds") if workload.reference.kind == "Deployment" else None
-    if own is not None and int(own) < timeout_seconds:
-        return int(own), "progressDeadlineSeconds"
-    return timeout_seconds, "timeoutSeconds"
-
-
 def ending(pods: Iterable[Json]) -> Json:
     """Return {"ending": {"count", "grace" (seconds)}} of the pods that end; empty where none does."""
     graces = [grace_of(pod["spec"]) for pod in pods if is_ending(pod)]

@@ -38,11 +38,10 @@ def habits_of(workload: Workload, *, settles: int, timeout_seconds: int) -> list
 def _slow_to_end(workload: Workload, timeout_seconds: int) -> list[Habit]:
     """Whether its old pods may take longer to end than anybody waits for the new ones."""
     grace = endings.grace_of(workload.template.get("spec") or {})
-    limit, field = endings.limit_of(workload, timeout_seconds)
     total = grace * endings.turns_of(workload)
-    if total < limit:
+    if total < timeout_seconds:
         return []
-    args = {"name": str(workload.reference), "grace": grace, "total": total, "limit": limit, "field": field}
+    args = {"name": str(workload.reference), "grace": grace, "total": total, "limit": timeout_seconds}
     return [{"code": "slow_to_end", "args": args}]
 
 

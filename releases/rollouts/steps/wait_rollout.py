@@ -126,8 +126,6 @@ class WaitRollout(StepKind):
         if worst is not None and worst.final and not _still_patient(work, worst, now):
             return _failure(work, worst, evidence.events_of(work))
         ending = endings.ending(present) if endings.turns_of(seen) else {}
-        if final and ending and worst is None:
-            return failed(endings.STILL_ENDING, progress.message, args=ending["ending"])
         if final:
             deadline = worst or Trouble(code="ProgressDeadlineExceeded", message=progress.message)
             return _failure(work, deadline, evidence.events_of(work))
