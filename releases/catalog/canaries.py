@@ -94,7 +94,7 @@ def stages(plan: Mapping[str, Any], pair: Pair, each: Sequence[Mapping[str, Any]
 
 def _in_turns(plan: Mapping[str, Any], pair: Pair, each: Sequence[Mapping[str, Any]]) -> Iterator[Stage]:
     """The canary grows to the whole, and what the plan checks is checked before the last old pods go."""
-    left = yield from _shares(plan, pair)
+    left = yield from _shares(plan, pair, each)
     yield [_grown(plan, pair, WHOLE), *left]
     of_it = ({**pair.canary, **one} if one["kind"] in OF_PODS else dict(one) for one in each)
     yield from ([one] for one in of_it if one["kind"] != "set_image")
@@ -104,7 +104,7 @@ def _in_turns(plan: Mapping[str, Any], pair: Pair, each: Sequence[Mapping[str, A
 
 def _handed_over(plan: Mapping[str, Any], pair: Pair, each: Sequence[Mapping[str, Any]]) -> Iterator[Stage]:
     """The stable workload gets the version after the last share, then all is as large, and led, as before."""
-    left = yield from _shares(plan, pair)
+    left = yield from _shares(plan, pair, each)
     if left:
         yield left
     # Its size comes after them: beside its image it would bring more pods of the old version.
@@ -118,7 +118,9 @@ def _handed_over(plan: Mapping[str, Any], pair: Pair, each: Sequence[Mapping[str
     yield from _watched(plan, replace(pair, names={**pair.names, "canary": pair.names["stable"]}), WHOLE)
 
 
-def _shares(plan: Mapping[str, Any], pair: Pair) -> Generator[Stage, None, Stage]:
+def _shares(
+    plan: Mapping[str, Any], pair: Pair, each: Sequence[Mapping[str, Any]]
+) -> Generator[Stage, None, Stage]:
     """Until the canary has all but the whole: each share is reached, and watched before the next.
 
     Where nobody watches, the canary grows for the next share while the stable workload still gives up its
@@ -130,6 +132,8 @@ def _shares(plan: Mapping[str, Any], pair: Pair) -> Generator[Stage, None, Stage
     image, waited = (
         {"id": f"canary.{kind}", "kind": kind, **pair.canary} for kind in ("set_image", "wait_rollout")
     )
+    own = next((one for one in each if one["kind"] == "wait_rollout"), {})
+    waited |= {key: own[key] for key in ("settleSeconds",) if key in own}
     yield [image]
     left: Stage = [waited]
     for percent in plan["steps"]:

@@ -311,6 +311,14 @@ def test_the_stable_workload_gets_the_version_last_and_all_is_put_back(steps: li
     assert recorded == {"record_running"} | ({"record_weights"} if by == "weight" else set())
 
 
+@pytest.mark.parametrize("member", [WEB, IN_TURNS])
+def test_a_canary_settles_as_long_as_the_plan_says(member: Member) -> None:
+    waits = {"kind": "wait_rollout", "settleSeconds": 0}
+    nodes = build_graph({**plan("pods", [10, 100]), "each": [{"kind": "set_image"}, waits]}, [member])
+    found = {node.params.get("settleSeconds") for node in nodes if node.kind == "wait_rollout"}
+    assert found == {0}
+
+
 def test_there_is_no_switch_between_two_that_take_turns() -> None:
     switch = {"kind": "switch_service", "service": "web", "colour": "idle"}
     with pytest.raises(Invalid) as refusal:
