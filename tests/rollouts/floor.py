@@ -137,7 +137,7 @@ def lay(
         "waves": [
             {"title": f"Wave {n}", "services": list(names)} for n, names in enumerate(waves or [services], 1)
         ],
-        "each": list(each),
+        "each": [dict(one) for one in each],
         "after": list(after),
     }
     plan = Plan.objects.create(name=f"{name}-plan", spec=spec)

@@ -111,12 +111,13 @@ def test_a_claim_that_nothing_fulfils_is_named_in_the_schedulers_words(lay_floor
 
 
 @long
+@pytest.mark.skipif(USES_CONTROL_PLANE, reason="simulated nodes probe nothing")
 def test_what_ends_by_its_time_keeps_the_log_and_the_events_of_the_pod(lay_floor: Lay) -> None:
     failure = failure_past_its_time(lay_floor, pod_annotations=failing("NeverReady"))
     assert failure["code"] == "Unhealthy"
     assert "probe failed" in failure["message"]
     assert failure["events"][-1]["reason"] == "Unhealthy"
-    assert any("listening" in line for line in failure["log"]) != USES_CONTROL_PLANE
+    assert any("listening" in line for line in failure["log"])
 
 
 @long
