@@ -30,6 +30,9 @@ __all__ = ["notices"]
 
 AWAY_SECONDS = 30.0 if SOAKING else 0.5
 GO_ON_SECONDS = 60.0
+CONNECTED = """
+SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 LATER = timedelta(days=1)
 FAILURES = (psycopg.OperationalError, psycopg.InterfaceError)
 
@@ -149,11 +152,13 @@ def line(primary: Copy) -> Iterator[Line]:
 
 
 @pytest.fixture
-def roles(line: Line, tmp_path: Path) -> Iterator[Nursery]:
-    """A worker and a sweeper that are there before anything breaks."""
+def roles(primary: Copy, line: Line, tmp_path: Path) -> Iterator[Nursery]:
+    """A worker and a sweeper that are at work before anything breaks."""
     with nursery(tmp_path / "roles.log", DATABASE_URL=address_over(line), LEASE_SECONDS="2") as made:
         for role in ("worker", "sweeper"):
             made.birth(role)
+        # One that cannot reach the database as it starts ends, for its supervisor to begin anew.
+        assert wait_for(lambda: len(primary.ask(CONNECTED)) >= len(made.living), seconds=GO_ON_SECONDS)
         yield made
 
 
