@@ -5,10 +5,7 @@ of a size within them, by the subresource that it uses, the test writes while th
 """
 
 import random
-from collections.abc import Iterator
 from functools import partial
-
-import pytest
 
 from portal.audit.models import AuditEntry
 from portal.integrations.kubernetes.client import connect
@@ -20,7 +17,7 @@ from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import deployment, failing, slow, wait_for
 from tests.rollouts.floor import Floor, why
-from tests.rollouts.processes import Processes, processes
+from tests.rollouts.processes import Processes
 from tests.soak import examples, long, repeated
 
 OLD = "registry.test/floor/{}:1.0.0"
@@ -39,12 +36,6 @@ EACH = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 120, "
 ALARMS = {f"step.{state}" for state in ("failed", "errored", "inconclusive", "cancelled")} | {
     f"rollout.{state}" for state in ("paused", "failed", "stopped", "rolling_back")
 }
-
-
-@pytest.fixture
-def roles(transactional_db: None) -> Iterator[Processes]:
-    with processes() as made:
-        yield made
 
 
 def begun(floor: Floor, release: int, chance: random.Random) -> Rollout:

@@ -3,19 +3,17 @@
 On the real control plane nodes are simulated (examples.py); what is watched or settles takes a second.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from portal.errors import Invalid
 from releases import operations as release_operations
 from releases.models import Release
-from tests.cluster.engine.examples import Served, System, example_cluster, furnished, shorten
+from tests.cluster.engine.examples import System, shorten
 from tests.factories import sign_off
 from tests.rollouts.floor import drive, why
 from tests.soak import long
 
-PLACE, BETA = "kop-production", "kop-beta"
+SYSTEM, PLACE, BETA = "kop", "kop-production", "kop-beta"
 # What the traffic of hybris goes through.
 SERVICES = ("hybris", "hybris-api", "hybris-backoffice")
 ENDS = ("succeeded", "failed", "paused", "stopped", "awaiting_signoff")
@@ -29,17 +27,10 @@ VERSIONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with example_cluster(tmp_path_factory.mktemp("kop"), "kop") as made:
-        yield made
-
-
 @pytest.fixture
-def kop(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
-    with furnished(served, monkeypatch) as made:
-        shorten("kop")
-        yield made
+def kop(system: System) -> System:
+    shorten(SYSTEM)
+    return system
 
 
 def tried(kop: System, versions: dict[str, str]) -> Release:

@@ -4,32 +4,23 @@ On the real control plane nodes are simulated; what settles takes a second (exam
 tried in tests/cluster/helm.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from releases.rollouts.models import Rollout
-from tests.cluster.engine.examples import Served, System, example_cluster, furnished, shorten
+from tests.cluster.engine.examples import System, shorten
 from tests.rollouts.floor import drive, why
 from tests.soak import long
 
-PLACE, ENVIRONMENT = "plate-prod", "plate-production"
+SYSTEM, PLACE, ENVIRONMENT = "plate", "plate-prod", "plate-production"
 VERSIONS = {"plate-cache": "7.4.2", "plate-api": "1.9.0", "plate-llm": "0.10.0", "plate-web": "1.26.0"}
 ENDS = ("succeeded", "failed", "paused", "stopped")
 BACK = ("rolled_back", "rollback_failed", "paused")
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with example_cluster(tmp_path_factory.mktemp("plate"), "plate") as made:
-        yield made
-
-
 @pytest.fixture
-def plate(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
-    with furnished(served, monkeypatch) as made:
-        shorten("plate")
-        yield made
+def plate(system: System) -> System:
+    shorten(SYSTEM)
+    return system
 
 
 def order(rollout: Rollout) -> list[str]:

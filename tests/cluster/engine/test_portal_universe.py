@@ -5,7 +5,7 @@ On the real control plane nodes are simulated (examples.py); nothing is left out
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from releases.rollouts import engine, plans
 from releases.rollouts.models import Rollout
 from releases.rollouts.proof import proof_of
 from releases.rollouts.proof_entries import Entries
-from tests.cluster.engine.examples import Served, System, example_cluster, furnished
+from tests.cluster.engine.examples import System
 from tests.portal.audit.signing import new_key
 from tests.rollouts.floor import drive, kinds, states, why
 from tests.soak import long
@@ -42,41 +42,29 @@ MOST_PER_ROUND = 8
 MOST_PER_STEP = 20
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with example_cluster(tmp_path_factory.mktemp("universe"), SYSTEM) as made:
-        yield made
-
-
-@pytest.fixture
-def universe(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
-    with furnished(served, monkeypatch) as made:
-        yield made
-
-
 def compose(
-    universe: System, version: str, *, services: Sequence[str] = (*BACKEND, *FRONTEND), **named: str
+    system: System, version: str, *, services: Sequence[str] = (*BACKEND, *FRONTEND), **named: str
 ) -> Release:
     """A release of one version; `named` gives single services another."""
     versions = dict.fromkeys(services, version) | {name.replace("_", "-"): tag for name, tag in named.items()}
-    return universe.release(ENVIRONMENT, versions)
+    return system.release(ENVIRONMENT, versions)
 
 
-def start(universe: System, version: str, **named: Any) -> Rollout:
-    return universe.start(compose(universe, version, **named))
+def start(system: System, version: str, **named: Any) -> Rollout:
+    return system.start(compose(system, version, **named))
 
 
 @long
 def test_ten_services_go_out_in_their_order_are_verified_and_proven(
-    universe: System, settings: Any, tmp_path: Path
+    system: System, settings: Any, tmp_path: Path
 ) -> None:
-    rollout = drive(start(universe, "v1.4.0"), *ENDS, seconds=90)
+    rollout = drive(start(system, "v1.4.0"), *ENDS, seconds=90)
     assert rollout.state == "succeeded", why(rollout)
     assert rollout.verdict is not None
     assert rollout.verdict["exact"] is True
     assert all(each["reported"] for each in rollout.verdict["services"])
     items = {item.service.name: {item.image} for item in rollout.release.items.select_related("service")}
-    assert universe.images(SYSTEM) == items
+    assert system.images(SYSTEM) == items
     assert Release.objects.get(pk=rollout.release_id).state == "awaiting_signoff"
     order = [
         step.service.name
@@ -107,17 +95,17 @@ def the_proof_holds_what_ran(rollout: Rollout, file: Path) -> None:
 
 
 @long
-def test_a_broken_version_is_named_and_goes_back(universe: System) -> None:
-    before = universe.images(SYSTEM)
-    rollout = drive(start(universe, "v1.4.1", shopping_service="v1.4.0-withdrawn"), *ENDS, seconds=90)
+def test_a_broken_version_is_named_and_goes_back(system: System) -> None:
+    before = system.images(SYSTEM)
+    rollout = drive(start(system, "v1.4.1", shopping_service="v1.4.0-withdrawn"), *ENDS, seconds=90)
     assert rollout.state == "failed", why(rollout)
     failure = rollout.steps.get(state="failed").failure
     assert failure is not None
     assert (failure["code"], failure["container"]) == ("ErrImagePull", "shopping-service")
     assert states(rollout)["4.notification-service.set_image"] == "waiting"
-    drive(universe.back(rollout), "rolled_back", "rollback_failed", seconds=60)
+    drive(system.back(rollout), "rolled_back", "rollback_failed", seconds=60)
     assert rollout.state == "rolled_back", why(rollout)
-    assert universe.images(SYSTEM) == before
+    assert system.images(SYSTEM) == before
     back = states(rollout)
     services = ("config-service", "auth-service", "shopping-service", "blog-service")
     checks = [back[key] for key in back if key.startswith("back.") and key.endswith(".health")]
@@ -129,34 +117,34 @@ def test_a_broken_version_is_named_and_goes_back(universe: System) -> None:
 
 
 @long
-def test_the_dry_run_names_every_change_and_changes_nothing(universe: System) -> None:
-    before = universe.images(SYSTEM)
-    release = universe.approve(compose(universe, "v1.4.1"))
+def test_the_dry_run_names_every_change_and_changes_nothing(system: System) -> None:
+    before = system.images(SYSTEM)
+    release = system.approve(compose(system, "v1.4.1"))
     preview = plans.preview(release)
     assert preview.cluster_error == ""
     assert preview.errors == []
     changed = {change["object"]: change for step in preview.steps for change in step.changes}
     assert {name.removeprefix("deployment/") for name in changed} == {*BACKEND, *FRONTEND}
     assert {changed["deployment/api-gateway"]["before"]} == before["api-gateway"]
-    assert universe.images(SYSTEM) == before
+    assert system.images(SYSTEM) == before
 
 
 @long
 def test_the_dry_run_names_a_cluster_out_of_reach(
-    universe: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = tmp_path / "kubeconfig"
-    away.write_text(universe.kubeconfig.read_text().replace(universe.api.server, "https://127.0.0.1:9"))
+    away.write_text(system.kubeconfig.read_text().replace(system.api.server, "https://127.0.0.1:9"))
     monkeypatch.setenv("KUBECONFIG", str(away))
-    release = universe.approve(compose(universe, "v1.4.1", services=["config-service"]))
+    release = system.approve(compose(system, "v1.4.1", services=["config-service"]))
     preview = plans.preview(Release.objects.get(pk=release.pk))
     assert "127.0.0.1:9" in preview.cluster_error
     assert {step.kind for step in preview.steps} >= {"set_image", "wait_rollout", "verify_digests"}
 
 
 @long
-def test_a_rollout_asks_the_database_little(universe: System) -> None:
-    rollout = start(universe, "v1.4.1", services=["config-service"])
+def test_a_rollout_asks_the_database_little(system: System) -> None:
+    rollout = start(system, "v1.4.1", services=["config-service"])
     asked: list[int] = []
 
     def count(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from releases.rollouts.models import Rollout
 from tests.cluster.engine.conftest import Lay
 from tests.embedded.processes import wait_for
 from tests.rollouts.floor import Floor, kinds, states, until
-from tests.rollouts.processes import LEASE_SECONDS, Processes, processes
+from tests.rollouts.processes import LEASE_SECONDS, Processes
 from tests.soak import long, soak
 
 ADVANCE = "releases.rollouts.jobs.advance"
@@ -25,12 +24,6 @@ ENDS = ("succeeded", "failed", "paused", "stopped")
 # What a death costs at most beside the lease of the dead: 20 s at one of 15 s (test_going_on.py).
 GO_ON_SECONDS = float(LEASE_SECONDS) + 5
 REDIS_SECONDS = 10.0
-
-
-@pytest.fixture
-def roles(transactional_db: None) -> Iterator[Processes]:
-    with processes() as made:
-        yield made
 
 
 def generations(floor: Floor) -> dict[str, int]:

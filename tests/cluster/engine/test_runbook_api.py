@@ -3,7 +3,6 @@
 On the real control plane nodes are simulated (examples.py); nothing is left out of the plans.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,12 +13,13 @@ from releases.schedules import due, jobs, work
 from releases.schedules import operations as runs
 from releases.schedules.models import Backup, Schedule, ScheduledRun
 from releases.schedules.recovery import recovery_of
-from tests.cluster.engine.examples import EXAMPLES, Served, System, example_cluster, furnished
+from tests.cluster.engine.examples import EXAMPLES, System
 from tests.cluster.objects import wait_for
 from tests.rollouts.floor import drive, states, why
 from tests.soak import long
 
-SERVICE, PRODUCTION = "runbook-api", "runbook-api-production"
+SYSTEM = SERVICE = "runbook-api"
+PRODUCTION = "runbook-api-production"
 ENDS = ("succeeded", "failed", "paused", "stopped")
 EACH = ("record_running", "set_image", "wait_rollout", "health")
 # What each environment's plan asks, in its order; what ran is recorded first, and what runs verified last.
@@ -29,20 +29,11 @@ STEPS = {
 }
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with example_cluster(tmp_path_factory.mktemp("runbook"), "runbook-api") as made:
-        yield made
-
-
 @pytest.fixture
-def runbook(
-    served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch, settings: Any
-) -> Iterator[System]:
-    """The example as it is shipped."""
+def runbook(settings: Any, system: System) -> System:
+    """The example as it is shipped, with its manifests."""
     settings.MANIFESTS = str(EXAMPLES.parent / "manifests")
-    with furnished(served, monkeypatch) as made:
-        yield made
+    return system
 
 
 def start(runbook: System, environment: str, version: str) -> Rollout:

@@ -1,28 +1,16 @@
 """Every signal of a bad rollout is told within three seconds, in the pod's words, and ends it in its time."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.cluster import signals
 from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.signals import ROWS, Measured, Row
-from tests.rollouts.processes import Processes, processes
+from tests.rollouts.processes import Processes
 from tests.soak import long
 
 # Promised of a machine that has its hands full; one at rest needs a tenth (docs/benchmarks.md).
 PROMISED_SECONDS = 3.0
 # Two processes on one machine note what they see a moment apart.
 APART_SECONDS = 0.3
-
-
-@pytest.fixture
-def roles(transactional_db: None) -> Iterator[Processes]:
-    with processes() as made:
-        for role in ("worker", "watcher", "sweeper"):
-            made.start(role)
-        yield made
 
 
 def is_as_promised(row: Row, found: Measured) -> bool:
@@ -37,7 +25,7 @@ def is_as_promised(row: Row, found: Measured) -> bool:
 
 @long
 def test_every_signal_is_told_in_seconds_and_ends_the_step_when_its_patience_is_over(
-    cluster: Cluster, lay_floor: Lay, roles: Processes
+    cluster: Cluster, lay_floor: Lay, at_work: Processes
 ) -> None:
     floor = signals.lay_all(lay_floor)
     found = signals.measure_all(cluster.admin, cluster.kubeconfig_path, floor)

@@ -14,7 +14,7 @@ from releases.models import Release
 from releases.rollouts.canary_share import share_text
 from releases.rollouts.models import Rollout
 from releases.rollouts.overview import overview
-from tests.cluster.engine.examples import Served, System, example_cluster, furnished, shorten
+from tests.cluster.engine.examples import System, shorten
 from tests.cluster.engine.test_canary import Metrics
 from tests.factories import sign_off
 from tests.portal.integrations.answering import answering
@@ -26,12 +26,6 @@ WEB, WORKERS = "storebridge-web", ("storebridge-worker-normal", "storebridge-wor
 SERVICES = (WEB, *WORKERS)
 ENDS = ("failed", "succeeded", "paused", "rolled_back", "rollback_failed")
 BACK = ("rolled_back", "rollback_failed", "paused")
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with example_cluster(tmp_path_factory.mktemp("storebridge"), SYSTEM) as made:
-        yield made
 
 
 class Traffic(Metrics):
@@ -51,15 +45,12 @@ def metrics() -> Traffic:
 
 
 @pytest.fixture
-def bridge(
-    served: Served, transactional_db: None, metrics: Traffic, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[System]:
+def bridge(system: System, metrics: Traffic, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
     """The example, with a Prometheus."""
+    shorten(SYSTEM)
     with answering(metrics.answer) as server:
         monkeypatch.setenv("STOREBRIDGE_PROMETHEUS_URL", server.url)
-        with furnished(served, monkeypatch) as made:
-            shorten(SYSTEM)
-            yield made
+        yield system
 
 
 def start(

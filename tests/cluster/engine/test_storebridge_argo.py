@@ -4,35 +4,27 @@ The plan is as it is shipped, but watches for a second instead of five minutes (
 control plane the controller is the real one, and nodes are simulated.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from releases.rollouts import engine
 from releases.rollouts.models import Rollout
 from tests.cluster.api import Json
-from tests.cluster.engine.examples import Served, System, example_cluster, furnished, shorten
+from tests.cluster.engine.examples import System, shorten
 from tests.cluster.objects import Space, deployment, failing, wait_for
 from tests.rollouts.floor import drive, why
 from tests.soak import long
 
+SYSTEM = "storebridge"
 PLACE, SERVICE, NAME = "storebridge-argo", "storebridge-web-argo", "storebridge-web"
 OLD = "registry.practice/storebridge/storebridge:v2.5.1"
 ENDS = ("failed", "succeeded", "paused", "rolled_back", "rollback_failed")
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with example_cluster(tmp_path_factory.mktemp("storebridge"), "storebridge") as made:
-        yield made
-
-
 @pytest.fixture
-def bridge(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
-    with furnished(served, monkeypatch) as made:
-        shorten("storebridge")
-        healthy(made.space(PLACE))
-        yield made
+def bridge(system: System) -> System:
+    shorten(SYSTEM)
+    healthy(system.space(PLACE))
+    return system
 
 
 def healthy(space: Space) -> Json:

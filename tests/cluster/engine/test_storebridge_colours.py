@@ -4,32 +4,24 @@ The plan is as it is shipped, but holds blue for a second instead of ten minutes
 control plane nodes are simulated.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from releases.rollouts.models import Rollout
-from tests.cluster.engine.examples import Served, System, example_cluster, furnished, shorten
+from tests.cluster.engine.examples import System, shorten
 from tests.cluster.objects import failing
 from tests.rollouts.floor import drive, why
 from tests.soak import long
 
+SYSTEM = "storebridge"
 PLACE, PLAN, SERVICE = "storebridge-staging", "storebridge-staging-blue-green", "storebridge-front"
 ENDS = ("succeeded", "failed", "paused", "stopped", "awaiting_signoff")
 BACK = ("rolled_back", "rollback_failed", "paused")
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with example_cluster(tmp_path_factory.mktemp("storebridge"), "storebridge") as made:
-        yield made
-
-
 @pytest.fixture
-def bridge(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
-    with furnished(served, monkeypatch) as made:
-        shorten("storebridge")
-        yield made
+def bridge(system: System) -> System:
+    shorten(SYSTEM)
+    return system
 
 
 def standing(bridge: System) -> tuple[str, dict[str, int]]:

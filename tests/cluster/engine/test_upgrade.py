@@ -18,7 +18,7 @@ from tests.embedded.processes import wait_for
 from tests.portal.api import ApiClient
 from tests.rollouts.floor import Floor, kinds, states, until, why
 from tests.rollouts.next_version import KIND, next_version
-from tests.rollouts.processes import Processes, processes
+from tests.rollouts.processes import Processes
 from tests.soak import long
 
 EACH = (
@@ -30,12 +30,6 @@ EACH = (
 ERRANDS = 20
 TURNS = 4
 ENDS = ("succeeded", "failed", "paused", "stopped")
-
-
-@pytest.fixture
-def roles(transactional_db: None) -> Iterator[Processes]:
-    with processes() as made:
-        yield made
 
 
 @pytest.fixture

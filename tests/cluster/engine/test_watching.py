@@ -1,27 +1,14 @@
 """The watcher: the portal's own processes carry a rollout, and the board knows what runs."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from portal.live.models import Event
 from releases.catalog.models import Running
 from releases.rollouts.models import Finding, Rollout
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import wait_for
-from tests.rollouts.processes import Processes, processes
+from tests.rollouts.processes import Processes
 from tests.soak import long
 
 ENDS = ("succeeded", "failed", "paused", "stopped")
-
-
-@pytest.fixture
-def roles(transactional_db: None) -> Iterator[Processes]:
-    with processes() as made:
-        made.start("worker")
-        made.start("watcher")
-        made.start("sweeper")
-        yield made
 
 
 def wait_until_over(rollout: Rollout, *, seconds: float = 60) -> Rollout:
@@ -36,7 +23,7 @@ def wait_until_over(rollout: Rollout, *, seconds: float = 60) -> Rollout:
 
 
 @long
-def test_the_board_learns_what_runs(lay_floor: Lay, roles: Processes) -> None:
+def test_the_board_learns_what_runs(lay_floor: Lay, at_work: Processes) -> None:
     floor = lay_floor(services=("a",))
     wait_until_over(floor.start("2.0.0"))
 
@@ -53,7 +40,7 @@ def test_the_board_learns_what_runs(lay_floor: Lay, roles: Processes) -> None:
 
 @long
 def test_what_somebody_changes_is_found_at_once_and_is_over_when_it_is_put_back(
-    lay_floor: Lay, roles: Processes
+    lay_floor: Lay, at_work: Processes
 ) -> None:
     floor = lay_floor(services=("a",))
     wait_for(
