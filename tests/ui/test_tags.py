@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from django import forms
-from django.template import Context, RequestContext, Template
+from django.template import Context, RequestContext, Template, TemplateSyntaxError
 from django.test import RequestFactory, override_settings
 from django.utils import timezone, translation
 
@@ -84,6 +84,12 @@ def test_what_is_drawn_once_knows_no_request() -> None:
     with override_settings(ROOT_URLCONF="tests.ui.frame_urls"):
         drawn = [page.render(context) for context in (RequestContext(request), Context())]
     assert drawn == ["/releases/ /releases/"] * 2
+
+
+@pytest.mark.parametrize("own", ["{% block title %}{% endblock %}", "{% if name %}{% csrf_token %}{% endif %}"])
+def test_what_differs_from_page_to_page_is_not_drawn_once(own: str) -> None:
+    with pytest.raises(TemplateSyntaxError, match="no block and no CSRF token"):
+        Template("{% constant %}" + own + "{% endconstant %}")
 
 
 def test_an_address_is_one_of_the_pages_that_there_are() -> None:

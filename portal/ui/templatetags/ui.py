@@ -10,9 +10,10 @@ from django import template
 from django.conf import settings
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect
 from django.template.base import FilterExpression, Node, NodeList, Parser, Token
-from django.template.defaulttags import URLNode
+from django.template.defaulttags import CsrfTokenNode, URLNode
 from django.template.defaulttags import url as do_url
 from django.template.loader import render_to_string
+from django.template.loader_tags import BlockNode
 from django.templatetags.i18n import TranslateNode, do_translate
 from django.templatetags.static import StaticNode, do_static
 from django.urls import NoReverseMatch, ResolverMatch, reverse
@@ -91,9 +92,14 @@ def constant(parser: Parser, token: Token) -> Node:  # noqa: ARG001  Django's si
     """Draw what lies between once for each language: it is the same for everybody, on every page.
 
     Nothing of the context is known in there.
+
+    Raises:
+        TemplateSyntaxError: at a block or a CSRF token inside, which would be the same for everybody.
     """
     parts: NodeList = parser.parse(("endconstant",))
     parser.delete_first_token()
+    if parts.get_nodes_by_type(BlockNode) or parts.get_nodes_by_type(CsrfTokenNode):
+        raise template.TemplateSyntaxError("{% constant %} holds no block and no CSRF token")
     return Constant(parts)
 
 
