@@ -6,7 +6,7 @@ from pathlib import Path
 from django.utils import translation
 
 from portal.integrations.kubernetes.trouble import PATIENCE
-from releases.rollouts import texts
+from releases.rollouts import texts, wordings
 from releases.rollouts.canary_share import share_text
 from releases.rollouts.models import Step
 from releases.rollouts.steps.kinds import KINDS
@@ -23,26 +23,26 @@ def called(name: str) -> set[str]:
 
 
 def test_every_kind_of_step_has_a_name_and_a_limit() -> None:
-    assert KINDS.keys() == texts.KINDS.keys() == TIMEOUTS.keys()
+    assert KINDS.keys() == wordings.KINDS.keys() == TIMEOUTS.keys()
 
 
 def test_every_code_of_an_observation_has_words() -> None:
-    assert called("done") | called("wait") <= texts.OBSERVED.keys()
+    assert called("done") | called("wait") <= wordings.OBSERVED.keys()
 
 
 def test_every_code_of_a_failure_has_words() -> None:
-    assert called("failed") <= texts.FAILURES.keys()
+    assert called("failed") <= wordings.FAILURES.keys()
     shown_by_their_own_name = {name for name in PATIENCE if name.endswith("HookError")}
-    assert PATIENCE.keys() - shown_by_their_own_name <= texts.FAILURES.keys()
+    assert PATIENCE.keys() - shown_by_their_own_name <= wordings.FAILURES.keys()
 
 
 def test_every_reason_of_a_pause_has_words() -> None:
-    assert called("hold") <= texts.PAUSES.keys()
+    assert called("hold") <= wordings.PAUSES.keys()
 
 
 @translation.override("ko")
 def test_a_reason_in_the_record_is_worded_unless_a_person_wrote_it() -> None:
-    for code in [*texts.PAUSES, "stopped", "rollback_failed", "ErrImagePull"]:
+    for code in [*wordings.PAUSES, "stopped", "rollback_failed", "ErrImagePull"]:
         assert re.search("[가-힣]", texts.reason(code)), code
     assert texts.reason("{by} wrote this") == "{by} wrote this"
 
