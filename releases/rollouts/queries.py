@@ -46,7 +46,7 @@ class Progress(TypedDict):
 NO_STEPS: Progress = {"done": 0, "total": 0}
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What runs somewhere; a `Running` without what it costs to make one for each cell of a board."""
 
     seen: Json
@@ -56,7 +56,7 @@ class _Seen(NamedTuple):
     seen_at: datetime | None
 
 
-NOTHING_SEEN = _Seen({}, {}, None, None, None)
+NOTHING_SEEN = Seen({}, {}, None, None, None)
 
 
 class Placed(Protocol):
@@ -80,7 +80,7 @@ class BoardCell(NamedTuple):
 
     service: Placed
     environment: Environment
-    running: _Seen
+    running: Seen
     drift: Json | None
     pinned: bool
     pending: tuple[Release, ...]
@@ -256,7 +256,7 @@ def _going_on() -> QuerySet[Rollout]:
     return going.select_related("release")
 
 
-def _unless_replaced(found: Rollout | None, row: Running | _Seen | None) -> Rollout | None:
+def _unless_replaced(found: Rollout | None, row: Running | Seen | None) -> Rollout | None:
     """A failed one has its cell no more once a newer release is there."""
     replaced = found is not None and row is not None and (row.release or 0) > found.release_id
     return None if found is not None and replaced and found.state == RolloutState.FAILED else found
@@ -268,7 +268,7 @@ def places_of(environments: Iterable[Environment]) -> list[Key]:
     return list(through.values_list("service_id", "environment_id"))
 
 
-def _seen(environments: Sequence[Environment], services: Collection[int]) -> dict[Key, _Seen]:
+def _seen(environments: Sequence[Environment], services: Collection[int]) -> dict[Key, Seen]:
     """What runs of these services there; a statement of its own, as a board has many of them."""
     with connection.cursor() as cursor:
         cursor.execute(SEEN, [[each.pk for each in environments], list(services)])
@@ -276,7 +276,7 @@ def _seen(environments: Sequence[Environment], services: Collection[int]) -> dic
     # Read together: most of them are short.
     read = json.loads("[" + ",".join([f"[{row[2]},{row[3]}]" for row in rows]) + "]")
     return {
-        row[:2]: _Seen(seen, expected, row[4], _utc(row[5]), _utc(row[6]))
+        row[:2]: Seen(seen, expected, row[4], _utc(row[5]), _utc(row[6]))
         for row, (seen, expected) in zip(rows, read, strict=True)
     }
 
@@ -291,7 +291,7 @@ class Facts:
     def __init__(self, environments: Sequence[Environment]) -> None:
         self.environments = environments
         self.marks = marks_in(environments)
-        self.running: dict[Key, _Seen] = {}
+        self.running: dict[Key, Seen] = {}
         self.findings: dict[int, Finding] = {}
         self.pending: dict[int, Release] = {}
         self.rollouts: dict[int, Rollout] = {}
@@ -339,7 +339,7 @@ def _pending() -> QuerySet[Release]:
     return found.defer("content", "announcement").prefetch_related("items")
 
 
-def _drift_of(row: _Seen, *, scale: Mapping[str, int] | None) -> Json | None:
+def _drift_of(row: Seen, *, scale: Mapping[str, int] | None) -> Json | None:
     """Return {"expected", "found", "differences"} where something differs."""
     found = differences(row.expected, row.seen, scale=scale) if row.expected else []
     if not found:
