@@ -24,7 +24,7 @@ from tests.cluster.api import from_kubeconfig
 
 Json = dict[str, Any]
 Where = Literal["before", "after", "half", "hang"]
-Watching = Literal["", "silent", "doubled", "disordered", "expired", "cut"]
+Watching = Literal["", "silent", "doubled", "disordered", "expired", "cut", "bookmarks"]
 READS = ("GET",)
 WRITES = ("PATCH", "POST", "PUT", "DELETE")
 # Nobody may write these; they ask what one may.
@@ -245,6 +245,8 @@ GONE = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "r
 
 def handed_on(watching: Watching, event: bytes, before: bytes) -> list[bytes]:
     """What becomes of one event of a watch, `before` being the one that came before it."""
+    if watching == "bookmarks":
+        return [as_bookmark(event)]
     return {
         "": [event],
         "silent": [],
@@ -253,3 +255,11 @@ def handed_on(watching: Watching, event: bytes, before: bytes) -> list[bytes]:
         "expired": [GONE],
         "cut": [],
     }[watching]
+
+
+def as_bookmark(event: bytes) -> bytes:
+    """Of an event of a watch only how far it has got: it seems alive and tells nothing."""
+    told = json.loads(event)["object"]
+    place = {"resourceVersion": told["metadata"]["resourceVersion"]}
+    body = {"kind": told["kind"], "apiVersion": told["apiVersion"], "metadata": place}
+    return json.dumps({"type": "BOOKMARK", "object": body}).encode()

@@ -1,26 +1,17 @@
 """Redis is emptied, dies, hangs, is full or away: people act on, no rollout is lost or held for long."""
 
-import contextlib
-import os
 import signal
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import redis
 
-from portal import clock, impatient, jobs
-from portal.embedded import child
-from portal.embedded.ports import free_port
-from portal.embedded.valkey import Valkey
-from portal.live import bell
+from portal import clock, jobs
 from releases.rollouts.models import Rollout
 from tests.embedded.processes import wait_for
 from tests.factories import Shop, make_release
+from tests.faults.own_redis import Server, own_redis
 from tests.portal.api import ApiClient
 from tests.rollouts.conftest import notices
 from tests.rollouts.processes import Processes, processes
@@ -33,61 +24,7 @@ AWAY_SECONDS = 60 if SOAKING else 3
 CLICK_SECONDS = 12.0
 # RQ by itself would rest for up to a minute, or for ever.
 ON_SECONDS = 10.0
-SLOW_MILLISECONDS = 700
 END_SECONDS = 15.0
-
-
-class Server:
-    """A Valkey of the test's own, and what can happen to it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.valkey = Valkey(folder, free_port(), durable=False)
-        self.valkey.prepare()
-        self.start()
-
-    def start(self) -> None:
-        """Start it, empty."""
-        self.process = child.start(self.valkey.command(), output=subprocess.DEVNULL)
-        child.wait_until_ready(self.process, name="Valkey", is_ready=self.valkey.is_ready, timeout_seconds=20)
-
-    def client(self) -> redis.Redis:
-        """An administrator's own line."""
-        return redis.Redis.from_url(self.valkey.url)
-
-    def kill(self) -> None:
-        """`kill -9`, whatever runs under the launcher."""
-        child.kill_group(self.process.pid)
-        self.process.wait()
-
-    def send(self, number: signal.Signals) -> None:
-        """Signal the server itself."""
-        os.killpg(self.process.pid, number)
-
-    def slow_down(self) -> None:
-        """Let it answer nobody for most of every second."""
-        self.is_slow = True
-        threading.Thread(target=self._dawdle, daemon=True).start()
-
-    def hurry(self) -> None:
-        """Let it be as quick as ever."""
-        self.is_slow = False
-
-    def _dawdle(self) -> None:
-        # It ends with the server where nobody ends it before.
-        with contextlib.suppress(redis.RedisError), self.client() as client:
-            while self.is_slow:
-                client.execute_command("CLIENT", "PAUSE", SLOW_MILLISECONDS, "ALL")
-                time.sleep(SLOW_MILLISECONDS / 1000 + 0.1)
-
-    def limit(self, size: str) -> None:
-        """Say how much it may keep; at one byte it takes nothing new."""
-        with self.client() as client:
-            client.config_set("maxmemory", size)
-
-    def empty(self) -> None:
-        """Forget everything."""
-        with self.client() as client:
-            client.flushall()
 
 
 Trouble = tuple[Callable[[Server], None], Callable[[Server], None]]
@@ -101,16 +38,10 @@ TROUBLES: dict[str, Trouble] = {
 
 
 @pytest.fixture
-def server(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[Server]:
     """The Redis of this test and of the processes that it starts."""
-    made = Server(tmp_path)
-    settings.REDIS_URL = made.valkey.url
-    monkeypatch.setitem(settings.RQ_QUEUES["default"], "URL", made.valkey.url)
-    for module in (jobs, bell):
-        monkeypatch.setattr(module, "_redis_rests", impatient.Rest())
-    yield made
-    with contextlib.suppress(ProcessLookupError):
-        made.kill()
+    with own_redis(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

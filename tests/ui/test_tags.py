@@ -86,7 +86,9 @@ def test_what_is_drawn_once_knows_no_request() -> None:
     assert drawn == ["/releases/ /releases/"] * 2
 
 
-@pytest.mark.parametrize("own", ["{% block title %}{% endblock %}", "{% if name %}{% csrf_token %}{% endif %}"])
+@pytest.mark.parametrize(
+    "own", ["{% block title %}{% endblock %}", "{% if name %}{% csrf_token %}{% endif %}"]
+)
 def test_what_differs_from_page_to_page_is_not_drawn_once(own: str) -> None:
     with pytest.raises(TemplateSyntaxError, match="no block and no CSRF token"):
         Template("{% constant %}" + own + "{% endconstant %}")

@@ -138,7 +138,7 @@ def test_looks_whose_answers_are_lost_cost_time_only(far: Far, what: Any) -> Non
 
 
 @long
-@some("watching", "silent", "doubled", "disordered", "expired", "cut", quick=("silent",))
+@some("watching", "silent", "doubled", "disordered", "expired", "cut", "bookmarks", quick=("silent",))
 def test_a_watch_that_lies_or_says_nothing_costs_seconds_at_most(far: Far, watching: Any) -> None:
     far.line.watching = watching
     with processes() as roles:

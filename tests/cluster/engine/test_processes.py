@@ -13,6 +13,7 @@ from portal import jobs
 from releases.rollouts.models import Rollout
 from tests.cluster.engine.conftest import Lay
 from tests.embedded.processes import wait_for
+from tests.faults.own_redis import own_redis
 from tests.rollouts.floor import Floor, kinds, states, until
 from tests.rollouts.processes import LEASE_SECONDS, Processes
 from tests.soak import long, soak
@@ -139,6 +140,31 @@ def test_a_stop_is_honoured_while_a_worker_is_dead(lay_floor: Lay, roles: Proces
     until(rollout, "rolled_back", "rollback_failed", seconds=30)
     assert rollout.state == "rolled_back"
     assert floor.image("a").endswith(":1.0.0")
+
+
+@long
+def test_a_stop_that_comes_while_redis_is_away_lets_no_act_begin(
+    lay_floor: Lay, roles: Processes, tmp_path: Path
+) -> None:
+    floor = lay_floor(services=("a", "b"), waves=(("a",), ("b",)))
+    before = generations(floor)
+    with own_redis(tmp_path) as server:
+        place = "sleep_after_act:set_image"
+        env: dict[str, Any] = {
+            "REDIS_URL": server.valkey.url,
+            "PORTAL_TEST_STOP_POINTS": "on",
+            "PORTAL_STOP_AT": place,
+        }
+        sleeper = roles.start("worker", **env)
+        rollout = floor.start()
+        _until_asleep(sleeper.pid)
+        server.kill()
+        floor.order(rollout, "stop")
+        os.kill(sleeper.pid, signal.SIGCONT)
+        until(rollout, *ENDS, seconds=GO_ON_SECONDS)
+        assert rollout.state == "stopped", roles.logs()
+    after = generations(floor)
+    assert {name for name in after if after[name] != before[name]} == {"a"}
 
 
 def _watch_without_sweeping(rollout: Any) -> None:
