@@ -17,6 +17,8 @@ Json = dict[str, Any]
 CHECKS = frozenset({"health", "http"})
 # What says to a step which objects it is about, and what was done to them.
 TARGETS = ("workload", "services", "selector", "route", "helm", "workloads", "manifests")
+# How long first pods are watched is as on the way forward.
+KEPT = (*TARGETS, "settleSeconds")
 # Restored to what was recorded, however often it was changed: once is enough.
 RESTORED_ONCE = frozenset({"scale", "set_weight"})
 
@@ -153,7 +155,7 @@ class _WayBack:
             service=origin.service,
             wave=origin.wave,
             wave_title=origin.wave_title,
-            params={key: origin.params[key] for key in TARGETS if key in origin.params},
+            params={key: origin.params[key] for key in KEPT if key in origin.params},
             timeout_seconds=TIMEOUTS[UNDONE_BY[origin.kind]],
             undo_of=origin,
         )

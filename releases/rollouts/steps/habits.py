@@ -22,17 +22,23 @@ def habits_of(workload: Workload, *, settles: int, timeout_seconds: int) -> list
         timeout_seconds: how long the plan waits for that.
     """
     name = str(workload.reference)
-    found: list[Habit] = []
-    if (unprobed := unprobed_of(workload)) and workload.replicas:
-        code = "no_readiness" if settles else "no_readiness_unsettled"
-        args = {"name": name, "containers": ", ".join(unprobed), "seconds": settles}
-        found.append({"code": code, "args": args})
+    found = readiness_of(workload, settles=settles) if workload.replicas else []
     if ports := fixed_ports(workload.template["spec"]):
         told = ", ".join(map(str, sorted(ports)))
         found.append({"code": "fixed_ports", "args": {"name": name, "ports": told}})
     if partition := partition_of(workload):
         found.append({"code": "partition", "args": {"name": name, "partition": partition}})
     return found + _slow_to_end(workload, timeout_seconds)
+
+
+def readiness_of(workload: Workload, *, settles: int) -> list[Habit]:
+    """Return what being ready does not say of its pods: the part of `habits_of` that holds for first ones."""
+    unprobed = unprobed_of(workload)
+    if not unprobed:
+        return []
+    code = "no_readiness" if settles else "no_readiness_unsettled"
+    args = {"name": str(workload.reference), "containers": ", ".join(unprobed), "seconds": settles}
+    return [{"code": code, "args": args}]
 
 
 def _slow_to_end(workload: Workload, timeout_seconds: int) -> list[Habit]:

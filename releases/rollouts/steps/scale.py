@@ -8,7 +8,7 @@ from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workloa
 from releases.catalog import canaries
 from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.models import Step
-from releases.rollouts.steps import endings, evidence, git_owned
+from releases.rollouts.steps import endings, evidence, git_owned, habits, steadiness
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -23,6 +23,7 @@ from releases.rollouts.steps.kind import (
 )
 from releases.rollouts.steps.record_running import autoscaler
 from releases.rollouts.steps.set_image import listed_or_held, read_or_none
+from releases.rollouts.steps.settled import watched
 
 AUTOSCALERS = "horizontalpodautoscalers"
 Bounds = tuple[int, int]
@@ -43,7 +44,9 @@ class _Scaling(ActingKind):
         if isinstance(change, Found):
             return Planned()
         _write(work, change, dry_run=True)
-        return Planned(changes=change.changes)
+        settles = steadiness.settle_seconds(work.step.params, seen)
+        notes = habits.readiness_of(seen, settles=settles) if _is_first(work, change.changes) else []
+        return Planned(changes=change.changes, notes=notes)
 
     def prepare(self, work: Work) -> Change | Found | Outcome:
         """Refuse what Argo CD owns, hold on foreign changes, and compare with what is wanted."""
@@ -74,12 +77,15 @@ class _Scaling(ActingKind):
         counts = {"ready": ready, "wanted": seen.replicas}
         current = int(status.get("observedGeneration") or 0) >= seen.generation
         # An autoscaler takes some seconds to hold to new bounds; at 0 it stands aside.
-        if current and low <= seen.replicas <= high and there == ready == seen.replicas:
+        reached = current and low <= seen.replicas <= high and there == ready == seen.replicas
+        if reached and not _has_first_pods(work):
             return done("scaled", **counts)
         # Before its controller has seen the new size its pods have nothing to say of it.
         pods = pods_with(seen.selector, work.collection("pods")) if current else []
         # What pods say that have been told to end is no trouble.
         standing = [pod for pod in pods if not endings.is_ending(pod)]
+        if reached:
+            return _settled(work, seen, standing, counts)
         ending = endings.ending(pods) if there > seen.replicas else {}
         return _waiting(work, seen, {**counts, **ending}, standing)
 
@@ -184,16 +190,38 @@ def _present(work: Work, record: Step) -> Workload:
     return work.listed_workload(Reference(named.get("kind", "Deployment"), namespace, named["name"]))
 
 
-def _waiting(work: Work, seen: Workload, counts: Json, pods: list[Json]) -> Outcome:
+def _has_first_pods(work: Work) -> bool:
+    return _is_first(work, (work.step.intent or {}).get("changes") or [])
+
+
+def _is_first(work: Work, changes: list[Json]) -> bool:
+    """Whether they give pods to a workload that had none; those of a canary a wait beside them watches."""
+    from_none = any(each["field"] == "replicas" and each["before"] == "0" for each in changes)
+    return from_none and "share" not in work.step.params
+
+
+def _settled(work: Work, seen: Workload, pods: list[Json], counts: Json) -> Outcome:
+    """A Deployment that is scaled up from none has been complete all the while: only its pods tell."""
+    flaps = bool(work.step.observed.get("flaps"))
+    unprobed = {"unprobed": names} if (names := habits.unprobed_of(seen)) else {}
+    seconds = steadiness.settle_seconds(work.step.params, seen, flaps=flaps)
+    reached = done("scaled", **counts, **unprobed)
+    return watched(work, pods, reached, seconds=seconds, baseline=_restarts_before(work))
+
+
+def _restarts_before(work: Work) -> dict[str, int]:
     record = work.sibling("record_running")
-    before = ((record.before if record else None) or {}).get("restarts") or {}
-    observed = {"code": "waits_scaled", **counts}
-    # The first pods of a canary or of the idle colour are the first of the new version: what is wrong with
-    # them is said at once.
+    return ((record.before if record else None) or {}).get("restarts") or {}
+
+
+def _waiting(work: Work, seen: Workload, counts: Json, pods: list[Json]) -> Outcome:
+    observed = {"code": "waits_scaled", **counts, **steadiness.readiness(work.step.observed, pods)}
+    # The first pods of a canary, of the idle colour, or where there were none: what is wrong with them is
+    # said at once.
     params = work.step.params
-    first = "share" in params or params.get("colour") == "idle"
+    first = "share" in params or params.get("colour") == "idle" or _has_first_pods(work)
     early = str(seen.reference.name) if first else ""
-    return evidence.waiting(work, pods, observed, baseline=before, early=early)
+    return evidence.waiting(work, pods, observed, baseline=_restarts_before(work), early=early)
 
 
 def _owner(work: Work, seen: Workload) -> Json | None:

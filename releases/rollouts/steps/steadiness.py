@@ -13,17 +13,16 @@ SETTLE_SECONDS = 10
 
 
 def settle_seconds(params: Mapping[str, Any], workload: Workload, *, flaps: bool = False) -> int:
-    """Return how long it must stay well: as the plan says, else where being ready says too little.
+    """Return how long its pods must stay well: as the plan says, else where being ready says too little.
 
     Args:
         params: of the step; `settleSeconds` may be 0.
-        flaps: whether pods that were ready have been seen not to be.
+        flaps: whether pods that were ready have been seen not to be (`readiness`).
     """
     named = params.get("settleSeconds")
     if named is not None:
         return int(named)
-    doubtful = workload.replicas > 0 and (flaps or unprobed_of(workload))
-    return SETTLE_SECONDS if doubtful else 0
+    return SETTLE_SECONDS if flaps or unprobed_of(workload) else 0
 
 
 def ready_since(pods: Iterable[Json]) -> dict[str, str]:
@@ -34,6 +33,17 @@ def ready_since(pods: Iterable[Json]) -> dict[str, str]:
         for name, ready in said.items()
         if ready.get("status") == "True"
     }
+
+
+def readiness(kept: Mapping[str, Any], pods: Iterable[Json]) -> Json:
+    """Return what is kept of pods' readiness from look to look: since when each is, and whether one fell.
+
+    Args:
+        kept: what the look before found.
+    """
+    present = list(pods)
+    flaps = bool(kept.get("flaps")) or fell(kept.get("ready_since") or {}, present)
+    return {"ready_since": ready_since(present), "flaps": flaps}
 
 
 def fell(before: Mapping[str, str], pods: Iterable[Json]) -> bool:

@@ -11,7 +11,6 @@ from portal.integrations.kubernetes.trouble import (
     Sights,
     Trouble,
     find_trouble,
-    find_trouble_since,
     restart_counts,
 )
 from portal.integrations.kubernetes.workloads import DAEMON_SET, ROLLOUT, Workload
@@ -28,9 +27,9 @@ from releases.rollouts.steps.kind import (
     done,
     failed,
     hold,
-    wait,
 )
 from releases.rollouts.steps.set_image import expected_spec, read_or_none
+from releases.rollouts.steps.settled import watched
 
 # These own their pods themselves, and tell their templates apart by revisions.
 STATEFUL_SET = "StatefulSet"
@@ -85,27 +84,15 @@ class WaitRollout(StepKind):
     def _settled(self, work: Work, seen: Workload, progress: Progress) -> Outcome:
         kept = work.step.observed
         settle = steadiness.settle_seconds(work.step.params, seen, flaps=bool(kept.get("flaps")))
+        settle = settle if seen.replicas else 0
         unprobed = {"unprobed": names} if (names := habits.unprobed_of(seen)) else {}
         counts = {"ready": progress.ready, "wanted": progress.wanted, **canaries.share(seen), **unprobed}
         reached = "rolled_out" if progress.done else "canary_stands"
         if settle <= 0:
             return done(reached, **counts)
-        now = clock.now()
         pods = new_pods(work, seen)
-        restarts = kept.get("done_restarts") or restart_counts(pods)
-        trouble = find_trouble_since(pods=pods, before=_baseline(work, pods), done=restarts, now=now)
-        if trouble is not None:
-            return _failure(work, trouble, [])
-        seen_ready = _readiness(work, pods)
-        since = datetime.fromisoformat(kept.get("done_since") or now.isoformat())
-        if steadiness.fell(kept.get("ready_since") or {}, pods):
-            since = now
-        left = settle - (now - since).total_seconds()
-        if left <= 0:
-            return done(reached, **counts)
-        seconds = min(left, evidence.poll_seconds(work))
-        since_then = {"done_since": since.isoformat(), "done_restarts": restarts, **seen_ready}
-        return wait("settling", seconds=seconds, args={"seconds": settle}, **since_then, **counts)
+        baseline = _baseline(work, pods)
+        return watched(work, pods, done(reached, **counts), seconds=settle, baseline=baseline)
 
     def _with_evidence(self, work: Work, seen: Workload, progress: Progress, *, final: bool) -> Outcome:
         now = clock.now()
@@ -138,7 +125,7 @@ class WaitRollout(StepKind):
             **ending,
             "sights": sights.seen,
             "baseline": baseline,
-            **_readiness(work, own),
+            **steadiness.readiness(work.step.observed, own),
             **evidence.at_last(work, pods, worst, now),
         }
         if worst is not None:
@@ -278,13 +265,6 @@ def _wake_seconds(work: Work, worst: Trouble | None, now: datetime) -> float:
     """As always, and in the moment at which the patience with an old trouble ends."""
     poll, left = evidence.poll_seconds(work, worst), _patience_left(work, now)
     return min(poll, max(left, evidence.SOONEST_SECONDS)) if worst and left > 0 else poll
-
-
-def _readiness(work: Work, pods: list[Json]) -> Json:
-    """What is kept of the pods' readiness from look to look: since when each is, and whether one fell."""
-    kept = work.step.observed
-    flaps = bool(kept.get("flaps")) or steadiness.fell(kept.get("ready_since") or {}, pods)
-    return {"ready_since": steadiness.ready_since(pods), "flaps": flaps}
 
 
 def _baseline(work: Work, pods: list[Json]) -> dict[str, int]:

@@ -55,7 +55,7 @@ def two_colours(lay_floor: Lay, *, live: str = "blue", checks: Sequence[Json] = 
         "clusterView": {"kind": "jgroups", "port": 80, "members": "all"},
     }
     shop.save(update_fields=["spec"])
-    grow = {"kind": "scale", "service": "shop", "colour": "idle", "replicas": [2, 3]}
+    grow = {"kind": "scale", "service": "shop", "colour": "idle", "replicas": [2, 3], "settleSeconds": 0}
     grow |= {"checks": list(checks)} if checks else {}
     floor.plan.spec |= {
         "waves": [{"title": "Grow", "services": ["shop"], "after": [grow]}],

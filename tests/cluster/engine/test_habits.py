@@ -268,6 +268,20 @@ def test_pods_that_cannot_start_where_there_were_none_are_named(lay_floor: Lay) 
 
 
 @long
+def test_pods_that_crash_once_they_are_ready_are_no_success_where_there_were_none(lay_floor: Lay) -> None:
+    marks = failing("CrashAfterReady", after="1s", backoff="500ms")
+    body = deployment("api", image="registry.test/floor/api:1.0.0", replicas=0, pod_annotations=marks)
+    floor = lay_floor(objects={"api": body})
+    floor.plan.spec["waves"][0]["after"] = [{"kind": "scale", "service": "api", "replicas": 1}]
+    floor.plan.save(update_fields=["spec"])
+    assert "watched for 10 s" in before_the_start(floor)[0]
+    rollout = drive(floor.start(), *ENDS, seconds=60)
+    assert rollout.state == "failed", why(rollout)
+    failure = rollout.steps.get(kind="scale").failure or {}
+    assert failure["code"] == "CrashLoopBackOff"
+
+
+@long
 def test_an_init_container_that_waits_for_another_service_is_named(lay_floor: Lay, client: Client) -> None:
     waits = {**container(), "initContainers": [{"name": "wait-for-db", "image": "registry.test/wait:1"}]}
     marks = failing("LateReady", after="10m", container="wait-for-db")
