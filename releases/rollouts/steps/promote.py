@@ -3,7 +3,15 @@
 No mark is needed to find an earlier start's work: the canary's own step says whether its pause was lifted.
 """
 
-from portal.integrations.argo.rollouts import DEGRADED, Canary, canary_of, is_current, promotion, weight_at
+from portal.integrations.argo.rollouts import (
+    DEGRADED,
+    FULL,
+    Canary,
+    canary_of,
+    is_current,
+    promotion,
+    weight_at,
+)
 from portal.integrations.argo.rollouts import steps_of as canary_steps
 from portal.integrations.kubernetes.workloads import PLURALS, Workload
 from releases.rollouts.drift import deleted
@@ -30,9 +38,17 @@ class Promote(ActingKind):
     name = canaries.PROMOTE
 
     def plan(self, work: Work) -> Planned:
-        """Say where the canary's pauses are not those of the plan."""
-        wrong = canaries.unlike_plan(work, work.cluster.workload(work.workload))
-        return Planned(error=wrong.failure if wrong else None)
+        """Say from which share to which it will lead, or where the pauses are not those of the plan."""
+        seen = work.cluster.workload(work.workload)
+        wrong = canaries.unlike_plan(work, seen)
+        if wrong is not None:
+            return Planned(error=wrong.failure)
+        stop = canaries.stop_of(work, seen, after=False)
+        if stop is None:
+            return Planned()  # a restart: its pods are replaced without a canary
+        before = weight_at(canary_steps(seen), stop)
+        after = FULL if work.step.params.get("full") else _next_weight(work, seen)
+        return Planned(changes=[_told(seen, before, after)])
 
     def prepare(self, work: Work) -> Change | Found | Outcome:
         """Find out whether the canary stands at the pause that is this step's, or is past it already."""
@@ -72,25 +88,32 @@ def _lifting(work: Work, seen: Workload, canary: Canary) -> Change | Found | Out
         return _gone_on(canary)
     if canary.step < stop or not canary.waits_for_promotion:
         return wait("waits_updated", **canaries.share(seen))
-    after = canaries.stop_of(work, seen, after=True)
-    steps = canary_steps(seen)
-    return _change(seen, canary, to=weight_at(steps, len(steps) if after is None else after), full=False)
+    return _change(seen, canary, to=_next_weight(work, seen), full=False)
+
+
+def _next_weight(work: Work, seen: Workload) -> int:
+    """The share at the pause to which this step leads; the whole where none is left."""
+    after, steps = canaries.stop_of(work, seen, after=True), canary_steps(seen)
+    return weight_at(steps, len(steps) if after is None else after)
 
 
 def _skipping(seen: Workload, canary: Canary) -> Change | Found:
     if seen.status.get("promoteFull"):
         return _gone_on(canary)
-    return _change(seen, canary, to=100, full=True)
+    return _change(seen, canary, to=FULL, full=True)
 
 
 def _change(seen: Workload, canary: Canary, *, to: int, full: bool) -> Change:
-    told = {
+    return Change(changes=[_told(seen, canary.weight, to)], payload=(seen, full))
+
+
+def _told(seen: Workload, before: int, after: int) -> Json:
+    return {
         "object": str(seen.reference),
         "field": "weight",
-        "before": f"{canary.weight} %",
-        "after": f"{to} %",
+        "before": f"{before} %",
+        "after": f"{after} %",
     }
-    return Change(changes=[told], payload=(seen, full))
 
 
 def _gone_on(canary: Canary) -> Found:

@@ -80,6 +80,8 @@ def test_each_promotion_leads_to_the_next_pause_and_the_last_to_the_end(
     release = floor.release()
     preview = plans.preview(release)
     assert not preview.errors
+    shares = [each.differing for each in preview.steps if each.kind == "promote"]
+    assert [(each["before"], each["after"]) for [each] in shares] == [("20 %", "50 %"), ("50 %", "100 %")]
     rollout = drive(floor.start(), *ENDS)
     assert rollout.state == "succeeded", why(rollout)
     assert weights(rollout) == [20, 50, 100]
