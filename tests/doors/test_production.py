@@ -1,0 +1,61 @@
+"""docs/production.md and deploy/account.yaml tell whoever runs the portal what the code reads and needs."""
+
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+import yaml
+
+from portal.integrations.kubernetes.client import Right
+from portal.people import queries
+from portal.people.models import Role, User
+from releases.rollouts.cluster_rights import NEEDED, TOO_MUCH, USEFUL
+from releases.rollouts.steps.access_check import OF_KINDS, READS
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGE = REPOSITORY / "docs" / "production.md"
+READ = re.compile(r"\benv\.[a-z_]+\(\s*\"([A-Z_]+)\"")
+FIRST = re.compile(r"manage\.py shell -c \"\n(.+?)\"\n", re.DOTALL)
+
+
+def read_variables() -> set[str]:
+    """The names of all variables that the code reads."""
+    files = [path for app in ("portal", "releases", "approvals") for path in (REPOSITORY / app).rglob("*.py")]
+    return {name for path in files for name in READ.findall(path.read_text())}
+
+
+def granted() -> set[Right]:
+    """Every right of the account in deploy/."""
+    _account, role = yaml.safe_load_all((REPOSITORY / "deploy" / "account.yaml").read_text())
+    return {
+        Right(verb=verb, resource=resource, group=group, subresource=subresource)
+        for rule in role["rules"]
+        for group, name, verb in product(rule["apiGroups"], rule["resources"], rule["verbs"])
+        for resource, _slash, subresource in [name.partition("/")]
+    }
+
+
+def test_every_variable_that_is_read_is_on_the_page() -> None:
+    read = read_variables()
+    assert {"DATABASE_URL", "LEASE_SECONDS"} <= read
+    assert {name for name in read if f"`{name}`" not in PAGE.read_text()} == set()
+
+
+def test_the_account_may_do_what_is_needed_and_nothing_that_is_not() -> None:
+    asked = {*NEEDED, *READS, *(right for rights in OF_KINDS.values() for right in rights)}
+    assert asked - granted() == set()
+    assert granted() <= {*NEEDED, *USEFUL}
+    assert granted().isdisjoint(TOO_MUCH)
+
+
+@pytest.mark.django_db
+def test_the_line_for_the_first_administrator_makes_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda: "a long and winding word")
+    found = FIRST.search(PAGE.read_text())
+    assert found is not None
+    exec(re.sub(r"^ {3}", "", found[1], flags=re.MULTILINE), {})
+    made = User.objects.get()
+    assert made.check_password("a long and winding word")
+    assert queries.is_administrator(made)
+    assert [row.role for row in queries.roles_of(made)] == [Role.ADMINISTRATOR]
