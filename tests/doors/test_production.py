@@ -10,11 +10,13 @@ import yaml
 from portal.integrations.kubernetes.client import Right
 from portal.people import queries
 from portal.people.models import Role, User
+from portal.urls import api
 from releases.rollouts.cluster_rights import NEEDED, TOO_MUCH, USEFUL
 from releases.rollouts.steps.access_check import OF_KINDS, READS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "production.md"
+PART = re.compile(r"[a-z-]+(?![^{]*})")
 READ = re.compile(r"\benv\.[a-z_]+\(\s*\"([A-Z_]+)\"")
 FIRST = re.compile(r"manage\.py shell -c \"\n(.+?)\"\n", re.DOTALL)
 
@@ -23,6 +25,11 @@ def read_variables() -> set[str]:
     """The names of all variables that the code reads."""
     files = [path for app in ("portal", "releases", "approvals") for path in (REPOSITORY / app).rglob("*.py")]
     return {name for path in files for name in READ.findall(path.read_text())}
+
+
+def parts_of_the_api() -> set[str]:
+    """Every word in an address of the API."""
+    return {word for path in api.get_openapi_schema()["paths"] for word in PART.findall(path)} - {"api"}
 
 
 def granted() -> set[Right]:
@@ -40,6 +47,13 @@ def test_every_variable_that_is_read_is_on_the_page() -> None:
     read = read_variables()
     assert {"DATABASE_URL", "LEASE_SECONDS"} <= read
     assert {name for name in read if f"`{name}`" not in PAGE.read_text()} == set()
+
+
+def test_every_address_of_the_api_is_on_the_page() -> None:
+    words = parts_of_the_api()
+    assert {"arrivals", "put-back"} <= words
+    said = set(re.findall(r"[a-z-]+", PAGE.read_text().split("## The API")[1]))
+    assert words - said == set()
 
 
 def test_the_account_may_do_what_is_needed_and_nothing_that_is_not() -> None:
