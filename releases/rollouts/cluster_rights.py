@@ -33,10 +33,9 @@ NEEDED = [
 # Each serves one kind of step or diagnosis; a plan without them does without the right.
 USEFUL = [
     *_rights(APPS, ("daemonsets",), (*READ, "patch")),
-    *_rights(APPS, ("deployments/scale", "statefulsets/scale"), ("get", "patch", "update")),
     *_rights(APPS, ("controllerrevisions",), READ),
     *_rights(DISCOVERY, ("endpointslices",), READ),
-    *_rights("", ("configmaps", "resourcequotas", "limitranges"), READ),
+    *_rights("", ("resourcequotas",), READ),
     *_rights("", ("services",), ("list", "watch", "patch")),
     *_rights("", ("pods/proxy",), ("get",)),
     *_rights(AUTOSCALING, ("horizontalpodautoscalers",), (*READ, "patch")),
@@ -44,7 +43,7 @@ USEFUL = [
     *_rights(ARGO, ("rollouts",), (*READ, "patch")),
     *_rights(ARGO, ("rollouts/status",), ("patch",)),
     *_rights(ARGO, ("applications",), ("get",)),
-    *_rights(BATCH, ("jobs",), ("create", *READ, "delete")),
+    *_rights(BATCH, ("jobs",), ("create", *READ)),
     *_rights(BATCH, ("cronjobs",), ("get",)),
     *_rights("metrics.k8s.io", ("pods",), ("list",)),
 ]

@@ -1,53 +1,28 @@
-"""The rights that the portal asks of a cluster, as an account of the tests gets them."""
+"""The account that is shipped for the portal, as the tests use it on their clusters."""
 
 import contextlib
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
 
 from tests.cluster.api import Api, Json
 
 GROUP = "rbac.authorization.k8s.io"
 
-# What the portal's own account may do; nothing on secrets, no creation or deletion of workloads.
-PORTAL_RULES: list[Json] = [
-    {
-        "apiGroups": ["apps"],
-        "resources": ["deployments", "statefulsets", "daemonsets"],
-        "verbs": ["get", "list", "watch", "patch"],
-    },
-    {
-        "apiGroups": ["apps"],
-        "resources": ["deployments/scale", "statefulsets/scale"],
-        "verbs": ["get", "patch", "update"],
-    },
-    {
-        "apiGroups": ["apps"],
-        "resources": ["replicasets", "controllerrevisions"],
-        "verbs": ["get", "list", "watch"],
-    },
-    {
-        "apiGroups": ["", "discovery.k8s.io"],
-        "resources": ["pods", "events", "endpointslices", "configmaps", "resourcequotas", "limitranges"],
-        "verbs": ["get", "list", "watch"],
-    },
-    {"apiGroups": [""], "resources": ["pods/log", "pods/proxy"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list", "watch", "patch"]},
-    {
-        "apiGroups": ["autoscaling"],
-        "resources": ["horizontalpodautoscalers"],
-        "verbs": ["get", "list", "watch", "patch"],
-    },
-    {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": ["get", "patch"]},
-    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch", "delete"]},
-    {
-        "apiGroups": ["argoproj.io"],
-        "resources": ["rollouts", "rollouts/status"],
-        "verbs": ["get", "list", "watch", "patch"],
-    },
+ACCOUNT = Path(__file__).resolve().parents[2] / "deploy" / "account.yaml"
+# What docs/production.md adds for some: here for Argo CD, and for the manifests of tests.
+BESIDES: list[Json] = [
     {"apiGroups": ["argoproj.io"], "resources": ["applications"], "verbs": ["get"]},
-    {"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["get"]},
-    {"apiGroups": ["metrics.k8s.io"], "resources": ["pods"], "verbs": ["list"]},
 ]
+
+
+def shipped() -> list[Json]:
+    """The rules of the account as it is shipped."""
+    _account, role = yaml.safe_load_all(ACCOUNT.read_text())
+    rules: list[Json] = role["rules"]
+    return rules
 
 
 def role(name: str) -> Json:
@@ -56,7 +31,7 @@ def role(name: str) -> Json:
         "apiVersion": f"{GROUP}/v1",
         "kind": "ClusterRole",
         "metadata": {"name": name},
-        "rules": PORTAL_RULES,
+        "rules": [*shipped(), *BESIDES],
     }
 
 

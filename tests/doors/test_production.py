@@ -4,12 +4,9 @@ import re
 from itertools import product
 from pathlib import Path
 
-import pytest
 import yaml
 
 from portal.integrations.kubernetes.client import Right
-from portal.people import queries
-from portal.people.models import Role, User
 from portal.urls import api
 from releases.rollouts.cluster_rights import NEEDED, TOO_MUCH, USEFUL
 from releases.rollouts.steps.access_check import OF_KINDS, READS
@@ -18,7 +15,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "production.md"
 PART = re.compile(r"[a-z-]+(?![^{]*})")
 READ = re.compile(r"\benv\.[a-z_]+\(\s*\"([A-Z_]+)\"")
-FIRST = re.compile(r"manage\.py shell -c \"\n(.+?)\"\n", re.DOTALL)
 
 
 def read_variables() -> set[str]:
@@ -61,15 +57,3 @@ def test_the_account_may_do_what_is_needed_and_nothing_that_is_not() -> None:
     assert asked - granted() == set()
     assert granted() <= {*NEEDED, *USEFUL}
     assert granted().isdisjoint(TOO_MUCH)
-
-
-@pytest.mark.django_db
-def test_the_line_for_the_first_administrator_makes_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("getpass.getpass", lambda: "a long and winding word")
-    found = FIRST.search(PAGE.read_text())
-    assert found is not None
-    exec(re.sub(r"^ {3}", "", found[1], flags=re.MULTILINE), {})
-    made = User.objects.get()
-    assert made.check_password("a long and winding word")
-    assert queries.is_administrator(made)
-    assert [row.role for row in queries.roles_of(made)] == [Role.ADMINISTRATOR]
