@@ -1,6 +1,7 @@
 """What a test rolls out on: a floor in a namespace of its own, or an example on a cluster of its module's."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,11 +15,17 @@ Lay = Callable[..., Floor]
 
 
 @pytest.fixture
-def lay_floor(cluster: Cluster, space: Space, transactional_db: None) -> Lay:
+def account(cluster: Cluster, tmp_path: Path) -> Path:
+    """The kubeconfig by which the portal reaches the cluster: with the rights of deploy/account.yaml."""
+    return cluster.limited_kubeconfig(tmp_path)
+
+
+@pytest.fixture
+def lay_floor(account: Path, space: Space, transactional_db: None) -> Lay:
     """Lays a floor on the cluster; takes the arguments of `lay`."""
 
     def make(**options: object) -> Floor:
-        return lay(space, cluster.kubeconfig_path, **options)  # type: ignore[arg-type]
+        return lay(space, account, **options)  # type: ignore[arg-type]
 
     return make
 

@@ -21,6 +21,12 @@ ENDS = ("succeeded", "failed", "paused")
 MANY = 100_000
 
 
+@pytest.fixture
+def account(cluster: Cluster) -> Path:
+    """Sees nodes, which the account that is shipped does not (docs/production.md)."""
+    return cluster.kubeconfig_path
+
+
 def rolling(surge: int) -> dict[str, Any]:
     """A Deployment that has so many pods more while new ones come."""
     resources = {"requests": {"cpu": "10m", "memory": "64Mi"}}

@@ -63,6 +63,12 @@ class Shore:
         return [each.status for each in self.helm.history("api")]
 
 
+@pytest.fixture
+def account(cluster: Cluster) -> Path:
+    """Helm keeps its revisions in Secrets, and takes an account of its own (docs/helm.md)."""
+    return cluster.kubeconfig_path
+
+
 @pytest.fixture(params=HELMS)
 def helm_binary(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The helm programs that fit the cluster, one after the other."""

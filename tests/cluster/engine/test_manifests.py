@@ -48,6 +48,12 @@ Write = Callable[..., None]
 
 
 @pytest.fixture
+def account(cluster: Cluster) -> Path:
+    """Changes whatever a folder holds, which the account that is shipped does not (docs/production.md)."""
+    return cluster.kubeconfig_path
+
+
+@pytest.fixture
 def write(tmp_path: Path, settings: Any) -> Write:
     """Writes the folder of the service's manifests: its files by name, without their suffix."""
     settings.MANIFESTS = str(tmp_path)

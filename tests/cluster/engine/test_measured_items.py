@@ -1,6 +1,7 @@
 """Items of a checklist that the portal answers, by what it sees on a cluster."""
 
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +11,19 @@ from portal.audit.models import AuditEntry
 from releases import gates
 from releases.models import Check, Release
 from releases.rollouts import measuring
-from tests.cluster.conftest import USES_CONTROL_PLANE
+from tests.cluster.conftest import USES_CONTROL_PLANE, Cluster
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.engine.test_headroom import MANY, rolling
 from tests.cluster.engine.test_secret_hygiene import GOOD, PLACEHOLDER, put
 from tests.factories import make_checklist
 from tests.rollouts.floor import Floor
 from tests.soak import long
+
+
+@pytest.fixture
+def account(cluster: Cluster) -> Path:
+    """Sees nodes and Secrets, which the account that is shipped does not (docs/production.md)."""
+    return cluster.kubeconfig_path
 
 
 def asked(floor: Floor, *checks: dict[str, Any], version: str = "2.0.0") -> Release:

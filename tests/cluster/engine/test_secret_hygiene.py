@@ -24,6 +24,12 @@ BEFORE = ({"kind": "secret_hygiene", "secrets": [ASKED]},)
 ENDS = ("succeeded", "failed", "paused")
 
 
+@pytest.fixture
+def account(cluster: Cluster) -> Path:
+    """Reads Secrets, which the account that is shipped does not (docs/production.md)."""
+    return cluster.kubeconfig_path
+
+
 def put(space: Space, **values: str) -> None:
     """Make the Secret, or write it anew."""
     data = {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}
