@@ -160,7 +160,14 @@ def _pause(course: Course, order: Order, actor: Actor) -> str:
     if course.rollout.state == R.QUEUED:
         settling.start(course.rollout, actor=actor)
         settling.make_ready(course, actor=actor)
-    reason = {"reason": "person", "args": {"text": order.reason}}
+    return _hold(course, order, actor, code="person")
+
+
+def _hold(course: Course, order: Order, actor: Actor, *, code: str) -> str:
+    """Pause for who asked; of a way back without any step nothing is left that could wait."""
+    if course.rollout.state == R.ROLLING_BACK and not course.present:
+        return "wrong_state"
+    reason = {"reason": code, "args": {"text": order.reason}}
     outcomes.pause_rollout(course.rollout, None, reason, actor=actor)
     return ""
 
@@ -170,11 +177,11 @@ def _resume(course: Course, order: Order, actor: Actor) -> str:
     if refusal:
         return refusal
     _accept_drift(course, order, actor=actor)
-    for step in course.steps:
+    for step in course.present:
         if step.state == StepState.RUNNING:
             _renew_time(step)
     _go_on(course, actor=actor)
-    for step in course.steps:
+    for step in course.present:
         if step.state in {StepState.ERRORED, StepState.INCONCLUSIVE}:
             _again(step, actor=actor)
     settling.make_ready(course, actor=actor)
@@ -209,9 +216,7 @@ def _stop(course: Course, order: Order, actor: Actor) -> str:
     rollout = course.rollout
     if rollout.state == R.ROLLING_BACK:
         # Half a way back is no place to end: it pauses, and goes on when someone says so.
-        reason = {"reason": "stop", "args": {"text": order.reason}}
-        outcomes.pause_rollout(rollout, None, reason, actor=actor)
-        return ""
+        return _hold(course, order, actor, code="stop")
     if course.way == Direction.BACK:
         return "wrong_state"
     # Where only a clean-up was tried again, the release has been carried out.
@@ -254,8 +259,8 @@ def _rollback_again(course: Course, actor: Actor) -> str:
     rollout = course.rollout
     release_side.follow(rollout.release, ReleaseState.ROLLING_BACK, actor=actor)
     move_rollout(rollout, R.ROLLING_BACK, actor=actor)
-    for step in course.steps:
-        if step.direction == Direction.BACK and step.state in TROUBLED:
+    for step in course.present:
+        if step.state in TROUBLED:
             _again(step, actor=actor)
     _revive(course, actor=actor)
     return ""

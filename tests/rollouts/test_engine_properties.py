@@ -1,7 +1,7 @@
-"""Whatever the graph, outcomes, orders, deaths, sleeps and clock steps: the engine keeps its four promises.
+"""Whatever the graph, outcomes, orders, deaths, sleeps and clock steps: the engine keeps its promises.
 
-A step begins only after what it depends on; nothing begins after a halt was committed; a worker whose lease
-another one has taken writes nothing more; and it always ends.
+A step begins only after what it depends on; nothing begins after a halt was committed, and nothing forward
+once it turned back; a worker whose lease another one has taken writes nothing more; and it always ends.
 """
 
 import contextlib
@@ -384,7 +384,16 @@ def _check(rollout: Rollout, world: World) -> None:
         assert states <= DONE
     if rollout.state in {"failed", "stopped"}:
         assert not states & {StepState.READY, StepState.RUNNING}
+    assert forward_since_turned(rollout) <= {"step.undone"}
     numbers = list(
         Event.objects.filter(topic=rollout.topic).order_by("number").values_list("number", flat=True)
     )
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def forward_since_turned(rollout: Rollout) -> set[str]:
+    """What was told of forward steps since the rollout turned back; nothing where it never did."""
+    events = list(Event.objects.filter(topic=rollout.topic).order_by("number"))
+    turned = next((each.number for each in events if each.kind == "rollout.rolling_back"), len(events))
+    later = [each for each in events if each.number > turned and each.kind.startswith("step.")]
+    return {each.kind for each in later if each.data["direction"] == "forward"}
