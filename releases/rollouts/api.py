@@ -28,6 +28,7 @@ from releases.rollouts.api_shapes import (
     ProofShape,
     QueuedShape,
     ReasonInput,
+    RetryInput,
     RolloutShape,
     SignoffInput,
     StartInput,
@@ -136,10 +137,11 @@ def sign_off(request: HttpRequest, pk: int, body: SignoffInput) -> Status[dict[s
 
 @router.post("/rollouts/{int:pk}/steps/{int:step}/retry", response={202: AskedShape})
 def retry_step(
-    request: HttpRequest, pk: int, step: int, body: ReasonInput | None = None
+    request: HttpRequest, pk: int, step: int, body: RetryInput | None = None
 ) -> Status[dict[str, Any]]:
-    """Ask for another attempt of a step."""
-    return _ask(request, pk, OrderKind.RETRY, body, step=step)
+    """Ask for another attempt of a step; to restore a database again takes that right, and its name."""
+    confirmed = body.confirm if body else ""
+    return _ask(request, pk, OrderKind.RETRY, body, step=step, confirmed=confirmed)
 
 
 @router.post("/rollouts/{int:pk}/steps/{int:step}/skip", response={202: AskedShape})
@@ -184,10 +186,18 @@ def read_board(request: HttpRequest, environment: str = "") -> dict[str, Any]:
 
 
 def _ask(
-    request: HttpRequest, pk: int, kind: str, body: ReasonInput | None, *, step: int | None = None
+    request: HttpRequest,
+    pk: int,
+    kind: str,
+    body: ReasonInput | None,
+    *,
+    step: int | None = None,
+    confirmed: str = "",
 ) -> Status[dict[str, Any]]:
-    reason = body.reason if body else ""
-    order: Order = operations.give_order(pk, kind, actor=actor_of(request), reason=reason, step_id=step)
+    reason, actor = body.reason if body else "", actor_of(request)
+    order: Order = operations.give_order(
+        pk, kind, actor=actor, reason=reason, step_id=step, confirmed=confirmed
+    )
     return Status(202, {"id": order.pk, "kind": order.kind, "asked_at": order.asked_at})
 
 

@@ -256,6 +256,12 @@ class ReasonInput(Body):
     reason: str = Field("", max_length=2_000)
 
 
+class RetryInput(ReasonInput):
+    """What a retry takes where it can't be undone."""
+
+    confirm: str = Field("", description="the service's name, where the step restores its database")
+
+
 class SignoffInput(Body):
     """The superior's verdict on the result."""
 

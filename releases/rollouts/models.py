@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from releases.catalog.models import Environment, Service
 from releases.models import Release
+from releases.operating import OperationKind
 from releases.rollouts.states import (
     ACTIVE,
     DONE,
@@ -160,6 +161,11 @@ class Step(models.Model):
     def is_settled(self) -> bool:
         """Whether what comes after it may begin."""
         return self.state in DONE or self.is_warning
+
+    @property
+    def is_restore(self) -> bool:
+        """Whether it restores a database, which each time is asked for by itself."""
+        return self.kind == OperationKind.RESTORE
 
     @property
     def is_after_signoff(self) -> bool:

@@ -23,7 +23,7 @@ from releases.rollouts import line, pins, release_side
 from releases.rollouts.graph import Node, build_graph
 from releases.rollouts.members import Member
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.orders import is_possible
+from releases.rollouts.orders import is_possible, leaves_restore_open
 from releases.rollouts.queries import replaced_by
 from releases.rollouts.states import ACTIVE, GOES_ON, MOVING, Direction, OrderKind, RolloutState
 from releases.states import ENDS, ReleaseState
@@ -44,6 +44,10 @@ AT_AN_END = frozenset(
     {RolloutState.FAILED, RolloutState.STOPPED, RolloutState.SUCCEEDED, RolloutState.ROLLBACK_FAILED}
 )
 REPLACED = _("Release #{number} has changed these services since; it would have to be rolled back first.")
+RESTORE_OPEN = _(
+    "Resuming does not restore a database once more. "
+    "Look into it; then skip the step and say why, or retry it to restore again."
+)
 NEEDS_STEP = frozenset({OrderKind.RETRY, OrderKind.SKIP})
 OPEN = [*sorted(ACTIVE), RolloutState.PAUSED, RolloutState.FAILED]
 
@@ -78,7 +82,9 @@ def begin(release: Release, *, actor: Actor, queued_behind: str = "", confirmed:
     """
     pinned = pins.missing_for(release, actor=actor)
     start.require_startable(release, actor=actor, queued_behind=queued_behind, also=pinned)
-    _require_confirmed(release, actor=actor, confirmed=confirmed)
+    if is_restore(release):
+        service = release.items.select_related("service").get().service
+        _require_confirmed(service, actor=actor, confirmed=confirmed)
     rollout = _create(release, actor=actor)
     openings.note_passage(release, actor=actor, windows_too=True)
     release_side.follow(release, ReleaseState.ROLLING_OUT, actor=actor)
@@ -87,11 +93,8 @@ def begin(release: Release, *, actor: Actor, queued_behind: str = "", confirmed:
     return rollout
 
 
-def _require_confirmed(release: Release, *, actor: Actor, confirmed: str) -> None:
-    """A restore asks a second time, and takes its own right a second time (product.md, "Decisions")."""
-    if not is_restore(release):
-        return
-    service = release.items.select_related("service").get().service
+def _require_confirmed(service: Service, *, actor: Actor, confirmed: str) -> None:
+    """A restore asks again, and takes its own right again, each time it begins (product.md, "Decisions")."""
     access.require(actor, "restore", service)
     if confirmed.strip() != service.name:
         text = _("Type {name} to restore its database.").format(name=service.name)
@@ -99,14 +102,23 @@ def _require_confirmed(release: Release, *, actor: Actor, confirmed: str) -> Non
 
 
 def give_order(
-    rollout_id: int, kind: str, *, actor: Actor, reason: str = "", step_id: int | None = None
+    rollout_id: int,
+    kind: str,
+    *,
+    actor: Actor,
+    reason: str = "",
+    step_id: int | None = None,
+    confirmed: str = "",
 ) -> Order:
     """Write down what a person asks; the engine honours it and reports.
 
+    Args:
+        confirmed: as for a start, where a step that restores a database is retried.
+
     Raises:
         NotFound: no such rollout or step, or the person may not see it.
-        NotAllowed: the person has not the right this kind of order needs.
-        Invalid: a skip without its reason, or a reason with control characters.
+        NotAllowed: the person has not the right this kind of order needs, or may not restore.
+        Invalid: a skip without its reason, a reason with control characters, or a restore is not confirmed.
         Conflict: the rollout stands where this is not possible.
     """
     number = Rollout.objects.filter(pk=rollout_id).values_list("release", flat=True).first()
@@ -114,6 +126,9 @@ def give_order(
         rollout = _locked(rollout_id, environment_too=kind in GOES_ON)
         require_order(actor, kind, rollout)
         step = _step(rollout, step_id) if kind in NEEDS_STEP else None
+        if kind == OrderKind.RETRY and step is not None and step.is_restore:
+            assert step.service is not None
+            _require_confirmed(step.service, actor=actor, confirmed=confirmed)
         check_words(reason)
         _require_possible(rollout, kind, reason=reason, step=step)
         order = Order.objects.create(
@@ -255,6 +270,8 @@ def _require_possible(rollout: Rollout, kind: str, *, reason: str, step: Step | 
     if not is_possible(rollout, kind, step):
         text = _("The rollout is {state}; this is not possible from there.")
         raise Conflict(text.format(state=rollout.get_state_display()))
+    if kind == OrderKind.RESUME and not _goes_back(rollout) and leaves_restore_open(rollout.steps.all()):
+        raise Conflict(RESTORE_OPEN)
     if kind in GOES_ON and rollout.state in AT_AN_END:
         _require_free(rollout)
     if kind in GOES_FORWARD and rollout.state not in MOVING and not _goes_back(rollout):

@@ -57,6 +57,8 @@ POSSIBLE: dict[str, frozenset[str]] = {
 }
 # A clean-up that did not go well is tried again also while the rollout goes on, and after its end.
 TIDIED_IN = frozenset({R.RUNNING, R.VERIFYING, R.SWITCHING, R.SUCCEEDED})
+# Not measured bad: after a look a resume tries it again.
+UNCLEAR = frozenset({StepState.ERRORED, StepState.INCONCLUSIVE})
 SKIPPABLE = TROUBLED | {StepState.WAITING, StepState.READY, StepState.RUNNING, StepState.CANCELLED}
 
 
@@ -64,6 +66,11 @@ def is_possible(rollout: Rollout, kind: str, step: Step | None = None) -> bool:
     """Whether an order can be honoured where the rollout stands."""
     tidies = kind == OrderKind.RETRY and step is not None and step.is_warning
     return rollout.state in POSSIBLE[kind] or (tidies and rollout.state in TIDIED_IN)
+
+
+def leaves_restore_open(steps: Iterable[Step]) -> bool:
+    """Whether a restore came to no clear end: a person takes it for good, or asks for it once more."""
+    return any(each.is_restore and each.state in UNCLEAR for each in steps)
 
 
 def waiting(lease: Lease) -> list[int]:
@@ -174,6 +181,8 @@ def _hold(course: Course, order: Order, actor: Actor, *, code: str) -> str:
 
 def _resume(course: Course, order: Order, actor: Actor) -> str:
     refusal = _stands_against(course, actor)
+    if not refusal and leaves_restore_open(course.present):
+        refusal = "restore_open"
     if refusal:
         return refusal
     _accept_drift(course, order, actor=actor)
@@ -182,7 +191,7 @@ def _resume(course: Course, order: Order, actor: Actor) -> str:
             _renew_time(step)
     _go_on(course, actor=actor)
     for step in course.present:
-        if step.state in {StepState.ERRORED, StepState.INCONCLUSIVE}:
+        if step.state in UNCLEAR:
             _again(step, actor=actor)
     settling.make_ready(course, actor=actor)
     return ""

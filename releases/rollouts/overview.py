@@ -16,8 +16,8 @@ from releases.rollouts import by_itself, queries, release_side, texts, watched
 from releases.rollouts.colours import Act, Colours, after_signoff, colours_of, goes_back_at_once
 from releases.rollouts.course import is_switching
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RIGHTS
-from releases.rollouts.orders import POSSIBLE, SKIPPABLE, is_possible
+from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RESTORE_OPEN, RIGHTS
+from releases.rollouts.orders import POSSIBLE, SKIPPABLE, is_possible, leaves_restore_open
 from releases.rollouts.queries import HIDDEN_KINDS
 from releases.rollouts.reaching import UNREACHED
 from releases.rollouts.rollback import in_order_of_return, net_changes, touched
@@ -113,10 +113,10 @@ def overview(rollout: Rollout, user: User) -> Overview:
     way = Direction.BACK if any(each.direction == Direction.BACK for each in steps) else Direction.FORWARD
     present = [each for each in steps if each.direction == way]
     may = _rights(rollout, user)
-    off = {**_replaced(rollout, may), **(_closed(rollout, may) if way == Direction.FORWARD else {})}
+    off = {**_replaced(rollout, may), **(_held(rollout, may, present) if way == Direction.FORWARD else {})}
     may -= off.keys()
     versions = {item.service_id: item for item in rollout.release.items.all()}
-    views = {step.pk: _view(step, rollout, may) for step in steps}
+    views = {step.pk: _view(step, rollout, _of_step(step, may, user)) for step in steps}
     counted = queries.progress(rollout)
     return Overview(
         rollout=rollout,
@@ -245,6 +245,13 @@ def _replaced(rollout: Rollout, may: frozenset[str]) -> Json:
     return {str(kind): reason for kind in may & GOES_ON if rollout.state in POSSIBLE[kind]}
 
 
+def _held(rollout: Rollout, may: frozenset[str], steps: Iterable[Step]) -> Json:
+    """What would go on forward, and what stands against it: a restore to decide about, or the calendar."""
+    waits = OrderKind.RESUME in may and rollout.state in POSSIBLE[OrderKind.RESUME]
+    restored = {str(OrderKind.RESUME): RESTORE_OPEN} if waits and leaves_restore_open(steps) else {}
+    return {**restored, **_closed(rollout, may)}
+
+
 def _closed(rollout: Rollout, may: frozenset[str]) -> Json:
     """What would go on forward in a freeze or outside the windows, with the words that say so."""
     held = may & GOES_FORWARD if rollout.state in {RolloutState.PAUSED, RolloutState.FAILED} else frozenset()
@@ -252,6 +259,13 @@ def _closed(rollout: Rollout, may: frozenset[str]) -> Json:
     missing = [*openings.missing_for(rollout.release), *release_side.owed_for(rollout)] if possible else []
     reason = " ".join(str(each["text"]) for each in missing)
     return {str(kind): reason for kind in possible} if reason else {}
+
+
+def _of_step(step: Step, may: frozenset[str], user: User) -> frozenset[str]:
+    """Of what a person may order, what they may order of this step: to restore once more is another right."""
+    if not step.is_restore or step.service is None or access.allowed(user, "restore", step.service):
+        return may
+    return may - {OrderKind.RETRY}
 
 
 def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:

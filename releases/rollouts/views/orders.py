@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from portal import access
 from portal.errors import NotFound, PortalError
@@ -52,11 +52,17 @@ def skip(request: HttpRequest, pk: int, step: int) -> HttpResponse:
     return _panel(request, rollout, OrderKind.SKIP, step=found)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def retry(request: HttpRequest, pk: int, step: int) -> HttpResponse:
-    """Try a step again."""
+    """Try a step again; ask before a database is restored once more."""
     rollout = _visible(request, pk)
-    return _give(request, rollout, OrderKind.RETRY, step=_step(rollout, step))
+    found = _step(rollout, step)
+    if request.method == "POST":
+        return _give(request, rollout, OrderKind.RETRY, step=found)
+    if not found.is_restore or found.service is None:
+        return redirect("rollouts:detail", pk=pk)
+    access.require(browser_actor(request), "restore", found.service)
+    return _panel(request, rollout, OrderKind.RETRY, step=found)
 
 
 def _visible(request: HttpRequest, pk: int) -> Rollout:
@@ -80,6 +86,7 @@ def _give(request: HttpRequest, rollout: Rollout, kind: str, *, step: Step | Non
             actor=browser_actor(request),
             reason=reason,
             step_id=step.pk if step else None,
+            confirmed=request.POST.get("confirm", ""),
         )
     except PortalError as error:
         if error.status not in {409, 422}:
@@ -105,6 +112,7 @@ def _panel(
         "problem": problem,
         "reason": reason,
         "title": _titles()[kind],
+        "restores": kind == OrderKind.RETRY and step is not None and step.is_restore,
         "reasons": STOP_REASONS,
         "way_back": way_back,
         "returning": len({row["service"] for row in way_back}),

@@ -6,6 +6,7 @@ import pytest
 
 from portal import clock
 from portal.integrations.kubernetes.client import connect
+from portal.people.models import User
 from releases import operations as release_operations
 from releases.catalog import rights
 from releases.rollouts import operations, overview
@@ -20,6 +21,7 @@ from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import cron_job
 from tests.factories import approve_all
 from tests.people import acting, person
+from tests.portal.api import ApiClient
 from tests.rollouts.floor import Floor, drive, pinned, why
 from tests.soak import long
 
@@ -77,3 +79,27 @@ def test_other_rows_fail_and_what_cannot_be_compared_asks_a_person(
     step = rollout.steps.get(kind="restore_database")
     assert (step.state, (step.failure or {})["code"]) == (state, code)
     assert rollout.state == ("failed" if state == "failed" else "paused")
+
+
+@long
+def test_what_is_left_to_a_person_is_restored_again_only_by_who_may_and_confirms(lay_floor: Lay) -> None:
+    floor, rollout = restored(lay_floor, said={"rows": 119}, rows=None)
+    step = rollout.steps.get(kind="restore_database")
+    operator, lead = (ApiClient(User.objects.get(username=name)) for name in ("author", "keeper"))
+    path = f"/rollouts/{rollout.pk}/steps/{step.pk}"
+    assert operator.post(f"/rollouts/{rollout.pk}/resume").status_code == 409
+    assert operator.post(f"{path}/retry", {"confirm": "api"}).status_code == 403
+    assert lead.post(f"{path}/retry").status_code == 422
+    drive(rollout, "paused")
+    assert attempts(floor) == ["a1"]
+    assert lead.post(f"{path}/retry", {"confirm": "api"}).status_code == 202
+    drive(rollout, "paused", seconds=60)
+    assert attempts(floor) == ["a1", "a2"]
+    assert operator.post(f"{path}/skip", {"reason": "counted by hand"}).status_code == 202
+    drive(rollout, "succeeded", seconds=60)
+    assert attempts(floor) == ["a1", "a2"]
+
+
+def attempts(floor: Floor) -> list[str]:
+    """The ends of the names of the Jobs that there are, one per attempt."""
+    return sorted(job["metadata"]["name"][-2:] for job in floor.space.find("jobs"))
