@@ -20,6 +20,7 @@ from releases import observations, proposal, wording
 from releases.catalog.models import Environment, Service
 from releases.completeness import missing_in_draft
 from releases.models import Answer, Check, CheckPhase, CheckResult, Item, Release
+from releases.operating import is_restore
 from releases.states import EDITABLE, OWING, PENDING, ReleaseState
 
 ANSWERED = (CheckResult.DONE, CheckResult.NOT_APPLICABLE)
@@ -331,6 +332,11 @@ def may_compose(release: Release, user: User) -> bool:
     """Whether the person may compose a release of the same services."""
     services = {item.service_id for item in release.items.all()}
     return access.visible_set(user, Service, "compose").filter(pk__in=services).count() == len(services)
+
+
+def may_duplicate(release: Release, user: User) -> bool:
+    """Whether the person may make a copy of it; a restore is asked for anew, at its backup."""
+    return not is_restore(release) and may_compose(release, user)
 
 
 def _asks(release: Release, phase: str) -> bool:

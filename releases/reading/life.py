@@ -17,6 +17,7 @@ from portal.ui.looks import state_look
 from releases import queries
 from releases.gates import missing_gates
 from releases.models import CheckPhase, Release
+from releases.operating import is_restore
 from releases.operations.ends import WITHDRAWABLE
 from releases.queries import RequirementView
 from releases.reading.deadlines import Deadline, deadlines_of
@@ -95,6 +96,12 @@ def next_act(release: Release, user: User, requirements: Sequence[RequirementVie
     ]
     found = next((act for states, act in by_state if release.state in states), None)
     return found() if found else _after_the_end(release, user)
+
+
+def forward_again(release: Release, user: User) -> NextAct:
+    """What leads forward again from a rollback: a copy, for what starts again is approved again."""
+    text = _("It was rolled back. To go forward again, duplicate it and submit the copy.")
+    return _copy(release, user, text=text)
 
 
 def awaited(requirements: Sequence[RequirementView], phase: str) -> str:
@@ -276,8 +283,15 @@ def _after_the_end(release: Release, user: User) -> NextAct:
         return NextAct(label=_("To the newer release"), url=url, text=text)
     if release.state == S.CLOSED:
         return NextAct(text=_("It is over. Nothing is left to do."))
-    text = _("It is over. A duplicate can be submitted again.")
-    if not queries.may_compose(release, user):
+    if release.state == S.ROLLED_BACK:
+        return forward_again(release, user)
+    return _copy(release, user, text=_("It is over. A duplicate can be submitted again."))
+
+
+def _copy(release: Release, user: User, *, text: str) -> NextAct:
+    if is_restore(release):
+        return NextAct(text=_("It is over. A restore is asked for anew, at its backup."))
+    if not queries.may_duplicate(release, user):
         return NextAct(text=text)
     url = reverse("releases:duplicate", args=[release.number])
     return NextAct(label=_("Duplicate"), url=url, text=text, panel=True)

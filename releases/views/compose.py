@@ -149,7 +149,7 @@ def _edit_context(request: HttpRequest, release: Release, typed: Part | None = N
         "release": release,
         "may_edit": queries.may_edit(release, user),
         "may_withdraw": life.may_withdraw(release, user),
-        "may_duplicate": queries.may_compose(release, user),
+        "may_duplicate": queries.may_duplicate(release, user),
         "preview": composing.preview(release),
         "points": composing.open_points(release),
         "requirements": [row for row in queries.requirements_of(release) if row.phase != "signoff"],

@@ -221,7 +221,7 @@ def _detail_context(request: HttpRequest, release: Release) -> dict[str, Any]:
         "may_edit": queries.may_edit(release, user),
         "may_withdraw": life.may_withdraw(release, user),
         "may_schedule": life.may_schedule(release, user),
-        "may_duplicate": may_compose,
+        "may_duplicate": queries.may_duplicate(release, user),
         "stations": stations.of(release, seen),
         "onward": stations.onward(release, seen) if may_compose and release.state in CARRIED else [],
         "last_event": lists.newest_event(release.topic),

@@ -155,6 +155,19 @@ def test_no_other_release_restores(shop: Shop, backup: Backup) -> None:
     assert [each["field"] for each in refusal.value.missing] == ["plan.waves[0].before[0].job"]
 
 
+@long
+def test_no_page_offers_a_copy_of_a_restore(shop: Shop, backup: Backup) -> None:
+    release = approved(shop, shop.cast.pl)
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(shop.cast.pl)
+    page = f"/releases/{release.number}/"
+    assert "/duplicate/" not in client.get(page).content.decode()
+    Release.objects.filter(pk=release.pk).update(state="rolled_back")
+    over = client.get(page).content.decode()
+    assert "/duplicate/" not in over
+    assert "A restore is asked for anew, at its backup." in over
+
+
 def test_a_backup_that_is_gone_or_of_another_is_not_restored(shop: Shop, backup: Backup) -> None:
     backup.removed_at = clock.now()
     backup.save(update_fields=["removed_at"])

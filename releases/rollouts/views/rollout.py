@@ -16,9 +16,11 @@ from portal.people.models import User
 from releases import gates
 from releases import queries as release_queries
 from releases.operations import sign_off_result
+from releases.reading.life import forward_again
 from releases.reading.lists import newest_event
 from releases.rollouts import line, overview, texts
 from releases.rollouts.models import Rollout
+from releases.rollouts.states import RolloutState
 from releases.rollouts.views.logs import follow_until
 from releases.views.answers import factor_step, go, is_fragment, refusal_status, typed_before
 
@@ -90,6 +92,7 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "rollout": rollout,
         "release": release,
         "view": overview.overview(rollout, request.user),
+        "again": forward_again(release, request.user) if rollout.state == RolloutState.ROLLED_BACK else None,
         "follow_until": follow_until(),
         "waiting": line.waiting_behind(rollout),
         "newest": newest,

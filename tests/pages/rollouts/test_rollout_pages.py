@@ -269,3 +269,16 @@ def test_the_dry_run_names_a_cluster_out_of_reach(shop: Shop, approved: Release)
     page = english(shop).get(f"/releases/{approved.number}/plan/")
     assert page.status_code == 200
     assert "The cluster could not be asked." in page.content.decode()
+
+
+@long
+def test_a_rollout_that_was_rolled_back_leads_on_to_a_copy(shop: Shop, rollout: Rollout) -> None:
+    link = f'href="/releases/{rollout.release_id}/duplicate/"'
+    words = "To go forward again, duplicate it and submit the copy."
+    Rollout.objects.filter(pk=rollout.pk).update(state="rolled_back")
+    Release.objects.filter(pk=rollout.release_id).update(state="rolled_back")
+    for place in (f"/rollouts/{rollout.pk}/", f"/releases/{rollout.release_id}/"):
+        for who, presses in (("author", True), ("auditor", False)):
+            page = english(shop, who).get(place).content.decode()
+            assert words in page
+            assert (link in page) == presses
