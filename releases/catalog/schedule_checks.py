@@ -54,11 +54,17 @@ def of_service(document: Document, environments: Mapping[str, Spec]) -> Iterator
                 for _field, problem in _wrong_job(name, each, document.spec):
                     values = {"schedule": each["name"], "environment": name, "problem": problem}
                     yield document.problem(text % values, "spec", "jobs")
-    for index, job in enumerate(document.spec.get("jobs", [])):
+    jobs = document.spec.get("jobs", [])
+    restoring = {job["cronJob"] for job in jobs if job.get("purpose") == RESTORE}
+    for index, job in enumerate(jobs):
         restores = job.get("purpose") == RESTORE
         if restores and Fact.DATABASE_CHANGE not in job.get("touches", [Fact.DATABASE_CHANGE]):
             text = _("A restore is a database change: `touches` must name it.")
             yield document.problem(text, "spec", "jobs", index, "touches")
+        if not restores and job["cronJob"] in restoring:
+            # By another name it would restore without being asked twice.
+            text = _("The CronJob %(name)s restores a database: no other Job may run it.")
+            yield document.problem(text % {"name": job["cronJob"]}, "spec", "jobs", index, "cronJob")
 
 
 def _wrong_job(environment: str, schedule: Spec, service: Spec | None) -> Iterator[tuple[str, str]]:

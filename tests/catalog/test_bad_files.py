@@ -152,6 +152,11 @@ MISTAKES = [
     ),
     (
         JOB_OF_WEB,
+        f"{JOB_OF_WEB}\n  jobs: [{{name: a, cronJob: b, purpose: restore}}, {{name: c, cronJob: b}}]",
+        "37: The CronJob b restores a database: no other Job may run it.",
+    ),
+    (
+        JOB_OF_WEB,
         f"{JOB_OF_WEB}\n  health: {{kind: http, service: web, port: 80, json: [{{path: a}}]}}",
         "37: spec.health.json.0: expected what is expected there: below, above or equals.",
     ),
