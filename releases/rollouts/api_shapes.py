@@ -17,9 +17,13 @@ class ProgressShape(Schema):
 
 
 class ReachedShape(Schema):
-    """A canary in the cluster to which an order went: reached, unneeded or unreached, or on its way."""
+    """A workload in the cluster to which an order went.
+
+    Its state: reached, unneeded or unreached, goes_on where its kind cannot be held, or on its way.
+    """
 
     service: str
+    kind: str = "Rollout"
     workload: str
     act: str
     state: str

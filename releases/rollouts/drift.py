@@ -39,6 +39,8 @@ def find_drift(
 ) -> Drift | None:
     """Return the first field of the spec that is not as expected; None when all is.
 
+    That the portal holds it is its own doing, and that nobody holds it any more is what it needs.
+
     Args:
         expected_spec: the spec as recorded, or as the cluster answered our own write.
         scaled_by_others: an autoscaler owns the replica count, so that its change is no drift.
@@ -48,7 +50,7 @@ def find_drift(
     if uid and workload.uid != uid:
         found.append(Drift(str(workload.reference), "metadata.uid", "", uid, workload.uid))
     for field, before, after in changed_fields(dict(expected_spec), workload.spec):
-        if field == "replicas" and scaled_by_others:
+        if (field == "replicas" and scaled_by_others) or (field == "paused" and not workload.is_paused):
             continue
         manager = last_manager(workload, field)
         found.append(Drift(str(workload.reference), f"spec.{field}", manager, before, after))

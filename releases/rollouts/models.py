@@ -176,8 +176,8 @@ class Step(models.Model):
 class Order(models.Model):
     """Something a person asked of a rollout: written at once, honoured by the engine, then reported.
 
-    `reach` is {"since", "targets": [{"service", "workload", "act", "state", "message"}]} where it goes to
-    canaries in the cluster as well, see `reaching`.
+    `reach` is {"since", "targets": [{"service", "kind", "workload", "act", "state", "message"}]} where it
+    goes to workloads in the cluster as well, see `reaching`.
     """
 
     rollout = models.ForeignKey(Rollout, models.CASCADE, related_name="orders")

@@ -170,7 +170,7 @@ def record_act(step: Step, acted: Json, *, actor: Actor) -> None:
 def _overdue(step: Step, outcome: Outcome, now: datetime) -> bool:
     lost = "lost_since" in outcome.observed
     # What the pause itself holds in the cluster is not late by it; the resume renews its time.
-    held = step.rollout.state == RolloutState.PAUSED and outcome.observed.get("code") == "waits_unpaused"
+    held = step.rollout.state == RolloutState.PAUSED and outcome.observed.get("code") == "waits_held"
     return step.deadline_at is not None and now >= step.deadline_at and not lost and not held
 
 

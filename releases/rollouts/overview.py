@@ -17,9 +17,10 @@ from releases.rollouts.colours import Act, Colours, after_signoff, colours_of, g
 from releases.rollouts.course import is_switching
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RESTORE_OPEN, RIGHTS
-from releases.rollouts.orders import POSSIBLE, SKIPPABLE, is_possible, leaves_restore_open
+from releases.rollouts.orders import HONOURED, POSSIBLE, SKIPPABLE, is_possible, leaves_restore_open
 from releases.rollouts.queries import HIDDEN_KINDS
-from releases.rollouts.reaching import UNREACHED
+from releases.rollouts.reaching import GOES_ON as CANNOT_BE_HELD
+from releases.rollouts.reaching import HOLD, HOLDS, REACHED, UNREACHED
 from releases.rollouts.rollback import in_order_of_return, net_changes, touched
 from releases.rollouts.states import (
     ACTIVE,
@@ -35,6 +36,8 @@ from releases.rollouts.waves import StepView, WaveView, waves_of
 Json = dict[str, Any]
 # Something may still begin in these.
 GOING = ACTIVE - {RolloutState.STOPPING} | {RolloutState.PAUSED}
+# What a person halted stands where it is in these.
+HELD_IN = frozenset({RolloutState.PAUSED, RolloutState.STOPPED, RolloutState.FAILED})
 TO_COME = frozenset({StepState.WAITING, StepState.READY})
 # What nothing undoes, by the words that a way back has for it.
 STAYING: dict[str, Callable[[Step], str]] = {
@@ -71,6 +74,8 @@ class Overview:
     warnings: tuple[StepView, ...]
     asked: tuple[Order, ...]
     unreached: tuple[str, ...]
+    held: tuple[str, ...]
+    unheld: tuple[str, ...]
     pause_text: str
     orders: frozenset[str]
     off: Json = field(default_factory=dict, hash=False)
@@ -126,6 +131,8 @@ def overview(rollout: Rollout, user: User) -> Overview:
         warnings=tuple(views[each.pk] for each in present if each.is_warning),
         asked=tuple(rollout.orders.filter(honoured_at=None).select_related("by")),
         unreached=_unreached(rollout),
+        held=_held(rollout, REACHED),
+        unheld=_held(rollout, CANNOT_BE_HELD),
         pause_text=texts.pause(rollout.pause) if rollout.pause else "",
         orders=frozenset(kind for kind in may if rollout.state in POSSIBLE[kind]),
         off=off,
@@ -166,10 +173,19 @@ def _coming(rollout: Rollout, steps: Iterable[Step]) -> list[Step]:
 
 
 def _unreached(rollout: Rollout) -> tuple[str, ...]:
-    """What the last order that went to canaries could not do there."""
+    """What the last order that went to the cluster could not do there."""
     order = rollout.orders.filter(reach__isnull=False).order_by("pk").last()
     targets = ((order.reach if order else None) or {}).get("targets", [])
     return tuple(texts.reached(each for each in targets if each["state"] == UNREACHED))
+
+
+def _held(rollout: Rollout, state: str) -> tuple[str, ...]:
+    """The workloads that a pause or a stop has come to, while the rollout stands there."""
+    if rollout.state not in HELD_IN:
+        return ()
+    order = rollout.orders.filter(outcome=HONOURED).order_by("pk").last()
+    found = (order.reach or {}).get("targets", []) if order and order.kind in HOLDS else []
+    return tuple(texts.object_of(each) for each in found if (each["act"], each["state"]) == (HOLD, state))
 
 
 def moving_for(user: User) -> list[Glance]:

@@ -142,7 +142,7 @@ class _WayBack:
             self._waited(origin, workload, restore)
             for origin in origins
             for restore in [self._skipping(origin, self._restore(origin, after))]
-            for workload in _workloads(origin)
+            for workload in workloads_of(origin)
         ]
         for check in self._forward(origins[0], CHECKS):
             ends = [self._add(_again(check), after=ends)]
@@ -182,7 +182,7 @@ class _WayBack:
         own = [each for each in found if each.params.get("workload") == workload]
         waiting = _again(own[0] if own else origin)
         waiting.params = {**waiting.params, "workload": workload}
-        name = f".{workload['name']}" if len(_workloads(origin)) > 1 else ""
+        name = f".{workload['name']}" if len(workloads_of(origin)) > 1 else ""
         waiting.key, waiting.kind = f"back.{origin.key}.wait_rollout{name}", "wait_rollout"
         waiting.timeout_seconds = own[0].timeout_seconds if own else TIMEOUTS["wait_rollout"]
         return self._add(waiting, after=[restore])
@@ -205,7 +205,7 @@ class _WayBack:
         return step
 
 
-def _workloads(origin: Step) -> list[Json]:
+def workloads_of(origin: Step) -> list[Json]:
     """What a step wrote to: its workload, or all that Helm renders for the service."""
     own: Json | None = origin.params.get("workload")
     return [own] if own else list(origin.params["workloads"])

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
+from portal.integrations.kubernetes.workloads import ROLLOUT
 from portal.live.models import Event
 from releases import openings
 from releases.rollouts.models import Step
@@ -158,14 +159,19 @@ def change(found: Json) -> str:
 
 
 def reached(targets: Iterable[Json]) -> list[str]:
-    """Return what became of the canaries to which an order went; nothing of those it did not concern."""
+    """Return what became of the workloads to which an order went; nothing of those it did not concern."""
     found = []
     for each in targets:
         text = REACHED.get((str(each["act"]), str(each["state"])))
         message = str(each.get("message") or gettext("its controller does not take it up"))
         if text:
-            found.append(_filled(text, {"object": f"rollout/{each['workload']}", "message": message}))
+            found.append(_filled(text, {"object": object_of(each), "message": message}))
     return found
+
+
+def object_of(target: Json) -> str:
+    """Return the name of a workload to which an order went."""
+    return f"{str(target.get('kind', ROLLOUT)).lower()}/{target['workload']}"
 
 
 def registered() -> dict[str, Callable[[Json], str]]:

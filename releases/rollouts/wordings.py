@@ -106,6 +106,7 @@ OBSERVED: dict[str, Text] = {
     "canary_stands": _("{weight} % on the new version: {updated} of {total} pods"),
     "canary_goes_on": _("The canary has gone on already"),
     "waits_unpaused": _("The workload is paused in the cluster"),
+    "waits_held": _("Held by the portal where it is: {ready}/{wanted} ready, {updated} of them new"),
     "settling": _("{ready}/{wanted} ready, watched for {seconds} s more"),
     "healthy": _("{status}"),
     "unhealthy": _("Not healthy yet: {status}"),
@@ -195,7 +196,14 @@ FAILURES: dict[str, Text] = {
         "Give them more time, then try again"
     ),
     "strategy_not_rolling": _("The workload is not updated by rolling"),
-    "workload_paused": _("The workload is paused in the cluster: new pods would not come"),
+    "workload_paused": _(
+        "Somebody has paused {object} in the cluster: new pods would not come. Let it go on (`{command}`), "
+        "then try again"
+    ),
+    "workload_held": _(
+        "{object} is held where another rollout was stopped, and with this it would go on to the end: roll "
+        "that back, or bring out another release"
+    ),
     "no_autoscaler": _("No autoscaler owns the replicas, so there are no bounds to set"),
     "kind_not_supported": _("This kind of workload is not supported"),
     "BackoffLimitExceeded": _("The Job failed as often as it may"),
@@ -350,6 +358,10 @@ NOTES: dict[str, Text] = {
     "fixed_ports": _(
         "The pods of {name} take fixed ports of their nodes ({ports}): a new one cannot run beside an old one"
     ),
+    "held": _(
+        "{name} is held where a rollout was stopped: it goes on with this release. A way back leads to what "
+        "that rollout was bringing out, not to what ran before it"
+    ),
     "partition": _("The pods of {name} with a number below {partition} keep what they run (`partition`)"),
     "slow_to_end": _(
         "The old pods of {name} are given {grace} s to end, and new ones wait for them: together up to "
@@ -385,15 +397,17 @@ REASONS: dict[str, Text] = {
     "person": _("Somebody paused it"),
     "stop": _("Somebody stopped it on the way back"),
     "stopped": _("Somebody stopped it"),
+    "workload_paused": _("The workload is paused in the cluster: new pods would not come"),
     "drift": _("Somebody else changed it"),
     "cluster_lost": _("The cluster did not answer any more"),
     "portal_error": _("The portal itself failed"),
     "worker_died": _("Its workers died"),
     "rollback_failed": _("The way back failed"),
 }
-# What became of a canary to which an order went.
+# What became of a workload to which an order went.
 REACHED: dict[tuple[str, str], Text] = {
     ("hold", "reached"): _("{object} is held where it is"),
+    ("hold", "goes_on"): _("{object} cannot be held: its controller goes on"),
     ("let_go", "reached"): _("{object} goes on"),
     ("abort", "reached"): _("{object} is aborted, the stable version takes over again"),
     ("hold", "unreached"): _("{object} could not be paused in the cluster: {message}"),

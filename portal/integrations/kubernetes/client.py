@@ -30,11 +30,14 @@ from portal.integrations.kubernetes.patches import (
     annotating,
     guarded,
     image_patch,
+    letting_go,
+    merge_patch,
     size_patch,
     template_patch,
 )
-from portal.integrations.kubernetes.server import CONNECT_SECONDS, FIELD_MANAGER, Server
+from portal.integrations.kubernetes.server import CONNECT_SECONDS, Server
 from portal.integrations.kubernetes.workloads import (
+    FIELD_MANAGER,
     HOLDER,
     PLURALS,
     ROLLOUT,
@@ -272,8 +275,7 @@ class Cluster(Server):
         if seen.written.kind == ROLLOUT:
             whole = merged(seen.template, template)
             return self.restore_template(seen, whole, annotations=annotations, dry_run=dry_run)
-        metadata = {"resourceVersion": seen.resource_version, "annotations": dict(annotations)}
-        body = {"metadata": metadata, "spec": {"template": template}}
+        body = merge_patch(seen, template, annotations=annotations)
         return self._patch(seen, body, content_type=STRATEGIC, dry_run=dry_run)
 
     def restore_template(
@@ -282,6 +284,14 @@ class Cluster(Server):
         """Put a recorded pod template back as a whole, on the condition that nothing changed since `seen`."""
         operations = template_patch(seen, template, annotations=annotations)
         return self._patch(seen, operations, content_type=JSON_PATCH, dry_run=dry_run)
+
+    def let_go(self, seen: Workload) -> None:
+        """Take the portal's own pause away, on the condition that nothing changed since `seen`.
+
+        Raises:
+            TemporaryError: with code "conflict" when the object changed since it was read.
+        """
+        self.change(PLURALS[seen.reference.kind], seen.raw, letting_go())
 
     def restart_rollout(
         self, seen: Workload, at: str, *, annotations: Mapping[str, str], dry_run: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from portal.integrations.kubernetes.workloads import Json, Workload
+from portal.integrations.kubernetes.workloads import HELD_BY, Json, Workload
 
 
 def image_patch(seen: Workload, images: Mapping[str, str], *, annotations: Mapping[str, str]) -> Json:
@@ -15,16 +15,41 @@ def image_patch(seen: Workload, images: Mapping[str, str], *, annotations: Mappi
         named = [each["name"] for each in pod.get(field) or [] if each["name"] in images]
         if named:
             spec[field] = [{"name": name, "image": images[name]} for name in named]
-    return {
-        "metadata": {"resourceVersion": seen.resource_version, "annotations": dict(annotations)},
-        "spec": {"template": {"spec": spec}},
-    }
+    return merge_patch(seen, {"spec": spec}, annotations=annotations)
+
+
+def merge_patch(seen: Workload, template: Json, *, annotations: Mapping[str, str]) -> Json:
+    """Return the patch that merges into the template of what was seen; what the portal holds goes on."""
+    marks: Json = dict(annotations)
+    body: Json = {"metadata": {"resourceVersion": seen.resource_version, "annotations": marks}}
+    if not seen.goes_on_with_template:
+        return {**body, "spec": {"template": template}}
+    released = letting_go()
+    marks.update(released["metadata"]["annotations"])
+    return {**body, "spec": {**released["spec"], "template": template}}
 
 
 def template_patch(seen: Workload, template: Json, *, annotations: Mapping[str, str]) -> list[Json]:
-    """Return the JSON patch that puts a template back; a stale version is answered with a clean conflict."""
+    """Return the JSON patch that puts a template back; a stale version is answered with a clean conflict.
+
+    What the portal held goes on with it: nothing of the template before comes any more.
+    """
     put_back: Json = {"op": "replace", "path": "/spec/template", "value": template}
-    return [*guarded(seen), put_back, *annotating(seen.annotations, annotations)]
+    gone = (
+        ("/spec/paused", f"/metadata/annotations/{_escaped(HELD_BY)}") if seen.goes_on_with_template else ()
+    )
+    removed: list[Json] = [{"op": "remove", "path": path} for path in gone]
+    return [*guarded(seen), put_back, *removed, *annotating(seen.annotations, annotations)]
+
+
+def holding(holder: str) -> Json:
+    """Return the merge patch that pauses a workload for a rollout of the portal."""
+    return {"metadata": {"annotations": {HELD_BY: holder}}, "spec": {"paused": True}}
+
+
+def letting_go() -> Json:
+    """Return the merge patch that takes the portal's own pause away."""
+    return {"metadata": {"annotations": {HELD_BY: None}}, "spec": {"paused": None}}
 
 
 def size_patch(seen: Json, replicas: int, *, annotations: Mapping[str, str]) -> list[Json]:

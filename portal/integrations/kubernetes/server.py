@@ -23,11 +23,10 @@ from portal.errors import TemporaryError
 from portal.integrations.kubernetes.configuration import configuration_of
 from portal.integrations.kubernetes.connection import Access
 from portal.integrations.kubernetes.errors import UNREACHABLE, refused, unreachable
-from portal.integrations.kubernetes.workloads import Json
+from portal.integrations.kubernetes.workloads import FIELD_MANAGER, Json
 
 logger = logging.getLogger(__name__)
 
-FIELD_MANAGER = "release-portal"
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 8.0
 # For somebody who waits at a page.

@@ -25,6 +25,10 @@ VERSIONS = {ROLLOUT: "v1alpha1"}
 HOLDER = "holder"
 ROLLOUT_ANNOTATION = "portal/rollout"
 STEP_ANNOTATION = "portal/step"
+# Which rollout of the portal holds a workload where it is, by `spec.paused`: nobody else's pause is lifted.
+HELD_BY = "portal/held"
+# Under this name the portal writes.
+FIELD_MANAGER = "release-portal"
 REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
 ROLLOUT_REVISION = "rollout.argoproj.io/revision"
 HELM_RELEASE = "meta.helm.sh/release-name"
@@ -96,6 +100,23 @@ class Workload:
         held = self.holder["spec"] if self.holder else spec
         selector = spec.get("selector") or held.get("selector") or {}
         return {**spec, "selector": selector, "template": _tidy(held.get("template") or {})}
+
+    @property
+    def held_by(self) -> str:
+        """The rollout of the portal that has paused it; empty where nobody has, or somebody else."""
+        if not self.raw["spec"].get("paused") or last_manager(self, "paused") not in {"", FIELD_MANAGER}:
+            return ""
+        return str((self.raw["metadata"].get("annotations") or {}).get(HELD_BY, ""))
+
+    @property
+    def goes_on_with_template(self) -> bool:
+        """Whether a new template lets it go: a Rollout's may stand in another object than its pause."""
+        return bool(self.held_by) and self.raw["kind"] != ROLLOUT
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether somebody else has paused it."""
+        return bool(self.raw["spec"].get("paused")) and not self.held_by
 
     @property
     def template(self) -> Json:

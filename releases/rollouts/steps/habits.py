@@ -26,6 +26,8 @@ def habits_of(workload: Workload, *, settles: int, timeout_seconds: int) -> list
     if ports := fixed_ports(workload.template["spec"]):
         told = ", ".join(map(str, sorted(ports)))
         found.append({"code": "fixed_ports", "args": {"name": name, "ports": told}})
+    if workload.held_by:
+        found.append({"code": "held", "args": {"name": name}})
     if partition := partition_of(workload):
         found.append({"code": "partition", "args": {"name": name, "partition": partition}})
     return found + _slow_to_end(workload, timeout_seconds)

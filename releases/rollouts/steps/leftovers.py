@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.manifests import is_applied_by, name_of, others_of, plural_of
-from portal.integrations.kubernetes.server import FIELD_MANAGER
+from portal.integrations.kubernetes.workloads import FIELD_MANAGER
 from releases.catalog.manifests import manifests_of
 from releases.rollouts.models import Step
 from releases.rollouts.states import StepState

@@ -18,8 +18,7 @@ from portal.integrations.kubernetes.manifests import (
     name_of,
     plural_of,
 )
-from portal.integrations.kubernetes.server import FIELD_MANAGER
-from portal.integrations.kubernetes.workloads import PLURALS, Workload, changed_fields
+from portal.integrations.kubernetes.workloads import FIELD_MANAGER, PLURALS, Workload, changed_fields
 from releases.catalog.manifests import manifests_of
 from releases.rollouts.drift import Drift
 from releases.rollouts.steps import git_owned, leftovers

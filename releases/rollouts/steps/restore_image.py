@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
 from releases.rollouts.drift import find_drift
-from releases.rollouts.steps import git_owned
+from releases.rollouts.steps import git_owned, holds
 from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work, done, failed, hold
 from releases.rollouts.steps.set_image import image_changes, listed_or_held, remembered
 
@@ -26,15 +26,13 @@ class RestoreImage(ActingKind):
             return seen
         before = record.before
         template, images = before["spec"]["template"], before["images"]
-        if seen.template == template:
+        if seen.template == template and not seen.goes_on_with_template:
             return Found(acted=remembered(seen, images), observed={"code": self.said, "images": images})
-        owned = git_owned.refused(work, seen)
-        if owned is not None:
-            return owned
-        held = self._foreign(work, seen, before)
-        if held is not None:
-            return held
-        return Change(changes=self.changes(seen, before), payload=(seen, template, images))
+        refused = git_owned.refused(work, seen) or holds.refused(seen) or self._foreign(work, seen, before)
+        if refused is not None:
+            return refused
+        changes = [*self.changes(seen, before), *holds.lifted(seen)]
+        return Change(changes=changes, payload=(seen, template, images))
 
     def changes(self, seen: Workload, before: Json) -> list[Json]:
         """What differs, for people."""

@@ -12,7 +12,7 @@ from portal.integrations.kubernetes.workloads import (
 )
 from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.images import target_image
-from releases.rollouts.steps import canaries, git_owned
+from releases.rollouts.steps import canaries, git_owned, holds
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -91,7 +91,7 @@ def refused(work: Work, seen: Workload) -> Outcome | None:
         return failed("helm_managed", seen.helm_release)
     if not seen.rolls:
         return failed("strategy_not_rolling", "OnDelete")
-    return git_owned.refused(work, seen) or canaries.under_way(work, seen)
+    return git_owned.refused(work, seen) or canaries.under_way(work, seen) or holds.refused(seen)
 
 
 def expected_spec(work: Work) -> tuple[Json, str, bool] | None:
@@ -139,7 +139,8 @@ def remembered(workload: Workload, images: dict[str, str]) -> Json:
     stale = progressing.get("lastUpdateTime") if progressing.get("reason") == DEADLINE_EXCEEDED else None
     return {
         "images": images,
-        "spec": workload.spec,
+        # What stands paused when it is found was paused after it was written.
+        "spec": {key: value for key, value in workload.spec.items() if key != "paused"},
         "uid": workload.uid,
         "generation": workload.generation,
         "resource_version": workload.resource_version,

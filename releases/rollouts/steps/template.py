@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from portal.integrations.kubernetes.workloads import ROLLOUT_ANNOTATION, STEP_ANNOTATION, Workload
 from releases.rollouts.drift import Drift, find_drift
-from releases.rollouts.steps import canaries, git_owned
+from releases.rollouts.steps import canaries, git_owned, holds
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -81,9 +81,9 @@ def _refusal(work: Work, seen: Workload) -> Outcome | None:
     refused = git_owned.refused(work, seen) or canaries.under_way(work, seen)
     if refused is not None:
         return refused
-    if seen.spec.get("paused"):
-        return failed("workload_paused")
-    return None if seen.rolls else failed("strategy_not_rolling", "OnDelete")
+    if not seen.rolls:
+        return failed("strategy_not_rolling", "OnDelete")
+    return holds.refused_as_it_stands(work, seen)
 
 
 def _drift(work: Work, seen: Workload, marks: Mapping[str, str]) -> Drift | None:

@@ -70,6 +70,8 @@ class WaitRollout(StepKind):
                 wanted=progress.wanted,
                 waits_for="updated",
             )
+        if progress.waits_for == "unpaused" and seen.held_by:
+            progress = replace(progress, waits_for="held")
         return self._judged(work, seen, progress)
 
     def _judged(self, work: Work, seen: Workload, progress: Progress) -> Outcome:
