@@ -15,6 +15,7 @@ from releases.rollouts.events import move_rollout, move_step
 from releases.rollouts.leases import Lease, OfANewerPortal, say_at, writing
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.states import MOVING, TROUBLED, Direction, OrderKind, RolloutState, StepState
+from releases.rollouts.steps.kind import Json
 from releases.states import ReleaseState
 
 HONOURED = "honoured"
@@ -129,13 +130,18 @@ def _honour(course: Course, order: Order, *, actor: Actor) -> None:
     refusal = "" if is_possible(course.rollout, order.kind, course.find(order.step_id)) else "wrong_state"
     way = course.way
     refusal = refusal or HONOURS[OrderKind(order.kind)](course, order, cause)
-    targets = [] if refusal else reaching.targets(course.rollout, order.kind, course.steps, way=way)
+    targets = [] if refusal else _targets(course, order, way)
     if targets:
         order.reach = {"since": clock.now().isoformat(), "targets": targets}
         order.save(update_fields=["reach"])
         return
     _end_stop(course.rollout, order, actor=cause)
     report(course.rollout, order, refusal=refusal, actor=actor)
+
+
+def _targets(course: Course, order: Order, way: Direction) -> list[Json]:
+    """To which workloads an order goes as the steps stand after it: a way back has just been written."""
+    return reaching.targets(course.rollout, order.kind, Course(course.lease).steps, way=way)
 
 
 def report(rollout: Rollout, order: Order, *, refusal: str, actor: Actor) -> None:

@@ -118,7 +118,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
     way = Direction.BACK if any(each.direction == Direction.BACK for each in steps) else Direction.FORWARD
     present = [each for each in steps if each.direction == way]
     may = _rights(rollout, user)
-    off = {**_replaced(rollout, may), **(_held(rollout, may, present) if way == Direction.FORWARD else {})}
+    off = {**_replaced(rollout, may), **(_kept_back(rollout, may, present) if way == Direction.FORWARD else {})}
     may -= off.keys()
     versions = {item.service_id: item for item in rollout.release.items.all()}
     views = {step.pk: _view(step, rollout, _of_step(step, may, user)) for step in steps}
@@ -261,7 +261,7 @@ def _replaced(rollout: Rollout, may: frozenset[str]) -> Json:
     return {str(kind): reason for kind in may & GOES_ON if rollout.state in POSSIBLE[kind]}
 
 
-def _held(rollout: Rollout, may: frozenset[str], steps: Iterable[Step]) -> Json:
+def _kept_back(rollout: Rollout, may: frozenset[str], steps: Iterable[Step]) -> Json:
     """What would go on forward, and what stands against it: a restore to decide about, or the calendar."""
     waits = OrderKind.RESUME in may and rollout.state in POSSIBLE[OrderKind.RESUME]
     restored = {str(OrderKind.RESUME): RESTORE_OPEN} if waits and leaves_restore_open(steps) else {}

@@ -143,7 +143,7 @@ def reach(lease: Lease, order: Order) -> bool:
     for target in order.reach["targets"]:
         if target["state"] in OPEN:
             leases.keep(lease)
-            _note(lease, order, target, _tried(lease.rollout, order, target))
+            _note(lease, order, target, _tried(lease, order, target))
     return all(each["state"] not in OPEN for each in order.reach["targets"])
 
 
@@ -156,14 +156,14 @@ def _note(lease: Lease, order: Order, target: Json, came: _Try) -> None:
         order.save(update_fields=["reach"])
 
 
-def _tried(rollout: Rollout, order: Order, target: Json) -> _Try:
+def _tried(lease: Lease, order: Order, target: Json) -> _Try:
     """Try once; give up in time, so that the order is reported with what is in the way."""
     assert order.reach is not None
     asked = datetime.fromisoformat(order.reach["since"])
-    reference = Reference(target.get("kind", ROLLOUT), rollout.environment.namespace, target["workload"])
+    environment = lease.rollout.environment
+    reference = Reference(target.get("kind", ROLLOUT), environment.namespace, target["workload"])
     try:
-        cluster = connect(rollout.environment.cluster.spec)
-        came = _Reaching(cluster, reference, str(rollout.pk)).come(target["act"])
+        came = _Reaching(connect(environment.cluster.spec), reference, lease).come(target["act"])
     except PermanentError as error:
         return _Try(UNNEEDED if error.code == MISSING else UNREACHED, str(error.detail))
     except TemporaryError as error:
@@ -176,10 +176,11 @@ def _tried(rollout: Rollout, order: Order, target: Json) -> _Try:
 class _Reaching:
     """One workload, read anew for every try: what is there already is not written again."""
 
-    def __init__(self, cluster: Cluster, reference: Reference, holder: str) -> None:
+    def __init__(self, cluster: Cluster, reference: Reference, lease: Lease) -> None:
         self.cluster = cluster
         self.reference = reference
-        self.holder = holder
+        self.lease = lease
+        self.holder = str(lease.rollout_id)
 
     def come(self, act: str) -> _Try:
         """Bring it where the order wants it, and look whether its controller has taken that up."""
@@ -236,6 +237,9 @@ class _Reaching:
         return seen.held_by == self.holder
 
     def _write(self, seen: Workload, act: str, body: Json, *, part: str = "") -> None:
+        """Write over what was seen, and only where nobody has taken over since: it may be let go already."""
+        with leases.writing(self.lease):
+            pass
         self.cluster.change(PLURALS[seen.reference.kind], seen.raw, body, part=part)
         stop_points.reach("after_act", kind=act)
 

@@ -1,10 +1,12 @@
 """Whatever the graph, outcomes, orders, deaths, sleeps and clock steps: the engine keeps its promises.
 
 A step begins only after what it depends on; nothing begins after a halt was committed, and nothing forward
-once it turned back; a worker whose lease another one has taken writes nothing more; and it always ends.
+once it turned back; a worker whose lease another one has taken writes nothing more; it always ends; and what
+a stop comes upon half-way stays held in the cluster, while nothing does of what went out or back to its end.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,9 +21,10 @@ from hypothesis import strategies as st
 from portal import clock
 from portal.actors import Actor
 from portal.errors import PortalError, TemporaryError
+from portal.integrations.kubernetes.workloads import Reference, Workload
 from portal.live.models import Event
 from releases.models import Release
-from releases.rollouts import engine, leases, operations, orders, release_side, stop_points
+from releases.rollouts import engine, leases, operations, orders, reaching, release_side, stop_points
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import DONE, TROUBLED, StepState
@@ -67,6 +70,8 @@ class World:
         answer: what a superior says to the result.
         halts: what was asked that nothing may begin after, by its order.
         marks: what was done, by whom it was marked; a write that rests on what has changed is a conflict.
+        out: the workloads that were written, which never come to the end of their update.
+        held: those of them that are held where they are.
     """
 
     verdicts: dict[str, list[str]]
@@ -82,6 +87,9 @@ class World:
     depth: int = 0
     marks: list[str] = field(default_factory=list)
     writes: dict[str, int] = field(default_factory=dict)
+    out: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
+    versions: Counter[str] = field(default_factory=Counter)
     halts: dict[str, int] = field(default_factory=dict)
     intended: dict[int, set[str]] = field(default_factory=dict)
     asleep_at: dict[int, str] = field(default_factory=dict)
@@ -173,6 +181,44 @@ class World:
         self.writes[key] = seen + 1
         self.marks.append(mark)
 
+    def put_out(self, name: str) -> None:
+        """The template of a workload is written, which lets it go."""
+        self.out.add(name)
+        self.held.discard(name)
+        self.versions[name] += 1
+
+    def workload(self, reference: Reference) -> Workload:
+        """A Deployment in the middle of its update, where it was written."""
+        self.place("read")
+        assert self.rollout is not None
+        name, pk = reference.name, str(self.rollout.pk)
+        marks = {"portal/rollout": pk} if name in self.out else {}
+        marks |= {"portal/held": pk} if name in self.held else {}
+        metadata = {"name": name, "namespace": reference.namespace, "generation": 1, "annotations": marks}
+        return Workload(
+            {
+                "kind": "Deployment",
+                "metadata": {**metadata, "resourceVersion": self.versions[name]},
+                "spec": {"replicas": 2, "template": {}, "paused": name in self.held},
+                "status": {"observedGeneration": 1, "updatedReplicas": 1, "replicas": 2},
+            }
+        )
+
+    def change(self, _plural: str, seen: Json, body: Json, *, part: str = "") -> None:
+        """A pause, or its end, over what was seen.
+
+        Raises:
+            TemporaryError: with code "conflict" when somebody wrote since.
+        """
+        assert not part
+        self.place("hold")
+        name = seen["metadata"]["name"]
+        if seen["metadata"]["resourceVersion"] != self.versions[name]:
+            raise TemporaryError("changed meanwhile", code="conflict")
+        self.versions[name] += 1
+        (self.held.add if body["spec"]["paused"] else self.held.discard)(name)
+        self.place("held")
+
     def verdict(self, key: str) -> str:
         """What the next look at a step comes to."""
         left = self.verdicts.get(key) or []
@@ -192,6 +238,8 @@ class Scripted(ActingKind):
         self.world.looks(work.step)
         seen = self.world.writes.get(work.step.key, 0)
         found = work.mark["portal/step"] in self.world.marks
+        # What was given back already and is held since is written once more, to let it go.
+        found &= work.step.direction == "forward" or work.workload.name not in self.world.held
         self.world.place("prepare")
         if found:
             return Found(acted={"images": {}, "spec": {}}, observed={"code": "image_set"})
@@ -199,7 +247,9 @@ class Scripted(ActingKind):
 
     def act(self, work: Work, change: Change) -> Json:
         self.world.begins(work.step)
-        self.world.write(work.step.key, work.mark["portal/step"], change.payload)
+        if work.mark["portal/step"] not in self.world.marks:
+            self.world.write(work.step.key, work.mark["portal/step"], change.payload)
+        self.world.put_out(work.workload.name)
         self.world.place("act")
         return {"images": {}, "spec": {}}
 
@@ -305,7 +355,8 @@ def test_any_rollout_ends_acts_once_and_obeys_a_stop(
     kinds |= {"restore_image": kinds["set_image"], "verify_digests": kinds["wait_rollout"]}
     monkeypatch.setattr(engine, "KINDS", kinds)
     monkeypatch.setattr(release_side, "begin_switch", partial(_begin_switch, world))
-    monkeypatch.setattr(stop_points, "reach", reaching(world))
+    monkeypatch.setattr(stop_points, "reach", named_places(world))
+    monkeypatch.setattr(reaching, "connect", lambda _spec: world)
     rollout = world.rollout = make_rollout(ground, nodes)
     world.actor = acting(ground.cast.author)
     for _ in range(MOST_ADVANCES):
@@ -318,7 +369,7 @@ def test_any_rollout_ends_acts_once_and_obeys_a_stop(
     _check(rollout, world)
 
 
-def reaching(world: World) -> Callable[..., None]:
+def named_places(world: World) -> Callable[..., None]:
     """The engine's own named places are places of the world as well."""
 
     def reach(name: str, *, kind: str = "") -> None:
@@ -382,6 +433,11 @@ def _check(rollout: Rollout, world: World) -> None:
     states = set(rollout.steps.filter(direction="forward").values_list("state", flat=True))
     if rollout.state == "succeeded":
         assert states <= DONE
+    if rollout.state in {"succeeded", "rolled_back"}:
+        assert world.held == set(), "it has ended, and something is still held"
+    # Who slept on the way from an intent to its act may write after the stop.
+    if rollout.state == "stopped" and not world.sleeps:
+        assert world.held == world.out, "it was stopped, and something goes on"
     if rollout.state in {"failed", "stopped"}:
         assert not states & {StepState.READY, StepState.RUNNING}
     assert forward_since_turned(rollout) <= {"step.undone"}

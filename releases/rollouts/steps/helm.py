@@ -16,12 +16,13 @@ from portal.integrations.helm import manifests
 from portal.integrations.helm.client import Charted, Helm, Revision
 from portal.integrations.helm.manifests import Difference
 from portal.integrations.kubernetes.connection import Access, read_connection
-from portal.integrations.kubernetes.workloads import Reference
+from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workload
 from releases.catalog.charts import chart_of, values_for
 from releases.catalog.models import Stage
 from releases.rollouts.drift import Drift
 from releases.rollouts.images import digest_of, repository_of, target_image
 from releases.rollouts.models import Step
+from releases.rollouts.steps import holds
 from releases.rollouts.steps.kind import Json, Outcome, Work, failed, hold, wait
 from releases.rollouts.steps.set_image import remembered
 
@@ -134,7 +135,7 @@ def refusal(work: Work, found: Rendered) -> Outcome | None:
     elsewhere = manifests.foreign_namespaces(found.everything, work.environment.namespace)
     if elsewhere:
         return failed("helm_other_namespace", args={"names": ", ".join(elsewhere)})
-    return _unpinned(work, found) or _other_workloads(work, found.objects)
+    return _unpinned(work, found) or _other_workloads(work, found.objects) or paused(work)
 
 
 def _unpinned(work: Work, found: Rendered) -> Outcome | None:
@@ -161,6 +162,39 @@ def _other_workloads(work: Work, objects: Iterable[Json]) -> Outcome | None:
         if digest not in shown[key].get(container, "")
     ]
     return failed("helm_image_unset", args={"names": ", ".join(wrong)}) if wrong else None
+
+
+def paused(work: Work) -> Outcome | None:
+    """Refuse where somebody has paused one of the workloads: Helm would write it, and nothing would come."""
+    return next(filter(None, map(holds.refused, _present(work))), None)
+
+
+def held(work: Work) -> list[Json]:
+    """What the portal holds of the workloads, as changes: Helm leaves a pause as it stands."""
+    return [change for each in _present(work) for change in holds.lifted(each)]
+
+
+def let_go(work: Work) -> None:
+    """Let what the portal holds of the workloads go on; called once Helm has written them.
+
+    Raises:
+        TemporaryError: with code "conflict" when a controller wrote meanwhile.
+    """
+    for each in _present(work):
+        if each.goes_on_with_template:
+            work.cluster.let_go(each)
+
+
+def _present(work: Work) -> list[Workload]:
+    """Those of the workloads that are there already."""
+    namespace = work.environment.namespace
+    named = [Reference(each["kind"], namespace, each["name"]) for each in work.step.params["workloads"]]
+    found = [work.cluster.read(PLURALS[each.kind], namespace, each.name) for each in named]
+    return [
+        Workload({"kind": reference.kind, **body})
+        for reference, body in zip(named, found, strict=True)
+        if body is not None
+    ]
 
 
 def changes_of(release: str, found: Iterable[Difference]) -> list[Json]:

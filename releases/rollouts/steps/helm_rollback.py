@@ -1,9 +1,19 @@
 """The way back under Helm: a new revision with what an earlier one wrote, over this rollout's only."""
 
+from dataclasses import dataclass
+
 from portal.integrations.helm import manifests
 from portal.integrations.helm.client import PENDING, Helm, Revision
 from releases.rollouts.steps import helm as under
 from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work, done, failed
+
+
+@dataclass(frozen=True)
+class Back:
+    """A way back that is ready to be sent; `sent` is the revision in which an earlier start has done so."""
+
+    target: int
+    sent: int = 0
 
 
 class HelmRollback(ActingKind):
@@ -22,11 +32,14 @@ class HelmRollback(ActingKind):
         if newest is None:
             return under.foreign(work, helm, None, ours=False) or failed("nothing_recorded")
         returned = newest.description == f"Rollback to {target}"
+        held = under.held(work)
         if newest.status == "deployed" and (newest.number == target or returned):
+            if held:
+                return Change(changes=held, payload=Back(target, sent=newest.number))
             acted = under.remembered_release(work, revision=newest.number, previous=target)
             return Found(acted=acted, observed=_said(newest.number, target))
-        held = self._held(work, helm, newest, returned=returned)
-        return held or _change(helm, release, history, target)
+        refused = self._held(work, helm, newest, returned=returned) or under.paused(work)
+        return refused or _change(helm, release, history, target, held=held)
 
     def _held(self, work: Work, helm: Helm, newest: Revision, *, returned: bool) -> Outcome | None:
         ours = returned or helm.is_marked(under.release_of(work), under.rollout_mark(work))
@@ -38,10 +51,13 @@ class HelmRollback(ActingKind):
 
     def act(self, work: Work, change: Change) -> Json:
         """Let helm write what the earlier revision wrote."""
+        back: Back = change.payload
         helm, release = under.helm_of(work), under.release_of(work)
-        helm.rollback(release, revision=change.payload, seconds=under.HOOK_SECONDS)
-        newest = helm.history(release)[-1].number
-        return under.remembered_release(work, revision=newest, previous=change.payload)
+        if not back.sent:
+            helm.rollback(release, revision=back.target, seconds=under.HOOK_SECONDS)
+        under.let_go(work)
+        newest = back.sent or helm.history(release)[-1].number
+        return under.remembered_release(work, revision=newest, previous=back.target)
 
     def observe(self, work: Work) -> Outcome:
         """Helm's answer said it: done."""
@@ -58,10 +74,11 @@ def _target(work: Work) -> int:
     return int(((forward.acted if forward else None) or {}).get("previous") or 0)
 
 
-def _change(helm: Helm, release: str, history: list[Revision], target: int) -> Change:
+def _change(helm: Helm, release: str, history: list[Revision], target: int, *, held: list[Json]) -> Change:
     now = manifests.objects(helm.manifest(release, revision=history[-1].number))
     then = manifests.objects(helm.manifest(release, revision=target))
-    return Change(changes=under.changes_of(release, manifests.differences(now, then)), payload=target)
+    changes = [*under.changes_of(release, manifests.differences(now, then)), *held]
+    return Change(changes=changes, payload=Back(target))
 
 
 def _said(revision: int, target: int) -> Json:

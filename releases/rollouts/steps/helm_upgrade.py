@@ -25,12 +25,14 @@ class Ready:
     Attributes:
         previous: the revision that a rollback goes back to.
         settle: a revision to go back to first, as a helm that was killed left the release half-way.
+        sent: the revision that an earlier start has written, after which only what is held is let go.
         on_server: whether the server applies it, as the dry run said; None where none was made.
     """
 
     charted: Charted
     previous: int
     settle: int = 0
+    sent: int = 0
     on_server: bool | None = None
 
 
@@ -68,7 +70,7 @@ class HelmUpgrade(ActingKind):
 
     def _begun(
         self, work: Work, helm: Helm, newest: Revision, history: list[Revision], *, ours: bool
-    ) -> Found | Outcome | None:
+    ) -> Change | Found | Outcome | None:
         """What the newest revision says of an earlier start; None where the upgrade is to be sent now."""
         args = {"revision": newest.number, "status": newest.status}
         if newest.is_pending:
@@ -81,6 +83,8 @@ class HelmUpgrade(ActingKind):
         if newest.status != "deployed":
             return failed(FAILED, newest.description)
         previous = under.went_out(history, before=newest.number)
+        if held := under.held(work):
+            return Change(changes=held, payload=Ready(under.charted_of(work), previous, sent=newest.number))
         acted = under.remembered_release(work, revision=newest.number, previous=previous)
         return Found(acted=acted, observed={"code": "helm_upgraded", "args": {"revision": newest.number}})
 
@@ -105,19 +109,26 @@ class HelmUpgrade(ActingKind):
     def act(self, work: Work, change: Change) -> Json:
         """Send the upgrade, after a rollback where a killed helm left it half-way."""
         ready: Ready = change.payload
-        helm, charted = under.helm_of(work), ready.charted
-        if ready.settle:
-            # What it renders was looked at before the upgrade that was killed; chart and values are the same.
-            helm.rollback(charted.release, revision=ready.settle, seconds=under.HOOK_SECONDS)
-        written = helm.upgrade(
-            charted,
-            labels={**under.step_mark(work), **under.rollout_mark(work)},
-            description=f"Release {work.release.number}, step {work.step.key}, by the release portal",
-            seconds=under.HOOK_SECONDS,
-            on_server=ready.on_server,
-        )
-        return under.remembered_release(work, revision=written.number, previous=ready.previous)
+        revision = ready.sent or _send(work, ready)
+        under.let_go(work)
+        return under.remembered_release(work, revision=revision, previous=ready.previous)
 
     def observe(self, work: Work) -> Outcome:
         """Helm's answer said it: done; the pods are watched by steps of their own."""
         return done("helm_upgraded", args={"revision": (work.step.acted or {}).get("revision")})
+
+
+def _send(work: Work, ready: Ready) -> int:
+    """Upgrade, and return the number of the revision."""
+    helm, charted = under.helm_of(work), ready.charted
+    if ready.settle:
+        # What it renders was looked at before the upgrade that was killed; chart and values are the same.
+        helm.rollback(charted.release, revision=ready.settle, seconds=under.HOOK_SECONDS)
+    written = helm.upgrade(
+        charted,
+        labels={**under.step_mark(work), **under.rollout_mark(work)},
+        description=f"Release {work.release.number}, step {work.step.key}, by the release portal",
+        seconds=under.HOOK_SECONDS,
+        on_server=ready.on_server,
+    )
+    return written.number

@@ -145,7 +145,7 @@ def test_a_rollback_from_a_pause_takes_no_further_pod(floor: Floor) -> None:
     rollout = under_way(floor)
     asked(floor, rollout, "pause")
     out = at_rest(floor)[floor.wanted("api", "2.0.0")]
-    floor.order(rollout, "rollback")
+    order = floor.order(rollout, "rollback")
     most = 0
 
     def back() -> bool:
@@ -156,7 +156,10 @@ def test_a_rollback_from_a_pause_takes_no_further_pod(floor: Floor) -> None:
 
     wait_for(back, what="the way back", seconds=60)
     assert rollout.state == "rolled_back", why(rollout)
+    # Let go by the very patch that gives the image back, not before it.
     assert most <= out
+    order.refresh_from_db()
+    assert order.reach is None
     require_whole(floor, OLD)
 
 

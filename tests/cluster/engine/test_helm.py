@@ -26,8 +26,9 @@ from tests.charts import HELM, owned_deployment, standin, write_chart
 from tests.cluster.api import Json
 from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
+from tests.cluster.engine.test_held_updates import asked, at_rest, images, is_paused, reached
 from tests.cluster.helm import build
-from tests.cluster.objects import Space, config_map, failing, wait_for
+from tests.cluster.objects import Space, config_map, failing, slow, wait_for
 from tests.rollouts.floor import Floor, drive, states, why
 from tests.soak import long
 
@@ -229,9 +230,6 @@ def test_a_helm_killed_half_way_is_found_again_and_settled(
 def test_a_worker_that_dies_after_the_upgrade_makes_no_second_revision(
     shore: Shore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies(*_args: object, **_named: object) -> None:
-        raise KeyboardInterrupt
-
     floor = shore.floor
     rollout = floor.start()
     with monkeypatch.context() as dying:
@@ -242,6 +240,59 @@ def test_a_worker_that_dies_after_the_upgrade_makes_no_second_revision(
     drive(rollout, *ENDS)
     assert rollout.state == "succeeded", why(rollout)
     assert shore.statuses() == ["superseded", "deployed"]
+
+
+@long
+@pytest.mark.parametrize("then", ["rollback", "release"])
+def test_what_was_stopped_half_way_goes_on_only_with_what_helm_writes_next(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    floor, pods = shore.floor, 8
+    service = floor.services["api"]
+    service.spec["helm"] |= {"values": {"floor-production": {"replicas": pods}}}
+    service.save(update_fields=["spec"])
+    assert drive(floor.start("1.5.0"), *ENDS).state == "succeeded"
+    write_chart(shore.charts, template_annotations=slow("1s"))
+    rollout, new = floor.start(), floor.wanted("api", "2.0.0")
+    wait_for(lambda: drive(rollout, "running") and images(floor)[new], what="the first new pods")
+    order = asked(floor, rollout, "stop")
+    assert (rollout.state, reached(order)) == ("stopped", [("Deployment", "hold", "reached")])
+    assert at_rest(floor)[floor.wanted("api", "1.5.0")] > 0
+    revisions = len(shore.statuses())
+    write_chart(shore.charts)
+    if then == "rollback":
+        floor.order(rollout, "rollback")
+    else:
+        rollout = floor.start("3.0.0")
+    with monkeypatch.context() as dying:
+        dying.setattr(under, "let_go", dies)
+        with pytest.raises(KeyboardInterrupt):
+            drive(rollout, *ENDS, "rolled_back", "rollback_failed")
+    Rollout.objects.filter(pk=rollout.pk).update(lease_until=None, lease_owner="")
+    assert is_paused(floor)
+    wanted = ("rolled_back", "1.5.0") if then == "rollback" else ("succeeded", "3.0.0")
+    drive(rollout, *ENDS, "rolled_back", "rollback_failed", seconds=60)
+    assert rollout.state == wanted[0], why(rollout)
+    wait_for(lambda: images(floor) == {floor.wanted("api", wanted[1]): pods}, what="all pods of one kind")
+    assert not is_paused(floor)
+    assert len(shore.statuses()) == revisions + 1
+
+
+@long
+def test_what_somebody_has_paused_is_named_before_helm_writes(shore: Shore) -> None:
+    floor = shore.floor
+    pause = {"spec": {"paused": True}}
+    floor.space.patch("deployments", "api", pause, kind="merge", fieldManager="kubectl-rollout")
+    release = floor.release()
+    wrong = {step.kind: step.error for step in plans.preview(release).errors}
+    assert wrong.keys() == {"helm_check", "helm_upgrade"}
+    assert f"kubectl rollout resume deployment/api -n {floor.space.name}" in wrong["helm_upgrade"]
+    rollout = drive(floor.start(), *ENDS)
+    assert (rollout.state, shore.statuses()) == ("failed", ["deployed"])
+
+
+def dies(*_args: object, **_named: object) -> None:
+    raise KeyboardInterrupt
 
 
 @long
