@@ -8,6 +8,7 @@ a stop comes upon half-way stays held in the cluster, while nothing does of what
 import contextlib
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 from django.db.models import F, Q
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from portal import clock
@@ -290,6 +291,22 @@ def graphs(draw: st.DrawFn) -> list[Node]:
     return nodes
 
 
+def chain() -> list[Node]:
+    """Two writes and a wait, one after the other."""
+    kinds = ("set_image", "set_image", "wait_rollout")
+    return [
+        Node(
+            key=f"s{position}",
+            kind=kind,
+            position=position,
+            wave=1,
+            params={"workload": {"kind": "Deployment", "name": f"w{position}"}, "section": "wave"},
+            depends_on=(f"s{position - 1}",) if position else (),
+        )
+        for position, kind in enumerate(kinds)
+    ]
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     """Random scripts; nothing is asked any more once a stop was."""
@@ -345,10 +362,13 @@ def _decide(world: World, release: Release) -> None:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+@example(nodes=chain(), world=World({"s2": ["wait"] * 3}, {8: "pause", 12: "resume"}), on_failure="hold")
+@example(nodes=chain(), world=World({"s2": ["wait"] * 3}, {8: "pause", 12: "rollback"}), on_failure="hold")
 @given(nodes=graphs(), world=worlds(), on_failure=st.sampled_from(["hold", "rollback"]))
 def test_any_rollout_ends_acts_once_and_obeys_a_stop(
     ground: Shop, monkeypatch: pytest.MonkeyPatch, nodes: list[Node], world: World, on_failure: str
 ) -> None:
+    world = deepcopy(world)  # that of an example is there once for all
     ground.plan.spec["onFailure"] = on_failure
     ground.plan.save(update_fields=["spec"])
     kinds = {"set_image": Scripted(world, acts=True), "wait_rollout": Scripted(world, acts=False)}

@@ -10,7 +10,7 @@ from portal import clock
 from portal.audit.models import AuditEntry
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.workloads import Reference, Workload
-from releases.rollouts import engine, operations, reaching, release_side, stop_points
+from releases.rollouts import engine, leases, operations, reaching, release_side, stop_points
 from releases.rollouts.drift import find_drift
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Order, Rollout
@@ -211,6 +211,20 @@ def test_a_worker_that_dies_after_the_write_writes_no_second_time(
     order = hear(rollout, Order.objects.get(rollout=rollout))
     assert (states(order), len(canary.writes)) == ([("hold", "reached")], 1)
     assert foreign(rollout, canary) == ""
+
+
+def test_a_worker_that_another_has_overtaken_since_its_look_writes_nothing(
+    rollout: Rollout, shop: Shop, canary: OneCanary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(_reference: Reference) -> Workload:
+        Rollout.objects.filter(pk=rollout.pk).update(lease_until=None)
+        leases.take(rollout.pk)
+        return Workload({**canary.body})
+
+    # The other one may have held it and let it go again: a late hold would stay for ever.
+    monkeypatch.setattr(canary, "workload", overtaken)
+    ask(rollout, shop, "pause")
+    assert canary.writes == []
 
 
 def test_a_write_that_crosses_the_controllers_is_made_again(

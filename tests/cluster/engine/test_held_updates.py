@@ -12,13 +12,14 @@ from tests.cluster.api import Json
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.engine.test_operations import approved, watch
 from tests.cluster.objects import daemon_set, deployment, slow, stateful_set, wait_for
-from tests.rollouts.floor import Floor, drive, why
+from tests.rollouts.floor import Floor, digest_for, drive, pinned, why
 from tests.soak import long
 
 ENDS = ("failed", "succeeded", "paused")
 BACK = ("rolled_back", "rollback_failed", "paused")
 PODS = 12
-OLD = "registry.test/floor/api:1.0.0"
+# Pinned: where nodes report no digest, that says what runs.
+OLD = f"registry.test/floor/api:1.0.0@{digest_for('api', '1.0.0')}"
 # Two at a time, each of which takes a while: a dozen pods are long on their way.
 SLOWLY: Json = {
     "replicas": PODS,
@@ -252,7 +253,7 @@ def test_a_pause_of_somebody_else_is_never_lifted(floor: Floor) -> None:
 
 
 def test_what_stands_paused_before_the_start_is_named_and_not_written(lay_floor: Lay) -> None:
-    floor = lay_floor()
+    floor = lay_floor(objects=pinned())
     patch = {"spec": {"paused": True}}
     floor.space.patch("deployments", "api", patch, kind="merge", fieldManager="kubectl-rollout")
     release = floor.release()
