@@ -1,8 +1,10 @@
 """A rollback without a person: what a plan lets follow from a step that was measured bad.
 
-Only a measured breach rolls back by itself; what could not be measured holds and asks (product.md, "What a
-rollout can do").
+Only a measured breach rolls back by itself; what could not be measured, and an act that was refused, hold and
+ask (product.md, "What a rollout can do").
 """
+
+from collections.abc import Iterable
 
 from django.utils.translation import gettext as _
 
@@ -15,9 +17,12 @@ from releases.rollouts import rollback, texts
 from releases.rollouts.course import Course
 from releases.rollouts.leases import halted
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.states import OrderKind
+from releases.rollouts.states import OrderKind, RolloutState, StepState
+from releases.rollouts.steps.kinds import KINDS
 
 ON_FAILURE, ROLLBACK = "onFailure", "rollback"
+# What an act finds to be bad before it is made; all else that keeps it from being made says nothing of that.
+FOUND_BAD = frozenset({"no_ready_pods", "canary_degraded"})
 
 
 def rolls_back(plan: Plan | None) -> bool:
@@ -25,13 +30,21 @@ def rolls_back(plan: Plan | None) -> bool:
     return plan is not None and plan.spec.get(ON_FAILURE) == ROLLBACK
 
 
+def was_measured(step: Step) -> bool:
+    """Whether a step that failed has looked at something and found it bad, rather than not been let act."""
+    looked = not KINDS[step.kind].acts or step.acted is not None
+    return looked or (step.failure or {}).get("code") in FOUND_BAD
+
+
 def order_rollback(course: Course, step: Step, *, actor: Actor) -> None:
     """Order the rollback of a locked rollout that a failed step has just ended, where its plan says so.
 
-    Nothing is ordered where nothing was changed yet, and where a person has asked for a halt meanwhile.
+    Nothing is ordered where nothing was measured, where nothing was changed yet, and where a person has asked
+    for a halt meanwhile.
     """
     rollout = course.rollout
-    if not rolls_back(rollout.release.plan) or not rollback.touched(course.steps) or halted(course.lease):
+    follows = rolls_back(rollout.release.plan) and was_measured(step) and rollback.touched(course.steps)
+    if not follows or halted(course.lease):
         return
     reason = _("The plan rolls back by itself: {failure}").format(failure=why(step))
     order = Order.objects.create(
@@ -49,6 +62,17 @@ def order_rollback(course: Course, step: Step, *, actor: Actor) -> None:
     subject = ("order", str(order.pk))
     record("order.asked", actor=actor, subject=subject, after=data, reason=reason, release=rollout.release_id)
     publish(rollout.topic, "rollout.order_asked", {**data, "by": actor.name, "reason": reason})
+
+
+def stands_because(rollout: Rollout, troubles: Iterable[Step]) -> str:
+    """Why a rollout stands failed though its plan rolls back by itself; "" where that needs no word."""
+    refused = [step for step in troubles if step.state == StepState.FAILED and not was_measured(step)]
+    if rollout.state != RolloutState.FAILED or not refused or not rolls_back(rollout.release.plan):
+        return ""
+    return _(
+        "The plan rolls back by itself what was measured bad. Here nothing was: a change could not be made. "
+        "Decide what is to be done."
+    )
 
 
 def why(step: Step) -> str:

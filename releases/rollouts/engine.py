@@ -23,6 +23,7 @@ from releases.rollouts.events import tell_step
 from releases.rollouts.leases import Lease, LeaseLost, OfANewerPortal, OrdersWait
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import ACTIVE, MOVING, RolloutState, StepState
+from releases.rollouts.steps import measurement
 from releases.rollouts.steps.kind import ActingKind, Change, Found, Json, Outcome, Work, with_earlier
 from releases.rollouts.steps.kinds import KINDS
 
@@ -229,12 +230,12 @@ class Pass:
         try:
             return KINDS[work.step.kind].observe(work)
         except (TemporaryError, PermanentError) as error:
-            return self._of_error(work, error)
+            return self._of_error(work, error, acting=False)
 
-    def _of_error(self, work: Work, error: TemporaryError | PermanentError) -> Outcome:
+    def _of_error(self, work: Work, error: TemporaryError | PermanentError, *, acting: bool) -> Outcome:
+        """What an error comes to: one in an act fails the step, one in a look leaves it unmeasured."""
         if isinstance(error, PermanentError):
-            return outcomes.of_refusal(error)
-        acting = KINDS[work.step.kind].acts
+            return outcomes.of_refusal(error) if acting else measurement.refused(error, unread=True)
         return outcomes.of_temporary(work.step, error, acting=acting, now=clock.now())
 
     def _act_all(self) -> bool:
@@ -287,7 +288,7 @@ class Pass:
         return self._acted(work, acted, changes=changes)
 
     def _failed_act(self, work: Work, error: TemporaryError | PermanentError) -> bool:
-        outcome = self._of_error(work, error)
+        outcome = self._of_error(work, error, acting=True)
         return self._begin_act(work.step, outcome) and outcomes.write(
             self.course, [(work.step, outcome)], actor=ENGINE
         )

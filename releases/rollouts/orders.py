@@ -349,7 +349,11 @@ def _forward_states(course: Course) -> tuple[ReleaseState, RolloutState]:
 
 
 def _again(step: Step, *, actor: Actor) -> None:
-    """Make a new attempt of a step; the old one is kept."""
+    """Make a new attempt of a step; the old one is kept.
+
+    An act that was made and could not be looked at is found again by its mark, which holds the attempt.
+    """
+    stands = step.acted is not None and bool((step.failure or {}).get("unread"))
     attempt = {
         "attempt": step.attempt,
         "state": step.state,
@@ -359,7 +363,7 @@ def _again(step: Step, *, actor: Actor) -> None:
         "ended_at": step.ended_at,
     }
     step.history = [*step.history, attempt]
-    step.attempt += 1
+    step.attempt += not stands
     step.failure, step.observed, step.acted, step.ended_at, step.wake_at = None, {}, None, None, None
     step.tries = 0
     fields = ["history", "attempt", "failure", "observed", "acted", "ended_at", "wake_at", "tries"]

@@ -61,10 +61,15 @@ TOLD_OF_ACTS = ("job", "bounds", "selectors", "weights", "revision")
 
 
 def of_temporary(step: Step, error: TemporaryError, *, acting: bool, now: datetime) -> Outcome:
-    """Back off, within the step's deadline; refuse in the end what would only be repeated."""
+    """Back off, within the step's deadline; refuse in the end what would only be repeated.
+
+    Args:
+        acting: whether it was met in a write, or on the way to it; a look that it keeps from seeing anything
+            is not measured, however long it lasts.
+    """
     words = str(error.detail)
     tries = step.tries + 1
-    if error.code == CONFLICT and tries >= MOST_CONFLICTS:
+    if error.code == CONFLICT and acting and tries >= MOST_CONFLICTS:
         return failed("conflict", words)
     if error.code == SERVER_ERROR and acting and tries >= MOST_SERVER_ERRORS:
         return failed("server_error", words)
@@ -78,11 +83,12 @@ def of_temporary(step: Step, error: TemporaryError, *, acting: bool, now: dateti
             seconds if error.code not in AWAY else 0.0, min(0.5 * 2**tries, LONGEST_BACKOFF_SECONDS)
         )
     lost = {"lost_since": first} if error.code in {*AWAY, SERVER_ERROR} else {}
-    return wait(error.code, seconds=seconds, args={"message": words}, tries=tries, **lost)
+    unseen = {} if acting else {"unmeasured": True}
+    return wait(error.code, seconds=seconds, args={"message": words}, tries=tries, **lost, **unseen)
 
 
 def of_refusal(error: PermanentError) -> Outcome:
-    """A refusal ends the step at once, in the refuser's own words."""
+    """A write that is refused ends its step at once, in the refuser's own words."""
     return failed(error.code, str(error.detail))
 
 

@@ -84,6 +84,7 @@ class Overview:
     back: bool = False
     stays: tuple[str, ...] = ()
     back_because: str = ""
+    stands_because: str = ""
     colours: tuple[Colours, ...] = ()
     after_signoff: tuple[Act, ...] = ()
     now: tuple[StepView, ...] = ()
@@ -123,11 +124,12 @@ def overview(rollout: Rollout, user: User) -> Overview:
     versions = {item.service_id: item for item in rollout.release.items.all()}
     views = {step.pk: _view(step, rollout, _of_step(step, may, user)) for step in steps}
     counted = queries.progress(rollout)
+    troubles = [each for each in present if each.state in TROUBLED and not each.is_warning]
     return Overview(
         rollout=rollout,
         waves=waves_of([views[each.pk] for each in present], versions),
         **counted,
-        troubles=tuple(views[each.pk] for each in present if each.state in TROUBLED and not each.is_warning),
+        troubles=tuple(views[each.pk] for each in troubles),
         warnings=tuple(views[each.pk] for each in present if each.is_warning),
         asked=tuple(rollout.orders.filter(honoured_at=None).select_related("by")),
         unreached=_unreached(rollout),
@@ -141,6 +143,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
         back=way == Direction.BACK,
         stays=_stays(steps),
         back_because=by_itself.cause_of(rollout) if way == Direction.BACK else "",
+        stands_because=by_itself.stands_because(rollout, troubles),
         colours=colours_of(steps),
         after_signoff=after_signoff(steps),
         now=tuple(views[each.pk] for each in present if _runs_shown(each)),

@@ -30,6 +30,7 @@ from releases.rollouts.wordings import (
     REASONS,
     SECTIONS,
     UNPROBED,
+    UNREAD,
     Text,
 )
 
@@ -111,13 +112,22 @@ def note(found: Json) -> str:
 def failure(found: Json) -> str:
     """Return what is wrong, followed by the cluster's own words."""
     message = str(found.get("message") or "")
-    return f"{cause(found)}: {message}" if message else cause(found)
+    return _advised(found, f"{_cause(found)}: {message}" if message else _cause(found))
 
 
 def cause(found: Json) -> str:
     """Return what is wrong, in the portal's words alone."""
+    return _advised(found, _cause(found))
+
+
+def _cause(found: Json) -> str:
     code = str(found.get("code") or "")
     return _filled(FAILURES.get(code, code), {**(found.get("args") or {}), **_gate_of(found)})
+
+
+def _advised(found: Json, text: str) -> str:
+    """Where nothing could be looked at, say so, and what to do."""
+    return f"{text.rstrip('.')}. {UNREAD}" if found.get("unread") else text
 
 
 def _gate_of(found: Json) -> Json:

@@ -378,6 +378,10 @@ NOTES: dict[str, Text] = {
     "autoscaler_astray": _("The autoscaler {autoscaler} aims at {target}, which does not exist"),
 }
 ENDING: Text = _("{count} pods are ending, each is given {grace} s")
+UNREAD: Text = _(
+    "So it could not be measured, and nothing is known to be bad. Put that right, then retry: it is only "
+    "looked at again"
+)
 UNPROBED: Text = _("no readiness probe ({containers}), so this says little")
 PAUSES: dict[str, Text] = {
     "person": _("Paused by {by}"),

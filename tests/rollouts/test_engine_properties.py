@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from portal import clock
 from portal.actors import Actor
-from portal.errors import PortalError, TemporaryError
+from portal.errors import PermanentError, PortalError, TemporaryError
 from portal.integrations.kubernetes.workloads import Reference, Workload
 from portal.live.models import Event
 from releases.models import Release
@@ -248,6 +248,8 @@ class Scripted(ActingKind):
 
     def act(self, work: Work, change: Change) -> Json:
         self.world.begins(work.step)
+        if self.world.verdict(f"{work.step.key}.act") == "refused":
+            raise PermanentError("no right", code="forbidden")
         if work.mark["portal/step"] not in self.world.marks:
             self.world.write(work.step.key, work.mark["portal/step"], change.payload)
         self.world.put_out(work.workload.name)
@@ -257,7 +259,11 @@ class Scripted(ActingKind):
     def observe(self, work: Work) -> Outcome:
         self.world.looks(work.step)
         self.world.place("observe")
-        verdict = self.world.verdict(work.step.key) if not self.acts else "done"
+        verdict = self.world.verdict(work.step.key)
+        if verdict == "refused":
+            raise PermanentError("no right", code="forbidden")
+        if self.acts:
+            return done()
         if verdict == "failed":
             return failed("made_up", "words")
         if verdict == "errored":
@@ -310,8 +316,8 @@ def chain() -> list[Node]:
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     """Random scripts; nothing is asked any more once a stop was."""
-    verdict = st.sampled_from(["wait", "wait", "failed", "errored", "done"])
-    keys = st.sampled_from([f"s{n}" for n in range(6)])
+    verdict = st.sampled_from(["wait", "wait", "failed", "errored", "refused", "done"])
+    keys = st.sampled_from([f"s{n}{part}" for n in range(6) for part in ("", "", ".act")])
     places = st.integers(1, 25)
     orders = draw(st.dictionaries(places, st.sampled_from(ORDERS), max_size=4))
     stopped = min((at for at, kind in orders.items() if kind == "stop"), default=0)
@@ -450,6 +456,11 @@ def _check(rollout: Rollout, world: World) -> None:
         # On the way back, which may have begun by itself, a stop pauses.
         goes_back = rollout.steps.filter(direction="back").exists()
         assert rollout.state in {"stopped", "succeeded", "failed"} or goes_back
+    for order in rollout.orders.filter(by=None).select_related("step"):
+        # Only what a look found bad goes back without a person, and says so in these words.
+        assert order.step is not None
+        failures = [order.step.failure, *(each["failure"] for each in order.step.history)]
+        assert "words" in [failure.get("message") for failure in failures if failure]
     states = set(rollout.steps.filter(direction="forward").values_list("state", flat=True))
     if rollout.state == "succeeded":
         assert states <= DONE

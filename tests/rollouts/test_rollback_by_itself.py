@@ -60,16 +60,56 @@ def test_what_is_measured_bad_goes_back_in_the_name_of_the_portal(
     assert "words" in order.reason
     asked = AuditEntry.objects.get(action="order.asked")
     assert (asked.actor, json.loads(asked.body)["reason"]) == ("portal", order.reason)
-    client.force_login(shop.cast.author)
-    page = client.get(f"/rollouts/{rollout.pk}/", headers={"accept-language": "en"}).content.decode()
+    page = page_of(shop, rollout, client)
     assert "Rolled back by itself, as the plan says." in page
+    assert "Here nothing was" not in page
 
 
-@pytest.mark.parametrize(("verdict", "state"), [("errored", "paused"), ("wait", "running")])
+@pytest.mark.parametrize(
+    ("verdict", "state"), [("errored", "paused"), ("refused", "paused"), ("wait", "running")]
+)
 def test_what_could_not_be_measured_holds(rollout: Rollout, world: World, verdict: str, state: str) -> None:
     world.verdicts["wait"] = [verdict] * 20
     assert end(rollout) == state
     assert not rollout.orders.exists()
+
+
+def page_of(shop: Shop, rollout: Rollout, client: Client) -> str:
+    client.force_login(shop.cast.author)
+    return client.get(f"/rollouts/{rollout.pk}/", headers={"accept-language": "en"}).content.decode()
+
+
+@pytest.mark.parametrize("refused", ["wait", "act"])
+def test_a_cluster_that_lets_nobody_look_is_not_measured_and_looked_at_again(
+    shop: Shop, rollout: Rollout, world: World, client: Client, refused: str
+) -> None:
+    world.verdicts[refused] = ["refused"]
+    assert end(rollout) == "paused"
+    step = rollout.steps.get(key=refused)
+    assert (step.state, step.failure["code"]) == ("errored", "forbidden")  # type: ignore[index]  # it has one
+    page = page_of(shop, rollout, client)
+    assert "Why it stopped" in page
+    assert "The cluster refuses: no right. So it could not be measured" in page
+    assert "no right</p>" in page
+    marks = list(world.marks)
+    operations.give_order(rollout.pk, "resume", actor=world.actor)
+    assert end(rollout) == "succeeded"
+    assert world.marks == marks, "what was done is only looked at again"
+
+
+def test_a_change_that_is_refused_fails_and_does_not_go_back_by_itself(
+    shop: Shop, rollout: Rollout, world: World, client: Client
+) -> None:
+    world.verdicts["act.act"] = ["refused"]
+    assert end(rollout) == "failed"
+    assert not rollout.orders.exists()
+    page = page_of(shop, rollout, client)
+    assert "The plan rolls back by itself what was measured bad. Here nothing was" in page
+    assert "could not be measured" not in page
+    # It was never made: another attempt makes it.
+    operations.give_order(rollout.pk, "retry", actor=world.actor, step_id=rollout.steps.get(key="act").pk)
+    assert end(rollout) == "succeeded"
+    assert len(world.marks) == 1
 
 
 def test_a_plan_that_does_not_say_so_holds(shop: Shop, rollout: Rollout, world: World) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+from portal.errors import PermanentError
 from portal.integrations.helm import manifests
 from portal.integrations.helm.client import CONFLICT, PENDING, Helm, program_version
 from portal.integrations.kubernetes.client import Cluster, Right
@@ -19,6 +20,8 @@ from releases.rollouts.steps.helm import (
 )
 from releases.rollouts.steps.kind import Outcome, Planned, StepKind, Work, done, failed
 
+# Who may not look has found nothing.
+KEPT_OUT = frozenset({"forbidden", "unauthorized"})
 # Helm keeps its revisions in Secrets (protocols.md, D).
 RIGHTS = tuple(Right(verb=verb, resource="secrets") for verb in ("get", "list", "create", "update", "delete"))
 
@@ -33,7 +36,16 @@ class HelmCheck(StepKind):
         return Planned(error=self.observe(work).failure)
 
     def observe(self, work: Work) -> Outcome:
-        """Check in the order in which people did: program, cluster, chart, what it would write."""
+        """Check; what Helm says of the program and the chart is what this looks for."""
+        try:
+            return self._checked(work)
+        except PermanentError as error:
+            if error.code in KEPT_OUT:
+                raise
+            return failed(error.code, str(error.detail))
+
+    def _checked(self, work: Work) -> Outcome:
+        """Look in the order in which people did: program, cluster, chart, what it would write."""
         helm = helm_of(work)
         version = ".".join(map(str, program_version(helm.binary)))
         missing = _missing(work, helm)

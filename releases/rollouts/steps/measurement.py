@@ -3,11 +3,13 @@
 (product.md, "Failed, errored and inconclusive are three things".)
 """
 
+from typing import Any
+
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import MISSING
 from releases.gates import Seen
 from releases.models import GateResult
-from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work
+from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work, failed
 
 RESULTS = {
     Verdict.DONE: GateResult.PASSED,
@@ -31,9 +33,20 @@ def look(kind: StepKind, work: Work) -> Seen:
         observed: Json = {"code": error.code, "args": {"message": str(error.detail)}}
         return Seen(result=GateResult.ERRORED, observed=observed)
     except PermanentError as error:
-        # What is not there is measured; what refuses to be asked is not.
-        result = GateResult.BREACHED if error.code == MISSING else GateResult.ERRORED
-        return Seen(result=result, observed={"failure": {"code": error.code, "message": str(error.detail)}})
+        return judged(refused(error))
+
+
+def refused(error: PermanentError, **more: Any) -> Outcome:
+    """What a look came to that was refused: what is not there is measured, what may not be seen is not.
+
+    Args:
+        more: what the failure says besides, where it was not measured.
+    """
+    words = str(error.detail)
+    if error.code == MISSING:
+        return failed(error.code, words)
+    failure = {"code": error.code, "message": words, **more}
+    return Outcome(verdict=Verdict.ERRORED, failure=failure)
 
 
 def judged(outcome: Outcome) -> Seen:

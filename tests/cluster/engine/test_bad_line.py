@@ -78,11 +78,70 @@ def test_looks_that_the_server_cannot_answer_now_are_repeated(far: Far, code: in
 def test_a_refusal_ends_the_step_with_the_servers_words(far: Far, code: int) -> None:
     far.line.fault(code, methods=("PATCH",), count=99)
     rollout = drive(far.floor.start(), *ENDS)
-    assert rollout.state in {"failed", "paused"}, why(rollout)
-    failure = rollout.steps.get(key="1.a.set_image").failure or rollout.pause
+    assert rollout.state == "failed", why(rollout)
+    failure = rollout.steps.get(key="1.a.set_image").failure
     assert f"the proxy answers {code}" in str(failure)
     assert sum(far.line.asked.values()) == 1
     assert far.line.effective == {}
+
+
+def begun(far: Far, **more: Any) -> Rollout:
+    """A rollout by a plan that rolls back by itself, whose first service was changed a moment ago."""
+    far.floor.plan.spec |= {"onFailure": "rollback", **more}
+    far.floor.plan.save(update_fields=["spec"])
+    rollout = drive(far.floor.start(), "running")
+    assert rollout.steps.get(key="1.a.set_image").state == "succeeded", why(rollout)
+    assert rollout.steps.get(key="1.a.wait_rollout").state == "running", why(rollout)
+    return rollout
+
+
+def goes_on(far: Far, rollout: Rollout) -> None:
+    """Once the line is well again, whoever resumes brings the rollout to its end."""
+    far.line.faults.clear()
+    far.floor.order(rollout, "resume")
+    far.require_right(drive(rollout, "succeeded"))
+    assert sum(far.line.asked.values()) == len(far.floor.services)
+
+
+@long
+@some("code", 400, 401, 403, 429, quick=(403,))
+def test_a_cluster_that_lets_nobody_look_is_not_measured_bad(far: Far, code: int) -> None:
+    each = [{"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 3, "settleSeconds": 0}]
+    rollout = begun(far, each=each)
+    far.line.fault(code, methods=READS, count=9999)
+    drive(rollout, *ENDS, "rolled_back", "rollback_failed")
+    assert rollout.state == "paused", why(rollout)
+    assert not rollout.orders.exists()
+    step = rollout.steps.get(key="1.a.wait_rollout")
+    assert step.state == "errored"
+    assert f"the proxy answers {code}" in str(step.failure)
+    goes_on(far, rollout)
+
+
+@long
+@some("code", 403, 409, 422, 500, quick=(403,))
+def test_a_change_that_is_never_taken_fails_and_does_not_go_back_by_itself(far: Far, code: int) -> None:
+    rollout = begun(far)
+    far.line.fault(code, methods=("PATCH",), count=9999)
+    drive(rollout, *ENDS, "rolled_back", "rollback_failed")
+    assert rollout.state == "failed", why(rollout)
+    assert f"the proxy answers {code}" in str(rollout.steps.get(key="2.b.set_image").failure)
+    assert not rollout.orders.exists()
+    assert far.floor.image("a") == far.floor.wanted("a", "2.0.0")
+
+
+@long
+def test_an_address_that_may_not_be_called_is_not_measured_bad(far: Far) -> None:
+    service = far.floor.services["a"]
+    service.spec["health"] = {"kind": "http", "url": "http://127.0.0.1:9/"}
+    service.save(update_fields=["spec"])
+    rollout = begun(far, each=[*far.floor.plan.spec["each"], {"kind": "health"}])
+    drive(rollout, *ENDS, "rolled_back", "rollback_failed")
+    step = rollout.steps.get(key="1.a.health")
+    assert (rollout.state, step.state) == ("paused", "errored"), why(rollout)
+    assert step.failure is not None
+    assert step.failure["code"] == "address_refused"
+    assert not rollout.orders.exists()
 
 
 @long

@@ -1,15 +1,17 @@
 """A Job of a service beside its wave: made once, watched to its end, named when it fails, never undone."""
 
 import signal
+from pathlib import Path
 
 from portal import clock
 from releases.rollouts import engine, plans
 from releases.rollouts.models import Rollout, Step
 from tests.cluster.api import Json
-from tests.cluster.conftest import USES_CONTROL_PLANE
+from tests.cluster.conftest import USES_CONTROL_PLANE, Cluster
 from tests.cluster.engine.conftest import Lay
-from tests.cluster.objects import cron_job, failing, wait_for
-from tests.rollouts.floor import Floor, drive, kinds, states, until
+from tests.cluster.objects import Space, cron_job, failing, wait_for
+from tests.faults.proxy import READS, proxy_to
+from tests.rollouts.floor import Floor, drive, kinds, lay, states, until, why
 from tests.rollouts.processes import processes
 from tests.soak import long
 
@@ -73,6 +75,24 @@ def test_a_migration_that_fails_leaves_the_image_and_tells_its_last_words(lay_fl
     # The simulated nodes of the control plane have no kubelet that could be asked for a log.
     assert bool(failure["log"]) != USES_CONTROL_PLANE
     assert floor.image("api").endswith(":1.0.0")
+
+
+@long
+def test_a_job_that_may_not_be_looked_at_is_found_again_and_not_made_anew(
+    cluster: Cluster, space: Space, tmp_path: Path, transactional_db: None
+) -> None:
+    with proxy_to(cluster.kubeconfig_path, tmp_path) as (line, kubeconfig):
+        floor = floor_with_job(lambda: lay(space, kubeconfig))
+        rollout = drive(floor.start(), "running")
+        made = only_job(floor)
+        line.fault(403, methods=READS, count=9999)
+        drive(rollout, *ENDS)
+        assert rollout.state == "paused", why(rollout)
+        line.faults.clear()
+        floor.order(rollout, "resume")
+        drive(rollout, *ENDS)
+    assert rollout.state == "succeeded", why(rollout)
+    assert only_job(floor)["metadata"]["uid"] == made["metadata"]["uid"]
 
 
 @long
