@@ -37,9 +37,8 @@ class Rollout(models.Model):
     again. `trace` is that of the click which it follows now: its start, or the order honoured last. `nudges`
     counts advances asked for while another held the lease, `heard_at` is when an advance was last begun or
     counted: a nudge after it has not been heard yet. `stumble` is kept while rounds of the engine break
-    off, see `stumbles`. `verdict` is what verification found:
-    {"exact", "services": [{"service", "ok", "expected", "found", "text"}]}. `failed_at` is when it first
-    failed or began to go back, whatever came of it afterwards.
+    off, see `stumbles`. `verdict` is what `verification.read_back` found. `failed_at` is when it first failed
+    or began to go back, whatever came of it afterwards.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = ROLLOUT_MOVES

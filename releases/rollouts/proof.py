@@ -99,7 +99,7 @@ def _answer(release: Release, decisions: Iterable[Json], rollouts: list[Json]) -
 
 
 def _what_ran(rollout: Json | None, release: Release) -> str:
-    """exactly, restored, differs, other_content, unknown, or nothing."""
+    """exactly, restored, skipped (a part, all else exactly), differs, other_content, unknown, or nothing."""
     if rollout is None:
         return "nothing"
     if rollout["content_digest"] != release.content_digest:
@@ -107,7 +107,8 @@ def _what_ran(rollout: Json | None, release: Release) -> str:
     if rollout["verdict"] is None:
         return "unknown"
     if not rollout["verdict"]["exact"]:
-        return "differs"
+        wrong = [each for each in rollout["verdict"]["services"] if not each["ok"]]
+        return "skipped" if wrong and all(each.get("skipped") for each in wrong) else "differs"
     return "restored" if rollout["state"] == RolloutState.ROLLED_BACK else "exactly"
 
 

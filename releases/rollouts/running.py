@@ -15,9 +15,11 @@ from portal.live.publish import touch
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Item
 from releases.rollouts.images import accepted_digests, digest_of
-from releases.rollouts.models import Rollout
+from releases.rollouts.models import Rollout, Step
+from releases.rollouts.states import Direction
 from releases.rollouts.steps.colours import colours_with_traffic, selector_of
-from releases.rollouts.tables import GIVES_BACK
+from releases.rollouts.tables import GIVES_BACK, RELEASING
+from releases.rollouts.verification import wrote_nothing
 
 Json = dict[str, Any]
 Objects = Mapping[tuple[str, str], Json]
@@ -63,24 +65,67 @@ def write_running(environment: Environment, services: Iterable[Service], view: V
 def expect_release(rollout: Rollout) -> None:
     """Note that what a verified rollout put there should run; anything else is an unapproved change.
 
-    An operation put nothing there: what a release did before it is still what should run.
+    An operation put nothing there: what a release did before it is still what should run. The same holds for
+    a service that was skipped; where one of its workloads was, both may run.
     """
     if rollout.release.operation:
         return
     items = rollout.release.items.select_related("service")
     digests = {item.service: set(accepted_digests(item)) for item in items}
+    for service, whole in _left_out(rollout).items():
+        if whole:
+            digests.pop(service)
+        else:
+            digests[service] |= _expected_before(rollout, service)
     _expect(rollout, digests, release=rollout.release_id)
 
 
+def _left_out(rollout: Rollout) -> dict[Service, bool]:
+    """Return the services that were skipped, and whether with all of their workloads."""
+    own = rollout.steps.filter(kind__in=RELEASING, direction=Direction.FORWARD)
+    steps = list(own.select_related("service"))
+    left = [each for each in steps if wrote_nothing(each) and not _runs_it_all_the_same(rollout, each)]
+    partly = {each.service_id for each in steps if each not in left}
+    return {each.service: each.service_id not in partly for each in left if each.service}
+
+
+def _runs_it_all_the_same(rollout: Rollout, step: Step) -> bool:
+    """Whether what a skipped step should have put there was found to run."""
+    name = step.service.name if step.service else ""
+    rows = [row for row in (rollout.verdict or {}).get("services", []) if row["service"] == name]
+    return bool(rows) and all(row["ok"] for row in rows)
+
+
+def _expected_before(rollout: Rollout, service: Service) -> set[str]:
+    """What was expected of a service until now; what was recorded of it at the start where nothing was."""
+    row = Running.objects.filter(service=service, environment=rollout.environment_id).first()
+    known = set((row.expected or {}).get("digests") or ()) if row else set()
+    return known or _recorded(rollout.steps.filter(kind="record_running", service=service))
+
+
+def _recorded(steps: Iterable[Step]) -> set[str]:
+    return {
+        digest
+        for step in steps
+        for digests in ((step.before or {}).get("digests") or {}).values()
+        for digest in digests
+    }
+
+
 def expect_recorded(rollout: Rollout) -> None:
-    """Note after a rollback that what ran before the rollout is what should run again."""
-    restored = rollout.steps.filter(kind__in=GIVES_BACK).values("service")
-    recorded = rollout.steps.filter(kind="record_running", service__in=restored)
+    """Note after a rollback that what ran before the rollout is what should run again.
+
+    Where giving it back was skipped, what the rollout put there may run on: that was approved as well.
+    """
+    back = list(rollout.steps.filter(kind__in=GIVES_BACK))
+    recorded = rollout.steps.filter(kind="record_running", service__in={each.service_id for each in back})
     found: dict[Service, set[str]] = {}
     for step in recorded.select_related("service"):
-        digests = {each for named in (step.before.get("digests") or {}).values() for each in named}
         assert step.service is not None
-        found.setdefault(step.service, set()).update(digests)
+        found.setdefault(step.service, set()).update(_recorded([step]))
+    kept = {each.service_id for each in back if wrote_nothing(each)}
+    for item in rollout.release.items.filter(service__in=kept).select_related("service"):
+        found.setdefault(item.service, set()).update(accepted_digests(item))
     _expect(rollout, found, release=None)
 
 

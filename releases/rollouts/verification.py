@@ -1,6 +1,7 @@
 """What truly runs, read from the nodes through the pods, compared with what was approved or recorded."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
 from portal.errors import PermanentError
@@ -14,37 +15,69 @@ from portal.integrations.kubernetes.workloads import (
 )
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Step
-from releases.rollouts.states import Direction, StepState
+from releases.rollouts.states import Direction, OrderKind, StepState
 from releases.rollouts.steps.kind import Json, Work, written_to
 from releases.rollouts.tables import RELEASING, UNDONE_BY, WRITES_TEMPLATE
 
 
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One workload that is compared.
+
+    Attributes:
+        reference: None where it is a colour's, and it was never found out which.
+        expected: the digests by container.
+        otherwise: the digests of every container, where none is named in the catalog and none was written.
+        skipped: {"workload", "by", "reason"} where what should have written to it was skipped.
+    """
+
+    service: str
+    reference: Reference | None
+    expected: dict[str, set[str]]
+    otherwise: frozenset[str] = frozenset()
+    skipped: Json | None = None
+
+
 def read_back(work: Work) -> Json:
-    """Return {"exact", "services": [{"service", "ok", "expected", "found", "reported", "text"}]}.
+    """Return {"exact", "services": [{"service", "ok", "expected", "found", "reported", "skipped"?}]}.
 
     A node may report the index's, the platform's or the config's digest: the accepted set was kept at
     approval. Where a node reports nothing, the pinned reference in the pod stands in, and that is said.
+    What was skipped is compared as well, and says who skipped it and why.
     """
     if work.step.direction == Direction.BACK:
         checks = _after_rollback(work)
     else:
         checks = _kept(work) if work.release.operation else _approved(work)
-    services = [_compare(work, reference, expected, service) for reference, expected, service in checks]
+    services = [_compare(work, check) for check in checks]
     return {"exact": all(each["ok"] for each in services), "services": services}
 
 
-Check = tuple[Reference, dict[str, set[str]], str]
+def wrote_nothing(step: Step) -> bool:
+    """Whether a step was skipped before it wrote anything."""
+    return step.state == StepState.SKIPPED and step.acted is None
 
 
 def _approved(work: Work) -> list[Check]:
     found: list[Check] = []
-    for step, workload in _written(work, RELEASING, Direction.FORWARD):
+    for step, workload in _targets(work, RELEASING, Direction.FORWARD):
         item = next((each for each in work.items if each.service_id == step.service_id), None)
         if item is None:
             continue
-        images = (written_to(step, workload) or {}).get("images") or {}
-        accepted = accepted_digests(item)
-        found.append((_reference(work, workload), dict.fromkeys(images, accepted), item.service.name))
+        skipped, accepted = _skipped(work, step, workload), accepted_digests(item)
+        named = (
+            (workload or {}).get("containers")
+            if skipped
+            else (written_to(step, workload) or {}).get("images")
+        )
+        check = Check(
+            service=item.service.name,
+            reference=_reference(work, workload) if workload else None,
+            expected=dict.fromkeys(named or (), accepted),
+            otherwise=frozenset(accepted if skipped else ()),
+            skipped=skipped,
+        )
+        found.append(check)
     return found
 
 
@@ -56,12 +89,14 @@ def _kept(work: Work) -> list[Check]:
 def _after_rollback(work: Work) -> list[Check]:
     """What got back its template or its pods runs as it was recorded."""
     kinds = {*WRITES_TEMPLATE["back"], UNDONE_BY["scale"]}
-    back = [(each.service_id, workload) for each, workload in _written(work, kinds, Direction.BACK)]
-    return [
-        _as_recorded(work, each)
-        for each in work.siblings
-        if each.kind == "record_running" and (each.service_id, each.params.get("workload")) in back
-    ]
+    found: list[Check] = []
+    targets = _targets(work, kinds, Direction.BACK)
+    for record in [each for each in work.siblings if each.kind == "record_running"]:
+        own = (record.service_id, record.params.get("workload"))
+        step = next((each for each, workload in targets if (each.service_id, workload) == own), None)
+        if step is not None:
+            found.append(replace(_as_recorded(work, record), skipped=_skipped(work, step, own[1])))
+    return found
 
 
 def _as_recorded(work: Work, record: Step) -> Check:
@@ -71,16 +106,28 @@ def _as_recorded(work: Work, record: Step) -> Check:
         name: {*digests.get(name, []), *filter(None, [digest_of(image)])} for name, image in images.items()
     }
     assert record.service is not None
-    return _reference(work, record.params["workload"]), expected, record.service.name
+    reference = _reference(work, record.params["workload"])
+    return Check(service=record.service.name, reference=reference, expected=expected)
 
 
-def _compare(work: Work, reference: Reference, expected: dict[str, set[str]], service: str) -> Json:
-    try:
-        workload = work.listed_workload(reference)
-    except PermanentError as error:
-        if error.code != MISSING:
-            raise
-        return _row(service, expected, {}, ok=False, reported=False)
+def _skipped(work: Work, step: Step, workload: Json | None) -> Json | None:
+    """Who skipped a step that has written nothing, and why."""
+    if not wrote_nothing(step):
+        return None
+    assert work.rollout is not None
+    orders = work.rollout.orders.filter(kind=OrderKind.SKIP, step=step, by__isnull=False)
+    order = orders.select_related("by").order_by("-pk").first()
+    by = order.by.username if order is not None and order.by is not None else ""
+    return {"workload": workload["name"] if workload else "", "by": by, "reason": step.reason}
+
+
+def _compare(work: Work, check: Check) -> Json:
+    more: Json = {"skipped": check.skipped} if check.skipped else {}
+    workload = _read(work, check.reference)
+    if workload is None:
+        return _row(check.service, check.expected, {}, ok=False, reported=False, **more)
+    named = workload.images if check.otherwise else ()
+    expected = check.expected or {name: set(check.otherwise) for name in named}
     found, reported = _running(work, workload)
     ok = bool(found) and all(
         found.get(name) and (not wanted or found[name] <= wanted) for name, wanted in expected.items()
@@ -90,7 +137,17 @@ def _compare(work: Work, reference: Reference, expected: dict[str, set[str]], se
             not wanted or digest_of(workload.images.get(name, "")) in wanted
             for name, wanted in expected.items()
         )
-    return _row(service, expected, found, ok=ok, reported=reported)
+    return _row(check.service, expected, found, ok=ok, reported=reported, **more)
+
+
+def _read(work: Work, reference: Reference | None) -> Workload | None:
+    """Return the workload; None where it is gone, or never was known."""
+    try:
+        return work.listed_workload(reference) if reference else None
+    except PermanentError as error:
+        if error.code != MISSING:
+            raise
+        return None
 
 
 def _running(work: Work, workload: Workload) -> tuple[dict[str, set[str]], bool]:
@@ -117,13 +174,25 @@ def _row(service: str, expected: dict[str, set[str]], found: dict[str, set[str]]
     }
 
 
-def _written(work: Work, kinds: Collection[str], direction: str) -> Iterator[tuple[Step, Json]]:
-    """Every workload that a step of these kinds writes to; a step that was skipped wrote nothing."""
-    for step in work.siblings:
-        if step.kind in kinds and step.direction == direction and step.state != StepState.SKIPPED:
-            own = step.params.get("workload")
-            for workload in [own] if own else step.params["workloads"]:
-                yield step, workload
+def _targets(work: Work, kinds: Collection[str], direction: str) -> list[tuple[Step, Json | None]]:
+    """Every workload that a step of these kinds has written to, or else would have."""
+    found = [
+        (step, workload)
+        for step in work.siblings
+        if step.kind in kinds and step.direction == direction
+        for workload in _workloads(step)
+    ]
+    done = [(step.service_id, workload) for step, workload in found if not wrote_nothing(step)]
+    return [
+        (step, workload)
+        for step, workload in found
+        if not wrote_nothing(step) or (step.service_id, workload) not in done
+    ]
+
+
+def _workloads(step: Step) -> list[Json | None]:
+    own: Json | None = step.params.get("workload")
+    return [own] if own else list(step.params.get("workloads") or [None])
 
 
 def _reference(work: Work, workload: Json) -> Reference:

@@ -129,6 +129,8 @@ OBSERVED: dict[str, Text] = {
     "no_health_known": _("No health check is known; readiness stands in"),
     "exactly_these": _("Exactly what was approved, nothing else"),
     "exactly_before": _("Exactly what ran before, nothing else"),
+    "exactly_these_but": _("Exactly what was approved, save what was skipped: {services}"),
+    "exactly_before_but": _("Exactly what ran before, save what was skipped: {services}"),
     "digests_differ": _("Something else runs: {services}"),
     "noticed": _("{count} messages written"),
     "unreachable": _("The cluster does not answer; the next try follows: {message}"),
