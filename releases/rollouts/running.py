@@ -75,9 +75,19 @@ def expect_release(rollout: Rollout) -> None:
     for service, whole in _left_out(rollout).items():
         if whole:
             digests.pop(service)
+            _go_on_expecting(rollout, service)
         else:
             digests[service] |= _expected_before(rollout, service)
     _expect(rollout, digests, release=rollout.release_id)
+
+
+def _go_on_expecting(rollout: Rollout, service: Service) -> None:
+    """Expect of a service what was expected before; how its workloads stand is read by the next look."""
+    rows = Running.objects.select_for_update().filter(service=service, environment=rollout.environment_id)
+    for row in rows.exclude(expected={}):
+        kept = {name: row.expected[name] for name in ("digests", "looked") if name in row.expected}
+        row.expected = {**kept, "rollout": rollout.pk}
+        row.save(update_fields=["expected"])
 
 
 def _left_out(rollout: Rollout) -> dict[Service, bool]:
