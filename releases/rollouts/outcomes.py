@@ -42,6 +42,7 @@ INNER_KEYS = frozenset(
         "views",
         "pending_since",
         "evidence",
+        "unread",
     }
 )
 # What was seen last says what failed, past its time.
@@ -83,7 +84,7 @@ def of_temporary(step: Step, error: TemporaryError, *, acting: bool, now: dateti
             seconds if error.code not in AWAY else 0.0, min(0.5 * 2**tries, LONGEST_BACKOFF_SECONDS)
         )
     lost = {"lost_since": first} if error.code in {*AWAY, SERVER_ERROR} else {}
-    unseen = {} if acting else {"unmeasured": True}
+    unseen = {} if acting else {"unmeasured": True, "unread": True}
     return wait(error.code, seconds=seconds, args={"message": words}, tries=tries, **lost, **unseen)
 
 
@@ -193,7 +194,7 @@ def _of_deadline(step: Step, outcome: Outcome) -> Outcome:
     if seen.get("undecided"):
         return Outcome(verdict=Verdict.INCONCLUSIVE, observed=seen)
     if seen.get("unmeasured"):
-        failure = {"code": code, "message": message, "args": args}
+        failure = {"code": code, "message": message, "args": args, "unread": bool(seen.get("unread"))}
         return Outcome(verdict=Verdict.ERRORED, observed=seen, failure=failure)
     known = code if code in TOLD_AS_SEEN else "timeout"
     counts = {key: seen[key] for key in ("ready", "wanted") if key in seen}

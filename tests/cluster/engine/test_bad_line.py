@@ -113,7 +113,7 @@ def test_a_cluster_that_lets_nobody_look_is_not_measured_bad(far: Far, code: int
     assert rollout.state == "paused", why(rollout)
     assert not rollout.orders.exists()
     step = rollout.steps.get(key="1.a.wait_rollout")
-    assert step.state == "errored"
+    assert (step.state, (step.failure or {})["unread"]) == ("errored", True)
     assert f"the proxy answers {code}" in str(step.failure)
     goes_on(far, rollout)
 
