@@ -73,11 +73,12 @@ def expect_release(rollout: Rollout) -> None:
     items = rollout.release.items.select_related("service")
     digests = {item.service: set(accepted_digests(item)) for item in items}
     for service, whole in _left_out(rollout).items():
-        if whole:
+        # A change that broke off half-way may have put some of it there.
+        if not whole or digests[service] & _found(rollout, service):
+            digests[service] |= _expected_before(rollout, service)
+        else:
             digests.pop(service)
             _go_on_expecting(rollout, service)
-        else:
-            digests[service] |= _expected_before(rollout, service)
     _expect(rollout, digests, release=rollout.release_id)
 
 
@@ -94,16 +95,28 @@ def _left_out(rollout: Rollout) -> dict[Service, bool]:
     """Return the services that were skipped, and whether with all of their workloads."""
     own = rollout.steps.filter(kind__in=RELEASING, direction=Direction.FORWARD)
     steps = list(own.select_related("service"))
-    left = [each for each in steps if wrote_nothing(each) and not _runs_it_all_the_same(rollout, each)]
+    left = [
+        each for each in steps if wrote_nothing(each) and not _runs_it_all_the_same(rollout, each.service)
+    ]
     partly = {each.service_id for each in steps if each not in left}
     return {each.service: each.service_id not in partly for each in left if each.service}
 
 
-def _runs_it_all_the_same(rollout: Rollout, step: Step) -> bool:
-    """Whether what a skipped step should have put there was found to run."""
-    name = step.service.name if step.service else ""
-    rows = [row for row in (rollout.verdict or {}).get("services", []) if row["service"] == name]
+def _runs_it_all_the_same(rollout: Rollout, service: Service | None) -> bool:
+    """Whether what was skipped for a service was found to run."""
+    rows = _rows_of(rollout, service)
     return bool(rows) and all(row["ok"] for row in rows)
+
+
+def _found(rollout: Rollout, service: Service) -> set[str]:
+    """The digests that verification found of a service."""
+    found = [digests for row in _rows_of(rollout, service) for digests in row["found"].values()]
+    return {digest for digests in found for digest in digests}
+
+
+def _rows_of(rollout: Rollout, service: Service | None) -> list[Json]:
+    rows: list[Json] = (rollout.verdict or {}).get("services", [])
+    return [row for row in rows if service is not None and row["service"] == service.name]
 
 
 def _expected_before(rollout: Rollout, service: Service) -> set[str]:

@@ -186,6 +186,35 @@ def test_a_node_that_runs_other_content_than_was_released_is_found(seen: Shop) -
     assert codes(only()) == ["content"]
 
 
+@pytest.mark.parametrize(
+    ("found", "later"),
+    [
+        # It never came: what ran goes on, and its arrival by another hand is nobody's.
+        ([OLD], [(CALM, False), (CHANGED, True)]),
+        # Half of it came before it was skipped: both were approved.
+        ([NEW, OLD], [(CALM, False), (CHANGED, False)]),
+        # It runs all the same.
+        ([NEW], [(CHANGED, False), (CALM, True)]),
+    ],
+)
+def test_what_is_expected_of_a_service_that_was_skipped_is_what_was_found(
+    seen: Shop, found: list[str], later: list[tuple[View, bool]]
+) -> None:
+    rollout = roll_out(make_release(seen, at="approved"), seen)
+    name = seen.shopping.name
+    Step.objects.create(rollout=rollout, key="x", kind="set_image", service=seen.shopping, state="skipped")
+    ok = found == [NEW]
+    row = {"service": name, "ok": ok, "expected": {"app": [NEW]}, "found": {"app": found}, "skipped": {}}
+    rollout.verdict = {"exact": ok, "services": [row]}
+    expect_release(rollout)
+    Rollout.objects.update(state="succeeded")
+    look(seen.environment, CHANGED if ok else CALM)
+    assert not Finding.objects.exists()
+    for shown, is_found in later:
+        look(seen.environment, shown)
+        assert Finding.objects.exists() is is_found
+
+
 @long
 def test_a_rollout_that_is_not_over_explains_everything(seen: Shop) -> None:
     rollout = roll_out(make_release(seen, at="approved"), seen)
