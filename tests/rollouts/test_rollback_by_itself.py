@@ -97,6 +97,16 @@ def test_a_cluster_that_lets_nobody_look_is_not_measured_and_looked_at_again(
     assert world.marks == marks, "what was done is only looked at again"
 
 
+def test_a_way_back_that_lets_nobody_look_holds_and_goes_on(rollout: Rollout, world: World) -> None:
+    world.verdicts |= {"wait": ["failed"], "back.act.wait_rollout": ["refused"]}
+    assert end(rollout) == "paused"
+    assert rollout.steps.get(state="errored").direction == "back"
+    marks = list(world.marks)
+    operations.give_order(rollout.pk, "resume", actor=world.actor)
+    assert end(rollout) == "rolled_back"
+    assert world.marks == marks
+
+
 def test_a_change_that_is_refused_fails_and_does_not_go_back_by_itself(
     shop: Shop, rollout: Rollout, world: World, client: Client
 ) -> None:
