@@ -194,7 +194,8 @@ def _of_deadline(step: Step, outcome: Outcome) -> Outcome:
     if seen.get("undecided"):
         return Outcome(verdict=Verdict.INCONCLUSIVE, observed=seen)
     if seen.get("unmeasured"):
-        failure = {"code": code, "message": message, "args": args, "unread": bool(seen.get("unread"))}
+        unread = {"unread": True} if seen.get("unread") else {}
+        failure = {"code": code, "message": message, "args": args, **unread}
         return Outcome(verdict=Verdict.ERRORED, observed=seen, failure=failure)
     known = code if code in TOLD_AS_SEEN else "timeout"
     counts = {key: seen[key] for key in ("ready", "wanted") if key in seen}
