@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from math import ceil
 from typing import NamedTuple
 
 from django.conf import settings
@@ -122,6 +123,25 @@ def span(seconds: float) -> str:
     if whole < DAY:
         return _two(whole, big=HOUR, small=MINUTE, words=(_("%(n)d h"), _("%(n)d min")), until=24)
     return _two(whole, big=DAY, small=HOUR, words=(_("%(n)d d"), _("%(n)d h")), until=7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """The time left, or by how much something is late: `text` now, and the words for the minutes to come."""
+
+    iso: str
+    text: str
+    left: str
+    late: str
+
+
+def left(moment: datetime, *, now: datetime) -> Left:
+    """Say how long until a moment, in minutes begun, and once it has passed how late it is."""
+    words = _("About {minutes} min left"), _("{minutes} min late")
+    seconds = (moment - now).total_seconds()
+    # Whoever has the page open counts on in the same way: times.js.
+    text = words[seconds < 0].format(minutes=max(1, ceil(abs(seconds) / MINUTE)))
+    return Left(iso=moment.isoformat(), text=text, left=words[0], late=words[1])
 
 
 def _two(whole: int, *, big: int, small: int, words: tuple[str, str], until: int) -> str:

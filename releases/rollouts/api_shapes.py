@@ -82,7 +82,10 @@ class RolloutShape(Schema):
     expected_seconds: int
     orders: list[OrderShape]
     pause: PauseShape | None
-    eta: datetime | None
+    eta: datetime | None = Field(
+        description="When it should be over, by the median of what the plan's last ten rollouts there took. "
+        "It has passed where the rollout is late; null where it stands, and where fewer than three tell it."
+    )
     verdict: dict[str, Any] | None
     warnings: list[WarningShape]
     started_by: str | None

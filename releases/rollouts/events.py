@@ -7,7 +7,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.live.publish import publish
 from portal.transitions import move
-from releases.rollouts import counts
+from releases.rollouts import counts, durations
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import WENT_WRONG, RolloutState, StepState
 
@@ -28,6 +28,7 @@ def move_rollout(
 ) -> None:
     """Change a rollout's state and tell its stream; what it paused for ends with the pause."""
     before = rollout.state
+    fields = [*fields, *durations.count(rollout, state)]
     if before == RolloutState.PAUSED:
         rollout.pause = None
         fields = [*fields, "pause"]

@@ -38,7 +38,8 @@ class Rollout(models.Model):
     counts advances asked for while another held the lease, `heard_at` is when an advance was last begun or
     counted: a nudge after it has not been heard yet. `stumble` is kept while rounds of the engine break
     off, see `stumbles`. `verdict` is what `verification.read_back` found. `failed_at` is when it first failed
-    or began to go back, whatever came of it afterwards.
+    or began to go back, whatever came of it afterwards. `under_way_seconds` is for how long it was under way,
+    without what people were awaited, up to `under_way_since`; see `durations`.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = ROLLOUT_MOVES
@@ -65,6 +66,8 @@ class Rollout(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     failed_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    under_way_seconds = models.FloatField(null=True, blank=True)
+    under_way_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

@@ -9,7 +9,7 @@ from portal import clock, trace
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.live.publish import publish
-from releases.rollouts import outcomes, reaching, release_side, rollback, settling
+from releases.rollouts import durations, outcomes, reaching, release_side, rollback, settling
 from releases.rollouts.course import Course
 from releases.rollouts.events import move_rollout, move_step
 from releases.rollouts.leases import Lease, OfANewerPortal, say_at, writing
@@ -265,6 +265,7 @@ def turn_back(course: Course, *, actor: Actor, reason: str) -> None:
     outcomes.end_siblings(course, None, actor=actor)
     release_side.follow(rollout.release, ReleaseState.ROLLING_BACK, actor=actor, reason=reason)
     rollout.ended_at = None
+    durations.begin(rollout)
     move_rollout(rollout, R.ROLLING_BACK, actor=actor, reason=reason, fields=["ended_at"])
     rollback.add_way_back(rollout, course.steps)
     settling.make_ready(Course(course.lease), actor=actor)

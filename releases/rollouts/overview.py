@@ -12,7 +12,7 @@ from portal.people.models import User
 from portal.ui.charts import Spark
 from releases import openings
 from releases.catalog.models import Service
-from releases.rollouts import by_itself, queries, release_side, texts, watched
+from releases.rollouts import by_itself, durations, queries, release_side, texts, watched
 from releases.rollouts.colours import Act, Colours, after_signoff, colours_of, goes_back_at_once
 from releases.rollouts.course import is_switching
 from releases.rollouts.models import Order, Rollout, Step
@@ -123,12 +123,11 @@ def overview(rollout: Rollout, user: User) -> Overview:
     may -= off.keys()
     versions = {item.service_id: item for item in rollout.release.items.all()}
     views = {step.pk: _view(step, rollout, _of_step(step, may, user)) for step in steps}
-    counted = queries.progress(rollout)
     troubles = [each for each in present if each.state in TROUBLED and not each.is_warning]
     return Overview(
         rollout=rollout,
         waves=waves_of([views[each.pk] for each in present], versions),
-        **counted,
+        **queries.progress(rollout),
         troubles=tuple(views[each.pk] for each in troubles),
         warnings=tuple(views[each.pk] for each in present if each.is_warning),
         asked=tuple(rollout.orders.filter(honoured_at=None).select_related("by")),
@@ -138,7 +137,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
         pause_text=texts.pause(rollout.pause) if rollout.pause else "",
         orders=frozenset(kind for kind in may if rollout.state in POSSIBLE[kind]),
         off=off,
-        eta=queries.eta(rollout, counted),
+        eta=durations.due_at(rollout),
         verdict=rollout.verdict,
         back=way == Direction.BACK,
         stays=_stays(steps),

@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, TypedDict
 
 from django.db import connection
 from django.db.models import Count, Prefetch, Q, QuerySet
 
-from portal import access, clock
+from portal import access
 from portal.live.models import Event, Topic
 from portal.people.models import User
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Release
-from releases.rollouts import texts, watched
+from releases.rollouts import durations, texts, watched
 from releases.rollouts.findings.differences import OF_IMAGES, differences, read
 from releases.rollouts.findings.wording import in_short
 from releases.rollouts.marks import Key, marks_in
@@ -175,22 +175,6 @@ def progress_of(rollouts: Iterable[Rollout]) -> dict[int, Progress]:
 def progress(rollout: Rollout) -> Progress:
     """How far one rollout is."""
     return progress_of([rollout]).get(rollout.pk, NO_STEPS)
-
-
-def eta(rollout: Rollout, counted: Progress) -> datetime | None:
-    """When it should be over, judged by the plan's expectation and by how far it is; None when it stands."""
-    if rollout.state not in ACTIVE - {RolloutState.AWAITING_SIGNOFF} or rollout.started_at is None:
-        return None
-    left = counted["total"] - counted["done"]
-    if not counted["total"] or not left:
-        return None
-    now = clock.now()
-    share = left / counted["total"]
-    remaining = rollout.expected_seconds * share
-    if counted["done"] >= 3:
-        pace = (now - rollout.started_at).total_seconds() / counted["done"]
-        remaining = min(remaining, pace * left * 2)
-    return now + timedelta(seconds=remaining)
 
 
 def events_after(rollout: Rollout, *, after: int, limit: int = MOST_EVENTS) -> tuple[list[Event], int]:
@@ -357,17 +341,16 @@ def _drift_of(row: Seen, *, scale: Mapping[str, int] | None) -> Json | None:
 def rollout_shape(rollout: Rollout) -> Json:
     """Return a rollout as the API gives it (interface.md, "Shapes")."""
     pause = rollout.pause
-    counted = progress(rollout)
     return {
         "id": rollout.pk,
         "release": rollout.release_id,
         "environment": rollout.environment.name,
         "state": rollout.state,
-        "progress": counted,
+        "progress": progress(rollout),
         "expected_seconds": rollout.expected_seconds,
         "orders": [order_shape(order) for order in orders_of(rollout)],
         "pause": {**pause, "text": texts.pause(pause)} if pause else None,
-        "eta": eta(rollout, counted),
+        "eta": durations.due_at(rollout),
         "verdict": rollout.verdict,
         "warnings": [
             {"step": step.pk, "key": step.key, "text": texts.warning(step)} for step in warnings_of(rollout)

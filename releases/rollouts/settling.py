@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from portal import clock
 from portal.actors import Actor
-from releases.rollouts import measuring, release_side, rollback, running
+from releases.rollouts import durations, measuring, release_side, rollback, running
 from releases.rollouts.course import Course
 from releases.rollouts.events import move_rollout, move_step
 from releases.rollouts.leases import halted
@@ -21,6 +21,7 @@ GOING_FORWARD = frozenset({RolloutState.RUNNING, RolloutState.VERIFYING, Rollout
 def start(rollout: Rollout, *, actor: Actor) -> None:
     """Let a queued rollout run from now on."""
     rollout.started_at = clock.now()
+    durations.begin(rollout)
     move_rollout(rollout, RolloutState.RUNNING, actor=actor, fields=["started_at"])
 
 

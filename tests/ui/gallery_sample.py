@@ -38,6 +38,7 @@ def _frame() -> dict[str, Any]:
         "banner_text": "web 실패로 일시정지했습니다.",
         "title": "주문 API 2.8.0 외 2",
         "soon": now + timedelta(hours=5),
+        "due": now + timedelta(minutes=1.5),
         "life": [
             {"label": "작성", "status": "done", "note": "10:02 김민지"},
             {"label": "검토 승인", "status": "wait", "note": "커머스 팀장 대기"},

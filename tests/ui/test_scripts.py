@@ -354,6 +354,15 @@ def test_relative_times_stay_true(page: Page) -> None:
 
 
 @long
+def test_the_time_left_counts_on_until_it_is_late(page: Page) -> None:
+    assert page.inner_text("time[data-left]") == "About 2 min left"
+    page.clock.run_for(60_000)
+    assert page.inner_text("time[data-left]") == "About 1 min left"
+    page.clock.run_for(120_000)
+    assert page.inner_text("time[data-left]") == "2 min late"
+
+
+@long
 def test_paper_is_black_on_white_with_whole_digests_and_nothing_to_press(page: Page) -> None:
     page.click(".header .menu summary")
     page.click(".header [data-theme-choice=dark]")

@@ -207,6 +207,12 @@ def when_written(said: times.Written | None) -> Context:
     return {"moment": said}
 
 
+@register.inclusion_tag("components/left.html")
+def left(moment: datetime) -> Context:
+    """Draw the time left until a moment, or how late it is; true while the page stands open."""
+    return {"moment": times.left(moment, now=timezone.now())}
+
+
 @register.filter
 def is_past(moment: datetime | None) -> bool:
     """Whether a moment is over by the clock of the page, which says beside it how long ago."""

@@ -13,9 +13,9 @@ from portal import access
 from portal.errors import NotFound, PortalError
 from portal.people.doors import browser_actor
 from portal.people.models import User
-from releases.rollouts import operations, overview
+from releases.rollouts import durations, operations, overview
 from releases.rollouts.models import Rollout, Step
-from releases.rollouts.states import OrderKind
+from releases.rollouts.states import Direction, OrderKind
 from releases.views.answers import go, is_fragment, refusal_status
 
 LONGEST_REASON = 2_000
@@ -104,7 +104,6 @@ def _panel(
     problem: PortalError | None = None,
     reason: str = "",
 ) -> HttpResponse:
-    way_back = overview.way_back(rollout) if kind == OrderKind.ROLLBACK else []
     context: dict[str, Any] = {
         "rollout": rollout,
         "kind": kind,
@@ -114,13 +113,23 @@ def _panel(
         "title": _titles()[kind],
         "restores": kind == OrderKind.RETRY and step is not None and step.is_restore,
         "reasons": STOP_REASONS,
-        "way_back": way_back,
-        "returning": len({row["service"] for row in way_back}),
-        "traffic_first": kind == OrderKind.ROLLBACK and overview.traffic_first(rollout),
-        "stays": overview.what_stays(rollout) if kind == OrderKind.ROLLBACK else (),
+        **(_way_back(rollout) if kind == OrderKind.ROLLBACK else {}),
     }
     template = f"rollouts/panels/{'_' if is_fragment(request) else ''}order.html"
     return render(request, template, context, status=refusal_status(request, problem) if problem else 200)
+
+
+def _way_back(rollout: Rollout) -> dict[str, Any]:
+    """What a rollback returns to what, in which order, and how long that takes (screens.md 2.8)."""
+    way_back = overview.way_back(rollout)
+    return {
+        "way_back": way_back,
+        "returning": len({row["service"] for row in way_back}),
+        "traffic_first": overview.traffic_first(rollout),
+        "stays": overview.what_stays(rollout),
+        "usual": durations.usual(rollout, Direction.BACK),
+        "forward_seconds": durations.spent_forward(rollout),
+    }
 
 
 def _titles() -> dict[str, str]:
