@@ -7,31 +7,34 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 
 from approvals.models import Decision, Request
 from approvals.states import RequestState, Verdict
 from portal.audit import queries as record
 from portal.audit.queries import Act
+from portal.errors import Missing
 
 KINDS = ("release", "request", "decision")
 Acts = Mapping[tuple[str, str], list[Act]]
 
 
-def unbacked(request: Request, *, filed_under: int, state: str, first_state: str) -> list[str]:
-    """Say in words where the rows of a request, and the state of what it asks for, differ from the record.
+def unbacked(request: Request, *, filed_under: int, state: str, first_state: str) -> list[Missing]:
+    """Find where the rows of a request, and the state of what it asks for, differ from the record.
 
     Args:
         filed_under: the number under which the release stands in the record.
         state: the release's state as its row has it.
         first_state: in which a release begins.
+
+    Returns:
+        {"why": a code, and what its sentence names}, for words in any language.
     """
     # The rows first: what was written before them stands in the record by the time that it is read.
     approvals = list(_approvals(request))
     acts = record.acts_of_release(filed_under, KINDS)
     found = [*_of_request(request, acts), *_of_approvals(approvals, acts), *_of_objections(request, acts)]
     if state != _state(acts.get(("release", str(filed_under)), []), first_state):
-        found.append(_("The state of the release is not the one that the record has."))
+        found.append({"why": "release_state_unrecorded"})
     return found
 
 
@@ -44,12 +47,12 @@ def _state(acts: list[Act], first: str) -> str:
     return next((str(act.after["state"]) for act in reversed(acts) if "state" in act.after), first)
 
 
-def _of_request(request: Request, acts: Acts) -> Iterator[str]:
+def _of_request(request: Request, acts: Acts) -> Iterator[Missing]:
     opened = next(iter(acts.get(("request", str(request)), [])), None)
     if opened is None or not _asks_for_this(request, opened):
-        yield _("What was asked for is not what the record says: the rows of the approval were changed.")
+        yield {"why": "rows_unrecorded"}
     elif request.state != _state(acts.get(("request", str(request.pk)), []), RequestState.OPEN):
-        yield _("The state of the approval is not the one that the record has.")
+        yield {"why": "approval_state_unrecorded"}
 
 
 def _asks_for_this(request: Request, opened: Act) -> bool:
@@ -68,11 +71,11 @@ def _asks_for_this(request: Request, opened: Act) -> bool:
     )
 
 
-def _of_approvals(approvals: Iterable[Decision], acts: Acts) -> Iterator[str]:
+def _of_approvals(approvals: Iterable[Decision], acts: Acts) -> Iterator[Missing]:
     for each in approvals:
         said = acts.get(("decision", str(each.pk)), [])
         if len(said) != 1 or not _says(said[0], each):
-            yield _("The approval of {name} is not the one that the record has.").format(name=each.person)
+            yield {"why": "decision_unrecorded", "name": str(each.person)}
 
 
 def _says(act: Act, decision: Decision) -> bool:
@@ -91,7 +94,7 @@ def _says(act: Act, decision: Decision) -> bool:
     )
 
 
-def _of_objections(request: Request, acts: Acts) -> Iterator[str]:
+def _of_objections(request: Request, acts: Acts) -> Iterator[Missing]:
     """An objection that the record leaves open must be open here."""
     raised = {
         int(key) for (kind, key), said in acts.items() if kind == "decision" and _is_open_objection(said)
@@ -101,7 +104,7 @@ def _of_objections(request: Request, acts: Acts) -> Iterator[str]:
     subject = Decision.objects.filter(request__subject=request.subject, verdict=Verdict.OBJECT)
     missing = raised - set(subject.filter(revoked_at=None, answered_at=None).values_list("pk", flat=True))
     if missing:
-        yield _("An objection that the record leaves open was changed or removed.")
+        yield {"why": "objection_gone"}
 
 
 def _is_open_objection(acts: list[Act]) -> bool:

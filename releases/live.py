@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from portal import access
 from portal.live import texts, topics
 from portal.people.models import User
+from releases import observations
 from releases.models import Release
 
 
@@ -35,6 +36,16 @@ def _decided(template: str | Promise) -> Callable[[Mapping[str, Any]], str]:
     return words
 
 
+def _because(template: str | Promise) -> Callable[[Mapping[str, Any]], str]:
+    """Words of what happened for a reason, which the portal keeps as a code where it is its own."""
+
+    def words(data: Mapping[str, Any]) -> str:
+        reason = observations.reason(str(data.get("reason") or ""))
+        return str(template).format(reason=reason).rstrip(": ")
+
+    return words
+
+
 TEXTS: dict[str, texts.Words] = {
     "release.created": _("Composed by {by}"),
     "release.edited": _("Edited by {by}"),
@@ -49,15 +60,15 @@ TEXTS: dict[str, texts.Words] = {
     "release.expired": _("Expired"),
     "release.scheduled": _("Scheduled by {by}"),
     "release.rolling_out": _("Rolling out"),
-    "release.paused": _("Paused: {reason}"),
+    "release.paused": _because(_("Paused: {reason}")),
     "release.verifying": _("Verifying what runs"),
     "release.awaiting_signoff": _("The result waits for its sign-off"),
     "release.switching": _("Traffic switches"),
     "release.announced": _("Announced by {by}"),
     "release.review_owed": _("A review is owed"),
     "release.closed": _("Closed by {by}"),
-    "release.failed": _("Failed: {reason}"),
-    "release.rolling_back": _("Rolling back: {reason}"),
+    "release.failed": _because(_("Failed: {reason}")),
+    "release.rolling_back": _because(_("Rolling back: {reason}")),
     "release.rolled_back": _("Rolled back"),
     "release.tag_moved": _("{service} {version} names another image than when it was composed"),
     "release.overlap": _("#{release} shares services with this release"),

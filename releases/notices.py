@@ -22,7 +22,7 @@ from portal.notices.telling import Notice, tell, zone_of
 from portal.outbox.models import Message
 from portal.people.models import Role, RoleAssignment, User
 from portal.ui import times
-from releases import wording
+from releases import observations, wording
 from releases.announcement import announcement_of
 from releases.catalog.models import Service
 from releases.gates import breach_sentence
@@ -293,8 +293,8 @@ def _about(
 
 def _state_of(user: User, release: Release, what: str, kind: str, reason: str) -> Notice:
     with _language_of(user):
-        state = release.get_state_display()
-    return _about(user, release, what, kind, _("{release} is {state}"), body=reason, state=state)
+        state, why = release.get_state_display(), observations.reason(reason)
+    return _about(user, release, what, kind, _("{release} is {state}"), body=why, state=state)
 
 
 def _dated(user: User, release: Release, what: str, title: str, *, at: datetime, **words: object) -> Notice:

@@ -85,49 +85,61 @@ def missing_for_start(release: Release, *, queued_behind: str = "") -> list[Miss
 
 
 def still_approved(release: Release) -> list[Missing]:
+    """What no longer holds of the approval, in words; an empty list lets a wave begin."""
+    return [wording.against(fact) for fact in against(release)]
+
+
+def against(release: Release) -> list[Missing]:
     """What no longer holds of the approval: rows by what people hold now, and the content by its digest.
 
     Rows that say otherwise than the record count as no approval (attacks.md, 1a).
-    An empty list lets a wave begin. Grade E has no review before the start; its content is sealed as well.
+    Grade E has no review before the start; its content is sealed as well.
+
+    Returns:
+        {"code", "why", and what its sentence names} for `wording.against`: rows of the portal keep no words.
     """
     request = release.approval_request
     if request is None:
-        return [{"code": "requirement", "text": _("It was never submitted.")}]
+        return [{"code": "requirement", "why": "never_submitted"}]
     found: list[Missing] = []
     if release.grade != grades.EMERGENCY:
         standing = approval_queries.standing(request)
         request = standing.request  # with all that the comparison below reads as well
-        found = [_open_row(row) for row in standing.open(Phase.REVIEW)]
+        found = [row_fact(row) for row in standing.open(Phase.REVIEW)]
         if not standing.phase(Phase.REVIEW) and release.environment.protected:
-            found = [{"code": "requirement", "text": _("Nobody was asked to approve it.")}]
-    found += [{"code": "requirement", "text": text} for text in _unbacked(release, request)]
-    return found if is_sealed(release) else [*found, {"code": "digest", "text": _what_changed(release)}]
+            found = [{"code": "requirement", "why": "nobody_asked"}]
+    found += [{"code": "requirement", **each} for each in _unbacked(release, request)]
+    return found if is_sealed(release) else [*found, *_what_changed(release)]
 
 
-def _unbacked(release: Release, request: Request) -> list[str]:
+def _unbacked(release: Release, request: Request) -> list[Missing]:
     """Where the rows differ from the record; looked at twice, as somebody may act between two readings."""
     if not _compared(release, request):
         return []
     fresh = Release.objects.select_related("approval_request__policy").defer("content").get(pk=release.pk)
     differing = _compared(fresh, fresh.approval_request) if fresh.approval_request else []
     if differing:
-        logger.critical("release %s differs from the record: %s", release.number, " ".join(differing))
+        codes = " ".join(each["why"] for each in differing)
+        logger.critical("release %s differs from the record: %s", release.number, codes)
     return differing
 
 
-def _compared(release: Release, request: Request) -> list[str]:
+def _compared(release: Release, request: Request) -> list[Missing]:
     return backing.unbacked(request, filed_under=release.number, state=release.state, first_state=S.DRAFT)
 
 
-def _open_row(row: approval_queries.RowStanding) -> Missing:
-    """The open row, and whose approval was for it but counts no more."""
-    entry = {**wording.missing_row(row.requirement), "id": row.requirement.pk}
-    if row.lost:
-        names = ", ".join(str(user) for user in row.lost)
-        entry["text"] = _("{row}: the approval of {names} no longer counts").format(
-            row=entry["text"], names=names
-        )
-    return entry
+def row_fact(row: approval_queries.RowStanding) -> Missing:
+    """The open row, and whose approval was for it but counts no more; for `wording.against`."""
+    asked = row.requirement
+    return {
+        "code": "requirement",
+        "why": "row",
+        "id": asked.pk,
+        "role": asked.role,
+        "scope": asked.scope,
+        "count": asked.count,
+        "lost": [str(user) for user in row.lost],
+    }
 
 
 def is_sealed(release: Release) -> bool:
@@ -137,13 +149,13 @@ def is_sealed(release: Release) -> bool:
     return request is not None and present == request.content_digest == release.content_digest
 
 
-def _what_changed(release: Release) -> str:
-    """Say where a connection leads now, if that is it: the content itself looks the same then."""
-    text = _("Connection {name} leads elsewhere than was approved: {now} instead of {before}.")
+def _what_changed(release: Release) -> list[Missing]:
+    """Where a connection leads now, if that is it: the content itself looks the same then."""
     moved = [
-        text.format(name=name, before=before, now=now) for name, before, now in content.moved_places(release)
+        {"code": "digest", "why": "moved", "name": name, "before": before, "now": now}
+        for name, before, now in content.moved_places(release)
     ]
-    return " ".join(moved) or _("The content is not what was approved.")
+    return moved or [{"code": "digest", "why": "changed"}]
 
 
 def missing_checks(release: Release, phase: str) -> list[Missing]:

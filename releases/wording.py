@@ -3,12 +3,31 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from approvals.models import Requirement
 from approvals.policy import RequiredRow
 from portal.errors import Missing
 from portal.people.models import Role, Team
+
+# What can stand against an approval besides a row that is not met.
+AGAINST: dict[str, Promise] = {
+    "never_submitted": gettext_lazy("It was never submitted."),
+    "nobody_asked": gettext_lazy("Nobody was asked to approve it."),
+    "moved": gettext_lazy("Connection {name} leads elsewhere than was approved: {now} instead of {before}."),
+    "changed": gettext_lazy("The content is not what was approved."),
+    "rows_unrecorded": gettext_lazy(
+        "What was asked for is not what the record says: the rows of the approval were changed."
+    ),
+    "approval_state_unrecorded": gettext_lazy(
+        "The state of the approval is not the one that the record has."
+    ),
+    "release_state_unrecorded": gettext_lazy("The state of the release is not the one that the record has."),
+    "decision_unrecorded": gettext_lazy("The approval of {name} is not the one that the record has."),
+    "objection_gone": gettext_lazy("An objection that the record leaves open was changed or removed."),
+}
 
 
 def bare(scope: str) -> str:
@@ -59,9 +78,25 @@ def row_sentence(role: str, scope: str, count: int) -> str:
 
 def missing_row(row: RequiredRow | Requirement) -> Missing:
     """A row that is not met, as doors list it."""
-    return {
-        "code": "requirement",
-        "role": row.role,
-        "scope": bare(row.scope),
-        "text": row_sentence(row.role, row.scope, row.count),
-    }
+    return _missing_row(row.role, row.scope, row.count)
+
+
+def _missing_row(role: str, scope: str, count: int) -> Missing:
+    text = row_sentence(role, scope, count)
+    return {"code": "requirement", "role": role, "scope": bare(scope), "text": text}
+
+
+def against(fact: Missing) -> Missing:
+    """Say in the reader's language what stands against an approval, from what `start.against` kept of it.
+
+    What an earlier version of the portal kept has its text.
+    """
+    if "why" not in fact:
+        return fact
+    if fact["why"] != "row":
+        return {"code": fact["code"], "text": str(AGAINST[fact["why"]]).format_map(fact)}
+    entry = _missing_row(fact["role"], fact["scope"], fact["count"])
+    if fact["lost"]:
+        lost = _("{row}: the approval of {names} no longer counts")
+        entry["text"] = lost.format(row=entry["text"], names=", ".join(fact["lost"]))
+    return {**entry, "id": fact["id"]}

@@ -5,6 +5,7 @@ from releases.operations.create import carry_release, create_operation, create_r
 from releases.operations.decide import answer_objection, decide_release, recheck, take_back_decision
 from releases.operations.edit import edit_release
 from releases.operations.ends import (
+    against_switch,
     announce_release,
     close_release,
     expire_release,
@@ -24,6 +25,7 @@ from releases.operations.signoff import rejection_of, sign_off_result
 from releases.operations.submit import submit_release
 
 __all__ = [
+    "against_switch",
     "announce_release",
     "answer_check",
     "answer_objection",

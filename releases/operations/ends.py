@@ -15,7 +15,7 @@ from releases.gates import missing_gates
 from releases.models import CheckPhase, Release
 from releases.operations.locking import act, may_compose, require_deploy, require_scope, require_state
 from releases.operations.moving import move_release
-from releases.start import missing_checks, refuse
+from releases.start import missing_checks, refuse, row_fact
 from releases.states import ReleaseState
 
 S = ReleaseState
@@ -66,7 +66,12 @@ def missing_after_result(release: Release) -> list[Missing]:
 
 def missing_signoffs(release: Release) -> list[Missing]:
     """The rows of the sign-off that nobody fills who still may."""
-    return _missing_rows(release, Phase.SIGNOFF)
+    return [wording.against(fact) for fact in against_switch(release)]
+
+
+def against_switch(release: Release) -> list[Missing]:
+    """The same rows as facts, for `wording.against`."""
+    return _open_rows(release, Phase.SIGNOFF)
 
 
 def announce(release: Release, *, actor: Actor, reason: str = "") -> None:
@@ -88,7 +93,7 @@ def close_release(number: int, *, actor: Actor) -> Release:
     with act(number, actor=actor) as release:
         require_state(release, {S.ANNOUNCED, S.FAILED, S.REVIEW_OWED})
         require_deploy(actor, release)
-        owed = _missing_rows(release, Phase.OWED)
+        owed = [wording.against(fact) for fact in _open_rows(release, Phase.OWED)]
         if owed and release.state == S.FAILED:
             owe_review(release, actor=actor)
             return release
@@ -130,7 +135,7 @@ def expire_release(number: int, *, actor: Actor) -> Release:
 
 def owes_review(release: Release) -> bool:
     """Whether it went out before anybody approved it, and nobody has reviewed it since."""
-    return bool(_missing_rows(release, Phase.OWED))
+    return bool(_open_rows(release, Phase.OWED))
 
 
 def _require_withdraw(release: Release, actor: Actor) -> None:
@@ -146,7 +151,7 @@ def _require_withdraw(release: Release, actor: Actor) -> None:
         require_deploy(actor, release)
 
 
-def _missing_rows(release: Release, phase: Phase) -> list[Missing]:
+def _open_rows(release: Release, phase: Phase) -> list[Missing]:
     request = release.approval_request
     rows = approval_queries.standing(request).open(phase) if request is not None else ()
-    return [{**wording.missing_row(row.requirement), "id": row.requirement.pk} for row in rows]
+    return [row_fact(row) for row in rows]

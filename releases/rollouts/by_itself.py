@@ -19,6 +19,7 @@ from releases.rollouts.leases import halted
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.states import OrderKind, RolloutState, StepState
 from releases.rollouts.steps.kinds import KINDS
+from releases.rollouts.wordings import BY_ITSELF
 
 ON_FAILURE, ROLLBACK = "onFailure", "rollback"
 # What an act finds to be bad before it is made; all else that keeps it from being made says nothing of that.
@@ -46,13 +47,12 @@ def order_rollback(course: Course, step: Step, *, actor: Actor) -> None:
     follows = rolls_back(rollout.release.plan) and was_measured(step) and rollback.touched(course.steps)
     if not follows or halted(course.lease):
         return
-    reason = _("The plan rolls back by itself: {failure}").format(failure=why(step))
     order = Order.objects.create(
         rollout=rollout,
         kind=OrderKind.ROLLBACK,
         step=step,
         door=actor.door,
-        reason=reason,
+        reason=BY_ITSELF,
         trace=rollout.trace,
         asked_at=clock.now(),
     )
@@ -60,8 +60,9 @@ def order_rollback(course: Course, step: Step, *, actor: Actor) -> None:
     rollout.save(update_fields=["nudges"])
     data = {"order": order.pk, "kind": order.kind, "step": step.pk}
     subject = ("order", str(order.pk))
-    record("order.asked", actor=actor, subject=subject, after=data, reason=reason, release=rollout.release_id)
-    publish(rollout.topic, "rollout.order_asked", {**data, "by": actor.name, "reason": reason})
+    release = rollout.release_id
+    record("order.asked", actor=actor, subject=subject, after=data, reason=BY_ITSELF, release=release)
+    publish(rollout.topic, "rollout.order_asked", {**data, "by": actor.name, "reason": BY_ITSELF})
 
 
 def stands_because(rollout: Rollout, troubles: Iterable[Step]) -> str:

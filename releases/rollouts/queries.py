@@ -376,7 +376,7 @@ def order_shape(order: Order) -> Json:
         "kind": order.kind,
         "step": order.step_id,
         "by": order.by.username if order.by else None,
-        "reason": order.reason,
+        "reason": texts.own_reason(order.reason),
         "asked_at": order.asked_at,
         "honoured_at": order.honoured_at,
         "outcome": order.outcome,

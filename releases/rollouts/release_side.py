@@ -35,13 +35,13 @@ def begin_switch(release: Release, *, actor: Actor) -> bool:
 def missing_for(release: Release, *, after_signoff: bool = False) -> list[Missing]:
     """Return what stands against going on now: approvals that no longer count, content that changed.
 
+    As facts that a row can keep; `releases.wording.against` says them.
+
     Args:
         after_signoff: it has come past the sign-off, which must still count as well.
     """
-    found = start.still_approved(release)
-    if after_signoff:
-        found = [*found, *operations.missing_signoffs(release)]
-    return [{key: str(value) for key, value in each.items()} for each in found]
+    found = start.against(release)
+    return [*found, *operations.against_switch(release)] if after_signoff else found
 
 
 def closed_for(release: Release, *, actor: Actor) -> list[Missing]:

@@ -12,10 +12,11 @@ from django.utils.translation import gettext
 
 from portal.integrations.kubernetes.workloads import ROLLOUT
 from portal.live.models import Event
-from releases import openings
+from releases import openings, wording
 from releases.rollouts.models import Step
 from releases.rollouts.states import OrderKind, RolloutState, StepState
 from releases.rollouts.wordings import (
+    BY_ITSELF,
     ENDING,
     EVENTS,
     FAILURES,
@@ -142,7 +143,7 @@ def pause(reason: Json) -> str:
     code = str(reason.get("reason") or "")
     text = _filled(PAUSES.get(code, code), args)
     own = str(args.get("text") or "")
-    missing = " ".join(str(each.get("text", "")) for each in args.get("missing") or [])
+    missing = " ".join(str(wording.against(each)["text"]) for each in args.get("missing") or [])
     closed = [openings.sentence(each, lifting=True) for each in args.get("closures") or []]
     if closed:
         missing = " ".join([*closed, str(LIFTS)])
@@ -153,6 +154,11 @@ def reason(code: str) -> str:
     """Return what a code says where the record has it as a reason; what a person wrote stays as it is."""
     words = str(REASONS.get(code) or FAILURES.get(code, code))
     return code if "{" in words else words
+
+
+def own_reason(said: str) -> str:
+    """Return an order's reason: a person's own words as they are, the portal's in the reader's language."""
+    return str(REASONS[said]) if said == BY_ITSELF else said
 
 
 def planned(step: Step) -> str:
@@ -224,7 +230,7 @@ def event_text(kind: str, data: Json) -> str:
         return pause(data["pause"])
     state = str(data.get("state") or kind.partition(".")[2])
     label = str(RolloutState(state).label) if state in RolloutState.values else state
-    told = failure(data["failure"]) if data.get("failure") else str(data.get("reason") or "")
+    told = failure(data["failure"]) if data.get("failure") else own_reason(str(data.get("reason") or ""))
     return f"{label}: {told}" if told else label
 
 

@@ -397,6 +397,8 @@ PAUSES: dict[str, Text] = {
     "portal_error": _("The portal itself failed {count} times; its log tells more under {incident}"),
     "worker_died": _("The worker died {count} times without getting any further"),
 }
+# The reason of an order that the portal gives, where a person's would be in their own words.
+BY_ITSELF = "by_itself"
 # What the record alone keeps of a pause or an end, without the arguments that the page has.
 REASONS: dict[str, Text] = {
     **{code: PAUSES[code] for code in ("approval", "freeze", "errored", "inconclusive")},
@@ -410,6 +412,7 @@ REASONS: dict[str, Text] = {
     "portal_error": _("The portal itself failed"),
     "worker_died": _("Its workers died"),
     "rollback_failed": _("The way back failed"),
+    BY_ITSELF: _("The plan rolls back by itself"),
 }
 # What became of a workload to which an order went.
 REACHED: dict[tuple[str, str], Text] = {

@@ -27,6 +27,12 @@ def worded(evidence: Mapping[str, Any]) -> str:
 
 
 @register.filter
+def as_reason(said: str) -> str:
+    """Why something was done: the portal's own reasons in words, a person's as they are."""
+    return observations.reason(said)
+
+
+@register.filter
 def few(names: Sequence[str]) -> str:
     """The names where they are few, else how many they are; another part of the page has them all."""
     if len(names) <= MOST_NAMES:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from portal.audit.models import AuditEntry
 from releases.rollouts import engine, operations, release_side
@@ -11,6 +12,7 @@ from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_rollout
 from tests.people import acting
+from tests.portal.api import ApiClient
 from tests.rollouts.test_engine_properties import Scripted, World
 from tests.soak import long
 
@@ -57,12 +59,25 @@ def test_what_is_measured_bad_goes_back_in_the_name_of_the_portal(
     assert end(rollout) == "rolled_back"
     order = rollout.orders.get()
     assert (order.kind, order.by, order.outcome) == ("rollback", None, "honoured")
-    assert "words" in order.reason
     asked = AuditEntry.objects.get(action="order.asked")
     assert (asked.actor, json.loads(asked.body)["reason"]) == ("portal", order.reason)
     page = page_of(shop, rollout, client)
     assert "Rolled back by itself, as the plan says." in page
     assert "Here nothing was" not in page
+    assert "words" in page.partition("as the plan says.")[2].partition("</p>")[0]
+
+
+def test_why_it_went_back_by_itself_is_said_in_the_readers_language(
+    shop: Shop, rollout: Rollout, world: World, client: Client
+) -> None:
+    world.verdicts["wait"] = ["failed"]
+    with translation.override("ko"):
+        end(rollout)
+    client.force_login(shop.cast.author)
+    page = client.get(f"/rollouts/{rollout.pk}/", headers={"accept-language": "en"}).content.decode()
+    assert "rolling back: The plan rolls back by itself" in page
+    told = ApiClient(shop.cast.author).get(f"/rollouts/{rollout.pk}", accept_language="en").json()
+    assert told["orders"][0]["reason"] == "The plan rolls back by itself"
 
 
 @pytest.mark.parametrize(
