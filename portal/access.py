@@ -153,16 +153,25 @@ def require(actor: Actor, right: str, row: Model) -> None:
 
 def who_may(right: str, row: Model) -> list[Missing]:
     """The roles that carry the right on the row and who holds them, as a refusal names them."""
+    people: dict[tuple[str, str], list[str]] = {}
+    for each in assignments_with(right, row):
+        people.setdefault((each.role, each.scope), []).append(each.user.get_full_name())
+    return [role_entry(*at, names) for at, names in list(people.items())[:MOST_ROLES]]
+
+
+def assignments_with(right: str, row: Model) -> list[RoleAssignment]:
+    """The roles of active people that carry the right on the row, the nearest to it first."""
     target = anchor(row)
     granted = _grants(type(target), right).filter(content_object=target.pk)
     groups = set(granted.values_list("group__name", flat=True))
     held = RoleAssignment.objects.filter(revoked_at=None, user__is_active=True).select_related("user")
-    people: dict[tuple[str, str], list[str]] = {}
-    for each in held.order_by("user__username"):
-        if group_name(each.role, each.scope) in groups:
-            people.setdefault((each.role, each.scope), []).append(each.user.get_full_name())
-    nearest = sorted(people, key=lambda at: (SCOPE_ORDER.index(at[1].partition(":")[0]), *at))
-    return [role_entry(*at, people[at]) for at in nearest[:MOST_ROLES]]
+    found = [each for each in held if group_name(each.role, each.scope) in groups]
+    return sorted(found, key=_nearness)
+
+
+def _nearness(held: RoleAssignment) -> tuple[int, str, str, str]:
+    kind = held.scope.partition(":")[0]
+    return SCOPE_ORDER.index(kind), held.role, held.scope, held.user.username
 
 
 def has_role(user: User, role: str, scope: str = "*") -> bool:

@@ -53,10 +53,11 @@ class AskedShape(Schema):
 
 
 class PauseShape(Schema):
-    """Why a rollout waits, and which right lifts it."""
+    """Why a rollout waits, which rights lift it, one after the other, and who has them, in words."""
 
     reason: str
     text: str
+    help: str
     by: str
     lift: list[str]
     step: int | None = None

@@ -33,7 +33,7 @@ from releases.rollouts.states import (
 class Rollout(models.Model):
     """One carrying out of a release. Every write by the engine carries `lease_epoch` and is refused when old.
 
-    `pause` is {"reason", "text", "by", "lift": [rights]} while paused. `wake_at` is when the sweep must look
+    `pause` is what `lifting.pause_of` keeps of it while paused. `wake_at` is when the sweep must look
     again. `trace` is that of the click which it follows now: its start, or the order honoured last. `nudges`
     counts advances asked for while another held the lease, `heard_at` is when an advance was last begun or
     counted: a nudge after it has not been heard yet. `stumble` is kept while rounds of the engine break

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from portal import clock
 from portal.actors import Actor
@@ -11,7 +10,7 @@ from portal.audit.record import record
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import CONFLICT, SERVER_ERROR, UNAVAILABLE, UNREACHABLE
 from portal.outbox.post import post_all
-from releases.rollouts import by_itself, release_side, rollback, settling
+from releases.rollouts import by_itself, lifting, release_side, rollback, settling
 from releases.rollouts.course import UNFINISHED, Course
 from releases.rollouts.events import move_rollout, move_step, tell_step
 from releases.rollouts.models import Rollout, Step
@@ -301,15 +300,7 @@ def pause_rollout(rollout: Rollout, step: Step | None, reason: Json, *, actor: A
     """Hold a moving rollout for a person; `reason` is {"reason", "args"}."""
     if rollout.state not in MOVING:
         return
-    pause: dict[str, Any] = {
-        "reason": reason["reason"],
-        "args": reason.get("args") or {},
-        "by": actor.name,
-        "lift": ["operate"],
-        "step": step.pk if step else None,
-        "at": clock.now().isoformat(),
-    }
-    rollout.pause = pause
+    rollout.pause = pause = lifting.pause_of(reason, step=step, actor=actor)
     if rollout.state != RolloutState.ROLLING_BACK:
         release_side.follow(rollout.release, ReleaseState.PAUSED, actor=actor, reason=pause["reason"])
     move_rollout(

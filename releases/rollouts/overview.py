@@ -8,11 +8,12 @@ from typing import Any
 from django.utils.translation import gettext
 
 from portal import access
+from portal.errors import Missing
 from portal.people.models import User
 from portal.ui.charts import Spark
-from releases import openings
+from releases import openings, wording
 from releases.catalog.models import Service
-from releases.rollouts import by_itself, durations, queries, release_side, texts, watched
+from releases.rollouts import by_itself, durations, lifting, queries, release_side, texts, watched
 from releases.rollouts.colours import Act, Colours, after_signoff, colours_of, goes_back_at_once
 from releases.rollouts.course import is_switching
 from releases.rollouts.models import Order, Rollout, Step
@@ -77,6 +78,7 @@ class Overview:
     held: tuple[str, ...]
     unheld: tuple[str, ...]
     pause_text: str
+    pause_help: str
     orders: frozenset[str]
     off: Json = field(default_factory=dict, hash=False)
     eta: datetime | None = None
@@ -121,6 +123,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
     may = _rights(rollout, user)
     off = {**_replaced(rollout, may), **(_kept_back(rollout, may, present) if way == Direction.FORWARD else {})}
     may -= off.keys()
+    orders = frozenset(kind for kind in may if rollout.state in POSSIBLE[kind])
     versions = {item.service_id: item for item in rollout.release.items.all()}
     views = {step.pk: _view(step, rollout, _of_step(step, may, user)) for step in steps}
     troubles = [each for each in present if each.state in TROUBLED and not each.is_warning]
@@ -135,7 +138,8 @@ def overview(rollout: Rollout, user: User) -> Overview:
         held=_held(rollout, REACHED),
         unheld=_held(rollout, CANNOT_BE_HELD),
         pause_text=texts.pause(rollout.pause) if rollout.pause else "",
-        orders=frozenset(kind for kind in may if rollout.state in POSSIBLE[kind]),
+        pause_help="" if OrderKind.RESUME in orders else lifting.help_with(rollout),
+        orders=orders,
         off=off,
         eta=durations.due_at(rollout),
         verdict=rollout.verdict,
@@ -271,10 +275,10 @@ def _kept_back(rollout: Rollout, may: frozenset[str], steps: Iterable[Step]) -> 
 
 
 def _closed(rollout: Rollout, may: frozenset[str]) -> Json:
-    """What would go on forward in a freeze or outside the windows, with the words that say so."""
+    """What would go on forward without its approval, in a freeze or outside the windows, and why not."""
     held = may & GOES_FORWARD if rollout.state in {RolloutState.PAUSED, RolloutState.FAILED} else frozenset()
     possible = [kind for kind in held if rollout.state in POSSIBLE[kind]]
-    missing = [*openings.missing_for(rollout.release), *release_side.owed_for(rollout)] if possible else []
+    missing = [*_unapproved(rollout), *_not_now(rollout)] if possible else []
     reason = " ".join(str(each["text"]) for each in missing)
     return {str(kind): reason for kind in possible} if reason else {}
 
@@ -284,6 +288,18 @@ def _of_step(step: Step, may: frozenset[str], user: User) -> frozenset[str]:
     if not step.is_restore or step.service is None or access.allowed(user, "restore", step.service):
         return may
     return may - {OrderKind.RETRY}
+
+
+def _unapproved(rollout: Rollout) -> list[Missing]:
+    """What no longer holds of the approval, where it paused for that."""
+    if (rollout.pause or {}).get("reason") != "approval":
+        return []
+    missing = release_side.missing_for(rollout.release, after_signoff=is_switching(rollout.steps.all()))
+    return [wording.against(each) for each in missing]
+
+
+def _not_now(rollout: Rollout) -> list[Missing]:
+    return [*openings.missing_for(rollout.release), *release_side.owed_for(rollout)]
 
 
 def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:

@@ -13,7 +13,7 @@ from portal.live.models import Event, Topic
 from portal.people.models import User
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Release
-from releases.rollouts import durations, texts, watched
+from releases.rollouts import durations, lifting, texts, watched
 from releases.rollouts.findings.differences import OF_IMAGES, differences, read
 from releases.rollouts.findings.wording import in_short
 from releases.rollouts.marks import Key, marks_in
@@ -349,7 +349,7 @@ def rollout_shape(rollout: Rollout) -> Json:
         "progress": progress(rollout),
         "expected_seconds": rollout.expected_seconds,
         "orders": [order_shape(order) for order in orders_of(rollout)],
-        "pause": {**pause, "text": texts.pause(pause)} if pause else None,
+        "pause": {**pause, "text": texts.pause(pause), "help": lifting.help_with(rollout)} if pause else None,
         "eta": durations.due_at(rollout),
         "verdict": rollout.verdict,
         "warnings": [

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from portal import clock
 from portal.actors import Actor
-from releases.rollouts import durations, measuring, release_side, rollback, running
+from releases.rollouts import durations, lifting, measuring, release_side, rollback, running
 from releases.rollouts.course import Course
 from releases.rollouts.events import move_rollout, move_step
 from releases.rollouts.leases import halted
@@ -91,7 +91,7 @@ def _settle_forward(course: Course, states: set[str], *, actor: Actor) -> bool:
         move_rollout(rollout, RolloutState.FAILED, actor=actor)
         return True
     if states & TROUBLED:
-        rollout.pause = {"reason": "errored", "by": actor.name, "lift": ["operate"], "args": {}}
+        rollout.pause = lifting.pause_of({"reason": "errored"}, step=None, actor=actor)
         release_side.follow(rollout.release, ReleaseState.PAUSED, actor=actor)
         move_rollout(
             rollout, RolloutState.PAUSED, actor=actor, fields=["pause"], data={"pause": rollout.pause}
