@@ -17,7 +17,7 @@ from releases import queries as release_queries
 from releases.catalog.models import Environment, Service
 from releases.models import Release
 from releases.operations import sign_off_result
-from releases.rollouts import line, operations, pins, plans, proof, proof_entries, queries, queueing
+from releases.rollouts import line, operations, pins, plans, proof, proof_entries, queries, queueing, texts
 from releases.rollouts.api_shapes import (
     AskedShape,
     CellShape,
@@ -262,7 +262,7 @@ def _pin(pin: Pin) -> dict[str, Any]:
         "release": pin.rollout.release_id,
         "set_at": pin.set_at,
         "lifted_at": pin.lifted_at,
-        "reason": pin.lift_reason,
+        "reason": texts.own_reason(pin.lift_reason),
     }
 
 

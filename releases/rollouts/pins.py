@@ -1,7 +1,5 @@
 """Pins: after a rollback no automation rolls a service forward until somebody lifts the pin with a reason."""
 
-from collections.abc import Iterable
-
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -17,6 +15,7 @@ from releases.catalog.models import Environment
 from releases.models import Release
 from releases.operations.locking import require_scope
 from releases.rollouts.models import Pin
+from releases.rollouts.wordings import ROLLS_OUT
 
 # Doors behind which nobody stands.
 AUTOMATIC = frozenset({"worker", "hook"})
@@ -92,18 +91,15 @@ def lift_pin(pin_id: int, *, actor: Actor, reason: str) -> Pin:
 
 def lift_for(release: Release) -> None:
     """A person's release lifts the pins of its services, and the record says so."""
-    reason = _("Release #{number} rolls out.").format(number=release.number)
-    _lift_all(pins_of(release), actor=Actor.portal(f"release {release.number}"), reason=reason)
+    actor = Actor.portal(f"release {release.number}")
+    for pin in pins_of(release):
+        _lift(pin, actor=actor, reason=ROLLS_OUT, release=release.number)
 
 
-def _lift_all(found: Iterable[Pin], *, actor: Actor, reason: str) -> None:
-    for pin in found:
-        _lift(pin, actor=actor, reason=reason)
-
-
-def _lift(pin: Pin, *, actor: Actor, reason: str) -> None:
+def _lift(pin: Pin, *, actor: Actor, reason: str, release: int | None = None) -> None:
     pin.lifted_at, pin.lifted_by, pin.lift_reason = clock.now(), actor.user, reason
     pin.save(update_fields=["lifted_at", "lifted_by", "lift_reason"])
     subject = ("pin", f"{pin.service.name}@{pin.environment.name}")
-    record("pin.lifted", actor=actor, subject=subject, reason=reason, service=pin.service.name)
+    name = pin.service.name
+    record("pin.lifted", actor=actor, subject=subject, reason=reason, release=release, service=name)
     touch(f"board.{pin.environment.name}")

@@ -27,6 +27,7 @@ from releases.operations.schedule import require_due
 from releases.rollouts import line, operations, pins
 from releases.rollouts.models import QueuePlace, Rollout
 from releases.rollouts.states import PlaceState
+from releases.rollouts.wordings import WAITS_TURN
 from releases.states import ReleaseState
 
 logger = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ def _queue(release: Release, stand: line.Stand, *, actor: Actor) -> QueuePlace:
         pins.lift_for(release)
     user = release.scheduled_by if release.state == ReleaseState.SCHEDULED else actor.user
     if release.state == ReleaseState.SCHEDULED:
-        move_release(release, ReleaseState.APPROVED, actor=actor, reason=_("It waits for its turn."))
+        move_release(release, ReleaseState.APPROVED, actor=actor, reason=WAITS_TURN)
     place = QueuePlace.objects.create(
         release=release, environment=release.environment, asked_by=user, asked_at=clock.now()
     )

@@ -29,9 +29,11 @@ from releases.rollouts.wordings import (
     PAUSES,
     REACHED,
     REASONS,
+    ROLLS_OUT,
     SECTIONS,
     UNPROBED,
     UNREAD,
+    WAITS_TURN,
     Text,
 )
 
@@ -157,8 +159,8 @@ def reason(code: str) -> str:
 
 
 def own_reason(said: str) -> str:
-    """Return an order's reason: a person's own words as they are, the portal's in the reader's language."""
-    return str(REASONS[said]) if said == BY_ITSELF else said
+    """Return why something was asked: a person's own words as they are, the portal's for the reader."""
+    return str(REASONS[said]) if said in {BY_ITSELF, ROLLS_OUT, WAITS_TURN} else said
 
 
 def planned(step: Step) -> str:

@@ -397,8 +397,8 @@ PAUSES: dict[str, Text] = {
     "portal_error": _("The portal itself failed {count} times; its log tells more under {incident}"),
     "worker_died": _("The worker died {count} times without getting any further"),
 }
-# The reason of an order that the portal gives, where a person's would be in their own words.
-BY_ITSELF = "by_itself"
+# The reasons of what the portal does, where a person's would be in their own words.
+BY_ITSELF, ROLLS_OUT, WAITS_TURN = "by_itself", "rolls_out", "waits_turn"
 # What the record alone keeps of a pause or an end, without the arguments that the page has.
 REASONS: dict[str, Text] = {
     **{code: PAUSES[code] for code in ("approval", "freeze", "errored", "inconclusive")},
@@ -413,6 +413,8 @@ REASONS: dict[str, Text] = {
     "worker_died": _("Its workers died"),
     "rollback_failed": _("The way back failed"),
     BY_ITSELF: _("The plan rolls back by itself"),
+    ROLLS_OUT: _("A release of the service rolls out"),
+    WAITS_TURN: _("It waits for its turn"),
 }
 # What became of a workload to which an order went.
 REACHED: dict[tuple[str, str], Text] = {

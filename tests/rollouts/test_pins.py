@@ -4,13 +4,14 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from portal import clock
 from portal.errors import Conflict, Invalid, NotAllowed
 from releases import operations as release_operations
 from releases.catalog.models import Plan
 from releases.models import Release
-from releases.rollouts import jobs, pins
+from releases.rollouts import jobs, operations, pins
 from releases.rollouts.models import Pin, Rollout
 from tests.factories import Shop, make_release, make_rollout
 from tests.people import acting
@@ -62,6 +63,18 @@ def test_the_release_and_its_start_say_what_is_pinned(shop: Shop, pin: Pin) -> N
     client.force_login(shop.cast.author)
     assert "shopping-service is pinned since" in client.get(f"/releases/{release.pk}/").content.decode()
     assert "This start lifts the pin." in client.get(f"/releases/{release.pk}/start/").content.decode()
+
+
+@long
+def test_the_record_says_in_the_readers_language_why_a_start_lifted_the_pin(shop: Shop, pin: Pin) -> None:
+    release = make_release(shop, at="approved")
+    with translation.override("ko"):
+        operations.start_rollout(release.number, actor=acting(shop.cast.author))
+    pin.refresh_from_db()
+    assert pin.lifted_at is not None
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(shop.cast.author)
+    assert "A release of the service rolls out" in client.get(f"/releases/{release.pk}/").content.decode()
 
 
 MAY = {"author", "pl", "team_lead", "infra_senior", "director"}
