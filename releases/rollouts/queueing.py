@@ -129,7 +129,8 @@ def _queue(release: Release, stand: line.Stand, *, actor: Actor) -> QueuePlace:
     place = QueuePlace.objects.create(
         release=release, environment=release.environment, asked_by=user, asked_at=clock.now()
     )
-    after = {"place": stand.number, "waits_for": stand.text}
+    behind = {"rollouts": [each.pk for each in stand.behind], "releases": list(stand.after)}
+    after = {"place": stand.number, **behind}
     subject = ("place", str(place.pk))
     record("place.queued", actor=actor, subject=subject, after=after, release=release.number)
     publish(release.topic, "place.queued", {"by": actor.name, **after})

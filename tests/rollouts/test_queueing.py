@@ -1,5 +1,6 @@
 """Starts that have to wait: they begin by themselves when their turn comes, or are given back and say why."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
@@ -88,6 +89,13 @@ def test_other_services_pass_and_the_same_ones_do_not(planned: Shop) -> None:
     third = release_of(planned, "payment-service")
     assert isinstance(ask(planned, third), QueuePlace), "payment is free, but somebody came before"
     assert line.stand_of(third).after == (second.pk,)
+    queued = AuditEntry.objects.filter(action="place.queued").order_by("pk")
+    told = [json.loads(each.body)["after"] for each in queued]
+    behind = [running.pk] if isinstance(running, Rollout) else []
+    assert told == [
+        {"place": 1, "rollouts": behind, "releases": []},
+        {"place": 2, "rollouts": [], "releases": [second.pk]},
+    ]
     over(running)
     jobs.begin_queued()
     assert (place(second).state, place(third).state) == ("begun", "queued")
