@@ -31,6 +31,7 @@ from releases.rollouts.wordings import (
     REASONS,
     ROLLS_OUT,
     SECTIONS,
+    UNMET,
     UNPROBED,
     UNREAD,
     WAITS_TURN,
@@ -261,6 +262,9 @@ def _gate_event(kind: str, data: Json) -> str:
 
 
 def _filled(text: Text, args: Json) -> str:
+    wrong = [str(UNMET[each["code"]]).format_map(each) for each in args.get("unmet") or []]
+    if wrong:
+        args = {**args, "status": f"{args['status']}: {', '.join(wrong)}"}
     return str(text).format_map(_Args(args))
 
 

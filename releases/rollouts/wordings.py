@@ -153,6 +153,13 @@ OBSERVED: dict[str, Text] = {
     "stumbled": _("The portal itself broke off here ({count} of {most}); the next try follows"),
 }
 # What is not measured once more until it is well, but again and again.
+# What a health answer's JSON says otherwise than the catalog asks for.
+UNMET: dict[str, Text] = {
+    "missing": _("{path} is missing"),
+    "equals": _("{path} is {found}, not {wanted}"),
+    "below": _("{path} is {found}, not below {limit}"),
+    "above": _("{path} is {found}, not above {limit}"),
+}
 MEASURED: dict[str, Text] = {
     "unhealthy": _("Not healthy: {status}"),
     "no_answer": _("No answer: {message}"),

@@ -3,19 +3,18 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.utils.translation import gettext as _
-
+Json = dict[str, Any]
 LONGEST = 80
 
 
-def unmet(body: Any, expectations: Iterable[Mapping[str, Any]]) -> str:
-    """Say in words what of the answer is not as it should be; "" where all is.
+def unmet(body: Any, expectations: Iterable[Mapping[str, Any]]) -> list[Json]:
+    """Return what of the answer is not as it should be: [{"code", "path", "found"?, "wanted"?, "limit"?}].
 
     Args:
         body: the parsed answer; None where it was no JSON.
         expectations: [{"path", "below"? , "above"?, "equals"?}] as the catalog has them.
     """
-    return ", ".join(filter(None, (_unmet(at(body, each["path"]), each) for each in expectations)))
+    return [wrong for each in expectations if (wrong := _unmet(at(body, each["path"]), each))]
 
 
 def at(body: Any, path: str) -> Any:
@@ -30,17 +29,17 @@ def at(body: Any, path: str) -> Any:
     return body
 
 
-def _unmet(found: Any, wanted: Mapping[str, Any]) -> str:
-    words = {"path": wanted["path"], "found": _shown(found)}
+def _unmet(found: Any, wanted: Mapping[str, Any]) -> Json | None:
+    seen = {"path": wanted["path"], "found": _shown(found)}
     if found is None:
-        return _("{path} is missing").format(**words)
+        return {"code": "missing", "path": wanted["path"]}
     if "equals" in wanted and not (type(found) is type(wanted["equals"]) and found == wanted["equals"]):
-        return _("{path} is {found}, not {wanted}").format(**words, wanted=_shown(wanted["equals"]))
+        return {"code": "equals", **seen, "wanted": _shown(wanted["equals"])}
     if "below" in wanted and not (_is_number(found) and found < wanted["below"]):
-        return _("{path} is {found}, not below {limit}").format(**words, limit=wanted["below"])
+        return {"code": "below", **seen, "limit": wanted["below"]}
     if "above" in wanted and not (_is_number(found) and found > wanted["above"]):
-        return _("{path} is {found}, not above {limit}").format(**words, limit=wanted["above"])
-    return ""
+        return {"code": "above", **seen, "limit": wanted["above"]}
+    return None
 
 
 def _is_number(found: Any) -> bool:

@@ -132,7 +132,8 @@ def _plain(url: str, answer: Answer, document: Json) -> Outcome:
 def _judged(url: str, answer: Answer, document: Json, shown: str, *, well: bool) -> Outcome:
     """Healthy where the answer is well and its JSON says what it must."""
     wrong = unmet(answer.json, document.get("json") or ())
-    said = f"{shown}: {wrong}" if wrong else shown
+    seen = {"url": url, "status": shown}
     if well and not wrong:
-        return done("healthy", args={"url": url, "status": said})
-    return wait("unhealthy", seconds=ASK_SECONDS, args={"url": url, "status": said})
+        return done("healthy", args=seen)
+    args = {**seen, "unmet": wrong} if wrong else seen
+    return wait("unhealthy", seconds=ASK_SECONDS, args=args)
