@@ -1,7 +1,5 @@
 """How the engine moves a release along with its rollout."""
 
-from django.utils.translation import gettext as _
-
 from approvals.states import Phase
 from portal.actors import Actor
 from releases import notices, stations
@@ -28,7 +26,7 @@ def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> R
     if state in {ReleaseState.FAILED, ReleaseState.PAUSED, ReleaseState.ROLLED_BACK}:
         notices.tell_trouble(locked, reason=reason)
     if state == ReleaseState.ROLLED_BACK and owes_review(locked):
-        owe_review(locked, actor=actor, reason=str(_("It was rolled back.")))
+        owe_review(locked, actor=actor, reason=ReleaseState.ROLLED_BACK.value)
     elif state == ReleaseState.FAILED and owes_review(locked):
         notices.tell_review_owed(locked)
     return locked

@@ -419,6 +419,7 @@ REASONS: dict[str, Text] = {
     "portal_error": _("The portal itself failed"),
     "worker_died": _("Its workers died"),
     "rollback_failed": _("The way back failed"),
+    "rolled_back": _("It was rolled back."),
     BY_ITSELF: _("The plan rolls back by itself"),
     ROLLS_OUT: _("A release of the service rolls out"),
     WAITS_TURN: _("It waits for its turn"),

@@ -5,6 +5,8 @@ from contextlib import suppress
 
 import pytest
 from django.db import transaction
+from django.test import Client
+from django.utils import translation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -158,6 +160,15 @@ def test_rolled_back_it_owes_its_review_and_says_so(shop: Shop) -> None:
     assert (answer["status"], [entry["code"] for entry in answer["missing"]]) == (409, ["requirement"])
     decide(release, shop.cast.team_lead)
     assert ApiClient(shop.cast.auditor).get(f"/releases/{release.number}").json()["state"] == "closed"
+
+
+@long
+def test_why_a_review_is_owed_is_said_in_the_readers_language(shop: Shop, client: Client) -> None:
+    with translation.override("ko"):
+        release = follow(started(shop), "rolling_back", "rolled_back")
+    client.force_login(shop.cast.author)
+    page = client.get(f"/releases/{release.number}/", headers={"accept-language": "en"})
+    assert "It was rolled back." in page.content.decode()
 
 
 @long
