@@ -121,7 +121,10 @@ def overview(rollout: Rollout, user: User) -> Overview:
     way = Direction.BACK if any(each.direction == Direction.BACK for each in steps) else Direction.FORWARD
     present = [each for each in steps if each.direction == way]
     may = _rights(rollout, user)
-    off = {**_replaced(rollout, may), **(_kept_back(rollout, may, present) if way == Direction.FORWARD else {})}
+    off = {
+        **_replaced(rollout, may),
+        **(_kept_back(rollout, may, present) if way == Direction.FORWARD else {}),
+    }
     may -= off.keys()
     orders = frozenset(kind for kind in may if rollout.state in POSSIBLE[kind])
     versions = {item.service_id: item for item in rollout.release.items.all()}
