@@ -102,4 +102,5 @@ KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Touched]] = {
     "apply_manifests": _manifests,
     "watch": _nothing,
     "cluster_view": _nothing,
+    "health": _nothing,
 }

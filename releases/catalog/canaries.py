@@ -18,7 +18,7 @@ Stage = list[Json]
 PODS, WEIGHT = "pods", "weight"
 WHOLE = 100
 # What looks at pods looks at the canary's alone: those of the other one have the version of before.
-OF_PODS = frozenset({"wait_rollout", "log_pattern", watches.KIND})
+OF_PODS = frozenset({"wait_rollout", "log_pattern", "health", watches.KIND})
 
 
 def canary_pods(total: int, percent: int) -> int:

@@ -16,6 +16,9 @@ OF_A_SERVICE: dict[str, Callable[[], str]] = {
     "log_pattern": lambda: _("Say whose logs they are: name the `service` of the watch."),
 }
 
+# These name the service of the catalog that they look at.
+OF_SERVICES = frozenset({"health", watches.KIND, "cluster_view"})
+
 
 def problems_of_plan(document: Document, world: World) -> Iterator[Problem]:
     """Yield what is wrong between a plan and what it names."""
@@ -160,9 +163,12 @@ def _around_service(
     if step["kind"] == "switch_service" and "colour" in step and canaries.take_turns(service):
         text = _("The colours of %(service)s stand behind the same Services: there is nothing to switch.")
         yield document.problem(text % {"service": step["service"]}, *where, "colour")
-    looks = [step["kind"], *(each["kind"] for each in step.get("checks", []))]
+    looks = set(_looks(step))
     if "cluster_view" in looks and "clusterView" not in service:
         text = _("%(service)s does not say how its cluster view is asked.") % {"service": step["service"]}
+        yield document.problem(text, *where)
+    if "health" in looks and service.get("health", {}).get("kind", "none") == "none":
+        text = _("%(service)s does not say how its health is asked.") % {"service": step["service"]}
         yield document.problem(text, *where)
     if step["kind"] == "apply_manifests" and "manifests" not in service:
         text = _("%(service)s does not say where its manifests are.") % {"service": step["service"]}
@@ -178,11 +184,36 @@ def _around_service(
         yield document.problem(text, *where, "workload")
 
 
+def _looks(step: Mapping[str, Any]) -> Iterator[str]:
+    """What a step and its checks and gates look at of its service, by their kinds."""
+    yield step["kind"]
+    for each in (*step.get("checks", []), *step.get("gates", [])):
+        if each.get("service", step["service"]) == step["service"]:
+            yield from _looks({**each, "service": step["service"]})
+
+
+def _plan_after(document: Document, world: World, step: Mapping[str, Any], index: int) -> Iterator[Problem]:
+    """After the waves a step may be about a part of a service that goes out, or about its cluster."""
+    where, named = ("spec", "after", index), step.get("service", "")
+    placed = {name for wave in document.spec["waves"] for name in wave["services"]}
+    is_part = bool({"colour", "workload"} & step.keys())
+    if is_part and not named:
+        yield document.problem(_("Say whose colour it is: name the `service`."), *where)
+    elif is_part and named not in placed:
+        text = _("%(service)s stands in no wave of this plan.") % {"service": named}
+        yield document.problem(text, *where, "service")
+    service = world.spec("Service", named)
+    if service is not None and (is_part or step["kind"] == "cluster_view"):
+        yield from _around_service(document, step, service, where)
+
+
 def _plan_steps(document: Document, world: World) -> Iterator[Problem]:
     for part in ("before", "each", "after"):
         seen: set[str] = set()
         for index, step in enumerate(document.spec.get(part, [])):
             yield from _named(document, world, step, part, index)
+            if part == "after" and step["kind"] in OF_SERVICES:
+                yield from _plan_after(document, world, step, index)
             if step["kind"] == "notice":
                 yield from recipients(document, world, step["to"], part, index, "to")
             if (name := step.get("id")) in seen:
@@ -193,7 +224,7 @@ def _plan_steps(document: Document, world: World) -> Iterator[Problem]:
 
 def _named(document: Document, world: World, step: Mapping[str, Any], *path: str | int) -> Iterator[Problem]:
     """What a step that looks names, and what the gates of a watch name."""
-    if step["kind"] in {"health", watches.KIND} and "service" in step:
+    if step["kind"] in OF_SERVICES and "service" in step:
         yield from reference(document, world, "Service", step["service"], *path, "service")
     if step["kind"] == metrics.KIND:
         yield from _metric(document, world, step, *path)

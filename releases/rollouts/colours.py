@@ -21,6 +21,8 @@ NAMES: dict[str, str | Promise] = {"blue": gettext_lazy("Blue"), "green": gettex
 LETTERS = {"blue": "B", "green": "G"}
 SIZING = frozenset({"scale", "restore_scale"})
 SWITCHING = frozenset({"switch_service", "restore_services"})
+# What only makes sure is not told as something that the sign-off sets off.
+LOOKS = frozenset({"cluster_view", "health"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ def after_signoff(steps: Iterable[Step]) -> tuple[Act, ...]:
     """What follows the sign-off, a size by size as one line; nothing where the plan has no such part."""
     acts: list[Act] = []
     for step in steps:
-        if not step.is_after_signoff or step.direction == Direction.BACK or step.kind == "cluster_view":
+        if not step.is_after_signoff or step.direction == Direction.BACK or step.kind in LOOKS:
             continue
         act = Act(
             service=step.service.name if step.service else "", title=texts.step_title(step), text=_told(step)

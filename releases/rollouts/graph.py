@@ -18,10 +18,12 @@ from releases.rollouts.states import SWITCH
 from releases.rollouts.tables import (
     DEFAULT_EACH,
     HELM,
+    OF_A_SERVICE,
     ONLY_FOR,
     OWN_KEYS,
     PER_WORKLOAD,
     RECORDED_BY,
+    SIZED,
     STABLE_SECONDS,
     TIMEOUTS,
 )
@@ -109,7 +111,10 @@ class _Builder:
         """Return (key, service) for each time that a step outside the waves is done."""
         if document["kind"] in HELM:
             return [(f"{key}.{name}", name) for name, member in self.members.items() if member.helm]
-        return [(key, "")]
+        service = str(document.get("service") or "") if document["kind"] in OF_A_SERVICE else ""
+        # Which colour is which is found for the services that go out.
+        is_known = service in self.members or not {"colour", "workload"} & document.keys()
+        return [(key, service)] if is_known else []
 
     def _wave(self, document: Mapping[str, Any]) -> Wave:
         before, after = (
@@ -160,7 +165,7 @@ class _Builder:
             return {**document, "manifests": member.spec.get("manifests") or {}}, None
         if document["kind"] == "switch_service" and "colour" in document:
             return {**document, "services": (member.colours or {})["services"]}, None
-        if "colour" not in document and document["kind"] in {"scale", "cluster_view"}:
+        if "colour" not in document and (document["kind"] in SIZED or "workload" in document):
             return dict(document), member.workload(str(document.get("workload") or ""))
         return dict(document), None
 
@@ -206,8 +211,8 @@ class _Builder:
 
     def _roles(self, service: str) -> list[str]:
         """Which of live and idle the plan works on."""
-        around = [each for _where, each in steps_around(self.spec) if each["service"] == service]
-        documents = [*self._documents(service), *around]
+        beside = [*(each for _where, each in steps_around(self.spec)), *(self.spec.get("after") or [])]
+        documents = [*self._documents(service), *(each for each in beside if each.get("service") == service)]
         return sorted({str(each["colour"]) for each in documents if "colour" in each})
 
     def _stages(self, service: str) -> list[list[Mapping[str, Any]]]:
@@ -279,10 +284,10 @@ class _Builder:
             others = [each for each in documents if each["kind"] != "notice"]
             documents = [*others, {"kind": "verify_digests"}, *notices]
         for each in documents:
-            for key, member in self._placed(f"after.{_name(each)}", each):
-                own = each["kind"] in {"health", "watch"}
-                service = str(each.get("service") or "") if own else member
-                last = [self._add(key, each, after=last, service=service)]
+            for key, service in self._placed(f"after.{_name(each)}", each):
+                known = each["kind"] in OF_A_SERVICE and service in self.members
+                document, workload = self._resolved(each) if known else (each, None)
+                last = [self._add(key, document, after=last, service=service, workload=workload)]
         return last
 
     def _add(

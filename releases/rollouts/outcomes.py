@@ -49,6 +49,7 @@ TOLD_AS_SEEN = frozenset(
     {
         "pods_not_running",
         "unhealthy",
+        "health_no_pods",
         "digests_differ",
         "too_many_requests",
         "view_differs",

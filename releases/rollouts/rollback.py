@@ -9,7 +9,7 @@ from portal.audit.record import record
 from portal.integrations.kubernetes.workloads import ROLLOUT
 from releases.rollouts.models import Pin, Rollout, Step
 from releases.rollouts.states import Direction, StepState
-from releases.rollouts.tables import GIVES_BACK, TIMEOUTS, UNDONE_BY, WRITES_TEMPLATE
+from releases.rollouts.tables import GIVES_BACK, PARTS, TIMEOUTS, UNDONE_BY, WRITES_TEMPLATE
 
 Json = dict[str, Any]
 
@@ -144,8 +144,12 @@ class _WayBack:
             for restore in [self._skipping(origin, self._restore(origin, after))]
             for workload in workloads_of(origin)
         ]
+        seen: list[tuple[str, Json]] = []
         for check in self._forward(origins[0], CHECKS):
-            ends = [self._add(_again(check), after=ends)]
+            asked = _of_all(check)
+            if (asked.kind, asked.params) not in seen:
+                seen.append((asked.kind, {**asked.params}))
+                ends = [self._add(asked, after=ends)]
         return ends
 
     def _restore(self, origin: Step, after: Sequence[Step]) -> Step:
@@ -223,6 +227,13 @@ def _again(forward: Step) -> Step:
         params=params,
         timeout_seconds=forward.timeout_seconds,
     )
+
+
+def _of_all(forward: Step) -> Step:
+    """The same check, of the service as a whole: the part that it was about may be without pods by now."""
+    check = _again(forward)
+    check.params = {key: value for key, value in check.params.items() if key not in PARTS}
+    return check
 
 
 def pin_services(rollout: Rollout, steps: Sequence[Step], *, actor: Actor) -> None:

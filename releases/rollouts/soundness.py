@@ -13,7 +13,7 @@ from releases.catalog import canaries
 from releases.catalog.schedule_checks import RESTORE
 from releases.rollouts.members import Member
 from releases.rollouts.states import SWITCH
-from releases.rollouts.tables import AFTER, AROUND, BEFORE, CHECKS, DEFAULT_EACH, EACH
+from releases.rollouts.tables import AFTER, AROUND, BEFORE, CHECKS, DEFAULT_EACH, EACH, OF_A_SERVICE
 
 
 def require_sound(spec: Mapping[str, Any], members: Sequence[Member]) -> None:
@@ -49,13 +49,22 @@ def _wrong_around(spec: Mapping[str, Any], members: Sequence[Member]) -> list[Mi
     known = {member.name: member for member in members}
     wrong: list[Missing] = []
     for where, each in steps_around(spec):
-        member = known.get(str(each.get("service")))
-        if each.get("kind") not in AROUND:
+        if each.get("kind") in AROUND:
+            wrong += _wrong_names(where, each, known)
+        else:
             text = _("“{kind}” is no step that can stand here.").format(kind=each.get("kind"))
             wrong.append(field_error(f"{where}.kind", text))
-        elif member is not None and (found := _wrong_name(each, member)):
-            wrong.append(field_error(f"{where}.{found[0]}", found[1]))
+    for index, each in enumerate(spec.get("after") or []):
+        if each.get("kind") in OF_A_SERVICE:
+            wrong += _wrong_names(f"plan.after[{index}]", each, known)
     return wrong
+
+
+def _wrong_names(where: str, document: Mapping[str, Any], known: Mapping[str, Member]) -> Iterable[Missing]:
+    member = known.get(str(document.get("service")))
+    found = _wrong_name(document, member) if member is not None else None
+    if found is not None:
+        yield field_error(f"{where}.{found[0]}", found[1])
 
 
 def steps_around(spec: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:

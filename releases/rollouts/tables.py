@@ -64,7 +64,7 @@ EACH = OF_OPERATIONS | {
 AROUND = frozenset(
     {
         *("run_job", "scale", "switch_service", "set_weight", "watch", "cluster_view", "restore_database"),
-        "apply_manifests",
+        *("apply_manifests", "health"),
     }
 )
 # After each size of a list of them.
@@ -98,9 +98,15 @@ HELM = frozenset({"helm_check", "helm_backup", "helm_upgrade", "helm_status"})
 AFTER = frozenset(
     {
         *("http", "health", "prometheus", "pods_running", "watch", "verify_digests", "helm_status", "notice"),
-        "certificate",
+        *("certificate", "cluster_view"),
     }
 )
+# Before and after the waves these name the service of the catalog that they are about.
+OF_A_SERVICE = frozenset({"health", "watch", "cluster_view"})
+# A step that has one of these is about a part of its service: a colour, a workload, the two of a canary.
+PARTS = frozenset({"colour", "workload", "pair"})
+# These are about one workload where a service has only that one, and otherwise about the one they name.
+SIZED = frozenset({"scale", "cluster_view"})
 PER_WORKLOAD = frozenset({"record_running", "set_image", "wait_rollout", "promote"}) | OF_OPERATIONS
 OWN_KEYS = frozenset({"id", "kind", "title", "timeoutSeconds"})
 DEFAULT_EACH: tuple[Json, ...] = ({"kind": "set_image"}, {"kind": "wait_rollout"})

@@ -110,6 +110,9 @@ OBSERVED: dict[str, Text] = {
     "settling": _("{ready}/{wanted} ready, watched for {seconds} s more"),
     "healthy": _("{status}"),
     "unhealthy": _("Not healthy yet: {status}"),
+    "pods_healthy": _("All {count} pods answer: {status}"),
+    "pods_silent": _("{count} pods do not answer: {names}"),
+    "health_no_pods": _("There are no pods that could be asked: {names}"),
     "no_answer": _("No answer yet: {message}"),
     "metric_so_far": _("{value}, good {count} of {wanted} times"),
     "metric_good": _("{value}, good {count} of {wanted} times"),
@@ -152,7 +155,6 @@ OBSERVED: dict[str, Text] = {
     ),
     "stumbled": _("The portal itself broke off here ({count} of {most}); the next try follows"),
 }
-# What is not measured once more until it is well, but again and again.
 # What a health answer's JSON says otherwise than the catalog asks for.
 UNMET: dict[str, Text] = {
     "missing": _("{path} is missing"),
@@ -160,6 +162,7 @@ UNMET: dict[str, Text] = {
     "below": _("{path} is {found}, not below {limit}"),
     "above": _("{path} is {found}, not above {limit}"),
 }
+# What is not measured once more until it is well, but again and again.
 MEASURED: dict[str, Text] = {
     "unhealthy": _("Not healthy: {status}"),
     "no_answer": _("No answer: {message}"),
@@ -247,6 +250,8 @@ FAILURES: dict[str, Text] = {
     "pods_not_running": _("Not all pods run"),
     "image_missing": _("An image does not exist"),
     "unhealthy": _("Not healthy within the time"),
+    "health_no_pods": _("There were no pods that could be asked"),
+    "pods_silent": _("Pods did not answer within the time"),
     "no_answer": _("No answer within the time"),
     "digests_differ": _("Something else runs than was approved"),
     "metric_beyond": _("Measured {value}, where {limit} is the limit"),

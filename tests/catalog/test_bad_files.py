@@ -45,6 +45,11 @@ def scheduled(text: str) -> str:
     return f"namespace: shop, schedules: [{{{text}}}]}}"
 
 
+def after(step: str, expected: str) -> tuple[str, str, str]:
+    """A step after the waves that is wrong."""
+    return "{kind: wait_rollout}]", f"{{kind: wait_rollout}}]\n  after: [{step}]", expected
+
+
 PLANNED = ("  each:", "  canary: {by: pods, steps: [50, 10], watch: {minutes: 5}}\n  each:")
 # What is replaced, by what, and the sentence that says so.
 MISTAKES = [
@@ -98,6 +103,31 @@ MISTAKES = [
         "{kind: wait_rollout}]",
         "{kind: wait_rollout}]\n  after: [{kind: watch, minutes: 10, gates: [{kind: health}]}]",
         "46: Say whose health it is.",
+    ),
+    (IN_ORDER, BESIDE.format("health", "timeoutSeconds: 5"), "44: web does not say how its health is asked."),
+    after("{kind: health, service: web, colour: idle}", "46: web has no colours."),
+    after("{kind: health, colour: idle}", "46: Say whose colour it is: name the `service`."),
+    after("{kind: cluster_view, service: web}", "46: web does not say how its cluster view is asked."),
+    after("{kind: cluster_view}", "46: The field service is missing in spec.after.0."),
+    (
+        f"{IN_ORDER}]",
+        "{services: [order-api]}]\n  after: [{kind: health, service: web, colour: idle}]",
+        "45: web stands in no wave of this plan.",
+    ),
+    (
+        "{kind: wait_rollout}]",
+        "{kind: wait_rollout}]\n  before: [{kind: health, service: web, colour: idle}]",
+        "46: spec.before.0.colour: expected nothing: this field has no meaning here.",
+    ),
+    (
+        "{kind: wait_rollout}",
+        "{kind: watch, minutes: 5, gates: [{kind: health, colour: idle}]}",
+        "45: spec.each.1.gates.0.colour: expected nothing: this field has no meaning here.",
+    ),
+    (
+        JOB_OF_WEB,
+        f"{JOB_OF_WEB}\n  health: {{kind: none, everyPod: true}}",
+        "37: spec.health.everyPod: expected nothing: this field has no meaning here.",
     ),
     (
         IN_ORDER,

@@ -289,7 +289,7 @@ def test_what_looks_at_pods_looks_at_those_of_the_canary_that_takes_over() -> No
         for node in nodes
         if node.kind in {"watch", "health", "log_pattern"}
     }
-    assert roles == {"log_pattern": "idle", "watch": "idle", "health": None}
+    assert roles == {"log_pattern": "idle", "watch": "idle", "health": "idle"}
 
 
 @long

@@ -25,13 +25,17 @@ def shipped() -> list[Json]:
     return rules
 
 
-def role(name: str) -> Json:
-    """Return the cluster role with the portal's rights."""
+def role(name: str, *, without: str = "") -> Json:
+    """Return the cluster role with the portal's rights, but for those on one resource."""
+    rules = [
+        {**each, "resources": [name for name in each["resources"] if name != without]}
+        for each in (*shipped(), *BESIDES)
+    ]
     return {
         "apiVersion": f"{GROUP}/v1",
         "kind": "ClusterRole",
         "metadata": {"name": name},
-        "rules": [*shipped(), *BESIDES],
+        "rules": [each for each in rules if each["resources"]],
     }
 
 
@@ -49,8 +53,12 @@ def binding(name: str, *, subject: Json) -> Json:
 
 
 @contextlib.contextmanager
-def portal_account(admin: Api) -> Iterator[Api]:
-    """Give the portal's rights to a new service account, and the API as that account sees it."""
+def portal_account(admin: Api, *, without: str = "") -> Iterator[Api]:
+    """Give the portal's rights to a new service account, and the API as that account sees it.
+
+    Args:
+        without: a resource on which it gets none.
+    """
     name = f"portal-test-{secrets.token_hex(4)}"
     account = f"api/v1/namespaces/default/serviceaccounts/{name}"
     admin.create(
@@ -58,7 +66,7 @@ def portal_account(admin: Api) -> Iterator[Api]:
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}},
     )
     subject = {"kind": "ServiceAccount", "name": name, "namespace": "default"}
-    admin.create(f"apis/{GROUP}/v1/clusterroles", role(name))
+    admin.create(f"apis/{GROUP}/v1/clusterroles", role(name, without=without))
     admin.create(f"apis/{GROUP}/v1/clusterrolebindings", binding(name, subject=subject))
     request = {
         "apiVersion": "authentication.k8s.io/v1",

@@ -218,3 +218,60 @@ def test_a_daemon_set_has_no_size_and_manifests_must_be_named() -> None:
         wave = {"services": ["agent"], "before": [{**step, "service": "agent"}]}
         with pytest.raises(Invalid):
             build_graph({"waves": [wave]}, [agent])
+
+
+COLOURED = Member(
+    name="shop",
+    spec={
+        "workloads": [
+            {"kind": "Deployment", "name": colour, "containers": ["web"], "colour": colour}
+            for colour in ("blue", "green")
+        ],
+        "colours": {"label": "color", "services": ["shop"]},
+        "clusterView": {"kind": "jgroups", "port": 80},
+    },
+)
+
+
+def test_what_is_looked_at_after_the_waves_is_of_its_service_and_of_a_colour_only_where_that_goes_out() -> (
+    None
+):
+    spec = {
+        "waves": [{"services": ["shop"]}, {"services": ["web"]}],
+        "before": [{"kind": "health", "service": "web"}],
+        "each": [{"kind": "set_image", "colour": "live"}],
+        "after": [
+            {"kind": "health", "service": "shop", "colour": "idle"},
+            {"kind": "cluster_view", "service": "shop", "colour": "idle"},
+            {"kind": "health", "service": "shop", "id": "whole"},
+        ],
+    }
+    web = Member(name="web", spec={})
+    looks = {
+        key: node.service
+        for key, node in by_key(build_graph(spec, [COLOURED, web])).items()
+        if node.kind in {"health", "cluster_view", "find_colours"}
+    }
+    own = dict.fromkeys(("1.shop.find_colours", "after.health", "after.cluster_view", "after.whole"), "shop")
+    assert looks == {"before.health": "web", **own}
+    # What the live colour stands at is recorded, and what the idle one does, which only the end looks at.
+    alone = by_key(build_graph(spec, [web]))
+    assert [key for key in alone if key.startswith(("1.shop", "after."))] == [
+        "after.whole",
+        "after.verify_digests",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "member"),
+    [
+        ({"kind": "health", "service": "web", "colour": "idle"}, Member(name="web", spec={})),
+        ({"kind": "cluster_view", "service": "web"}, Member(name="web", spec={})),
+    ],
+)
+def test_a_look_after_the_waves_that_its_service_does_not_know_fits_no_release(
+    step: dict[str, Any], member: Member
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        build_graph({"waves": [{"services": ["web"]}], "after": [step]}, [member])
+    assert [each["field"].startswith("plan.after[0].") for each in refused.value.missing] == [True]

@@ -55,6 +55,12 @@ def not_found(kind: Kind, name: str) -> ApiError:
     return ApiError(404, reason="NotFound", message=message, details=details_of(kind, name=name))
 
 
+def not_reached(pod: Mapping[str, Any]) -> ApiError:
+    address = (pod.get("status") or {}).get("podIP", "")
+    message = f"error trying to reach service: dial tcp {address}: connect: connection refused"
+    return ApiError(503, reason="ServiceUnavailable", message=message)
+
+
 def unknown_path() -> ApiError:
     message = "the server could not find the requested resource"
     return ApiError(404, reason="NotFound", message=message)

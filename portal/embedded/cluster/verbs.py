@@ -13,6 +13,7 @@ from portal.embedded.cluster.errors import (
     ApiError,
     bad_request,
     method_not_allowed,
+    not_reached,
     unknown_path,
     unsupported_media_type,
 )
@@ -218,6 +219,8 @@ class Verbs:
     def _proxy(self, target: Target) -> Response:
         """What the application in a pod answers, asked as `name` or `name:port`."""
         pod = self._objects.find(kinds.PODS, target.namespace, target.name.partition(":")[0])
+        if (pod.get("status") or {}).get("phase") != "Running":
+            raise not_reached(pod)
         code, type_, body = self._cluster.pages.page(pod, target.rest)
         return Response(body, status_code=code, media_type=type_)
 

@@ -340,6 +340,7 @@ class Cluster(Server):
         """GET from a pod through the API server; None where it does not answer.
 
         A pod that keeps us waiting says nothing about the server, which is left as it was believed to be.
+        What the server says itself, of a pod that it cannot reach or that is gone, is no answer of the pod.
 
         Raises:
             PermanentError: the server refuses to pass it on.
@@ -357,9 +358,10 @@ class Cluster(Server):
         if response.status in REFUSED:
             raise refused(response.status, data, response.headers)
         try:
-            return Answered(response.status, json.loads(data))
+            body = json.loads(data)
         except ValueError:
             return Answered(response.status, None)
+        return None if _is_the_servers(body) else Answered(response.status, body)
 
     def _patch(self, seen: Workload, body: object, *, content_type: str, dry_run: bool) -> Workload:
         query = _writing(dry_run=dry_run)
@@ -367,6 +369,10 @@ class Cluster(Server):
         if seen.holder is not None:
             return Workload({**seen.raw, HOLDER: answer})
         return Workload({"kind": seen.reference.kind, **answer})
+
+
+def _is_the_servers(body: Any) -> bool:
+    return isinstance(body, dict) and (body.get("kind"), body.get("apiVersion")) == ("Status", "v1")
 
 
 _CLUSTERS: dict[str, Cluster] = {}

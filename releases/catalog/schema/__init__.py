@@ -43,7 +43,18 @@ def _pattern(_validator: Any, pattern: str, instance: object, schema: Any) -> It
         yield ValidationError("does not match")
 
 
-Validator = validators.extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+def _properties(validator: Any, properties: Any, instance: object, schema: Any) -> Iterator[ValidationError]:
+    """Say which field has no meaning: the library forgets its name."""
+    barred = {name for name, each in properties.items() if each is False}
+    for name in sorted(barred & set(instance)) if isinstance(instance, dict) else ():
+        yield ValidationError("no meaning", path=[name], schema=False)
+    others = {name: each for name, each in properties.items() if name not in barred}
+    yield from Draft202012Validator.VALIDATORS["properties"](validator, others, instance, schema)
+
+
+Validator = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, {"pattern": _pattern, "properties": _properties}
+)
 
 
 @cache

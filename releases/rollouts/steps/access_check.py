@@ -14,8 +14,10 @@ from releases.catalog.manifests import manifests_of
 from releases.rollouts.models import Step
 from releases.rollouts.steps import git_owned
 from releases.rollouts.steps.habits import astray
+from releases.rollouts.steps.health import asks_pods
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Work, done, failed
 from releases.rollouts.steps.leftovers import known_objects
+from releases.rollouts.steps.watch import gates_of
 
 AT_ONCE = 6
 BATCH, AUTOSCALING, ARGO = "batch", "autoscaling", API_GROUPS[ROLLOUT]
@@ -33,7 +35,8 @@ JOBS = (
     Right(verb="get", resource="jobs", group=BATCH),
     Right(verb="get", resource="cronjobs", group=BATCH),
 )
-# What single kinds of step need besides.
+ASKING_PODS = (Right(verb="get", resource="pods", subresource="proxy"),)
+# What single kinds of step need besides, gates of a watch among them.
 OF_KINDS = {
     "run_job": JOBS,
     "restore_database": JOBS,
@@ -41,7 +44,8 @@ OF_KINDS = {
         Right(verb="list", resource="horizontalpodautoscalers", group=AUTOSCALING),
         Right(verb="patch", resource="horizontalpodautoscalers", group=AUTOSCALING),
     ),
-    "cluster_view": (Right(verb="get", resource="pods", subresource="proxy"),),
+    "cluster_view": ASKING_PODS,
+    "health": ASKING_PODS,
     "switch_service": (
         Right(verb="get", resource="services"),
         Right(verb="patch", resource="services"),
@@ -141,5 +145,7 @@ def _rights(work: Work) -> list[Right]:
     if ROLLOUT in found:
         writes.append(Right(verb="patch", resource="rollouts", group=ARGO, subresource="status"))
     writes += _of_manifests(work)
-    kinds = sorted({each.kind for each in work.siblings} & OF_KINDS.keys())
-    return [*dict.fromkeys(writes), *READS, *(right for kind in kinds for right in OF_KINDS[kind])]
+    steps = [each for step in work.siblings for each in (step, *gates_of(step))]
+    kinds = {each.kind for each in steps if each.kind != "health" or asks_pods(each)}
+    special = [right for kind in sorted(kinds & OF_KINDS.keys()) for right in OF_KINDS[kind]]
+    return list(dict.fromkeys([*writes, *READS, *special]))

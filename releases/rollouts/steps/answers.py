@@ -1,10 +1,35 @@
-"""What a health answer's JSON must say: values at paths, by limit or word for word. Pure."""
+"""What a health answer must say: its code, Spring's status, values at paths of its JSON. Pure."""
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 Json = dict[str, Any]
 LONGEST = 80
+# Spring counts an unknown part as healthy.
+UP = frozenset({"UP", "UNKNOWN"})
+
+
+def health_of(document: Mapping[str, Any], status: int, body: Any) -> tuple[bool, Json]:
+    """Return whether an answer is a healthy one, and what it says: {"status", "unmet"? as of `unmet`}.
+
+    Args:
+        document: {"kind", "expect"?, "json"?}: of "actuator" the JSON's status counts, else the code.
+        body: the parsed answer; None where it was no JSON.
+    """
+    if document.get("kind") == "actuator":
+        said = str(body.get("status", "")) if isinstance(body, dict) else ""
+        shown, is_well = said or f"HTTP {status}", status == HTTPStatus.OK and said in UP
+    else:
+        shown, is_well = f"HTTP {status}", status == int(document.get("expect") or HTTPStatus.OK)
+    wrong = unmet(body, document.get("json") or ())
+    return is_well and not wrong, {"status": shown, "unmet": wrong} if wrong else {"status": shown}
+
+
+def in_short(said: Mapping[str, Any]) -> str:
+    """What an answer says (`health_of`) in its own words alone, the same in every language."""
+    parts = [f"{each['path']} = {each.get('found', '–')}" for each in said.get("unmet") or ()]
+    return ": ".join(filter(None, (str(said["status"]), ", ".join(parts))))
 
 
 def unmet(body: Any, expectations: Iterable[Mapping[str, Any]]) -> list[Json]:

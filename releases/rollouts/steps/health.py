@@ -1,21 +1,22 @@
 """Health over HTTP: Spring's actuator judged by its JSON, plain HTTP by its code."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
-from portal.integrations.http.client import Answer, get
+from portal.integrations.http.client import get
 from releases.catalog.outbound import allowed
-from releases.rollouts.steps.answers import unmet
+from releases.rollouts.models import Step
+from releases.rollouts.steps import pod_health
+from releases.rollouts.steps.answers import health_of, in_short
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Work, done, wait
+from releases.rollouts.tables import PARTS
 
 ASK_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
-# Spring counts an unknown part as healthy.
-UP = frozenset({"UP", "UNKNOWN"})
 # What a step may say of its own, over the service's document.
 OWN = frozenset({"port", "path", "url", "expect", "json"})
 PATHS = {"actuator": "/actuator/health", "http": "/"}
@@ -30,25 +31,42 @@ class Target:
 
 
 class Health(StepKind):
-    """Asks a service for its own view of its health, through its Kubernetes Service or its address."""
+    """Asks a service for its own view of its health: each of its pods, or its Kubernetes Service.
+
+    A colour, a workload and a canary are asked pod by pod, and so is Spring's actuator, whose answer is about
+    the pod that gave it; everything else as its callers reach it, unless the catalog says otherwise.
+    """
 
     name = "health"
     measures = True
 
     def plan(self, work: Work) -> Planned:
         """Resolve the address, so that a missing Service is named before the start."""
-        document = _document(work)
-        if document.get("kind", "none") != "none":
+        document = _document(work.step)
+        if asks_pods(work.step):
+            _service(work, document)
+        elif document.get("kind", "none") != "none":
             target_of(work, document)
         return Planned()
 
     def observe(self, work: Work) -> Outcome:
         """Ask once."""
-        document = _document(work)
+        document = _document(work.step)
         if document.get("kind", "none") == "none":
             return done("no_health_known")
-        judge = _actuator if document["kind"] == "actuator" else _plain
-        return _ask(work, document, judge)
+        if asks_pods(work.step):
+            asked = {"path": PATHS[document["kind"]], **document}
+            return pod_health.ask(work, asked, _service(work, document))
+        return _ask(work, document)
+
+
+def asks_pods(step: Step) -> bool:
+    """Whether the health of a step is asked of each pod, by the API server's proxy."""
+    document = _document(step)
+    kind = document.get("kind", "none")
+    if kind == "none" or document.get("url"):
+        return False
+    return bool(PARTS & step.params.keys()) or bool(document.get("everyPod", kind == "actuator"))
 
 
 class HttpCheck(StepKind):
@@ -64,7 +82,7 @@ class HttpCheck(StepKind):
 
     def observe(self, work: Work) -> Outcome:
         """Ask once."""
-        return _ask(work, work.step.params, _plain)
+        return _ask(work, work.step.params)
 
 
 def target_of(work: Work, document: Mapping[str, Any]) -> Target:
@@ -75,8 +93,7 @@ def target_of(work: Work, document: Mapping[str, Any]) -> Target:
     """
     if document.get("url"):
         return Target(str(document["url"]))
-    name = str(document.get("service") or (work.step.service.name if work.step.service else ""))
-    service, address = address_of_service(work, name)
+    service, address = address_of_service(work, _name(work, document))
     ports = service["spec"].get("ports") or [{}]
     port = document.get("port") or ports[0].get("port", 80)
     host = f"[{address}]" if ":" in address else address
@@ -90,7 +107,7 @@ def address_of_service(work: Work, name: str) -> tuple[Json, str]:
     Raises:
         PermanentError: it is missing, or has no address of its own.
     """
-    service = work.cluster.get(f"/api/v1/namespaces/{work.environment.namespace}/services/{name}")
+    service = _read(work, name)
     address = str(service["spec"].get("clusterIP") or "None")
     if address == "None":
         text = _("Service {name} has no cluster address to ask.").format(name=name)
@@ -98,7 +115,19 @@ def address_of_service(work: Work, name: str) -> tuple[Json, str]:
     return service, address
 
 
-def _ask(work: Work, document: Json, judge: Callable[[str, Answer, Json], Outcome]) -> Outcome:
+def _service(work: Work, document: Mapping[str, Any]) -> Json:
+    return _read(work, _name(work, document))
+
+
+def _name(work: Work, document: Mapping[str, Any]) -> str:
+    return str(document.get("service") or (work.step.service.name if work.step.service else ""))
+
+
+def _read(work: Work, name: str) -> Json:
+    return work.cluster.get(f"/api/v1/namespaces/{work.environment.namespace}/services/{name}")
+
+
+def _ask(work: Work, document: Json) -> Outcome:
     target = target_of(work, document)
     allow = allowed(work.environment, addresses=target.addresses)
     try:
@@ -106,34 +135,15 @@ def _ask(work: Work, document: Json, judge: Callable[[str, Answer, Json], Outcom
     except TemporaryError as error:
         args = {"url": target.url, "message": str(error.detail)}
         return wait("no_answer", seconds=ASK_SECONDS, args=args, unmeasured=True)
-    return judge(target.url, answer, document)
+    is_well, said = health_of(document, answer.status, answer.json)
+    args = {"url": target.url, **said}
+    if is_well:
+        return done("healthy", args=args)
+    return wait("unhealthy", seconds=ASK_SECONDS, args={**args, "message": in_short(said)})
 
 
-def _document(work: Work) -> Json:
-    own = {key: value for key, value in work.step.params.items() if key in OWN}
-    service = work.step.service
-    known = (service.spec.get("health") if service else None) or {"kind": "none"}
-    named = {"kind": work.step.params["check"]} if work.step.params.get("check") else {}
+def _document(step: Step) -> Json:
+    own = {key: value for key, value in step.params.items() if key in OWN}
+    known = (step.service.spec.get("health") if step.service else None) or {"kind": "none"}
+    named = {"kind": step.params["check"]} if step.params.get("check") else {}
     return {**known, **own, **named}
-
-
-def _actuator(url: str, answer: Answer, document: Json) -> Outcome:
-    status = str(answer.json.get("status", "")) if isinstance(answer.json, dict) else ""
-    shown = status or f"HTTP {answer.status}"
-    return _judged(url, answer, document, shown, well=answer.status == 200 and status in UP)
-
-
-def _plain(url: str, answer: Answer, document: Json) -> Outcome:
-    shown = f"HTTP {answer.status}"
-    well = str(answer.status) == str(document.get("expect") or 200)
-    return _judged(url, answer, document, shown, well=well)
-
-
-def _judged(url: str, answer: Answer, document: Json, shown: str, *, well: bool) -> Outcome:
-    """Healthy where the answer is well and its JSON says what it must."""
-    wrong = unmet(answer.json, document.get("json") or ())
-    seen = {"url": url, "status": shown}
-    if well and not wrong:
-        return done("healthy", args=seen)
-    args = {**seen, "unmet": wrong} if wrong else seen
-    return wait("unhealthy", seconds=ASK_SECONDS, args=args)

@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from portal.errors import PermanentError, TemporaryError
-from portal.integrations.kubernetes.errors import MISSING
-from portal.integrations.kubernetes.workloads import Reference, Workload
 from portal.masking import masked_lines
+from releases.rollouts.steps.concerned import workloads_of
 from releases.rollouts.steps.kind import Json, Outcome, StepKind, Work, done, failed, wait
 from releases.rollouts.steps.log_patterns import found_in
 from releases.rollouts.steps.wait_rollout import new_pods
@@ -42,7 +41,7 @@ class LogPattern(StepKind):
 
     def observe(self, work: Work) -> Outcome:
         """Read them once, and judge."""
-        pods = sorted((pod for seen in _workloads(work) for pod in new_pods(work, seen)), key=_name)
+        pods = sorted((pod for seen in workloads_of(work) for pod in new_pods(work, seen)), key=_name)
         logs = _read(work, pods[:MOST_PODS])
         params = work.step.params
         return judge(logs, forbid=params.get("forbid") or (), require=params.get("require") or ())
@@ -73,32 +72,6 @@ def judge(logs: Sequence[Log], *, forbid: Sequence[str], require: Sequence[str])
             args: Json = {"pattern": pattern, "names": ", ".join(lacking[:SHOWN]), "count": len(lacking)}
             return wait("log_lacks", seconds=ASK_SECONDS, args=args)
     return done("log_good", args={"pods": len(pods), "lines": sum(len(log.lines or ()) for log in logs)})
-
-
-def _workloads(work: Work) -> list[Workload]:
-    """The step's own workload, the canary that a watch is about, or every workload of the service."""
-    params, service = work.step.params, work.step.service
-    documents: list[Json] = (service.spec.get("workloads") if service else None) or []
-    if "workload" in params:
-        documents = [params["workload"]]
-    elif "pair" in params:
-        kind = next(
-            (each["kind"] for each in documents if each["name"] == params["pair"]["stable"]), "Deployment"
-        )
-        documents = [{"kind": kind, "name": params["pair"]["canary"]}]
-    found = [_there(work, each) for each in documents]
-    return [workload for workload in found if workload is not None]
-
-
-def _there(work: Work, document: Json) -> Workload | None:
-    try:
-        return work.cluster.workload(
-            Reference(document.get("kind", "Deployment"), work.environment.namespace, document["name"])
-        )
-    except PermanentError as error:
-        if error.code == MISSING:
-            return None
-        raise
 
 
 def _read(work: Work, pods: Sequence[Json]) -> list[Log]:

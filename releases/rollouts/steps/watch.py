@@ -20,6 +20,7 @@ from releases.models import GateResult
 from releases.rollouts.models import Step
 from releases.rollouts.steps import measurement
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Verdict, Work, done, failed, wait
+from releases.rollouts.tables import PARTS
 
 POINTS_KEPT = 60
 # Gates that are due are measured for so long in one look; the next look goes on with the others.
@@ -126,26 +127,29 @@ class _Gate:
         self.bad += result == BAD
         self.unclear = self.unclear + 1 if result == UNCLEAR else 0
 
-    def work(self, work: Work) -> Work:
-        """What a step of the gate's kind would look at."""
-        own = work.step.service
-        named = self.params.get("service") if self.kind == "health" else None
-        service = Service.objects.filter(name=named).first() if named else own
-        step = Step(
-            rollout=work.rollout,
+    def step(self, watch: Step) -> Step:
+        """The gate as a step of its kind, about what the watch is about unless it names another service."""
+        service = Service.objects.filter(name=self.service).first() if self.service else watch.service
+        about = {} if self.service else {key: watch.params[key] for key in PARTS & watch.params.keys()}
+        return Step(
+            rollout_id=watch.rollout_id,
             key=self.key,
+            position=watch.position,
             kind=self.kind,
             service=service,
-            params={**self.params, **_about(work.step)},
+            params={**self.params, **about},
             observed=self.seen,
-            started_at=work.step.started_at,
+            started_at=watch.started_at,
         )
-        return replace(work, step=step)
+
+    def work(self, work: Work) -> Work:
+        """What a step of the gate's kind would look at."""
+        return replace(work, step=self.step(work.step))
 
 
-def _about(step: Step) -> Json:
-    """What a watch says to its gates: the workload, or the two of a canary."""
-    return {key: step.params[key] for key in ("workload", "pair") if key in step.params}
+def gates_of(step: Step) -> list[Step]:
+    """The gates of a watch, each as a step of its kind with what was seen of it last."""
+    return [gate.step(step) for gate in _gates(step, step.observed)] if step.kind == watches.KIND else []
 
 
 def _gates(step: Step, seen: Json) -> list[_Gate]:

@@ -3,12 +3,18 @@
 On the real control plane nodes are simulated (examples.py); what is watched or settles takes a second.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
-from portal.errors import Invalid
+from portal.errors import Conflict, Invalid
+from releases import gates
 from releases import operations as release_operations
-from releases.models import Release
+from releases.models import Gate, Release
+from releases.rollouts import measuring
 from tests.cluster.engine.examples import System, shorten
+from tests.cluster.objects import wait_for
 from tests.factories import sign_off
 from tests.rollouts.floor import drive, why
 from tests.soak import long
@@ -71,8 +77,8 @@ def parts(kop: System, place: str) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("plan", "grown", "views"),
     [
-        (PLACE, [5, 10, 15], [20, 25, 30, 27, 24, 21, 18, 15]),
-        ("kop-production-small", [3, 6, 9], [18, 21, 24, 21, 18, 15, 12, 9]),
+        (PLACE, [5, 10, 15], [20, 25, 30, 30, 27, 24, 21, 18, 15]),
+        ("kop-production-small", [3, 6, 9], [18, 21, 24, 24, 21, 18, 15, 12, 9]),
     ],
 )
 def test_what_qa_tried_in_the_beta_grows_is_signed_off_switched_to_and_the_old_colour_shrinks(
@@ -110,26 +116,97 @@ def test_what_qa_tried_in_the_beta_grows_is_signed_off_switched_to_and_the_old_c
     assert parts(kop, PLACE) == before
 
 
+@contextmanager
+def green(kop: System, mark: str, says: str) -> Iterator[None]:
+    """Let all pods of the colour at rest say something of themselves, until the end of the block."""
+
+    def write(text: str | None) -> None:
+        change = {"spec": {"template": {"metadata": {"annotations": {mark: text}}}}}
+        kop.space(PLACE).patch("deployments", "hybris-green", change)
+
+    write(says)
+    try:
+        yield
+    finally:
+        write(None)
+
+
 @long
 def test_a_jgroups_cluster_that_falls_apart_fails_before_the_switch_and_the_idle_colour_goes(
     kop: System,
 ) -> None:
-    apart = {"spec": {"template": {"metadata": {"annotations": {"practice/cluster-view": "split"}}}}}
-    kop.space(PLACE).patch("deployments", "hybris-green", apart)
-    before = parts(kop, PLACE)
+    with green(kop, "practice/cluster-view", "split"):
+        before = parts(kop, PLACE)
+        beta = tried(kop, VERSIONS)
+        kop.answer(beta, "after")
+        rollout = kop.start(carried(kop, beta))
+        # Seconds for the plan's quarter of an hour.
+        rollout.steps.filter(kind="cluster_view").update(timeout_seconds=3)
+        drive(rollout, *ENDS, seconds=120)
+        assert rollout.state == "failed", why(rollout)
+        failed = rollout.steps.get(state="failed")
+        assert (failed.kind, failed.observed["wanted"]) == ("cluster_view", 20)
+        assert "1 (× 5)" in str(failed.observed), failed.observed
+        assert (live(kop), sizes(kop)) == ({"blue"}, {"blue": 15, "green": 5})
+        # CMS and web come after hybris.
+        assert parts(kop, PLACE) == before
+        drive(kop.back(rollout), *BACK, seconds=120)
+        assert rollout.state == "rolled_back", why(rollout)
+        assert (live(kop), sizes(kop)) == ({"blue"}, {"blue": 15, "green": 0})
+
+
+def measured(kop: System, release: Release, kind: str) -> Gate:
+    """What is measured while the superior decides, measured once more."""
+    for gate in gates.measured_now().filter(release=release, kind=kind):
+        measuring.measure(gate.pk)
+    return release.gates.get(kind=kind)
+
+
+@long
+def test_a_jgroups_cluster_that_splits_while_the_superior_decides_turns_the_sign_off_off_until_it_heals(
+    kop: System,
+) -> None:
     beta = tried(kop, VERSIONS)
     kop.answer(beta, "after")
-    rollout = kop.start(carried(kop, beta))
-    # Seconds for the plan's quarter of an hour.
-    rollout.steps.filter(kind="cluster_view").update(timeout_seconds=3)
-    drive(rollout, *ENDS, seconds=120)
-    assert rollout.state == "failed", why(rollout)
-    failed = rollout.steps.get(state="failed")
-    assert (failed.kind, failed.observed["wanted"]) == ("cluster_view", 20)
-    assert "1 (× 5)" in str(failed.observed), failed.observed
-    assert (live(kop), sizes(kop)) == ({"blue"}, {"blue": 15, "green": 5})
-    # CMS and web come after hybris.
-    assert parts(kop, PLACE) == before
+    release = carried(kop, beta)
+    rollout = drive(kop.start(release), *ENDS, seconds=120)
+    assert rollout.state == "awaiting_signoff", why(rollout)
+    kop.answer(release, "during")
+    space = kop.space(PLACE)
+    grown = space.find("pods", labelSelector="app=hybris,color=green")
+
+    def alone(mark: str | None) -> None:
+        change = {"metadata": {"annotations": {"practice/cluster-view": mark}}}
+        for pod in grown[:6]:
+            space.patch("pods", pod["metadata"]["name"], change)
+
+    alone("split")
+    wait_for(lambda: measured(kop, release, "cluster_view").is_breached, what="the breach")
+    with pytest.raises(Conflict) as refused:
+        sign_off(release)
+    assert (refused.value.code, live(kop)) == ("gate_breached", {"blue"})
+    assert "1 (× 6)" in str(refused.value.missing)
+    alone(None)
+    wait_for(lambda: not measured(kop, release, "cluster_view").is_breached, what="its end")
+    assert measured(kop, release, "health").result == "passed"
+    sign_off(release)
     drive(kop.back(rollout), *BACK, seconds=120)
     assert rollout.state == "rolled_back", why(rollout)
-    assert (live(kop), sizes(kop)) == ({"blue"}, {"blue": 15, "green": 0})
+
+
+@long
+def test_a_green_that_is_ready_but_says_that_it_is_not_well_is_named_before_it_grows(kop: System) -> None:
+    with green(kop, "practice/health", "DOWN"):
+        beta = tried(kop, VERSIONS)
+        kop.answer(beta, "after")
+        rollout = kop.start(carried(kop, beta))
+        rollout.steps.filter(kind="health").update(timeout_seconds=2)
+        drive(rollout, *ENDS, seconds=120)
+        assert rollout.state == "failed", why(rollout)
+        failure = rollout.steps.get(state="failed", kind="health").failure
+        assert failure is not None
+        assert "hybris-green-" in failure["message"]
+        assert "HTTP 503" in failure["message"]
+        assert (live(kop), sizes(kop)) == ({"blue"}, {"blue": 15, "green": 5})
+        drive(kop.back(rollout), *BACK, seconds=120)
+        assert (rollout.state, sizes(kop)) == ("rolled_back", {"blue": 15, "green": 0}), why(rollout)

@@ -6,7 +6,9 @@ control plane nodes are simulated.
 
 import pytest
 
+from releases.rollouts import engine
 from releases.rollouts.models import Rollout
+from tests.cluster.api import Json
 from tests.cluster.engine.examples import System, shorten
 from tests.cluster.objects import failing
 from tests.rollouts.floor import drive, why
@@ -36,6 +38,11 @@ def start(bridge: System, version: str) -> Rollout:
     return bridge.start(bridge.release(PLACE, {SERVICE: version}, plan=PLAN))
 
 
+def is_green(pod: Json) -> bool:
+    """Whether a pod is of the new colour."""
+    return bool(pod["metadata"]["labels"]["color"] == "green")
+
+
 def steps(rollout: Rollout) -> list[str]:
     """What was done, in its order."""
     return list(rollout.steps.exclude(ended_at=None).order_by("ended_at").values_list("kind", flat=True))
@@ -55,13 +62,35 @@ def test_green_is_deployed_looked_at_switched_to_and_blue_is_removed(bridge: Sys
 
 
 @long
-def test_a_green_that_breaks_under_traffic_gives_it_back_to_the_blue_that_still_stands(
-    bridge: System,
-) -> None:
+def test_a_green_that_is_ready_but_not_well_is_never_switched_to(bridge: System) -> None:
     rollout = drive(start(bridge, "v2.6.0-unwell"), *ENDS, seconds=60)
     assert rollout.state == "failed", why(rollout)
     failed = rollout.steps.get(state="failed")
-    assert (failed.kind, (failed.failure or {})["code"]) == ("watch", "gate_breached")
+    assert (failed.kind, failed.params["section"]) == ("watch", "wave")
+    assert "storebridge-front-green-" in str((failed.failure or {})["seen"])
+    assert standing(bridge) == ("blue", {"blue": 2, "green": 2})
+    drive(bridge.back(rollout), *BACK, seconds=60)
+    assert standing(bridge) == ("blue", {"blue": 2, "green": 0}), why(rollout)
+
+
+@long
+def test_a_green_that_breaks_under_traffic_gives_it_back_to_the_blue_that_still_stands(
+    bridge: System,
+) -> None:
+    rollout = start(bridge, "v2.6.0")
+    kept = rollout.steps.get(kind="watch", params__section="switch")
+    kept.params["seconds"] = 600
+    kept.save(update_fields=["params"])
+    while not rollout.steps.filter(pk=kept.pk, state="running").exists():
+        engine.advance(rollout.pk)
+    space = bridge.space(PLACE)
+    [name, _other] = sorted(pod["metadata"]["name"] for pod in space.pods(SERVICE) if is_green(pod))
+    space.patch("pods", name, {"metadata": {"annotations": {"practice/health": "DOWN"}}})
+    drive(rollout, *ENDS, seconds=60)
+    assert rollout.state == "failed", why(rollout)
+    failed = rollout.steps.get(state="failed")
+    assert (failed.pk, (failed.failure or {})["code"]) == (kept.pk, "gate_breached")
+    assert name in str((failed.failure or {})["seen"])
     assert standing(bridge) == ("green", {"blue": 2, "green": 2})
     drive(bridge.back(rollout), *BACK, seconds=60)
     assert rollout.state == "rolled_back", why(rollout)
