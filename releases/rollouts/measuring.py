@@ -10,6 +10,7 @@ from portal.actors import Actor
 from portal.errors import Invalid
 from portal.jobs import Failure
 from releases import operations
+from releases.catalog import watches
 from releases.gates import Seen
 from releases.models import Gate, GateResult
 from releases.rollouts.models import Rollout, Step
@@ -17,19 +18,27 @@ from releases.rollouts.states import Direction, StepState
 from releases.rollouts.steps.kind import Outcome, Verdict, Work
 from releases.rollouts.steps.kinds import KINDS
 from releases.rollouts.steps.measurement import judged, look
+from releases.rollouts.steps.watch import gates_of
 from releases.states import ReleaseState
 
 GATES = Actor.portal("gates")
 
 
 def begin(rollout: Rollout) -> None:
-    """Keep measuring the checks after the waves of a rollout whose locked release waits for its sign-off."""
-    if rollout.release.state != ReleaseState.AWAITING_SIGNOFF:
-        return
-    kinds = [name for name, kind in KINDS.items() if kind.measures]
-    after = rollout.steps.filter(direction=Direction.FORWARD, params__section="after", kind__in=kinds)
-    steps = after.select_related("service").order_by("position", "id")
-    operations.open_gates(rollout.release, [_gate_of(step) for step in steps])
+    """Keep measuring what a rollout looked at last, while its locked release waits for its sign-off."""
+    if rollout.release.state == ReleaseState.AWAITING_SIGNOFF:
+        operations.open_gates(rollout.release, [_gate_of(step) for step in _looked_at(rollout)])
+
+
+def _looked_at(rollout: Rollout) -> list[Step]:
+    """The checks after the waves, and the gates of each service's last watch, as steps of their kinds."""
+    forward = rollout.steps.filter(direction=Direction.FORWARD).select_related("service")
+    steps = [step for step in forward.order_by("position", "id") if not step.is_after_signoff]
+    last = {step.service_id: step for step in steps if step.kind == watches.KIND}
+    after = [step for step in steps if step.params.get("section") == "after"]
+    measured = {name for name, kind in KINDS.items() if kind.measures}
+    looks = [*(gate for watch in last.values() for gate in gates_of(watch)), *after]
+    return [step for step in looks if step.kind in measured]
 
 
 def measure(gate_id: int) -> None:

@@ -18,6 +18,7 @@ from releases.rollouts.steps.kind import Outcome, StepKind, Verdict, Work, done,
 from releases.rollouts.steps.kinds import KINDS
 from tests.factories import Shop, make_release
 from tests.people import acting
+from tests.rollouts.floor import drive
 from tests.soak import long
 
 NODES = [
@@ -99,6 +100,44 @@ def test_the_checks_after_the_waves_are_the_gates_and_begin_with_what_they_saw(r
     (view,) = gates.gates_of(release)
     assert "shopping-service" in view.name
     assert view.text == "UP"
+
+
+def watched(key: str, position: int, gate: dict[str, Any], *, after: str = "", section: str = "wave") -> Node:
+    """A canary that is watched for a second."""
+    pair = {"stable": "web", "canary": "web-canary"}
+    return Node(
+        key=key,
+        kind="watch",
+        position=position,
+        service="shopping-service",
+        wave=1,
+        params={"section": section, "seconds": 1, "everySeconds": 1, "gates": [gate], "pair": pair},
+        depends_on=(after,) if after else (),
+    )
+
+
+@long
+def test_what_was_watched_last_is_measured_on_until_the_sign_off(
+    shop: Shop, health: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [
+        watched("1.first", 0, {"kind": "http", "url": "http://shop.example/"}),
+        watched("1.last", 1, {"kind": "health", "title": "Errors"}, after="1.first"),
+        watched("2.later", 2, {"kind": "health"}, after="1.last", section="switch"),
+    ]
+    monkeypatch.setattr(operations, "graph_of", lambda _release: nodes)
+    release = make_release(shop, at="approved")
+    started = operations.start_rollout(release.number, actor=acting(shop.cast.author))
+    drive(started, "awaiting_signoff")
+    gate = release.gates.get()
+    assert (gate.key, gate.kind, gate.result) == ("1.last.0", "health", "passed")
+    (view,) = gates.gates_of(release)
+    assert "Errors" in view.name
+    health.next = wait("unhealthy", args={"status": "HTTP 503"})
+    assert again(release).is_breached
+    assert health.seen[-1].step.params["pair"] == {"stable": "web", "canary": "web-canary"}
+    health.next = done("healthy", args={"status": "UP"})
+    assert not again(release).is_breached
 
 
 @long

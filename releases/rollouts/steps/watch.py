@@ -139,7 +139,9 @@ class _Gate:
             service=service,
             params={**self.params, **about},
             observed=self.seen,
+            state=watch.state,
             started_at=watch.started_at,
+            ended_at=watch.ended_at,
         )
 
     def work(self, work: Work) -> Work:

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.utils import translation
 
+from portal.errors import Conflict
+from releases import gates
 from releases import operations as release_operations
 from releases.models import Release
+from releases.rollouts import measuring
 from releases.rollouts.canary_share import share_text
 from releases.rollouts.models import Rollout
 from releases.rollouts.overview import overview
@@ -165,8 +168,17 @@ def announced(bridge: System, release: Release) -> Release:
     return release_operations.announce_release(release.number, actor=bridge.actor)
 
 
+def measured_bad(release: Release) -> set[str]:
+    """What is measured bad, by its title, while the result waits for its sign-off."""
+    for gate in gates.measured_now().filter(release=release, item=None):
+        measuring.measure(gate.pk)
+    return {gate.params["title"] for gate in release.gates.filter(item=None) if gate.is_breached}
+
+
 @long
-def test_the_canary_goes_out_share_by_share_is_announced_and_asked_back(bridge: System) -> None:
+def test_the_canary_goes_out_share_by_share_is_announced_and_asked_back(
+    bridge: System, metrics: Traffic
+) -> None:
     before = bridge.images(PRODUCTION)
     rollout = drive(start(bridge, PRODUCTION, plan=CANARY), *ENDS, seconds=150)
     assert rollout.state == "succeeded", why(rollout)
@@ -179,6 +191,13 @@ def test_the_canary_goes_out_share_by_share_is_announced_and_asked_back(bridge: 
     assert rollout.verdict["exact"]
     phases = [rollout.release.checks.filter(phase=phase).count() for phase in ("before", "during", "after")]
     assert phases == [7, 6, 6]
+    # What its last share was watched by is measured on.
+    metrics.well = -1
+    assert measured_bad(rollout.release) == {"오류율"}
+    with pytest.raises(Conflict):
+        sign_off(rollout.release)
+    metrics.well = 10**6
+    assert measured_bad(rollout.release) == set()
     assert announced(bridge, rollout.release).state == "announced"
     drive(bridge.back(rollout), *BACK, seconds=120)
     assert rollout.state == "rolled_back", why(rollout)
