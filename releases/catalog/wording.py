@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from releases.catalog import canaries, watches
+from releases.catalog.health import is_of_every_pod
 
 STEPS: dict[str, str | Promise] = {
     "access_check": gettext_lazy("Check access rights"),
@@ -178,4 +179,5 @@ def health_text(health: Mapping[str, Any]) -> str:
     if health.get("kind", "none") == "none":
         return _("Not asked")
     names = {"actuator": "Spring Actuator", "http": "HTTP"}
-    return f"{names[health['kind']]} · {health['service']}:{health['port']}{health.get('path', '/')}"
+    text = f"{names[health['kind']]} · {health['service']}:{health['port']}{health.get('path', '/')}"
+    return f"{text} · {_('each pod')}" if is_of_every_pod(health) else text

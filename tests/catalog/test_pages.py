@@ -42,6 +42,20 @@ def test_a_page_shows_what_was_loaded(reader: Client) -> None:
         assert shown in answer.content.decode(), page
 
 
+@long
+def test_a_service_says_where_each_of_its_pods_is_asked_for_its_health(reader: Client) -> None:
+    asked = {
+        name: reader.get(
+            reverse("catalog:service", args=[name]), headers={"accept-language": "en"}
+        ).content.decode()
+        for name in ("auth-service", "shopping-frontend")
+    }
+    assert {name: "· each pod" in page for name, page in asked.items()} == {
+        "auth-service": True,
+        "shopping-frontend": False,
+    }
+
+
 def test_a_page_asks_for_a_sign_in() -> None:
     for page, arguments, _shown in PAGES:
         assert Client().get(reverse(page, args=arguments)).status_code == 302, page

@@ -26,6 +26,8 @@ Kind = Literal["practice", "real"]
 
 # What builds and starts the control plane needs Go, and is tested only where it is used.
 USES_CONTROL_PLANE = os.environ.get("PORTAL_TEST_CLUSTER") == "real" and not os.environ.get("KUBECONFIG_TEST")
+# What the registry of the examples offers.
+IMAGES = Path(__file__).resolve().parents[2] / "deploy" / "examples" / "images.yaml"
 # People watch the practice cluster's pods come up; tests need not wait for them.
 QUICK_PODS = [
     "--pull-seconds=0.05",
@@ -71,7 +73,7 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def started_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster of this run, named by PORTAL_TEST_CLUSTER (`practice` or `real`) and KUBECONFIG_TEST."""
     kind = os.environ.get("PORTAL_TEST_CLUSTER", "practice")
     if kind not in {"practice", "real"}:
@@ -81,13 +83,38 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             path = stack.enter_context(practice_cluster(tmp_path_factory.mktemp("practice")))
         else:
             path = stack.enter_context(_real_cluster())
-        noted = path.with_name("audit.log") if USES_CONTROL_PLANE else None
+        yield stack.enter_context(_seen("practice" if kind == "practice" else "real", path))
+
+
+@pytest.fixture(scope="session")
+def cluster(started_cluster: Cluster) -> Cluster:
+    """The cluster on which a test's namespaces are."""
+    return started_cluster
+
+
+@pytest.fixture(scope="session")
+def answering_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster whose pods answer what they are asked: beside a control plane they need a network for it.
+
+    A module whose tests ask pods names it as its `cluster`.
+    """
+    if not USES_CONTROL_PLANE:
+        yield request.getfixturevalue("started_cluster")
+        return
+    with ControlPlane(images=IMAGES) as plane, _seen("real", plane.kubeconfig) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _seen(kind: Kind, path: Path) -> Iterator[Cluster]:
+    noted = path.with_name("audit.log") if USES_CONTROL_PLANE else None
+    with contextlib.ExitStack() as stack:
         admin = from_kubeconfig(path)
         assert admin is not None
         stack.callback(admin.close)
         limited = from_kubeconfig(path, context="limited") or stack.enter_context(portal_account(admin))
         stack.callback(limited.close)
-        yield Cluster("practice" if kind == "practice" else "real", path, admin, limited, noted)
+        yield Cluster(kind, path, admin, limited, noted)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from django.utils import translation
 from portal import trace
 from portal.embedded.cluster import certificates, clock
 from portal.errors import PermanentError, TemporaryError
-from portal.integrations.kubernetes.client import Cluster, Right
+from portal.integrations.kubernetes.client import Answered, Cluster, Right
 from portal.integrations.kubernetes.connection import Access
 from portal.integrations.kubernetes.workloads import Reference, Workload, changed_fields, last_manager
 from tests.rollouts.scripted_server import Script, scripted_cluster
@@ -55,6 +55,40 @@ def test_a_refusal_is_permanent_and_keeps_the_servers_words(
         cluster.workload(WEB)
     assert (refusal.value.code, refusal.value.detail) == (named, "the server's own words")
     assert len(script.asked) == 1
+
+
+def passed_on(cluster: Cluster) -> Answered | None:
+    """What a pod answers through the server."""
+    return cluster.ask_pod("shop", "web-1", port=8080, path="/health", seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [(200, {"status": "UP"}), (503, {"status": "DOWN"}), (401, {"error": "log in"})],
+)
+def test_what_a_pod_answers_is_its_answer_whatever_the_code(
+    served: tuple[Cluster, Script], code: int, body: Any
+) -> None:
+    cluster, script = served
+    script.say(code, body)
+    assert passed_on(cluster) == Answered(code, body)
+
+
+@pytest.mark.parametrize(("code", "reason"), [(503, "ServiceUnavailable"), (404, "NotFound")])
+def test_a_pod_that_the_server_does_not_reach_has_not_answered(
+    served: tuple[Cluster, Script], code: int, reason: str
+) -> None:
+    cluster, script = served
+    script.say(code, {**status(code, reason, "connection refused"), "apiVersion": "v1"})
+    assert passed_on(cluster) is None
+
+
+def test_a_server_that_passes_nothing_on_refuses(served: tuple[Cluster, Script]) -> None:
+    cluster, script = served
+    script.say(403, {**status(403, "Forbidden", "cannot get pods/proxy"), "apiVersion": "v1"})
+    with pytest.raises(PermanentError) as refusal:
+        passed_on(cluster)
+    assert (refusal.value.code, refusal.value.detail) == ("forbidden", "cannot get pods/proxy")
 
 
 @pytest.mark.parametrize("said", ["404 page not found", "the server could not find the requested resource"])

@@ -49,7 +49,7 @@ from portal.integrations.kubernetes.workloads import (
 
 # More of a log is not read: the server would cut off its newest lines.
 BYTES_A_LINE = 2_048
-# Said by the server itself, not by the pod behind it.
+# What the server may not pass on; a pod may answer so as well.
 REFUSED = (401, 403)
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -355,12 +355,12 @@ class Cluster(Server):
             data = response.data
         except (urllib3.exceptions.HTTPError, library.exceptions.ApiException):
             return None
-        if response.status in REFUSED:
-            raise refused(response.status, data, response.headers)
         try:
             body = json.loads(data)
         except ValueError:
             return Answered(response.status, None)
+        if response.status in REFUSED and _is_the_servers(body):
+            raise refused(response.status, data, response.headers)
         return None if _is_the_servers(body) else Answered(response.status, body)
 
     def _patch(self, seen: Workload, body: object, *, content_type: str, dry_run: bool) -> Workload:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.http.client import get
+from releases.catalog.health import is_of_every_pod
 from releases.catalog.outbound import allowed
 from releases.rollouts.models import Step
 from releases.rollouts.steps import pod_health
@@ -63,10 +64,9 @@ class Health(StepKind):
 def asks_pods(step: Step) -> bool:
     """Whether the health of a step is asked of each pod, by the API server's proxy."""
     document = _document(step)
-    kind = document.get("kind", "none")
-    if kind == "none" or document.get("url"):
+    if document.get("kind", "none") == "none" or document.get("url"):
         return False
-    return bool(PARTS & step.params.keys()) or bool(document.get("everyPod", kind == "actuator"))
+    return bool(PARTS & step.params.keys()) or is_of_every_pod(document)
 
 
 class HttpCheck(StepKind):

@@ -27,7 +27,7 @@ from releases.rollouts.models import Rollout
 from tests.cluster import gateway
 from tests.cluster.api import Api, Json, address, from_kubeconfig
 from tests.cluster.argo_rollouts import controller
-from tests.cluster.conftest import USES_CONTROL_PLANE, practice_cluster
+from tests.cluster.conftest import IMAGES, USES_CONTROL_PLANE, practice_cluster
 from tests.cluster.controlplane.processes import free_ports
 from tests.cluster.controlplane.start import ControlPlane
 from tests.cluster.objects import Space, wait_for
@@ -35,7 +35,6 @@ from tests.factories import approve_all
 from tests.people import acting, person
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "deploy" / "examples"
-IMAGES = EXAMPLES / "images.yaml"
 # The workloads of the examples, by what the API calls a collection of them.
 WORKLOADS = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
 WATCHED = ("seconds", "everySeconds", "settleSeconds", "stableSeconds")

@@ -1,28 +1,28 @@
 """Infinispan's own view, asked of every pod: it holds a rollout until the cluster is whole and at rest.
 
-JGroups' view is asked in the same way (test_colours.py). The real control plane's nodes are simulated, and
-run nothing that could be asked.
+JGroups' view is asked in the same way (test_colours.py).
 """
 
-import os
 from typing import Any
 
 import pytest
 from django.utils import translation
 
 from releases.rollouts import texts
+from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import deployment
 from tests.rollouts.floor import EACH, Floor, drive, why
 from tests.soak import long
 
-pytestmark = [
-    long,
-    pytest.mark.skipif(
-        os.environ.get("PORTAL_TEST_CLUSTER") == "real", reason="simulated nodes answer nothing"
-    ),
-]
+pytestmark = long
 ENDS = ("succeeded", "failed", "paused")
+
+
+@pytest.fixture(scope="module")
+def cluster(answering_cluster: Cluster) -> Cluster:
+    """Pods are asked here."""
+    return answering_cluster
 
 
 def members(lay_floor: Lay, *, seconds: int = 20, **options: Any) -> Floor:

@@ -19,7 +19,7 @@ from tests.cluster.api import Json
 from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.engine.test_colours import two_colours
-from tests.cluster.objects import deployment, service, wait_for
+from tests.cluster.objects import deployment, failing, service, wait_for
 from tests.cluster.rights import portal_account
 from tests.factories import sign_off
 from tests.rollouts.floor import EACH, Floor, drive, why
@@ -31,6 +31,12 @@ HEALTH: Json = {"kind": "http", "service": "shop", "port": 80, "path": "/health"
 IDLE: Json = {"kind": "health", "service": "shop", "colour": "idle", "timeoutSeconds": 3}
 HOLD: Json = {"kind": "watch", "seconds": 1}
 DOWN = {"practice/health": "DOWN"}
+
+
+@pytest.fixture(scope="module")
+def cluster(answering_cluster: Cluster) -> Cluster:
+    """Pods are asked here."""
+    return answering_cluster
 
 
 def coloured(lay_floor: Lay, *, kind: str = "http", **idle: Any) -> Floor:
@@ -186,6 +192,19 @@ def test_one_of_three_pods_that_is_not_well_is_named(lay_floor: Lay, health: Jso
     drive(rollout, *set(ENDS) - {"failed"})
     assert rollout.state == "succeeded", why(rollout)
     assert rollout.steps.get(kind="health").observed["args"]["count"] == 3
+
+
+def test_a_pod_that_does_not_run_has_not_answered_and_a_person_is_asked(lay_floor: Lay) -> None:
+    floor = lay_floor(each=({"kind": "set_image"}, {"kind": "health", "timeoutSeconds": 3}))
+    floor.space.create(service("api", selector={"app": "api"}))
+    know(floor, {**HEALTH, "service": "api", "kind": "actuator"})
+    stuck = {"spec": {"template": {"metadata": {"annotations": failing("ErrImagePull")}}}}
+    floor.space.patch("deployments", "api", stuck)
+    rollout = drive(floor.start(), *ENDS)
+    assert rollout.state == "paused", why(rollout)
+    with translation.override("en"):
+        said = texts.step_text(rollout.steps.get(kind="health"))
+    assert said.startswith("Pods did not answer within the time: api-"), said
 
 
 def test_the_catalog_may_leave_it_at_what_the_service_answers(lay_floor: Lay) -> None:

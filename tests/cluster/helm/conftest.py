@@ -19,9 +19,9 @@ from portal.integrations.kubernetes.connection import read_connection
 from releases.catalog.models import Service
 from releases.catalog.operations import load_folder
 from releases.models import Release
+from tests.cluster.conftest import IMAGES
 from tests.cluster.engine.examples import (
     EXAMPLES,
-    IMAGES,
     WORKLOADS,
     Served,
     System,
