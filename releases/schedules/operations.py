@@ -153,7 +153,7 @@ def keep_backups_of_releases() -> None:
         params__job__purpose=BACKUP,
         ended_at__gte=since,
         backup=None,
-    )
+    ).order_by("started_at")
     for step in made.select_related("service", "rollout__environment"):
         assert step.service is not None
         assert step.started_at is not None
@@ -165,15 +165,18 @@ def keep_backups_of_releases() -> None:
 
 
 def _keep(backup: Backup, *, job: str, report: Json) -> None:
-    """Store a backup by what its Job says of it; its age counts from when the Job began."""
+    """Store a backup by what its Job says of it, unless a newer one has been written over it.
+
+    Its age counts from when the Job began.
+    """
     said = report.get("name")
     backup.name = said[:LONGEST_NAME] if isinstance(said, str) and said.strip() else job
     backup.rows, backup.size_bytes = (count_in(report, field) for field in ("rows", "sizeBytes"))
-    known = Backup.objects.filter(
-        service=backup.service, environment=backup.environment, name=backup.name
-    ).first()
+    there = Backup.objects.filter(service=backup.service, environment=backup.environment)
+    known = there.select_for_update(of=("self",)).filter(name=backup.name).first()
     if known is not None:
-        # One that is written over under the same name is that of now.
+        if known.made_at >= backup.made_at:
+            return
         backup.pk = known.pk
     backup.save()
     _record_backup("backup.made", backup)

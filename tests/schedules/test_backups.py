@@ -1,0 +1,61 @@
+"""Backups that rollouts have made: each is known once, and under one name the newest counts."""
+
+from datetime import timedelta
+
+import pytest
+
+from portal import clock
+from portal.audit.models import AuditEntry
+from releases.rollouts.models import Rollout, Step
+from releases.schedules import jobs
+from releases.schedules.models import Backup
+from tests.factories import Shop, make_release
+
+
+@pytest.fixture
+def rollout(shop: Shop) -> Rollout:
+    """A rollout of the shopping service."""
+    return make_release(shop, at="rolling_out").rollouts.get()
+
+
+def backed_up(rollout: Rollout, shop: Shop, *, hours_ago: int, rows: int) -> Step:
+    """A step whose Job has made the backup that it always calls the same."""
+    started = clock.now() - timedelta(hours=hours_ago)
+    return Step.objects.create(
+        rollout=rollout,
+        key=f"backup-{hours_ago}",
+        kind="run_job",
+        service=shop.shopping,
+        state="succeeded",
+        params={"job": {"name": "backup", "purpose": "backup"}},
+        acted={"job": f"backup-{hours_ago}"},
+        observed={"report": {"name": "latest", "rows": rows}},
+        started_at=started,
+        ended_at=started + timedelta(minutes=1),
+    )
+
+
+def backups_recorded() -> int:
+    return AuditEntry.objects.filter(action="backup.made").count()
+
+
+def test_of_two_under_one_name_the_newest_stays_however_often_it_is_looked(
+    shop: Shop, rollout: Rollout
+) -> None:
+    newer = backed_up(rollout, shop, hours_ago=2, rows=200)
+    backed_up(rollout, shop, hours_ago=5, rows=100)
+    for _time in range(3):
+        jobs.keep_backups()
+        backup = Backup.objects.get()
+        assert (backup.name, backup.rows, backup.made_at) == ("latest", 200, newer.started_at)
+    assert backups_recorded() == 2
+
+
+def test_one_of_a_release_does_not_replace_the_one_of_the_night_after(shop: Shop, rollout: Rollout) -> None:
+    backed_up(rollout, shop, hours_ago=5, rows=100)
+    place = {"service": shop.shopping, "environment": shop.environment}
+    nightly = Backup.objects.create(**place, name="latest", made_at=clock.now(), rows=300)
+    jobs.keep_backups()
+    nightly.refresh_from_db()
+    assert (nightly.rows, nightly.step) == (300, None)
+    assert backups_recorded() == 0
