@@ -1,7 +1,7 @@
 """Rows of the schedules: when each is due next, what its runs came to, and the backups that are known."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -10,6 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from releases.catalog.models import Environment, Service
 from releases.rollouts.models import Step
+
+# What a service answers to a health check where all is well.
+GOOD = "good"
 
 
 class What(models.TextChoices):
@@ -51,7 +54,9 @@ class ScheduledRun(models.Model):
     """One time at which a schedule was due, and what came of it.
 
     `spec` is the schedule with the Job as the catalog had it; `wake_at` when to look again, None once it is
-    over. `acted` is the Job that was made, `observed` and `failure` are those of a step.
+    over. `acted` is the Job that was made, `observed` and `failure` are those of a step. What a health check
+    has heard of each service is in them as "services": [{"service", "result", "seen"}], and in `observed` as
+    "changed" {"new": [service], "well": [service]} how it differs from the check before.
     """
 
     ACCESS_VIA: ClassVar[str] = "environment"
@@ -100,6 +105,16 @@ class ScheduledRun(models.Model):
         """When it began; only for a run that has."""
         assert self.started_at is not None
         return self.started_at
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        """What a health check has heard of each service."""
+        return (self.failure or {}).get("services") or self.observed.get("services") or []
+
+    @property
+    def troubled(self) -> dict[str, str]:
+        """The results of the services that a health check has not found well, by name."""
+        return {each["service"]: each["result"] for each in self.answers if each["result"] != GOOD}
 
 
 class Backup(models.Model):

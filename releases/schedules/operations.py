@@ -96,28 +96,43 @@ def wait(run: ScheduledRun, claim: datetime, *, observed: Json, seconds: float) 
 def end(
     run: ScheduledRun, claim: datetime, outcome: str, *, observed: Json, failure: Json | None = None
 ) -> None:
-    """Keep what it came to; a health check is recorded and told only where it differs from the one before."""
+    """Keep what it came to; a health check is recorded and told only where it differs from the one before.
+
+    A Job is recorded always, and told unless it succeeded.
+    """
     with transaction.atomic():
         if not _still_ours(run, claim):
             return
-        before = queries.outcome_before(run)
         run.outcome, run.observed, run.failure = outcome, observed, failure
         run.ended_at, run.wake_at = clock.now(), None
+        is_news = run.what == What.JOB or _is_news(run)
         run.save(update_fields=["outcome", "acted", "observed", "failure", "ended_at", "wake_at"])
-        if run.what == What.HEALTH and outcome == before:
+        if not is_news:
             return
-        if run.what == What.JOB or before or outcome != Outcome.SUCCEEDED:
-            _record(run, f"schedule.{outcome}", {"due": run.due_at.isoformat(), **_told(run)})
-        if outcome == Outcome.SUCCEEDED:
+        _record(run, f"schedule.{outcome}", {"due": run.due_at.isoformat(), **_told(run)})
+        if run.what == What.JOB and outcome == Outcome.SUCCEEDED:
             _follow_up(run)
-        if outcome != Outcome.SUCCEEDED or (run.what == What.HEALTH and before):
+        else:
             notices.tell(run)
+
+
+def _is_news(run: ScheduledRun) -> bool:
+    """Whether a health check differs from the one before, service by service; keeps by which."""
+    before = queries.measured_before(run)
+    if before is None:
+        return run.outcome != Outcome.SUCCEEDED
+    then, now = before.troubled, run.troubled
+    new = sorted(name for name in now if now[name] != then.get(name))
+    well = sorted({each["service"] for each in run.answers} & then.keys() - now.keys())
+    if new or well:
+        run.observed = {**run.observed, "changed": {"new": new, "well": well}}
+    return run.outcome != before.outcome or then != now
 
 
 def _told(run: ScheduledRun) -> Json:
     job = {"job": run.acted["job"]} if run.acted else {}
     why = {"why": (run.failure or run.observed).get("code", "")} if run.outcome != Outcome.SUCCEEDED else {}
-    return {**job, **why}
+    return {**job, **why, **run.observed.get("changed", {})}
 
 
 def _follow_up(run: ScheduledRun) -> None:

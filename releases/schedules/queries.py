@@ -13,11 +13,10 @@ from releases.states import ENDS
 MEASURED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.ERRORED)
 
 
-def outcome_before(run: ScheduledRun) -> str:
-    """What the schedule's run before this one came to; "" for its first."""
+def measured_before(run: ScheduledRun) -> ScheduledRun | None:
+    """The schedule's run before this one that was carried out; None for its first."""
     runs = ScheduledRun.objects.filter(environment=run.environment, schedule=run.schedule)
-    found = runs.filter(due_at__lt=run.due_at, outcome__in=MEASURED).order_by("-due_at")
-    return found.values_list("outcome", flat=True).first() or ""
+    return runs.filter(due_at__lt=run.due_at, outcome__in=MEASURED).order_by("-due_at").first()
 
 
 def backups_of(service: Service | None, environment: Environment) -> QuerySet[Backup]:

@@ -84,7 +84,6 @@ def _schedule(row: Schedule, run: ScheduledRun | None) -> dict[str, Any]:
 
 
 def _run(run: ScheduledRun) -> dict[str, Any]:
-    services = (run.failure or run.observed).get("services") or []
     return {
         "row": run,
         "state": run.outcome or ("running" if run.started_at else "waiting"),
@@ -93,6 +92,8 @@ def _run(run: ScheduledRun) -> dict[str, Any]:
         "seconds": (run.ended_at - run.started_at).total_seconds()
         if run.ended_at and run.started_at
         else None,
-        "services": [{**each, "text": service_text(each)} for each in services if each["result"] != "good"],
+        "services": [
+            {**each, "text": service_text(each)} for each in run.answers if each["service"] in run.troubled
+        ],
         "log": (run.failure or {}).get("log") or [],
     }

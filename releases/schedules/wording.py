@@ -18,9 +18,14 @@ OBSERVED: dict[str, str | Promise] = {
     "held": _("It may not begin now"),
     "services_healthy": _("All {count} services are healthy"),
 }
+RESULTS: dict[str, str | Promise] = {
+    "bad": _("Not healthy: {names}"),
+    "unmeasured": _("No answer: {names}"),
+}
+# Failures whose words are which services they are about.
+MEASURED = frozenset({"services_unhealthy", "services_unmeasured"})
+CHANGES: dict[str, str | Promise] = {"new": _("New: {names}"), "well": _("Well again: {names}")}
 FAILURES: dict[str, str | Promise] = {
-    "services_unhealthy": _("Not healthy: {names}"),
-    "services_unmeasured": _("No answer: {names}"),
     "no_such_job": _("The service has no such Job any more; correct the schedule in the catalog"),
     "broke_off": _("The portal itself failed at it; its log tells more under {incident}"),
 }
@@ -32,12 +37,37 @@ def title_of(spec: Json, what: str) -> str:
 
 
 def outcome_text(run: ScheduledRun) -> str:
-    """What a run came to, or what it waits for, in one sentence."""
+    """What a run came to, or what it waits for, in a few sentences."""
+    if run.what == What.JOB:
+        return _told(run)
+    first = [] if run.failure and run.failure["code"] in MEASURED else [_told(run)]
+    return ". ".join([*first, *_troubled(run), *_changed(run)])
+
+
+def _told(run: ScheduledRun) -> str:
     if run.failure:
         return _filled(FAILURES, run.failure) or texts.failure(run.failure)
     told = _filled(OBSERVED, run.observed) or texts.observed(run.observed)
     closed = [openings.sentence(each, lifting=True) for each in run.observed.get("closures") or []]
     return ": ".join([told, " ".join(closed)] if closed else [told])
+
+
+def _troubled(run: ScheduledRun) -> list[str]:
+    """Which services a health check has found bad, and which did not answer."""
+    found = {result: [name for name, each in run.troubled.items() if each == result] for result in RESULTS}
+    return [_names(RESULTS[result], names) for result, names in found.items() if names]
+
+
+def _changed(run: ScheduledRun) -> list[str]:
+    """How it differs from the check before; where all trouble is new, that is said already."""
+    changed = run.observed.get("changed") or {}
+    new = changed.get("new") or []
+    found = {"new": [] if new == sorted(run.troubled) else new, "well": changed.get("well") or []}
+    return [_names(CHANGES[key], names) for key, names in found.items() if names]
+
+
+def _names(text: str | Promise, names: list[str]) -> str:
+    return str(text).format(names=", ".join(names))
 
 
 def service_text(result: Json) -> str:

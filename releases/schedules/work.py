@@ -13,8 +13,8 @@ from releases.rollouts.steps.kind import Found, Json, Outcome, Verdict, Work, do
 from releases.rollouts.steps.kinds import KINDS
 from releases.rollouts.steps.run_job import RunJob, name_stem
 from releases.schedules import operations
+from releases.schedules.models import GOOD, ScheduledRun, What
 from releases.schedules.models import Outcome as Ended
-from releases.schedules.models import ScheduledRun, What
 
 TIMEOUT_SECONDS = 600
 RESULTS = {
@@ -139,7 +139,7 @@ def _measure(run: ScheduledRun, service: Service) -> Json:
         result = "bad" if error.code == MISSING else "unmeasured"
         return _result(service, result, {"failure": {"code": error.code, "message": str(error.detail)}})
     if outcome.verdict == Verdict.DONE:
-        return _result(service, "good", outcome.observed)
+        return _result(service, GOOD, outcome.observed)
     if outcome.observed.get("unmeasured"):
         return _result(service, "unmeasured", outcome.observed)
     return _result(service, "bad", {"failure": outcome.failure} if outcome.failure else outcome.observed)

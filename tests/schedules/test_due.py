@@ -13,6 +13,7 @@ from portal import clock
 from portal.audit.models import AuditEntry
 from portal.errors import TemporaryError
 from portal.outbox.models import Message
+from portal.people.models import User
 from releases.catalog import rights
 from releases.catalog.models import Environment
 from releases.rollouts.steps.kind import Outcome, StepKind, Work, done, wait
@@ -165,6 +166,37 @@ def test_a_service_that_turns_bad_is_told_once_and_again_when_it_is_well(time: C
     entries = AuditEntry.objects.filter(action__startswith="schedule.").order_by("number")
     assert list(entries.values_list("action", flat=True)) == ["schedule.failed", "schedule.succeeded"]
     assert Message.objects.filter(key__startswith="schedule.", key__endswith=":pl").count() == 2
+
+
+def test_another_service_that_turns_bad_or_well_meanwhile_is_told_by_name(time: Clock, health: Asked) -> None:
+    User.objects.filter(username="pl").update(language="en")
+    bad = wait("unhealthy", args={"status": "HTTP 503"})
+    silent = TemporaryError("The cluster is away.")
+    payment, shopping = "payment-service", "shopping-service"
+    for minute, answers in (
+        (5, {payment: bad}),
+        (10, {payment: bad, shopping: bad}),
+        (15, {payment: bad, shopping: bad}),
+        (20, {payment: silent, shopping: bad}),
+        (25, {payment: silent}),
+    ):
+        health.answers = answers
+        time.go(minute)
+    told = Message.objects.filter(key__startswith="schedule.", key__endswith=":pl").order_by("id")
+    assert [message.body for message in told] == [
+        f"Not healthy: {payment}",
+        f"Not healthy: {payment}, {shopping}. New: {shopping}",
+        f"Not healthy: {shopping}. No answer: {payment}. New: {payment}",
+        f"No answer: {payment}. Well again: {shopping}",
+    ]
+    entries = AuditEntry.objects.filter(action__startswith="schedule.").order_by("number")
+    changes = [json.loads(entry.body)["after"] for entry in entries]
+    assert [(each.get("new"), each.get("well")) for each in changes] == [
+        (None, None),
+        ([shopping], []),
+        ([payment], []),
+        ([], [shopping]),
+    ]
 
 
 def test_a_service_that_does_not_answer_is_not_measured_bad(time: Clock, health: Asked) -> None:
