@@ -45,8 +45,8 @@ WORKER_SECONDS = 20
 REST_SECONDS = 1.0
 # Below the time after which RQ takes a worker for dead, with what one job may take.
 BEAT_SECONDS = 5.0
-# Longer than anything that a job waits for.
-JOB_SECONDS = 180
+# Longer than anything that one job waits for: two calls of Helm.
+JOB_SECONDS = 70
 
 Argument = int | str
 Function = Callable[..., None]
@@ -280,8 +280,7 @@ class Worker(SimpleWorker):
         """
         self._state = WorkerStatus.BUSY
         try:
-            seconds = job.timeout or JOB_SECONDS
-            with TimerDeathPenalty(seconds, JobTimeoutException, job_id=job.id):
+            with TimerDeathPenalty(JOB_SECONDS, JobTimeoutException, job_id=job.id):
                 _carry_out(job)
         finally:
             self._state = WorkerStatus.IDLE

@@ -219,7 +219,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
 # The queue: may be emptied at any moment
-RQ_QUEUES = {"default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 60}}
+RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 # Counts attempts to sign in; in the database, so that the limits outlive Redis and sign-in works without it.
 CACHES = {
     "default": {

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from releases.catalog.models import Environment, Service
 from releases.rollouts.models import Step
 
-# What a service answers to a health check where all is well.
-GOOD = "good"
+# What a service comes to in a health check; the last where it did not answer, or was not asked any more.
+GOOD, BAD, UNMEASURED = "good", "bad", "unmeasured"
 
 
 class What(models.TextChoices):

@@ -22,7 +22,7 @@ from releases.schedules.due import LATE_SECONDS, SWEEP, subject_of
 from releases.schedules.models import Backup, Outcome, ScheduledRun, What
 
 Json = dict[str, Any]
-# Longer than one look at a run lasts: one that was begun and never written is looked at anew after it.
+# Longer than a job may take: a look at a run that never wrote is made anew after it.
 CLAIM = timedelta(seconds=120)
 HELD_SECONDS = 30
 MOST_AT_ONCE = 100

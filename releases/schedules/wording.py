@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from releases import openings
 from releases.rollouts import texts
-from releases.schedules.models import ScheduledRun, What
+from releases.schedules.models import BAD, UNMEASURED, ScheduledRun, What
 
 Json = Mapping[str, Any]
 OBSERVED: dict[str, str | Promise] = {
@@ -16,11 +16,13 @@ OBSERVED: dict[str, str | Promise] = {
     "overtaken": _("The next time had come before it could begin"),
     "still_runs": _("The run before it had not ended"),
     "held": _("It may not begin now"),
+    "asking_services": _("{asked} of {count} services asked so far"),
+    "no_time_left": _("Not asked: the time of the check was over"),
     "services_healthy": _("All {count} services are healthy"),
 }
 RESULTS: dict[str, str | Promise] = {
-    "bad": _("Not healthy: {names}"),
-    "unmeasured": _("No answer: {names}"),
+    BAD: _("Not healthy: {names}"),
+    UNMEASURED: _("No answer: {names}"),
 }
 # Failures whose words are which services they are about.
 MEASURED = frozenset({"services_unhealthy", "services_unmeasured"})
@@ -72,7 +74,7 @@ def _names(text: str | Promise, names: list[str]) -> str:
 
 def service_text(result: Json) -> str:
     """What one service answered in a health check."""
-    return texts.measured(result["seen"])
+    return _filled(OBSERVED, result["seen"]) or texts.measured(result["seen"])
 
 
 def _filled(table: Mapping[str, str | Promise], found: Json) -> str:

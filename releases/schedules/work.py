@@ -1,5 +1,6 @@
 """What a run does: the steps of rollouts, taken up by the clock instead of a release."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from portal import clock
@@ -9,14 +10,16 @@ from releases.catalog.models import Service
 from releases.catalog.schedule_checks import RETENTION
 from releases.models import Release
 from releases.rollouts.models import Step
-from releases.rollouts.steps.kind import Found, Json, Outcome, Verdict, Work, done, failed
+from releases.rollouts.steps.kind import Found, Json, Outcome, Verdict, Work, done, failed, wait
 from releases.rollouts.steps.kinds import KINDS
 from releases.rollouts.steps.run_job import RunJob, name_stem
 from releases.schedules import operations
-from releases.schedules.models import GOOD, ScheduledRun, What
+from releases.schedules.models import BAD, GOOD, UNMEASURED, ScheduledRun, What
 from releases.schedules.models import Outcome as Ended
 
 TIMEOUT_SECONDS = 600
+# After it no further service is asked at the same look: a worker has other things to do as well.
+LOOK_SECONDS = 10
 RESULTS = {
     Verdict.DONE: Ended.SUCCEEDED,
     Verdict.FAILED: Ended.FAILED,
@@ -67,12 +70,17 @@ def carry_on(run_id: int) -> None:
     seen = outcome.observed
     if outcome.verdict != Verdict.WAIT:
         operations.end(run, claim, RESULTS[outcome.verdict], observed=seen, failure=outcome.failure)
-    elif clock.now() > run.begun_at + timedelta(seconds=timeout_of(run)):
+    elif is_late(run):
         # With the trouble that was seen last, where there was one.
         late = seen.get("trouble") or {"code": "timeout"}
         operations.end(run, claim, Ended.ERRORED, observed=seen, failure=late)
     else:
         operations.wait(run, claim, observed=seen, seconds=outcome.wake_seconds)
+
+
+def is_late(run: ScheduledRun) -> bool:
+    """Whether a begun run has taken longer than it may."""
+    return clock.now() > run.begun_at + timedelta(seconds=timeout_of(run))
 
 
 def timeout_of(run: ScheduledRun) -> int:
@@ -112,14 +120,35 @@ def _look(run: ScheduledRun) -> tuple[Outcome, Json | None]:
 
 
 def _measure_all(run: ScheduledRun) -> Outcome:
-    """Ask every service of the environment that says how; the worst answer counts."""
+    """Ask the services of the environment that say how, as many as there is time for at one look."""
     rows = run.environment.services.order_by("name")
     asked = [each for each in rows if each.spec.get("health", {}).get("kind", "none") != "none"]
     if not asked:
         return Outcome(verdict=Verdict.INCONCLUSIVE, observed={"code": "no_health_known", "services": []})
-    results = [_measure(run, service) for service in asked]
-    bad = [each["service"] for each in results if each["result"] == "bad"]
-    unknown = [each["service"] for each in results if each["result"] == "unmeasured"]
+    results, left = _ask(run, asked)
+    if left and not is_late(run):
+        counts = {"asked": len(results), "count": len(asked)}
+        return wait("asking_services", seconds=0, args=counts, services=results)
+    results += [_result(each, UNMEASURED, {"code": "no_time_left"}) for each in left]
+    return _judged(results)
+
+
+def _ask(run: ScheduledRun, asked: Sequence[Service]) -> tuple[list[Json], list[Service]]:
+    """What they said, at earlier looks as well, and those for whom another look is needed."""
+    names = {each.name for each in asked}
+    results = [each for each in run.answers if each["service"] in names]
+    known = {each["service"] for each in results}
+    left = [each for each in asked if each.name not in known]
+    until = clock.now() + timedelta(seconds=LOOK_SECONDS)
+    while left and clock.now() < until:
+        results.append(_measure(run, left.pop(0)))
+    return results, left
+
+
+def _judged(results: list[Json]) -> Outcome:
+    """The worst answer counts."""
+    bad = [each["service"] for each in results if each["result"] == BAD]
+    unknown = [each["service"] for each in results if each["result"] == UNMEASURED]
     names = {"names": ", ".join(bad or unknown), "count": len(results)}
     if bad:
         return failed("services_unhealthy", args=names, services=results)
@@ -134,15 +163,15 @@ def _measure(run: ScheduledRun, service: Service) -> Json:
     try:
         outcome = KINDS[HEALTH].measure(_work(run, service))
     except TemporaryError as error:
-        return _result(service, "unmeasured", {"code": error.code, "args": {"message": str(error.detail)}})
+        return _result(service, UNMEASURED, {"code": error.code, "args": {"message": str(error.detail)}})
     except PermanentError as error:
-        result = "bad" if error.code == MISSING else "unmeasured"
+        result = BAD if error.code == MISSING else UNMEASURED
         return _result(service, result, {"failure": {"code": error.code, "message": str(error.detail)}})
     if outcome.verdict == Verdict.DONE:
         return _result(service, GOOD, outcome.observed)
     if outcome.observed.get("unmeasured"):
-        return _result(service, "unmeasured", outcome.observed)
-    return _result(service, "bad", {"failure": outcome.failure} if outcome.failure else outcome.observed)
+        return _result(service, UNMEASURED, outcome.observed)
+    return _result(service, BAD, {"failure": outcome.failure} if outcome.failure else outcome.observed)
 
 
 def _result(service: Service, result: str, seen: Json) -> Json:

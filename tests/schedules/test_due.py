@@ -1,6 +1,7 @@
 """What is due begins once, late runs within their deadline, and misses are named."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,12 +16,13 @@ from portal.errors import TemporaryError
 from portal.outbox.models import Message
 from portal.people.models import User
 from releases.catalog import rights
-from releases.catalog.models import Environment
+from releases.catalog.models import Environment, Service
 from releases.rollouts.steps.kind import Outcome, StepKind, Work, done, wait
 from releases.rollouts.steps.kinds import KINDS
 from releases.schedules import jobs, work
 from releases.schedules.due import judge
 from releases.schedules.models import Schedule, ScheduledRun
+from releases.schedules.wording import outcome_text
 from tests.factories import Shop
 from tests.portal.api import ApiClient
 from tests.soak import long
@@ -37,12 +39,14 @@ class Asked(StepKind):
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
         self.asked: list[str] = []
+        self.takes: Callable[[], None] = lambda: None
 
     def observe(self, work: Work) -> Outcome:
         assert work.step.service is not None
         self.asked.append(work.step.service.name)
+        self.takes()
         answer = self.answers.get(work.step.service.name, done("healthy", args={"status": "UP"}))
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         assert isinstance(answer, Outcome)
         return answer
@@ -208,6 +212,74 @@ def test_a_service_that_does_not_answer_is_not_measured_bad(time: Clock, health:
     run = ScheduledRun.objects.get()
     assert run.outcome == "errored"
     assert (run.failure or {})["code"] == "services_unmeasured"
+
+
+SILENT = [f"silent-{number}" for number in range(6)]
+
+
+@pytest.fixture
+def silent(time: Clock, shop: Shop, health: Asked) -> Asked:
+    """Six more services, none of which answers; each question takes five seconds."""
+    for name in SILENT:
+        spec = {"health": {"kind": "http", "service": name, "port": 80}}
+        made = Service.objects.create(name=name, team=shop.shopping.team, spec=spec)
+        shop.environment.services.add(made)
+        health.answers[name] = wait("no_answer", args={"message": "timed out"}, unmeasured=True)
+
+    def five_seconds() -> None:
+        time.present += timedelta(seconds=5)
+
+    health.takes = five_seconds
+    return health
+
+
+def to_the_end() -> None:
+    """Look again and again, until nothing is left to do."""
+    while ScheduledRun.objects.filter(outcome="").exists():
+        sweep()
+
+
+def test_many_that_do_not_answer_are_asked_once_each_a_few_at_a_look(time: Clock, silent: Asked) -> None:
+    time.go(5)
+    looks = [len(silent.asked)]
+    while not ScheduledRun.objects.get().outcome:
+        sweep()
+        looks.append(len(silent.asked) - sum(looks))
+    assert max(looks) <= 3, "a worker has other things to do"
+    assert sorted(silent.asked) == sorted(["payment-service", "shopping-service", *SILENT])
+    run = ScheduledRun.objects.get()
+    assert run.outcome == "errored"
+    assert outcome_text(run).endswith(": " + ", ".join(SILENT))
+
+
+def test_a_look_that_died_loses_nothing_of_those_before(time: Clock, silent: Asked) -> None:
+    time.go(5)
+    heard = list(silent.asked)
+    silent.answers[SILENT[-1]] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        to_the_end()
+    silent.answers[SILENT[-1]] = done("healthy", args={"status": "UP"})
+    to_the_end()
+    assert all(silent.asked.count(name) == 1 for name in heard)
+    assert ScheduledRun.objects.get().troubled.keys() == set(SILENT[:-1])
+
+
+def test_who_was_not_asked_before_the_time_was_over_is_named(
+    time: Clock, scheduled: Environment, shop: Shop, silent: Asked
+) -> None:
+    [row] = Schedule.objects.all()
+    row.spec = scheduled.spec["schedules"][0] = {**HEALTH, "timeoutSeconds": 10}
+    row.save(update_fields=["spec"])
+    scheduled.save(update_fields=["spec"])
+    time.go(5)
+    to_the_end()
+    run = ScheduledRun.objects.get()
+    assert len(silent.asked) < len(SILENT)
+    assert run.troubled.keys() == set(SILENT)
+    client = Client()
+    client.force_login(shop.cast.outsider)
+    page = client.get("/environments/shop-production/schedules/", headers={"accept-language": "en"})
+    assert f"{SILENT[-1]}: Not asked" in page.content.decode()
 
 
 @long
