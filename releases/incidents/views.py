@@ -30,7 +30,7 @@ from releases.rollouts.looking import Look, look
 from releases.rollouts.models import Rollout
 from releases.rollouts.pod_logs import Asked, tail
 from releases.rollouts.queries import visible_rollout
-from releases.views.answers import REFUSALS, go, is_fragment, once, person, refuse, sent
+from releases.views.answers import REFUSALS, asked_number, go, is_fragment, once, person, refuse, sent
 
 PAGE_SIZE = 50
 LOG_LINES = 20
@@ -221,12 +221,12 @@ def _log(incident: Incident, seen: Look, user: User) -> dict[str, Any]:
 
 def _list(request: HttpRequest) -> dict[str, Any]:
     user = person(request)
-    view, before = request.GET.get("view", ""), request.GET.get("before", "")
+    view, before = request.GET.get("view", ""), asked_number(request, "before")
     view = view if view in queries.VIEWS else ""
     topics = newest_events([f"board.{environment.name}" for environment in environments_of(user)])
     found = queries.visible_incidents(user, view=view)
-    if before.isascii() and before.isdecimal() and len(before) < 19:
-        found = found.filter(number__lt=int(before))
+    if before is not None:
+        found = found.filter(number__lt=before)
     rows = list(found[: PAGE_SIZE + 1])
     last = rows[PAGE_SIZE - 1].number if len(rows) > PAGE_SIZE else None
     labels = {"": _("Ongoing"), "closed": _("Closed")}
@@ -237,7 +237,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
             for name, label in labels.items()
         ],
         "view": view,
-        "address": _address(view=view, before=before),
+        "address": _address(view=view, before=str(before or "")),
         "next_url": _address(view=view, before=str(last)) if last else "",
         "topics": topics,
     }

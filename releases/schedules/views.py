@@ -1,8 +1,9 @@
 """The schedules of an environment: what is due when, what came of it, and what could be restored."""
 
 import secrets
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,26 +19,42 @@ from releases.schedules.models import Backup, Schedule, ScheduledRun
 from releases.schedules.recovery import recoveries_in
 from releases.schedules.restoring import request_restore
 from releases.schedules.wording import outcome_text, service_text, title_of
-from releases.views.answers import REFUSALS, go, is_fragment, once, refuse
+from releases.views.answers import REFUSALS, asked_number, go, is_fragment, once, refuse
 
+Row = TypeVar("Row", ScheduledRun, Backup)
 SHOWN_RUNS = 30
 SHOWN_BACKUPS = 20
 
 
 @require_safe
 def page(request: HttpRequest, name: str) -> HttpResponse:
-    """Show schedules, runs, recovery and backups of an environment."""
+    """Show schedules, runs, recovery and backups of an environment.
+
+    `before` and `backups_before` lead to older runs and backups.
+    """
     assert isinstance(request.user, User)
     environment = access.get_or_404(request.user, Environment, name=name)
+    runs, older_runs = _shown(queries.telling_runs(environment, asked_number(request, "before")), SHOWN_RUNS)
+    backups, older_backups = _shown(
+        queries.backups_before(environment, asked_number(request, "backups_before")), SHOWN_BACKUPS
+    )
     context = {
         "environment": environment,
         "schedules": [_schedule(*each) for each in queries.schedules_of(environment)],
-        "runs": [_run(each) for each in queries.runs_of(environment)[:SHOWN_RUNS]],
+        "runs": [_run(each) for each in runs],
+        "older_runs": older_runs,
         "recoveries": recoveries_in(environment),
-        "backups": queries.backups_in(environment)[:SHOWN_BACKUPS],
+        "backups": backups,
+        "older_backups": older_backups,
         "restorable": _restorable(request.user, environment),
     }
     return render(request, "schedules/page.html", context)
+
+
+def _shown(rows: QuerySet[Row], most: int) -> tuple[list[Row], int | None]:
+    """The first rows, and the key of their last where there are older ones."""
+    found = list(rows[: most + 1])
+    return found[:most], found[most - 1].pk if len(found) > most else None
 
 
 def _restorable(user: User, environment: Environment) -> set[int]:

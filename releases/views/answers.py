@@ -22,6 +22,8 @@ from portal.people.models import User
 
 REFUSALS = (Invalid, Conflict, NotAllowed, TemporaryError, PermanentError)
 LONGEST_KEY = 64
+# More digits than these are no key of the database.
+LONGEST_NUMBER = 18
 TYPED = "typed_before_second_factor"
 
 
@@ -39,6 +41,12 @@ def is_fragment(request: HttpRequest) -> bool:
 def sent(request: HttpRequest) -> QueryDict | None:
     """What a form was sent with, be it nothing; None before it was sent."""
     return request.POST if request.method == "POST" else None
+
+
+def asked_number(request: HttpRequest, name: str) -> int | None:
+    """The key that the address asks for by this name, such as `before`; None where it is no number."""
+    text = request.GET.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else None
 
 
 def incident_typed(request: HttpRequest) -> dict[str, str] | None:

@@ -15,7 +15,7 @@ from portal.people.doors import browser_actor
 from releases.forms import ReasonForm, attach
 from releases.reading.lists import environments_of, newest_event, newest_events
 from releases.rollouts.findings import operations, queries
-from releases.views.answers import REFUSALS, go, is_fragment, once, person, refuse, sent
+from releases.views.answers import REFUSALS, asked_number, go, is_fragment, once, person, refuse, sent
 
 PAGE_SIZE = 50
 ACTS = ("adopt", "explain", "put-back")
@@ -93,13 +93,13 @@ def _finding(request: HttpRequest, pk: int) -> dict[str, Any]:
 
 def _list(request: HttpRequest) -> dict[str, Any]:
     user = person(request)
-    view, before = request.GET.get("view", ""), request.GET.get("before", "")
+    view, before = request.GET.get("view", ""), asked_number(request, "before")
     view = view if view in queries.VIEWS else ""
     names = [f"board.{environment.name}" for environment in environments_of(user)]
     topics = newest_events(names)
     found = queries.visible_findings(user, view=view).order_by("-pk")
-    if before.isdecimal() and len(before) < 19:
-        found = found.filter(pk__lt=int(before))
+    if before is not None:
+        found = found.filter(pk__lt=before)
     rows = list(found[: PAGE_SIZE + 1])
     last = rows[PAGE_SIZE - 1].pk if len(rows) > PAGE_SIZE else None
     labels = {"": _("Standing"), "open": _("To decide"), "over": _("Over")}
@@ -110,7 +110,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
             for name, label in labels.items()
         ],
         "view": view,
-        "address": _address(view=view, before=before),
+        "address": _address(view=view, before=str(before or "")),
         "next_url": _address(view=view, before=str(last)) if last else "",
         "topics": topics,
     }
