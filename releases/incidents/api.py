@@ -71,7 +71,10 @@ class HappenedShape(Schema):
 
     at: datetime
     what: str = Field(
-        description="began, opened, note, told, linked, drafted, started, failed, ended or closed"
+        description=(
+            "began, opened, note, told, linked, unlinked, corrected, drafted, started, failed, ended "
+            "or closed"
+        )
     )
     by: str | None
     text: str
@@ -117,6 +120,13 @@ class LinkInput(Body):
     """Which release."""
 
     release: int
+
+
+class CorrectInput(Body):
+    """What to correct; what is left out stays."""
+
+    title: str | None = Field(None, max_length=operations.LONGEST_TITLE)
+    began_at: Moment | None = Field(None, description="since when it is in trouble")
 
 
 class CauseInput(Body):
@@ -169,6 +179,20 @@ def link_release(request: HttpRequest, incident: int, body: LinkInput) -> Status
     """Say that a release belongs to the incident."""
     operations.link_release(incident, body.release, actor=actor_of(request))
     return Status(201, _shape(request, incident))
+
+
+@router.delete("/incidents/{int:incident}/releases/{int:release}", response=FullIncidentShape)
+def unlink_release(request: HttpRequest, incident: int, release: int) -> dict[str, Any]:
+    """Take a mistaken link back, of a closed incident as well."""
+    operations.unlink_release(incident, release, actor=actor_of(request))
+    return _shape(request, incident)
+
+
+@router.patch("/incidents/{int:incident}", response=FullIncidentShape)
+def correct(request: HttpRequest, incident: int, body: CorrectInput) -> dict[str, Any]:
+    """Correct its title, and since when the trouble lasts, of a closed incident as well."""
+    operations.correct_incident(incident, actor=actor_of(request), title=body.title, began_at=body.began_at)
+    return _shape(request, incident)
 
 
 @router.post("/incidents/{int:incident}/close", response=FullIncidentShape)

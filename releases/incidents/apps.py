@@ -31,6 +31,8 @@ class IncidentsConfig(AppConfig):
                 "incident.noted": _("Noted in an incident"),
                 "incident.told": _("Team told of an incident"),
                 "incident.linked": _("Release linked with an incident"),
+                "incident.unlinked": _("Link of a release with an incident taken back"),
+                "incident.corrected": _("Incident corrected"),
                 "incident.closed": _("Incident closed"),
             }
         )

@@ -1,12 +1,13 @@
 """What people type into an incident."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from releases.incidents.operations import LONGEST_WORDS
+from releases.incidents.operations import LONGEST_TITLE, LONGEST_WORDS
+from releases.models import Release
 
 EVERY = "*"
 
@@ -47,6 +48,36 @@ class ServiceForm(forms.Form):
         """The chosen service, "" for every one; call after is_valid()."""
         chosen = self.cleaned_data["service"]
         return "" if chosen == EVERY else str(chosen)
+
+
+class CorrectForm(forms.Form):
+    """What it is called, and since when the trouble lasts, on the reader's clock."""
+
+    title = forms.CharField(label=_("Title"), max_length=LONGEST_TITLE)
+    began_at = forms.DateTimeField(
+        label=_("Trouble since"),
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text=_("Recovery is measured from here."),
+    )
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """What was typed anew; a time is typed to the minute, and stays to the second where it was not."""
+        return {name: self.cleaned_data[name] for name in self.changed_data}
+
+
+class UnlinkForm(forms.Form):
+    """Which link was a mistake."""
+
+    release = forms.TypedChoiceField(
+        label=_("Release"), coerce=int, error_messages={"required": _("Choose the release.")}
+    )
+
+    def __init__(self, *args: Any, releases: Iterable[Release], **kwargs: Any) -> None:
+        """Offer the releases that are linked."""
+        super().__init__(*args, **kwargs)
+        offered = [(each.number, f"#{each.number} {each.title}") for each in releases]
+        self.fields["release"].choices = offered  # type: ignore[attr-defined]
 
 
 class LinkForm(forms.Form):

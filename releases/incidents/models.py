@@ -10,6 +10,9 @@ from releases.catalog.models import Environment, Service
 from releases.incidents.states import INCIDENT_MOVES, EntryKind, IncidentState
 from releases.models import Release
 
+# Entries by which a release is linked.
+STANDING = Q(kind=EntryKind.LINKED, undone_at=None)
+
 
 class Incident(models.Model):
     """A service in trouble, from when somebody says so until it is closed with its cause.
@@ -55,20 +58,28 @@ class Incident(models.Model):
 
 
 class Entry(models.Model):
-    """Something a person wrote into an incident; `told` is how many people a notice went to."""
+    """Something a person wrote into an incident; `told` is how many people a notice went to.
+
+    A link that was a mistake stays as an entry, with `undone_at`. `changes` of a correction is
+    {"title"?: [before, after], "began_at"?: [before, after]}.
+    """
 
     incident = models.ForeignKey(Incident, models.CASCADE, related_name="entries")
-    kind = models.CharField(max_length=6, choices=EntryKind.choices)
+    kind = models.CharField(max_length=10, choices=EntryKind.choices)
     text = models.TextField(blank=True)
     release = models.ForeignKey(Release, models.PROTECT, null=True, related_name="incident_entries")
     told = models.PositiveIntegerField(default=0)
+    changes = models.JSONField(null=True, blank=True)
+    undone_at = models.DateTimeField(null=True, blank=True)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     at = models.DateTimeField()
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(kind__in=EntryKind.values), name="incidents_entry_kind"),
-            models.UniqueConstraint(fields=["incident", "release"], name="incidents_linked_once"),
+            models.UniqueConstraint(
+                fields=["incident", "release"], condition=STANDING, name="incidents_linked_once"
+            ),
         ]
         ordering = ["at", "id"]
 

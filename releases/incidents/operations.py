@@ -1,10 +1,10 @@
-"""What people do about an incident: open it, note, tell the team, link a release, close it with its cause.
+"""What people do about an incident: open it, note, tell the team, link a release, correct it, close it.
 
 Whoever may carry rollouts on in the environment may: release managers, owners and infrastructure
 (screens.md 2.10).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -21,7 +21,7 @@ from portal.words import check_words
 from releases.catalog.models import Environment, Service
 from releases.guards import require_scope
 from releases.incidents import notices
-from releases.incidents.models import Entry, Incident
+from releases.incidents.models import STANDING, Entry, Incident
 from releases.incidents.queries import services_of
 from releases.incidents.states import EntryKind, IncidentState
 from releases.models import Release
@@ -140,8 +140,63 @@ def link_release(number: int, release: int, *, actor: Actor) -> Entry:
             text = _("There is no release #{number} in {environment}.")
             words = text.format(number=release, environment=incident.environment)
             raise Invalid(missing=[field_error("release", words)])
-        known = incident.entries.filter(release=found).first()
+        known = incident.entries.filter(STANDING, release=found).first()
         return known or _write(incident, EntryKind.LINKED, actor=actor, release=found)
+
+
+def unlink_release(number: int, release: int, *, actor: Actor) -> Entry:
+    """Take a mistaken link back, of a closed incident as well; both stay in the timeline.
+
+    Raises:
+        NotFound, NotAllowed: as for a note.
+        NotFound: the person sees no such release, or it is not linked.
+    """
+    with _locked(number, actor=actor, or_closed=True) as incident:
+        found = _visible_release(release, actor)
+        link = incident.entries.filter(STANDING, release=found).first()
+        if found is None or link is None:
+            raise NotFound
+        link.undone_at = clock.now()
+        link.save(update_fields=["undone_at"])
+        return _write(incident, EntryKind.UNLINKED, actor=actor, release=found)
+
+
+def correct_incident(
+    number: int, *, actor: Actor, title: str | None = None, began_at: datetime | None = None
+) -> Incident:
+    """Correct its title, and since when the trouble lasts, of a closed incident as well.
+
+    Args:
+        title: None leaves it.
+        began_at: None leaves it.
+
+    Raises:
+        NotFound, NotAllowed: as for a note.
+        Invalid: names every wrong field.
+    """
+    with _locked(number, actor=actor, or_closed=True) as incident:
+        before = _facts(incident)
+        faults = Faults()
+        if title is not None:
+            incident.title = faults.text("title", title, most=LONGEST_TITLE, required=True)
+        if began_at is not None:
+            incident.began_at = began_at
+            if not _may_begin(began_at, opened=incident.opened_at, until=incident.closed_at or clock.now()):
+                text = _("A time before now and its end is expected, at most 30 days before it was opened.")
+                faults.add("began_at", text)
+        if faults.found:
+            raise Invalid(missing=faults.found)
+        after = _facts(incident)
+        changes = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
+        if changes:
+            incident.save(update_fields=list(changes))
+            _write(incident, EntryKind.CORRECTED, actor=actor, changes=changes)
+    return incident
+
+
+def _facts(incident: Incident) -> dict[str, str]:
+    """What can be corrected."""
+    return {"title": incident.title, "began_at": incident.began_at.isoformat()}
 
 
 def close_incident(number: int, *, actor: Actor, cause: str) -> Incident:
@@ -202,10 +257,14 @@ def _beginning(said: datetime | None, failed: Rollout | None) -> datetime:
     now = clock.now()
     if said is None:
         return min(failed.failed_at, now) if failed and failed.failed_at else now
-    if not now - LONGEST_BEFORE <= said <= now:
+    if not _may_begin(said, opened=now, until=now):
         text = _("A time of the last 30 days is expected.")
         raise Invalid(missing=[field_error("began_at", text)])
     return said
+
+
+def _may_begin(said: datetime, *, opened: datetime, until: datetime) -> bool:
+    return opened - LONGEST_BEFORE <= said <= until
 
 
 def _made(
@@ -223,7 +282,7 @@ def _made(
         opened_at=clock.now(),
         opened_by=actor.user,
     )
-    _record(incident, "opened", actor=actor, after={"title": words, "began_at": began_at.isoformat()})
+    _record(incident, "opened", actor=actor, after=_facts(incident))
     return incident
 
 
@@ -236,15 +295,15 @@ def _title(service: Service, environment: Environment) -> str:
 
 
 @contextmanager
-def _locked(number: int, *, actor: Actor) -> Iterator[Incident]:
-    """Yield the incident under lock, for who may act on it, while it is ongoing."""
+def _locked(number: int, *, actor: Actor, or_closed: bool = False) -> Iterator[Incident]:
+    """Yield the incident under lock, for who may act on it, while it is ongoing, or closed as well."""
     found = find(number, actor=actor)
     access.require(actor, RIGHT, found)
     require_scope(actor, RIGHT)
     with transaction.atomic():
         rows = Incident.objects.select_for_update(of=("self",)).select_related("service__team", "environment")
         incident = rows.get(number=number)
-        if incident.state != IncidentState.ONGOING:
+        if incident.state != IncidentState.ONGOING and not or_closed:
             raise Conflict(_("This incident is closed. Open another one if the trouble is back."))
         yield incident
 
@@ -257,14 +316,29 @@ def _write(
     text: str = "",
     release: Release | None = None,
     told: int = 0,
+    changes: Mapping[str, Sequence[str]] | None = None,
 ) -> Entry:
-    acts = {EntryKind.NOTE: "noted", EntryKind.TOLD: "told", EntryKind.LINKED: "linked"}
+    found = changes or {}
     entry = Entry.objects.create(
-        incident=incident, kind=kind, text=text, release=release, told=told, by=actor.user, at=clock.now()
+        incident=incident,
+        kind=kind,
+        text=text,
+        release=release,
+        told=told,
+        changes=changes,
+        by=actor.user,
+        at=clock.now(),
     )
-    after: dict[str, object] | None = {"told": told} if kind == EntryKind.TOLD else None
-    number = release.number if release else None
-    _record(incident, acts[kind], actor=actor, after=after, reason=text, release=number)
+    _record(
+        incident,
+        "noted" if kind == EntryKind.NOTE else kind,
+        actor=actor,
+        before={name: before for name, (before, _after) in found.items()},
+        after={name: after for name, (_before, after) in found.items()}
+        | ({"told": told} if kind == EntryKind.TOLD else {}),
+        reason=text,
+        release=release.number if release else None,
+    )
     return entry
 
 
@@ -273,7 +347,8 @@ def _record(
     act: str,
     *,
     actor: Actor,
-    after: dict[str, object] | None = None,
+    before: Mapping[str, str] | None = None,
+    after: Mapping[str, object] | None = None,
     reason: str = "",
     release: int | None = None,
 ) -> None:
@@ -281,6 +356,7 @@ def _record(
         f"incident.{act}",
         actor=actor,
         subject=("incident", str(incident.number)),
+        before=dict(before) if before else None,
         after={"environment": incident.environment.name, **(after or {})},
         reason=reason,
         release=release,

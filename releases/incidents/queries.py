@@ -12,7 +12,8 @@ from django.db.models import Q, QuerySet
 from portal import access, clock
 from portal.people.models import User
 from releases.catalog.models import Environment, Service
-from releases.incidents.models import Entry, Incident
+from releases.incidents import wording
+from releases.incidents.models import STANDING, Entry, Incident
 from releases.incidents.states import IncidentState
 from releases.models import Release
 from releases.open_incidents import OpenIncident
@@ -151,7 +152,7 @@ def incidents_of(user: User, release: Release) -> QuerySet[Incident]:
     """Those that the release names, or is linked with, as far as the person may see them."""
     found = LINK.fullmatch((release.incident or {}).get("link", "").removeprefix(_base()))
     named = Q(number=int(found[1]), environment__system=release.environment.system) if found else Q(pk=None)
-    linked = Q(pk__in=release.incident_entries.values("incident"))
+    linked = Q(pk__in=release.incident_entries.filter(STANDING).values("incident"))
     return visible_incidents(user, view="all").filter(named | linked)
 
 
@@ -212,8 +213,17 @@ def releases_of(incident: Incident, reader: User | None) -> QuerySet[Release]:
         reader: who sees only what they may; None sees all.
     """
     seen = access.visible(reader, Release) if reader else Release.objects.all()
-    linked = Q(pk__in=incident.entries.exclude(release=None).values("release"))
-    return seen.filter(linked | _naming(incident)).select_related("author").order_by("-number")
+    return seen.filter(_linked(incident) | _naming(incident)).select_related("author").order_by("-number")
+
+
+def linked_with(incident: Incident, reader: User | None) -> QuerySet[Release]:
+    """The releases that somebody linked with it, as far as the reader sees them; None sees all."""
+    seen = access.visible(reader, Release) if reader else Release.objects.all()
+    return seen.filter(_linked(incident)).order_by("-number")
+
+
+def _linked(incident: Incident) -> Q:
+    return Q(pk__in=incident.entries.filter(STANDING).values("release"))
 
 
 def _naming(incident: Incident) -> Q:
@@ -239,7 +249,7 @@ def timeline(incident: Incident, rollouts: Sequence[WentOut], reader: User | Non
 
 
 def _of_an_entry(entry: Entry) -> Moment:
-    text, told, release = entry.text, entry.told, entry.release
+    text, told, release = entry.text or wording.correction(entry), entry.told, entry.release
     return Moment(at=entry.at, what=entry.kind, by=entry.by, text=text, told=told, release=release)
 
 

@@ -23,3 +23,5 @@ class EntryKind(models.TextChoices):
     NOTE = "note", _("note")
     TOLD = "told", _("notice to the team")
     LINKED = "linked", _("release linked")
+    UNLINKED = "unlinked", _("link taken back")
+    CORRECTED = "corrected", _("corrected")

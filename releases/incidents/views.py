@@ -20,7 +20,7 @@ from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases.forms import attach
 from releases.incidents import notices, operations, queries, wording
-from releases.incidents.forms import LinkForm, ServiceForm, WordsForm
+from releases.incidents.forms import CorrectForm, LinkForm, ServiceForm, UnlinkForm, WordsForm
 from releases.incidents.models import Incident
 from releases.incidents.states import IncidentState
 from releases.operating import OperationKind
@@ -41,12 +41,18 @@ TITLES: dict[str, str | Promise] = {
     "tell": gettext_lazy("Tell the team"),
     "link": gettext_lazy("Link a release"),
     "close": gettext_lazy("Close the incident"),
+    "correct": gettext_lazy("Correct"),
+    "unlink": gettext_lazy("Take a link back"),
 }
+# Acts of a closed incident as well; they stand beside what they change.
+CORRECTING = ("correct", "unlink")
 ACTS: dict[str, Callable[..., object]] = {
     "note": operations.note,
     "tell": operations.tell_team,
     "link": operations.link_release,
     "close": operations.close_incident,
+    "correct": operations.correct_incident,
+    "unlink": operations.unlink_release,
 }
 
 
@@ -106,7 +112,7 @@ def act(request: HttpRequest, number: int, kind: str) -> HttpResponse:
     incident = operations.find(number, actor=browser_actor(request))
     if kind not in ACTS:
         raise NotFound
-    form = _form(kind, sent(request), incident)
+    form = _form(kind, request, incident)
     context = {
         "incident": incident,
         "kind": kind,
@@ -138,7 +144,14 @@ def _said_of_services(rollout: Rollout, user: User) -> dict[str, str]:
     }
 
 
-def _form(kind: str, data: Any, incident: Incident) -> forms.Form:
+def _form(kind: str, request: HttpRequest, incident: Incident) -> forms.Form:
+    data = sent(request)
+    if kind == "correct":
+        # As the widget shows it, so that what nobody touched is no change.
+        since = incident.began_at.replace(second=0, microsecond=0)
+        return CorrectForm(data, initial={"title": incident.title, "began_at": since})
+    if kind == "unlink":
+        return UnlinkForm(data, releases=queries.linked_with(incident, person(request)))
     if kind == "link":
         return LinkForm(data)
     name = "cause" if kind == "close" else "text"
@@ -151,7 +164,8 @@ def _act(request: HttpRequest, number: int, kind: str, form: forms.Form) -> str:
     if not form.is_valid():
         faults = [field_error(name, str(text)) for name, texts in form.errors.items() for text in texts]
         raise Invalid(missing=faults)
-    ACTS[kind](number, actor=browser_actor(request), **form.cleaned_data)
+    said = form.changed if isinstance(form, CorrectForm) else form.cleaned_data
+    ACTS[kind](number, actor=browser_actor(request), **said)
     return reverse("incidents:detail", args=[number])
 
 
@@ -165,7 +179,8 @@ def _incident(request: HttpRequest, number: int) -> dict[str, Any]:
     incident.refresh_from_db()
     out = queries.went_out(incident)
     is_ongoing = incident.state == IncidentState.ONGOING
-    may_act = is_ongoing and access.allowed(user, operations.RIGHT, environment)
+    may_correct = access.allowed(user, operations.RIGHT, environment)
+    may_act = is_ongoing and may_correct
     return {
         "incident": incident,
         "service": service,
@@ -174,10 +189,12 @@ def _incident(request: HttpRequest, number: int) -> dict[str, Any]:
         "went_out": out,
         "moments": [(each, wording.HAPPENED[each.what]) for each in queries.timeline(incident, out, user)],
         "releases": queries.releases_of(incident, user),
+        "linked": queries.linked_with(incident, user) if may_correct else [],
+        "may_correct": may_correct,
         "may_act": may_act,
         "may_compose": is_ongoing and access.allowed(user, "compose", service),
         "back": queries.way_back(incident) if may_act else None,
-        "acts": list(TITLES.items()),
+        "acts": [(kind, title) for kind, title in TITLES.items() if kind not in CORRECTING],
         **_drafts(incident),
         "topic": topic,
         "newest": newest,

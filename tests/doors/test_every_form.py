@@ -56,6 +56,8 @@ PAGES = {
         "/incidents/{incident}/tell/",
         "/incidents/{incident}/link/",
         "/incidents/{incident}/close/",
+        "/incidents/{incident}/correct/",
+        "/incidents/{incident}/unlink/",
         "/incidents/open/{rollout}/",
     ),
     "pl": (

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
-from django.utils import translation
+from django.utils import timezone, translation
 
 from portal import clock
 from portal.errors import TemporaryError
@@ -401,3 +401,34 @@ def test_a_release_of_another_environment_of_the_system_is_shown_to_who_may_see_
     Release.objects.filter(pk=release.pk).update(environment=hidden)
     assert list(queries.releases_of(incident, None)) == [release]
     assert not queries.releases_of(incident, shop.cast.outsider).exists()
+
+
+def test_it_is_corrected_on_its_page_when_it_is_closed_as_well(shop: Shop, incident: Incident) -> None:
+    client, here = browser(shop.cast.author), f"/incidents/{incident.number}/"
+    release = make_release(shop)
+    operations.link_release(incident.number, release.number, actor=acting(shop.cast.author))
+    operations.close_incident(incident.number, actor=acting(shop.cast.author), cause="A full disk")
+    page = text_of(client, here)
+    assert f'href="{here}correct/"' in page
+    assert f'href="{here}unlink/"' in page
+    outside = text_of(browser(shop.cast.outsider), here)
+    assert f"{here}correct/" not in outside
+    assert f"{here}unlink/" not in outside
+    wall = timezone.localtime(incident.began_at)
+    as_shown = f"{wall:%Y-%m-%dT%H:%M}"
+    assert f'value="{as_shown}"' in text_of(client, f"{here}correct/")
+    client.post(f"{here}correct/", {"title": "Payments fail", "began_at": as_shown})
+    began = incident.began_at
+    incident.refresh_from_db()
+    assert (incident.title, incident.began_at) == ("Payments fail", began), "no second of it is lost"
+    earlier = wall - timedelta(hours=1)
+    client.post(f"{here}correct/", {"title": "Payments fail", "began_at": f"{earlier:%Y-%m-%dT%H:%M}"})
+    incident.refresh_from_db()
+    assert incident.began_at == earlier.replace(second=0, microsecond=0)
+    late = client.post(f"{here}correct/", {"title": "Payments fail", "began_at": "2099-01-01T00:00"})
+    assert late.status_code == 422
+    assert client.post(f"{here}unlink/", {"release": release.number + 1}).status_code == 422
+    client.post(f"{here}unlink/", {"release": release.number})
+    page = text_of(client, here)
+    assert "Link taken back" in page
+    assert f"{here}unlink/" not in page

@@ -154,6 +154,59 @@ def test_a_rollout_that_failed_as_a_whole_opens_one_for_each_of_its_services(
         operations.open_for_rollout(rollout.pk + 1, actor=acting(shop.cast.pl))
 
 
+def test_what_is_called_and_since_when_is_corrected_with_what_it_was(shop: Shop, incident: Incident) -> None:
+    actor, began = acting(shop.cast.pl), incident.began_at
+    since = began - timedelta(minutes=40)
+    operations.close_incident(incident.number, actor=actor, cause="A full disk")
+    found = operations.correct_incident(incident.number, actor=actor, title=" Payments fail ", began_at=since)
+    operations.correct_incident(incident.number, actor=actor, title="Payments fail")
+    found.refresh_from_db()
+    assert (found.title, found.began_at, found.state) == ("Payments fail", since, "closed")
+    assert found.closed_at is not None
+    assert queries.clock_of(found).seconds == int((found.closed_at - since).total_seconds())
+    [entry] = found.entries.all()
+    assert (entry.kind, entry.by) == ("corrected", shop.cast.pl)
+    said = next(each.text for each in queries.timeline(found, [], None) if each.what == "corrected")
+    assert f"{incident.title} → Payments fail" in said
+    assert record_of(incident)[2:] == ["incident.corrected"]
+    body = json.loads(AuditEntry.objects.get(action="incident.corrected").body)
+    assert body["before"] == {"title": incident.title, "began_at": began.isoformat()}
+    assert body["after"]["began_at"] == since.isoformat()
+
+
+def test_a_corrected_beginning_is_within_a_month_before_and_not_after_its_end(
+    shop: Shop, incident: Incident
+) -> None:
+    actor, number = acting(shop.cast.pl), incident.number
+    closed = operations.close_incident(number, actor=actor, cause="A full disk")
+    assert closed.closed_at is not None
+    second = timedelta(seconds=1)
+    earliest = incident.opened_at - timedelta(days=30)
+    for wrong in (earliest - second, closed.closed_at + second):
+        with pytest.raises(Invalid) as refusal:
+            operations.correct_incident(number, actor=actor, title="", began_at=wrong)
+        assert [each["field"] for each in refusal.value.missing] == ["title", "began_at"]
+    assert not incident.entries.exists()
+    for right in (earliest, closed.closed_at):
+        assert operations.correct_incident(number, actor=actor, began_at=right).began_at == right
+
+
+def test_a_mistaken_link_is_taken_back_and_can_be_made_again(shop: Shop, incident: Incident) -> None:
+    actor, number = acting(shop.cast.pl), incident.number
+    release = make_release(shop)
+    for _time in range(2):
+        operations.link_release(number, release.number, actor=actor)
+        assert list(queries.incidents_of(shop.cast.pl, release)) == [incident]
+        operations.unlink_release(number, release.number, actor=actor)
+        assert not queries.releases_of(incident, None).exists()
+        assert not queries.incidents_of(shop.cast.pl, release).exists()
+    assert [each.kind for each in incident.entries.all()] == ["linked", "unlinked"] * 2
+    assert record_of(incident)[1:] == ["incident.linked", "incident.unlinked"] * 2
+    for other in (release.number, release.number + 1):
+        with pytest.raises(NotFound):
+            operations.unlink_release(number, other, actor=actor)
+
+
 @pytest.mark.parametrize("days", [-1, 31])
 def test_the_beginning_lies_in_the_last_month(shop: Shop, days: int) -> None:
     with pytest.raises(Invalid):
@@ -221,7 +274,7 @@ def test_only_who_carries_rollouts_on_there_gets_through(shop: Shop) -> None:
                 if gets_through(act):
                     through.setdefault(name, set()).add(who)
             transaction.set_rollback(True)
-    assert through == dict.fromkeys(range(6), MAY)
+    assert through == dict.fromkeys(range(8), MAY)
 
 
 def everything(shop: Shop, user: User, release: int) -> list[Callable[[], object]]:
@@ -233,6 +286,16 @@ def everything(shop: Shop, user: User, release: int) -> list[Callable[[], object
         lambda: operations.open_incident(*place, actor=actor),
         lambda: operations.open_for_rollout(rollout, actor=actor),
         *acts(incident, actor, release),
+        *corrections(incident, actor, release),
+    ]
+
+
+def corrections(incident: Incident, actor: Actor, release: int) -> list[Callable[[], object]]:
+    """What can be done to a closed one as well."""
+    number = incident.number
+    return [
+        lambda: operations.correct_incident(number, actor=actor, title="x"),
+        lambda: operations.unlink_release(number, release, actor=actor),
     ]
 
 
@@ -262,6 +325,7 @@ def everything_of(incident: Incident, user: User) -> list[Callable[[], object]]:
         lambda: operations.find(incident.number, actor=actor),
         lambda: operations.open_incident(*place, actor=actor),
         *acts(incident, actor, 1),
+        *corrections(incident, actor, 1),
     ]
 
 

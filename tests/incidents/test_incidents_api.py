@@ -34,6 +34,20 @@ def test_an_incident_is_opened_written_to_and_closed(shop: Shop) -> None:
     assert (late.status_code, late.json()["code"]) == (409, "wrong_state")
 
 
+def test_an_incident_is_corrected_and_a_link_taken_back(shop: Shop, incident: Incident) -> None:
+    api, here = ApiClient(shop.cast.author), f"/incidents/{incident.number}"
+    began = clock.now() - timedelta(hours=2)
+    corrected = api.send("PATCH", here, {"began_at": began.isoformat()}).json()
+    assert (corrected["title"], corrected["recovery"]["seconds"] >= 7200) == (incident.title, True)
+    assert api.send("PATCH", here, {"title": " "}).json()["code"] == "invalid"
+    assert api.send("PATCH", here, {"began_at": "2020-01-01T00:00:00Z"}).status_code == 422
+    assert ApiClient(shop.cast.outsider).send("PATCH", here, {"title": "x"}).status_code == 403
+    release = make_release(shop)
+    api.post(f"{here}/releases", {"release": release.number})
+    assert api.send("DELETE", f"{here}/releases/{release.number}").json()["releases"] == []
+    assert api.send("DELETE", f"{here}/releases/{release.number}").status_code == 404
+
+
 def test_the_list_tells_ongoing_from_closed(shop: Shop, incident: Incident) -> None:
     api = ApiClient(shop.cast.auditor)
     assert [each["number"] for each in api.get("/incidents").json()["items"]] == [incident.number]
