@@ -21,6 +21,7 @@ from portal.live.publish import touch_each
 from portal.notices.telling import Notice, tell, zone_of
 from portal.outbox.models import Message
 from portal.people.models import Role, RoleAssignment, User
+from portal.people.queries import administrators
 from portal.ui import times
 from releases import observations, wording
 from releases.announcement import announcement_of
@@ -41,7 +42,7 @@ def tell_submitted(release: Release, rows: Sequence[policy.RequiredRow]) -> None
     for user in set(shared_with(release)) - set(deciders):
         notices.append(_about(user, release, "shared", "shared", _("Submitted: {release}")))
     lacking = policy.missing(rows)
-    for user in _administrators() if lacking else ():
+    for user in administrators() if lacking else ():
         with _language_of(user):
             roles = ", ".join(wording.role_name(row.role) for row in lacking)
         title = _("Nobody can review {release}: {roles}")
@@ -254,11 +255,6 @@ def _deciders(release: Release, *phases: str) -> list[User]:
     standing = approval_queries.standing(release.approval_request)
     rows = [row for phase in phases or (Phase.REVIEW,) for row in standing.phase(phase)]
     return list(dict.fromkeys(user for row in rows for user in row.deciders))
-
-
-def _administrators() -> list[User]:
-    held = RoleAssignment.objects.filter(role=Role.ADMINISTRATOR, revoked_at=None, user__is_active=True)
-    return list(User.objects.filter(pk__in=held.values("user")))
 
 
 def _tell(release: Release, notices: Sequence[Notice]) -> None:

@@ -18,6 +18,7 @@ from portal.errors import Conflict, NotFound
 from portal.people.models import RoleAssignment, User
 from releases import observations, proposal, wording
 from releases.catalog.models import Environment, Service
+from releases.catalog.rights import scopes_at
 from releases.completeness import missing_in_draft
 from releases.models import Answer, Check, CheckPhase, CheckResult, Item, Release
 from releases.operating import is_restore
@@ -119,11 +120,7 @@ def scopes_of(release: Release, items: Iterable[Item]) -> set[str]:
     Args:
         items: the release's, with services and teams read already.
     """
-    environment = release.environment
-    scopes = {"*", f"environment:{environment.name}", f"cluster_group:{environment.cluster_group}"}
-    for item in items:
-        scopes |= {f"service:{item.service.name}", f"team:{item.service.team.key}"}
-    return scopes
+    return scopes_at(release.environment, [item.service for item in items])
 
 
 def reasons_of(release: Release) -> list[grades.Reason]:

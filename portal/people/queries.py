@@ -26,6 +26,12 @@ def capacities(user: User) -> list[list[str]]:
     return [list(pair) for pair in roles_of(user).values_list("role", "scope")]
 
 
+def administrators() -> QuerySet[User]:
+    """Active people who administer the portal: they alone change roles, and are told what nobody else is."""
+    held = RoleAssignment.objects.filter(role=Role.ADMINISTRATOR, revoked_at=None)
+    return User.objects.filter(is_active=True, pk__in=held.values("user")).order_by("username")
+
+
 def is_administrator(user: User) -> bool:
     """Whether the active person administers the portal."""
     return roles_of(user).filter(role=Role.ADMINISTRATOR, scope="*").exists()

@@ -8,10 +8,10 @@ from itertools import product
 
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Model
+from django.db.models import Model, Q, QuerySet
 
 from portal.people.groups import EVERYONE, group_name
-from portal.people.models import Role
+from portal.people.models import Role, RoleAssignment, User
 from releases.catalog.models import (
     Environment,
     EnvironmentGroupPermission,
@@ -68,9 +68,7 @@ def service_grants(service: Service) -> Iterator[Grant]:
 
 def environment_grants(environment: Environment) -> Iterator[Grant]:
     """Every right on one environment."""
-    services = list(environment.services.all())
-    scopes = {f"environment:{environment.name}", f"cluster_group:{environment.cluster_group}", "*"}
-    scopes |= {f"service:{each.name}" for each in services} | {f"team:{each.team.key}" for each in services}
+    scopes = scopes_at(environment, environment.services.all())
     hidden = is_private(environment)
     for scope, (right, roles) in product(sorted(scopes), ENVIRONMENT_RIGHTS.items()):
         yield from (
@@ -78,6 +76,24 @@ def environment_grants(environment: Environment) -> Iterator[Grant]:
         )
     if not hidden:
         yield (EVERYONE, "view_environment", environment.pk)
+
+
+def scopes_at(environment: Environment, services: Iterable[Service]) -> set[str]:
+    """The scopes in which a role counts for services in an environment; their teams are read already."""
+    scopes = {f"environment:{environment.name}", f"cluster_group:{environment.cluster_group}", "*"}
+    for each in services:
+        scopes |= {f"service:{each.name}", f"team:{each.team.key}"}
+    return scopes
+
+
+def in_charge(environment: Environment, services: Iterable[Service]) -> QuerySet[User]:
+    """The people who may bring services out in an environment, by whatever scope."""
+    hidden = is_private(environment)
+    held = Q(pk=None)
+    for scope in scopes_at(environment, services):
+        held |= Q(scope=scope, role__in=_of(scope, DEPLOY, hidden=hidden))
+    rows = RoleAssignment.objects.filter(held, revoked_at=None)
+    return User.objects.filter(is_active=True, pk__in=rows.values("user")).order_by("username")
 
 
 def _of(scope: str, roles: set[Role], *, hidden: bool) -> set[Role]:

@@ -169,7 +169,7 @@ def note(request: HttpRequest, incident: int, body: WordsInput) -> Status[dict[s
 
 @router.post("/incidents/{int:incident}/notices", response={201: FullIncidentShape})
 def tell_team(request: HttpRequest, incident: int, body: WordsInput) -> Status[dict[str, Any]]:
-    """Tell everybody with a role in the service or in its team."""
+    """Tell everybody with a role in the service or its team, and those in charge of it in the environment."""
     operations.tell_team(incident, actor=actor_of(request), text=body.text)
     return Status(201, _shape(request, incident))
 

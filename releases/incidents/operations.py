@@ -114,13 +114,13 @@ def note(number: int, *, actor: Actor, text: str) -> Entry:
 
 
 def tell_team(number: int, *, actor: Actor, text: str) -> Entry:
-    """Tell everybody with a role in the service or in its team.
+    """Tell everybody with a role in the service or its team, and those in charge of it in the environment.
 
     Raises:
         NotFound, NotAllowed, Invalid, Conflict: as for a note.
     """
     with _locked(number, actor=actor) as incident:
-        people = notices.team_of(incident.service)
+        people = notices.team_of(incident)
         words = _words("text", text)
         entry = _write(incident, EntryKind.TOLD, actor=actor, text=words, told=len(people))
         notices.tell_team(incident, entry, people)
@@ -368,7 +368,7 @@ def _record(
 def _touch(incident: Incident) -> None:
     """Let the board, the pages of the service and of the incident, and the team's inboxes read again."""
     touch(f"board.{incident.environment.name}", data={"service": incident.service.name})
-    touch_each(f"inbox.{user.pk}" for user in notices.team_of(incident.service))
+    touch_each(f"inbox.{user.pk}" for user in notices.team_of(incident))
 
 
 def _words(field: str, text: str) -> str:

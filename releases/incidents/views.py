@@ -118,7 +118,7 @@ def act(request: HttpRequest, number: int, kind: str) -> HttpResponse:
         "kind": kind,
         "title": TITLES[kind],
         "form": form,
-        "team": notices.team_of(incident.service) if kind == "tell" else [],
+        "team": notices.team_of(incident) if kind == "tell" else [],
         "once": request.POST.get("once") or secrets.token_hex(16),
     }
     template = f"incidents/panels/{'_' if is_fragment(request) else ''}act.html"

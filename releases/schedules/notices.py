@@ -1,4 +1,4 @@
-"""Who is told of a run that did not do its work: the people of its service."""
+"""Who is told of a run that did not do its work: those in charge of its service there."""
 
 from django.conf import settings
 from django.utils.translation import gettext, override
@@ -7,11 +7,12 @@ from django.utils.translation import gettext_noop as _
 from portal.notices.kinds import TROUBLE
 from portal.notices.telling import Notice
 from portal.notices.telling import tell as tell_people
-from portal.people.models import Role, RoleAssignment, User
+from portal.people.models import User
+from portal.people.queries import administrators
+from releases.catalog.rights import in_charge
 from releases.schedules.models import Outcome, ScheduledRun
 from releases.schedules.wording import outcome_text, title_of
 
-IN_CHARGE = (Role.PL, Role.TEAM_LEAD, Role.RELEASE_MANAGER)
 TITLES = {
     Outcome.SUCCEEDED: _("{name} in {environment} is well again"),
     Outcome.FAILED: _("{name} in {environment} failed"),
@@ -22,7 +23,10 @@ TITLES = {
 
 
 def tell(run: ScheduledRun) -> None:
-    """Tell those in charge of the service, or of all services of the environment; once for each run."""
+    """Tell those in charge of the service, or of all services of the environment; once for each run.
+
+    Where nobody is, the administrators are told.
+    """
     link = f"/environments/{run.environment.name}/schedules/"
     notices = []
     for person in _in_charge(run):
@@ -43,9 +47,5 @@ def tell(run: ScheduledRun) -> None:
 
 
 def _in_charge(run: ScheduledRun) -> list[User]:
-    services = [run.service] if run.service else list(run.environment.services.select_related("team"))
-    scopes = {scope for each in services for scope in (f"service:{each.name}", f"team:{each.team.key}")}
-    held = RoleAssignment.objects.filter(
-        role__in=IN_CHARGE, scope__in=scopes, revoked_at=None, user__is_active=True
-    )
-    return list(User.objects.filter(pk__in=held.values("user")).order_by("username"))
+    services = [run.service] if run.service else run.environment.services.select_related("team")
+    return list(in_charge(run.environment, services) or administrators())

@@ -15,7 +15,7 @@ from portal.actors import Actor
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound
 from portal.outbox.models import Message
-from portal.people.models import User
+from portal.people.models import RoleAssignment, User
 from releases.catalog import rights
 from releases.catalog.models import Environment
 from releases.incidents import operations, queries
@@ -98,6 +98,28 @@ def test_a_notice_goes_to_everybody_with_a_role_in_the_service_or_its_team_once(
         each.pk for each in (shop.cast.author, shop.cast.pl, shop.cast.team_lead)
     }
     assert (entry.told, told[0].body, told[0].link) == (3, "We are on it.", f"/incidents/{incident.number}/")
+
+
+def test_a_notice_goes_to_who_brings_the_service_out_there_by_whatever_scope(
+    shop: Shop, incident: Incident
+) -> None:
+    person("by-place", ("release_manager", "environment:shop-production"))
+    person("everywhere", ("release_manager", "*"))
+    person("elsewhere", ("release_manager", "environment:shop-staging"))
+    operations.tell_team(incident.number, actor=acting(shop.cast.author), text="We are on it.")
+    assert told() == {"author", "pl", "lead", "by-place", "everywhere"}
+
+
+def told() -> set[str]:
+    """Who was sent a notice of an incident."""
+    return {each.key.rpartition(":")[2] for each in Message.objects.filter(key__startswith="incident.")}
+
+
+def test_where_nobody_would_be_told_the_administrators_are(shop: Shop, incident: Incident) -> None:
+    others = RoleAssignment.objects.exclude(user__in=[shop.cast.administrator, shop.cast.director])
+    others.update(revoked_at=clock.now())
+    operations.tell_team(incident.number, actor=acting(shop.cast.director), text="We are on it.")
+    assert told() == {"administrator"}
 
 
 @pytest.mark.parametrize("text", ["", "  ", "x" * 4_001, "a\x1b[31m"])

@@ -14,7 +14,7 @@ from portal import clock
 from portal.audit.models import AuditEntry
 from portal.errors import TemporaryError
 from portal.outbox.models import Message
-from portal.people.models import User
+from portal.people.models import RoleAssignment, User
 from releases.catalog import rights
 from releases.catalog.models import Environment, Service
 from releases.rollouts.steps.kind import Outcome, StepKind, Work, done, wait
@@ -24,6 +24,7 @@ from releases.schedules.due import judge
 from releases.schedules.models import Schedule, ScheduledRun
 from releases.schedules.wording import outcome_text
 from tests.factories import Shop
+from tests.people import person
 from tests.portal.api import ApiClient
 from tests.soak import long
 
@@ -212,6 +213,43 @@ def test_a_service_that_does_not_answer_is_not_measured_bad(time: Clock, health:
     run = ScheduledRun.objects.get()
     assert run.outcome == "errored"
     assert (run.failure or {})["code"] == "services_unmeasured"
+
+
+def told() -> set[str]:
+    """Who was sent something of a schedule."""
+    return {each.key.rpartition(":")[2] for each in Message.objects.filter(key__startswith="schedule.")}
+
+
+def test_who_brings_out_there_by_whatever_scope_is_told_of_trouble(time: Clock, health: Asked) -> None:
+    person("by-place", ("release_manager", "environment:shop-production"))
+    person("by-group", ("release_manager", "cluster_group:production"))
+    person("everywhere", ("release_manager", "*"))
+    person("elsewhere", ("release_manager", "environment:shop-staging"))
+    health.answers = {"payment-service": wait("unhealthy", args={"status": "HTTP 503"})}
+    time.go(5)
+    assert {"by-place", "by-group", "everywhere", "pl"} <= told()
+    assert not {"elsewhere", "director", "administrator"} & told()
+
+
+def test_where_nobody_is_in_charge_the_administrators_are_told(
+    time: Clock, shop: Shop, health: Asked
+) -> None:
+    RoleAssignment.objects.exclude(user=shop.cast.administrator).update(revoked_at=clock.now())
+    health.answers = {"payment-service": wait("unhealthy", args={"status": "HTTP 503"})}
+    time.go(5)
+    assert told() == {"administrator"}
+
+
+def test_of_a_private_environment_only_who_sees_it_is_told(
+    time: Clock, scheduled: Environment, health: Asked
+) -> None:
+    person("everywhere", ("release_manager", "*"))
+    scheduled.spec["visibility"] = "private"
+    scheduled.save(update_fields=["spec"])
+    health.answers = {"payment-service": wait("unhealthy", args={"status": "HTTP 503"})}
+    time.go(5)
+    assert "pl" in told()
+    assert "everywhere" not in told()
 
 
 SILENT = [f"silent-{number}" for number in range(6)]

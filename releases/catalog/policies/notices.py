@@ -10,7 +10,8 @@ from approvals.models import Coverage, Decision, PolicyProposal
 from approvals.queries import standing
 from portal.live.publish import touch
 from portal.outbox.post import post
-from portal.people.models import Role, User
+from portal.people.models import User
+from portal.people.queries import administrators
 
 MOST_LINES = 50
 
@@ -87,14 +88,6 @@ def tell_gaps(found: Coverage, sentences: Callable[[], list[str]]) -> None:
             ).format(count=len(lines))
             body = "\n".join(lines[:MOST_LINES])
             _send(user, f"coverage.{found.looked_at.isoformat()}", title, body, "/policy/coverage/")
-
-
-def administrators() -> list[User]:
-    """Who administers the portal: they alone change roles."""
-    held = User.objects.filter(
-        is_active=True, assignments__role=Role.ADMINISTRATOR, assignments__revoked_at=None
-    )
-    return list(held.distinct().order_by("pk"))
 
 
 def _address(proposal: PolicyProposal) -> str:
