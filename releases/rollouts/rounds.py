@@ -158,7 +158,8 @@ class Round:
             wait = min([until, now + WAKE_SECONDS, *self.due.values(), *turns.values()]) - now
             self._take_change(max(wait, 0.001))
             told, turned = _take_ready(self.due), _take_ready(turns)
-            for each in self._quiet(environments) if told or turned else ():
+            # Asked at every wake: a lead that nobody asks for lapses, however quiet its cluster is.
+            for each in self._quiet(environments):
                 if each.pk in told | turned and not self._look(each, told=each.pk in told):
                     turns.clear()
                     break

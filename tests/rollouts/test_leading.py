@@ -2,14 +2,19 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
 
 from portal import clock
+from portal.errors import PermanentError
+from releases.rollouts import rounds
 from releases.rollouts.models import WatchLead
+from releases.rollouts.rounds import ROUND_SECONDS, Round
 from releases.rollouts.watcher import RENEW_SECONDS, Watcher, take_lead
 from tests.embedded.processes import wait_for
+from tests.factories import Shop
 
 HERE, THERE = "one:1", "two:2"
 COMING = 4
@@ -70,6 +75,38 @@ def test_a_watcher_that_has_lost_its_lead_learns_of_it_when_it_renews(
     assert not watcher.leads_for("east")
     run_out("east")
     assert watcher.leads_for("east")
+
+
+@pytest.mark.django_db
+def test_of_two_at_a_quiet_cluster_one_keeps_its_lead_round_after_round(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing happens there, and every time that one wakes the other asks for the lead as well."""
+    first, second = Watcher(), Watcher()
+    first.owner, second.owner = HERE, THERE
+    began, passed, led = clock.now(), 0.0, list[tuple[bool, str]]()
+    for each in ("rounds.time.monotonic", "watcher.time.monotonic"):
+        monkeypatch.setattr(f"releases.rollouts.{each}", lambda: passed)
+    monkeypatch.setattr("releases.rollouts.watcher.clock.now", lambda: began + timedelta(seconds=passed))
+    monkeypatch.setattr(rounds, "connect", _forbidden)
+    monkeypatch.setattr(rounds, "close_old_connections", lambda: None)  # the test's own is in a transaction
+    cluster = shop.environment.cluster
+
+    def wait(_round: Round, seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+        led.append((second.leads_for(cluster.name), WatchLead.objects.get(cluster=cluster.name).owner))
+
+    monkeypatch.setattr(Round, "_take_change", wait)
+    turn = Round(first, cluster.pk, cluster.name)
+    for _each in range(4):
+        assert turn._go_round()
+    assert passed >= 4 * ROUND_SECONDS
+    assert set(led) == {(False, HERE)}
+
+
+def _forbidden(_spec: Any) -> Any:
+    raise PermanentError("no right", code="forbidden")
 
 
 @pytest.mark.django_db(transaction=True)
