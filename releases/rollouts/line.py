@@ -53,7 +53,7 @@ class Stand:
         texts = [_("rollout {number}").format(number=each.pk) for each in self.behind]
         texts += [_("release #{number}, which came before").format(number=each) for each in self.after]
         if self.is_full and not texts:
-            texts = [_("{environment} takes no more rollouts at once").format(environment=self.environment)]
+            texts = [_full(self.environment)]
         return ", ".join(texts)
 
 
@@ -157,6 +157,17 @@ def busy_text(release: Release) -> str:
     own, had = _wanted_by([release.pk]).get(release.pk, set()), _had_by(found)
     other = next((each for each in found if had.get(each.pk, set()) & own), None)
     return _("rollout {number}").format(number=other.pk) if other else ""
+
+
+def full_text(rollout: Rollout) -> str:
+    """That its environment has no room left for it beside the others, in words; "" where it has."""
+    limit = limit_of(rollout.environment)
+    others = [each for each in _moving(rollout.environment) if each.pk != rollout.pk] if limit else []
+    return _full(rollout.environment.name) if limit and len(others) >= limit else ""
+
+
+def _full(environment: str) -> str:
+    return _("{environment} takes no more rollouts at once").format(environment=environment)
 
 
 def _moving(environment: Environment) -> Sequence[Rollout]:

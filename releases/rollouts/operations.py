@@ -272,9 +272,13 @@ def _require_possible(rollout: Rollout, kind: str, *, reason: str, step: Step | 
         raise Conflict(text.format(state=rollout.get_state_display()))
     if kind == OrderKind.RESUME and not _goes_back(rollout) and leaves_restore_open(rollout.steps.all()):
         raise Conflict(RESTORE_OPEN)
+    goes_forward = kind in GOES_FORWARD and rollout.state not in MOVING and not _goes_back(rollout)
     if kind in GOES_ON and rollout.state in AT_AN_END:
         _require_free(rollout)
-    if kind in GOES_FORWARD and rollout.state not in MOVING and not _goes_back(rollout):
+        # A way back needs no room: nothing may keep it from being gone. One that is paused has its room.
+        if goes_forward and (full := line.full_text(rollout)):
+            raise Conflict(full, code="queue")
+    if goes_forward:
         start.refuse([*openings.missing_for(rollout.release), *release_side.owed_for(rollout)])
 
 

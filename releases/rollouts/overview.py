@@ -13,7 +13,7 @@ from portal.people.models import User
 from portal.ui.charts import Spark
 from releases import openings, wording
 from releases.catalog.models import Service
-from releases.rollouts import by_itself, durations, lifting, queries, release_side, texts, watched
+from releases.rollouts import by_itself, durations, lifting, line, queries, release_side, texts, watched
 from releases.rollouts.colours import Act, Colours, after_signoff, colours_of, goes_back_at_once
 from releases.rollouts.course import is_switching
 from releases.rollouts.models import Order, Rollout, Step
@@ -278,11 +278,12 @@ def _kept_back(rollout: Rollout, may: frozenset[str], steps: Iterable[Step]) -> 
 
 
 def _closed(rollout: Rollout, may: frozenset[str]) -> Json:
-    """What would go on forward without its approval, in a freeze or outside the windows, and why not."""
+    """What would go on forward, and what stands against it: approval, freeze, windows, room."""
     held = may & GOES_FORWARD if rollout.state in {RolloutState.PAUSED, RolloutState.FAILED} else frozenset()
     possible = [kind for kind in held if rollout.state in POSSIBLE[kind]]
     missing = [*_unapproved(rollout), *_not_now(rollout)] if possible else []
-    reason = " ".join(str(each["text"]) for each in missing)
+    full = line.full_text(rollout) if possible and rollout.state in AT_AN_END else ""
+    reason = " ".join(filter(None, [*(str(each["text"]) for each in missing), full]))
     return {str(kind): reason for kind in possible} if reason else {}
 
 

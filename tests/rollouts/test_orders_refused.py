@@ -17,14 +17,19 @@ from tests.factories import Shop, make_release
 from tests.people import acting
 from tests.soak import long
 
-WAVES = {"expectedMinutes": 30, "waves": [{"title": "All", "services": ["shopping-service"]}]}
 
-
-def started(shop: Shop) -> Rollout:
-    """A rollout of one more release of the same service; no worker runs."""
-    Plan.objects.filter(pk=shop.plan.pk).update(spec=WAVES)
-    release = make_release(shop, at="approved")
+def started(shop: Shop, service: str = "shopping-service") -> Rollout:
+    """A rollout of one more release of a service; no worker runs."""
+    waves = [{"title": "All", "services": [service]}]
+    Plan.objects.filter(pk=shop.plan.pk).update(spec={"expectedMinutes": 30, "waves": waves})
+    release = make_release(shop, at="approved", items=[{"service": service, "version": "2.8.0"}])
     return operations.start_rollout(release.number, actor=acting(shop.cast.author))
+
+
+def only_one_at_once(shop: Shop) -> None:
+    """The environment takes one rollout at once."""
+    shop.environment.spec = {**shop.environment.spec, "concurrentRollouts": 1}
+    shop.environment.save(update_fields=["spec"])
 
 
 def failed(shop: Shop) -> Rollout:
@@ -45,6 +50,50 @@ def test_a_rollout_at_its_end_does_not_go_on_beside_another_of_its_services(shop
     with pytest.raises(Conflict) as error:
         operations.give_order(old.pk, kind, actor=acting(shop.cast.author), step_id=step.pk)
     assert error.value.code == "queue"
+
+
+@long
+@pytest.mark.parametrize("kind", ["retry", "skip"])
+def test_a_failed_one_goes_on_only_where_there_is_room(shop: Shop, client: Client, kind: str) -> None:
+    only_one_at_once(shop)
+    old = failed(shop)
+    other = started(shop, "payment-service")
+    step = old.steps.order_by("position").first()
+    assert step is not None
+    old.steps.filter(pk=step.pk).update(state="failed")
+    actor = acting(shop.cast.author)
+    with pytest.raises(Conflict) as error:
+        operations.give_order(old.pk, kind, actor=actor, step_id=step.pk, reason="Known")
+    assert error.value.code == "queue"
+    assert "shop-production" in str(error.value.detail)
+    client.force_login(shop.cast.author)
+    page = client.get(f"/rollouts/{old.pk}/", headers={"accept-language": "en"}).content.decode()
+    assert "shop-production takes no more rollouts at once" in page
+    Rollout.objects.filter(pk=other.pk).update(state="succeeded")
+    operations.give_order(old.pk, kind, actor=actor, step_id=step.pk, reason="Known")
+    with pytest.raises(Conflict) as waits:
+        started(shop, "auth-service")
+    assert waits.value.code == "queue"
+
+
+@long
+def test_a_way_back_needs_no_room(shop: Shop) -> None:
+    only_one_at_once(shop)
+    old = failed(shop)
+    started(shop, "payment-service")
+    operations.give_order(old.pk, "rollback", actor=acting(shop.cast.author))
+    assert old.orders.count() == 1
+
+
+@long
+def test_one_that_is_paused_has_its_room(shop: Shop) -> None:
+    only_one_at_once(shop)
+    paused = started(shop)
+    Rollout.objects.filter(pk=paused.pk).update(state="paused")
+    with pytest.raises(Conflict):
+        started(shop, "payment-service")
+    operations.give_order(paused.pk, "resume", actor=acting(shop.cast.author))
+    assert paused.orders.count() == 1
 
 
 def over(shop: Shop, *, state: str) -> Rollout:
