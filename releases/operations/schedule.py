@@ -9,7 +9,7 @@ from portal.actors import Actor
 from portal.errors import Conflict, Invalid, field_error
 from portal.ui import times
 from portal.words import check_words
-from releases import notices, openings
+from releases import notices, openings, turns
 from releases.models import Release
 from releases.operating import is_restore
 from releases.operations.locking import act, require_deploy, require_state
@@ -29,6 +29,7 @@ def schedule_release(
 ) -> Release:
     """Let an approved release start by itself at a time, or in the next opening of its place.
 
+    A place in the queue is given up for it: it waits for its time or for its turn, never for both.
     What may still be done until then, such as checks, is not asked now: the start asks for it. An overdue
     review that holds the start is asked for: nothing is planned past it.
 
@@ -53,6 +54,7 @@ def schedule_release(
         require_state(release, SCHEDULABLE - {S.IN_REVIEW})
         release.scheduled_at, release.scheduled_by = moment, actor.user
         move_release(release, S.SCHEDULED, actor=actor, data={"at": moment.isoformat()})
+        turns.leave_line(release, actor=actor, reason=_("It is scheduled instead."))
         return release
 
 

@@ -14,8 +14,7 @@ from portal import access, clock
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict, NotFound, PortalError
-from portal.live.publish import publish, touch
-from portal.transitions import move
+from portal.live.publish import publish
 from portal.words import check_words
 from releases import notices, start
 from releases.catalog.models import Environment
@@ -24,13 +23,16 @@ from releases.operating import is_restore
 from releases.operations.locking import act, require_scope, require_state
 from releases.operations.moving import move_release
 from releases.operations.schedule import require_due
-from releases.rollouts import line, operations, pins
+from releases.rollouts import line, operations, pins, places
 from releases.rollouts.models import QueuePlace, Rollout
 from releases.rollouts.states import PlaceState
 from releases.rollouts.wordings import WAITS_TURN
 from releases.states import ReleaseState
 
 logger = logging.getLogger(__name__)
+
+# One that was given a time waits for that, and for no turn.
+MAY_WAIT = start.STARTABLE - {ReleaseState.SCHEDULED}
 
 
 def ask_start(
@@ -75,10 +77,10 @@ def leave(place_id: int, *, actor: Actor, reason: str = "") -> QueuePlace:
     with act(found.release_id, actor=actor) as release:
         access.require(actor, "deploy", release.environment)
         require_scope(actor, "operate")
-        place = _locked(found.pk)
+        place = places.locked(found.pk)
         if place.state != PlaceState.QUEUED:
             raise Conflict(_("It waits no more: {state}.").format(state=place.get_state_display()))
-        _end(place, PlaceState.CANCELLED, actor=actor, reason=reason)
+        places.end(place, PlaceState.CANCELLED, actor=actor, reason=reason)
     return place
 
 
@@ -89,7 +91,7 @@ def begin_due() -> None:
         for stand in line.stands_in(environment):
             assert stand.place is not None
             # One that may never start keeps nobody waiting.
-            if stand.is_free or stand.place.release.state not in start.STARTABLE:
+            if stand.is_free or stand.place.release.state not in MAY_WAIT:
                 _take_turn(stand.place)
 
 
@@ -97,10 +99,10 @@ def _take_turn(place: QueuePlace) -> None:
     actor = Actor(user=place.asked_by, door="worker", cause="queue")
     try:
         with act(place.release_id, actor=actor, refused="release.start_refused") as release:
-            locked = _locked(place.pk)
+            locked = places.locked(place.pk)
             if locked.state != PlaceState.QUEUED:
                 return
-            require_state(release, start.STARTABLE)
+            require_state(release, MAY_WAIT)
             if line.stand_of(release).is_free:
                 _begin(release, locked, actor=actor)
     except PortalError as error:
@@ -112,7 +114,7 @@ def _begin(release: Release, place: QueuePlace | None, *, actor: Actor, confirme
     rollout = operations.begin(release, actor=actor, confirmed=confirmed)
     if place is not None:
         place.rollout = rollout
-        _end(place, PlaceState.BEGUN, actor=actor)
+        places.end(place, PlaceState.BEGUN, actor=actor)
     return rollout
 
 
@@ -123,18 +125,17 @@ def _queue(release: Release, stand: line.Stand, *, actor: Actor) -> QueuePlace:
     operations.graph_of(release)
     if not pins.is_automatic(actor):
         pins.lift_for(release)
-    user = release.scheduled_by if release.state == ReleaseState.SCHEDULED else actor.user
     if release.state == ReleaseState.SCHEDULED:
         move_release(release, ReleaseState.APPROVED, actor=actor, reason=WAITS_TURN)
     place = QueuePlace.objects.create(
-        release=release, environment=release.environment, asked_by=user, asked_at=clock.now()
+        release=release, environment=release.environment, asked_by=actor.user, asked_at=clock.now()
     )
     behind = {"rollouts": [each.pk for each in stand.behind], "releases": list(stand.after)}
     after = {"place": stand.number, **behind}
     subject = ("place", str(place.pk))
     record("place.queued", actor=actor, subject=subject, after=after, release=release.number)
     publish(release.topic, "place.queued", {"by": actor.name, **after})
-    _tell_line(place)
+    places.tell_line(place)
     return place
 
 
@@ -142,27 +143,9 @@ def _give_back(place: QueuePlace, *, reason: str) -> None:
     with transaction.atomic():
         Environment.objects.select_for_update(no_key=True).get(pk=place.environment_id)
         release = Release.objects.select_for_update(of=("self",)).get(pk=place.release_id)
-        locked = _locked(place.pk)
+        locked = places.locked(place.pk)
         if locked.state != PlaceState.QUEUED:
             return
-        _end(locked, PlaceState.GIVEN_BACK, actor=Actor.portal("queue"), reason=reason)
+        places.end(locked, PlaceState.GIVEN_BACK, actor=Actor.portal("queue"), reason=reason)
         notices.tell_given_back(release, locked.pk, asked_by=locked.asked_by, reason=reason)
     logger.info("release %s is given back from the queue: %s", place.release_id, reason)
-
-
-def _locked(place_id: int) -> QueuePlace:
-    rows = QueuePlace.objects.select_for_update(of=("self",))
-    return rows.select_related("release", "environment", "asked_by").get(pk=place_id)
-
-
-def _end(place: QueuePlace, state: PlaceState, *, actor: Actor, reason: str = "") -> None:
-    place.ended_at, place.reason = clock.now(), reason
-    fields = ["ended_at", "reason", "rollout"]
-    topic, number = place.release.topic, place.release_id
-    move(place, state, actor=actor, reason=reason, fields=fields, topic=topic, release=number)
-    _tell_line(place)
-
-
-def _tell_line(place: QueuePlace) -> None:
-    """Let all who watch the environment, and those who wait there, read again."""
-    touch(f"board.{place.environment.name}")

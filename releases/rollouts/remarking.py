@@ -11,7 +11,7 @@ from releases.rollouts import line, pins
 from releases.rollouts.models import Pin, QueuePlace
 from releases.rollouts.states import PlaceState
 from releases.start import STARTABLE
-from releases.states import EDITABLE
+from releases.states import EDITABLE, ReleaseState
 
 
 def remarks_on(release: Release, user: User) -> list[Remark]:
@@ -23,7 +23,7 @@ def remarks_on(release: Release, user: User) -> list[Remark]:
 
 def _queue(release: Release, user: User) -> list[Remark]:
     place = QueuePlace.objects.filter(release=release).order_by("-pk").first()
-    if place is None or release.state not in STARTABLE:
+    if place is None or release.state not in STARTABLE - {ReleaseState.SCHEDULED}:
         return []
     if place.state == PlaceState.QUEUED:
         return [_place(release, place, user)]

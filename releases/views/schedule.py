@@ -67,6 +67,7 @@ def _context(release: Release, form: ScheduleForm) -> dict[str, Any]:
         "form": form,
         "closed": [openings.sentence(openings.facts_of(closure)) for closure in verdict.closures],
         "opens_at": verdict.opens_at,
+        "is_queued": release.queue_places.filter(state="queued").exists(),
         "missing": [each for each in missing_for_start(release) if each["code"] != "freeze"],
     }
 

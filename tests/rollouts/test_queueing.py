@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from django.db import connections
 from django.test import Client
 
+from portal import clock
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict, NotAllowed
 from portal.outbox.models import Message
@@ -165,6 +167,65 @@ def test_one_that_is_withdrawn_keeps_nobody_waiting(planned: Shop) -> None:
     release_operations.withdraw_release(second.pk, actor=acting(planned.cast.author))
     jobs.begin_queued()
     assert place(second).state == "given_back"
+
+
+@long
+def test_one_that_is_given_a_time_waits_for_that_alone(planned: Shop) -> None:
+    running = ask(planned, release_of(planned))
+    second = release_of(planned, version="2.9.0")
+    ask(planned, second)
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(planned.cast.author)
+    assert (
+        "It gives up its place in the queue."
+        in client.get(f"/releases/{second.pk}/schedule/").content.decode()
+    )
+    tomorrow = (clock.now() + timedelta(days=1)).isoformat()
+    assert (
+        ApiClient(planned.cast.author).post(f"/releases/{second.pk}/schedule", {"at": tomorrow}).status_code
+        == 200
+    )
+    assert (place(second).state, bool(place(second).reason)) == ("cancelled", True)
+    entry = AuditEntry.objects.get(action="place.cancelled", release=second.pk)
+    assert (entry.actor, place(second).reason in json.loads(entry.body)["reason"]) == ("author", True)
+    over(running)
+    jobs.begin_queued()
+    assert not second.rollouts.exists(), "its day has not come"
+    Release.objects.filter(pk=second.pk).update(scheduled_at=clock.now())
+    jobs.start_due()
+    assert second.rollouts.exists()
+
+
+@long
+def test_no_turn_begins_what_was_given_a_time(planned: Shop) -> None:
+    """A place that an older portal left behind when its release was scheduled."""
+    running = ask(planned, release_of(planned))
+    second = release_of(planned, version="2.9.0")
+    ask(planned, second)
+    tomorrow = clock.now() + timedelta(days=1)
+    Release.objects.filter(pk=second.pk).update(state="scheduled", scheduled_at=tomorrow)
+    over(running)
+    jobs.begin_queued()
+    second.refresh_from_db()
+    assert (second.state, place(second).state, second.rollouts.exists()) == ("scheduled", "given_back", False)
+
+
+@long
+def test_a_scheduled_start_that_has_to_wait_is_scheduled_no_more(planned: Shop) -> None:
+    running = ask(planned, release_of(planned))
+    second = release_of(planned, version="2.9.0")
+    at = clock.now() + timedelta(hours=1)
+    release_operations.schedule_release(second.pk, actor=acting(planned.cast.pl), at=at)
+    assert isinstance(ask(planned, second), QueuePlace), "somebody else did not want to wait for the time"
+    second.refresh_from_db()
+    assert (second.state, second.scheduled_at, place(second).asked_by) == (
+        "approved",
+        None,
+        planned.cast.author,
+    )
+    over(running)
+    jobs.begin_queued()
+    assert second.rollouts.get().started_by == planned.cast.author
 
 
 @long
