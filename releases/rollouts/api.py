@@ -248,7 +248,7 @@ def _place(stand: line.Stand) -> dict[str, Any]:
         "state": place.state,
         "place": stand.number,
         "waits_for": stand.text,
-        "rollouts": [each.pk for each in stand.behind],
+        "rollouts": [each.pk for each in (*stand.behind, *stand.unsettled)],
         "asked_by": place.asked_by.username if place.asked_by else None,
         "asked_at": place.asked_at,
     }

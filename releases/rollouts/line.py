@@ -2,7 +2,7 @@
 
 One rollout at a time has a service; `concurrentRollouts` of an environment says how many of them it takes at
 once, without it as many as their services allow. Who came later passes only those that wait for other
-services.
+services. Behind a rollout that did not end well nobody begins by themselves: see `unsettled`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +16,7 @@ from portal import access
 from portal.people.models import User
 from releases.catalog.models import Environment
 from releases.models import Item, Release
+from releases.rollouts import unsettled
 from releases.rollouts.models import Order, QueuePlace, Rollout, Step
 from releases.rollouts.states import ACTIVE, GOES_ON, PlaceState, RolloutState
 
@@ -32,6 +33,8 @@ class Stand:
         behind: rollouts that have its services.
         after: releases earlier in the line that wait for the same services.
         is_full: whether only the environment's room is lacking.
+        unsettled: rollouts of its services that did not end well; where nobody presses anything it waits for
+            them as well.
     """
 
     release: int
@@ -41,15 +44,26 @@ class Stand:
     after: tuple[int, ...] = ()
     is_full: bool = False
     environment: str = ""
+    unsettled: tuple[Rollout, ...] = ()
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing stands before it."""
+        """Whether nothing stands before it: a person may start it."""
         return not (self.behind or self.after or self.is_full)
 
     @property
+    def is_due(self) -> bool:
+        """Whether it begins by itself."""
+        return self.is_free and not self.unsettled
+
+    @property
     def text(self) -> str:
-        """What it waits for, in words; "" where nothing stands before it."""
+        """What it waits for where nobody starts it by hand, in words; "" where it is due."""
+        return "; ".join(filter(None, [self.behind_text, *map(unsettled.text_of, self.unsettled)]))
+
+    @property
+    def behind_text(self) -> str:
+        """What stands before it, in words; "" where nothing does."""
         texts = [_("rollout {number}").format(number=each.pk) for each in self.behind]
         texts += [_("release #{number}, which came before").format(number=each) for each in self.after]
         if self.is_full and not texts:
@@ -66,6 +80,7 @@ class _Walk:
     had: dict[int, set[int]]
     wanted: dict[int, set[int]]
     limit: int | None
+    left: dict[int, Rollout]
     holders: dict[int, list[Rollout]] = field(default_factory=dict)
     earlier: dict[int, list[int]] = field(default_factory=dict)
     taken: int = 0
@@ -84,7 +99,9 @@ class _Walk:
         behind = _unique(each for service in wanted for each in self.holders.get(service, ()))
         after = _unique(each for service in wanted for each in self.earlier.get(service, ()))
         is_full = self.limit is not None and self.taken >= self.limit
-        if not behind and not after:
+        left = _unique(self.left[service] for service in wanted if service in self.left)
+        # Who may not begin keeps no room from others.
+        if not behind and not after and not left:
             self.taken += 1
         for service in wanted:
             self.earlier.setdefault(service, []).append(release)
@@ -96,6 +113,7 @@ class _Walk:
             after=after,
             is_full=is_full and not behind and not after,
             environment=self.environment.name,
+            unsettled=left,
         )
 
 
@@ -115,7 +133,9 @@ def stands_in(environment: Environment, *, newcomer: Release | None = None) -> l
     queued = list(places.select_related("release", "asked_by").order_by("pk"))
     moving = [each for each in _moving(environment) if newcomer is None or each.release_id != newcomer.pk]
     releases = [each.release_id for each in queued] + ([newcomer.pk] if newcomer else [])
-    walk = _Walk(environment, moving, _had_by(moving), _wanted_by(releases), limit_of(environment))
+    wanted = _wanted_by(releases)
+    left = unsettled.in_the_way(environment, services=set().union(*wanted.values()), moving=moving)
+    walk = _Walk(environment, moving, _had_by(moving), wanted, limit_of(environment), left)
     stands = [walk.stand(place.release_id, place) for place in queued]
     if newcomer is not None and newcomer.pk not in {each.release_id for each in queued}:
         stands.append(walk.stand(newcomer.pk, None))
@@ -134,10 +154,10 @@ def queued_environments(user: User) -> QuerySet[Environment]:
 
 
 def waiting_behind(rollout: Rollout) -> list[Stand]:
-    """Those in the line that wait for this rollout."""
+    """Those in the line that wait for this rollout, or for what becomes of it."""
     if not QueuePlace.objects.filter(environment=rollout.environment_id, state=PlaceState.QUEUED).exists():
         return []
-    return [each for each in stands_in(rollout.environment) if rollout in each.behind]
+    return [each for each in stands_in(rollout.environment) if rollout in (*each.behind, *each.unsettled)]
 
 
 def stand_of(release: Release) -> Stand:
@@ -147,8 +167,8 @@ def stand_of(release: Release) -> Stand:
 
 
 def waits_text(release: Release) -> str:
-    """What a release would have to wait for, in words; "" where it may begin."""
-    return stand_of(release).text
+    """What a person's start of a release would have to wait for, in words; "" where it may begin."""
+    return stand_of(release).behind_text
 
 
 def busy_text(release: Release) -> str:

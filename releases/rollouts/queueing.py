@@ -1,7 +1,8 @@
 """Starting where others may be in the way: at once, or by a place in the line that begins by itself.
 
 When its turn comes every rule is asked again, as by a press of the button; where one says no, the place is
-given back with the reason. Rows alone carry the line: Redis may be lost at any moment.
+given back with the reason. Behind a rollout that did not end well it stays in the line until that is settled
+or a person starts it. Rows alone carry the line: Redis may be lost at any moment.
 """
 
 import logging
@@ -23,7 +24,7 @@ from releases.operating import is_restore
 from releases.operations.locking import act, require_scope, require_state
 from releases.operations.moving import move_release
 from releases.operations.schedule import require_due
-from releases.rollouts import line, operations, pins, places
+from releases.rollouts import line, operations, pins, places, unsettled
 from releases.rollouts.models import QueuePlace, Rollout
 from releases.rollouts.states import PlaceState
 from releases.rollouts.wordings import WAITS_TURN
@@ -45,13 +46,15 @@ def ask_start(
         confirmed: the service's name as the person typed it, where a database is restored.
 
     Raises:
-        NotFound, NotAllowed, Conflict, Invalid: as for a start; waiting for others is no reason any more.
+        NotFound, NotAllowed, Conflict, Invalid: as for a start; waiting for others is no reason any more. A
+            scheduled start is refused where another rollout of its services did not end well.
     """
     with act(number, actor=actor, refused="release.start_refused") as release:
+        stand = line.stand_of(release)
         if due is not None:
             require_due(release, due)
-        stand = line.stand_of(release)
-        if stand.is_free:
+            _require_settled(stand)
+        if stand.is_due or (stand.is_free and not pins.is_automatic(actor)):
             return _begin(release, stand.place, actor=actor, confirmed=confirmed)
         if stand.place is not None:
             text = _("It waits in the queue already, at place {number}: {text}.")
@@ -61,6 +64,13 @@ def ask_start(
             text = _("A restore does not wait in the queue. Start it once this is over: {text}.")
             raise Conflict(text.format(text=stand.text), code="queue")
         return _queue(release, stand, actor=actor)
+
+
+def _require_settled(stand: line.Stand) -> None:
+    """What has its time now does not begin later, when nobody thinks of it: its people are told."""
+    if stand.unsettled:
+        text = _("Nothing starts by itself behind {text}.")
+        raise Conflict(text.format(text="; ".join(map(unsettled.text_of, stand.unsettled))), code="queue")
 
 
 def leave(place_id: int, *, actor: Actor, reason: str = "") -> QueuePlace:
@@ -91,7 +101,7 @@ def begin_due() -> None:
         for stand in line.stands_in(environment):
             assert stand.place is not None
             # One that may never start keeps nobody waiting.
-            if stand.is_free or stand.place.release.state not in MAY_WAIT:
+            if stand.is_due or stand.place.release.state not in MAY_WAIT:
                 _take_turn(stand.place)
 
 
@@ -103,7 +113,7 @@ def _take_turn(place: QueuePlace) -> None:
             if locked.state != PlaceState.QUEUED:
                 return
             require_state(release, MAY_WAIT)
-            if line.stand_of(release).is_free:
+            if line.stand_of(release).is_due:
                 _begin(release, locked, actor=actor)
     except PortalError as error:
         gone = _("Who asked for it may not start it any more.")

@@ -1,4 +1,4 @@
-"""What the page of a release says of rollouts: the pins of its services, and its place in the queue."""
+"""What the page of a release says of rollouts: pins, its place in the queue, and what did not end well."""
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -7,8 +7,8 @@ from portal import access
 from portal.people.models import User
 from releases.models import Release
 from releases.remarks import Remark
-from releases.rollouts import line, pins
-from releases.rollouts.models import Pin, QueuePlace
+from releases.rollouts import line, pins, unsettled
+from releases.rollouts.models import Pin, QueuePlace, Rollout
 from releases.rollouts.states import PlaceState
 from releases.start import STARTABLE
 from releases.states import EDITABLE, ReleaseState
@@ -22,15 +22,22 @@ def remarks_on(release: Release, user: User) -> list[Remark]:
 
 
 def _queue(release: Release, user: User) -> list[Remark]:
-    place = QueuePlace.objects.filter(release=release).order_by("-pk").first()
-    if place is None or release.state not in STARTABLE - {ReleaseState.SCHEDULED}:
+    if release.state not in STARTABLE:
         return []
-    if place.state == PlaceState.QUEUED:
+    place = QueuePlace.objects.filter(release=release).order_by("-pk").first()
+    if place is not None and place.state == PlaceState.QUEUED:
         return [_place(release, place, user)]
-    if place.state == PlaceState.GIVEN_BACK:
-        text = _("It did not start when its turn came: {reason}").format(reason=place.reason)
-        return [Remark(shape="arrow-left", text=text)]
-    return []
+    left = [_left(each) for each in unsettled.of_release(release)]
+    if place is None or place.state != PlaceState.GIVEN_BACK or release.state == ReleaseState.SCHEDULED:
+        return left
+    text = _("It did not start when its turn came: {reason}").format(reason=place.reason)
+    return [Remark(shape="arrow-left", text=text), *left]
+
+
+def _left(rollout: Rollout) -> Remark:
+    text = _("Nothing starts by itself behind {text}.").format(text=unsettled.text_of(rollout))
+    url = reverse("rollouts:detail", args=[rollout.pk])
+    return Remark(shape="triangle", text=text, url=url, label=_("To the rollout"))
 
 
 def _place(release: Release, place: QueuePlace, user: User) -> Remark:

@@ -32,6 +32,8 @@ WATCHED = ACTIVE - {R.AWAITING_SIGNOFF} | {R.PAUSED}
 SWITCH = "switch"
 # Something may begin only in these.
 MOVING = frozenset({R.RUNNING, R.VERIFYING, R.SWITCHING, R.ROLLING_BACK})
+# Where one came to stand that did not end well: what it leaves behind is for people to settle.
+LEFT = frozenset({R.FAILED, R.STOPPED, R.ROLLBACK_FAILED})
 # Who comes here counts as a failed change in the reports.
 WENT_WRONG = frozenset({R.FAILED, R.ROLLING_BACK})
 ROLLOUT_MOVES: dict[str, frozenset[str]] = {
