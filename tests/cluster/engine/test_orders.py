@@ -8,7 +8,8 @@ import pytest
 from portal.audit.models import AuditEntry
 from releases.catalog.models import Connection
 from releases.models import Release
-from releases.rollouts import outcomes
+from releases.rollouts import jobs, outcomes, queueing
+from releases.rollouts.models import QueuePlace
 from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.objects import deployment
@@ -56,6 +57,23 @@ def test_after_a_stop_nothing_begins(lay_floor: Lay) -> None:
     floor.order(rollout, "rollback")
     drive(rollout, "rolled_back")
     assert floor.image("slow").endswith(":1.0.0")
+
+
+@long
+def test_a_stop_starts_nobody_who_waited_behind_it(lay_floor: Lay) -> None:
+    floor = slow_floor(lay_floor)
+    rollout = drive(floor.start(), "running")
+    waiting = floor.release("3.0.0", services=("slow",))
+    assert isinstance(queueing.ask_start(waiting.pk, actor=floor.actor), QueuePlace)
+    floor.order(rollout, "stop", reason="wrong version")
+    drive(rollout, "stopped")
+    jobs.begin_queued()
+    assert (waiting.queue_places.get().state, waiting.rollouts.exists()) == ("queued", False)
+    floor.order(rollout, "rollback")
+    drive(rollout, "rolled_back")
+    assert floor.image("slow").endswith(":1.0.0")
+    jobs.begin_queued()
+    assert waiting.queue_places.get().state == "given_back", "the rollback has pinned the service"
 
 
 @long
