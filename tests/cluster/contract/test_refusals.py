@@ -159,7 +159,7 @@ def test_a_missing_right_outweighs_a_missing_object(space: Space, cluster: Clust
     [
         ("get", "apps", "deployments", "", True),
         ("patch", "apps", "deployments", "", True),
-        ("patch", "apps", "deployments", "scale", True),
+        ("patch", "apps", "deployments", "scale", False),
         ("watch", "", "pods", "", True),
         ("get", "", "pods", "log", True),
         ("delete", "apps", "deployments", "", False),
