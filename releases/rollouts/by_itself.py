@@ -33,7 +33,8 @@ def rolls_back(plan: Plan | None) -> bool:
 
 def was_measured(step: Step) -> bool:
     """Whether a step that failed has looked at something and found it bad, rather than not been let act."""
-    looked = not KINDS[step.kind].acts or step.acted is not None
+    kind = KINDS.get(step.kind)  # none where a newer version of the portal wrote the row
+    looked = kind is not None and (not kind.acts or step.acted is not None)
     return looked or (step.failure or {}).get("code") in FOUND_BAD
 
 

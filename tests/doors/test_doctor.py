@@ -124,12 +124,12 @@ def test_a_whole_portal_is_told_part_by_part_and_ends_with_nought(outside: Outsi
 
 @long
 def test_a_missing_right_is_a_fault_and_one_too_many_a_remark(outside: Outside) -> None:
-    outside.denied = {("patch", "deployments"), ("watch", "configmaps"), ("*", "*")}
+    outside.denied = {("patch", "deployments"), ("watch", "resourcequotas"), ("*", "*")}
     code, lines = doctor()
     assert code == 1
     assert said(lines, "environment shop-production") == [
         ("FAULT", "namespace shop: missing rights: patch deployments"),
-        ("remark", "namespace shop: some steps would need: watch configmaps"),
+        ("remark", "namespace shop: some steps would need: watch resourcequotas"),
         ("remark", "namespace shop: more than a release needs: get secrets, create pods/exec"),
     ]
 
