@@ -89,7 +89,8 @@ def count(rollout: Rollout, state: str) -> Iterable[str]:
     if rollout.under_way_seconds is None:
         return ()
     now, since = clock.now(), rollout.under_way_since
-    if since is not None:
+    # An earlier version of the portal pauses without a word of this.
+    if since is not None and rollout.state in MOVING:
         rollout.under_way_seconds += (now - since).total_seconds()
     rollout.under_way_since = now if state in MOVING else None
     return ("under_way_seconds", "under_way_since")

@@ -71,7 +71,12 @@ def is_possible(rollout: Rollout, kind: str, step: Step | None = None) -> bool:
 
 def leaves_restore_open(steps: Iterable[Step]) -> bool:
     """Whether a restore came to no clear end: a person takes it for good, or asks for it once more."""
-    return any(each.is_restore and each.state in UNCLEAR for each in steps)
+    return any(each.is_restore and each.state in UNCLEAR and not _is_unread(each) for each in steps)
+
+
+def _is_unread(step: Step) -> bool:
+    """Whether its act was made, and nobody was let look at what came of it: a resume only looks again."""
+    return step.acted is not None and bool((step.failure or {}).get("unread"))
 
 
 def waiting(lease: Lease) -> list[int]:
@@ -140,7 +145,12 @@ def _honour(course: Course, order: Order, *, actor: Actor) -> None:
 
 
 def _targets(course: Course, order: Order, way: Direction) -> list[Json]:
-    """To which workloads an order goes as the steps stand after it: a way back has just been written."""
+    """To which workloads an order goes as the steps stand after it: a way back has just been written.
+
+    What leaves the rollout where it stands, such as a skip of what has not begun, lets nothing go.
+    """
+    if order.kind in reaching.LETS_GO and course.rollout.state not in MOVING:
+        return []
     return reaching.targets(course.rollout, order.kind, Course(course.lease).steps, way=way)
 
 
@@ -192,9 +202,6 @@ def _resume(course: Course, order: Order, actor: Actor) -> str:
     if refusal:
         return refusal
     _accept_drift(course, order, actor=actor)
-    for step in course.present:
-        if step.state == StepState.RUNNING:
-            _renew_time(step)
     _go_on(course, actor=actor)
     for step in course.present:
         if step.state in UNCLEAR:
@@ -292,7 +299,8 @@ def _retry(course: Course, order: Order, actor: Actor) -> str:
     if course.rollout.state == R.SUCCEEDED:
         _open_again(course.rollout, step, actor=actor)
     _go_on(course, actor=actor)
-    _again(step, actor=actor)
+    # Who asked to restore once more has confirmed it: another look at the first one would not be that.
+    _again(step, actor=actor, anew=step.is_restore)
     _revive(course, actor=actor)
     return ""
 
@@ -327,6 +335,9 @@ def _go_on(course: Course, *, actor: Actor) -> None:
     rollout = course.rollout
     if rollout.state in MOVING:
         return
+    for step in course.present:
+        if step.state == StepState.RUNNING:
+            _renew_time(step)
     event = "resumed"
     rollout.ended_at = None
     fields = ["ended_at"]
@@ -349,12 +360,15 @@ def _forward_states(course: Course) -> tuple[ReleaseState, RolloutState]:
     return (ReleaseState.VERIFYING, R.VERIFYING) if verifying else (ReleaseState.ROLLING_OUT, R.RUNNING)
 
 
-def _again(step: Step, *, actor: Actor) -> None:
+def _again(step: Step, *, actor: Actor, anew: bool = False) -> None:
     """Make a new attempt of a step; the old one is kept.
 
     An act that was made and could not be looked at is found again by its mark, which holds the attempt.
+
+    Args:
+        anew: the act is made once more even so.
     """
-    stands = step.acted is not None and bool((step.failure or {}).get("unread"))
+    stands = not anew and _is_unread(step)
     attempt = {
         "attempt": step.attempt,
         "state": step.state,

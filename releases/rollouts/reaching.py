@@ -113,14 +113,17 @@ def _is_waited_for(key: Key, last: Step, steps: Iterable[Step]) -> bool:
 
 
 def _is_to_come_back(key: Key, steps: Iterable[Step]) -> bool:
-    """Whether a step of the way back is still to write its template, which lets it go."""
-    return any(
-        each.direction == Direction.BACK
-        and each.kind in WRITES_TEMPLATE[Direction.BACK]
-        and each.state not in DONE
-        and key in _keys(each)
+    """Whether the next step of the way back writes its template, which lets it go.
+
+    What is sized before that has to be let go now: a held Deployment keeps pods above its size.
+    """
+    left = [
+        each
         for each in steps
-    )
+        if each.direction == Direction.BACK and each.state not in DONE and key in _keys(each)
+    ]
+    first = min(left, key=lambda each: each.position, default=None)
+    return first is not None and first.kind in WRITES_TEMPLATE[Direction.BACK]
 
 
 def _target(key: Key, act: str) -> Json:

@@ -295,7 +295,9 @@ def _health(judged: list[Progress], present: list[tuple[Json, Workload]]) -> str
     if all(each.done for each in judged):
         short = any(workload.ready < workload.replicas for _document, workload in present)
         return DEGRADED if short else HEALTHY
-    rolling = any(each.waits_for in MOVING for each in judged)
+    # What the portal itself holds stands in the middle of its way.
+    held = any(workload.held_by for _document, workload in present)
+    rolling = held or any(each.waits_for in MOVING for each in judged)
     return PROGRESSING if rolling else DEGRADED
 
 

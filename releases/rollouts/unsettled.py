@@ -17,7 +17,7 @@ from releases.rollouts.states import LEFT, RolloutState
 from releases.states import ENDS, ReleaseState
 
 # A release of which somebody said that it is over; or which was carried out, whatever became of its clean-up.
-SETTLED = ENDS | {ReleaseState.ANNOUNCED, ReleaseState.REVIEW_OWED}
+SETTLED = ENDS | {ReleaseState.AWAITING_SIGNOFF, ReleaseState.ANNOUNCED, ReleaseState.REVIEW_OWED}
 
 
 def in_the_way(

@@ -105,7 +105,7 @@ OBSERVED: dict[str, Text] = {
     "waits_pause": _("{weight} % on the new version: it stands at a pause of its own that ends by itself"),
     "canary_stands": _("{weight} % on the new version: {updated} of {total} pods"),
     "canary_goes_on": _("The canary has gone on already"),
-    "waits_unpaused": _("The workload is paused in the cluster"),
+    "waits_unpaused": _("Somebody has paused the workload in the cluster. Let it go on: {command}"),
     "waits_held": _("Held by the portal where it is: {updated} of {wanted} pods are new"),
     "settling": _("{ready}/{wanted} ready, watched for {seconds} s more"),
     "healthy": _("{status}"),
@@ -393,7 +393,7 @@ NOTES: dict[str, Text] = {
 }
 ENDING: Text = _("{count} pods are ending, each is given {grace} s")
 UNREAD: Text = _(
-    "So it could not be measured, and nothing is known to be bad. Put that right, then retry: it is only "
+    "So it could not be measured, and nothing is known to be bad. Put that right, then resume: it is only "
     "looked at again"
 )
 UNPROBED: Text = _("no readiness probe ({containers}), so this says little")

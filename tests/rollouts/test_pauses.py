@@ -1,10 +1,13 @@
 """A rollout that waits: what it paused for is told while it is paused, and waiting costs little."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from portal import clock
 from releases.rollouts import engine, operations
 from releases.rollouts.models import Rollout
 from releases.rollouts.steps.kind import Outcome, Verdict, Work, failed, wait
@@ -63,3 +66,21 @@ def test_a_round_that_finds_nothing_new_asks_and_writes_little(
     with CaptureQueriesContext(connection) as asked:
         engine.advance(notices.pk)
     assert len(asked) <= 11
+
+
+@long
+def test_what_waited_beside_a_step_that_is_retried_after_a_pause_gets_its_time_anew(
+    notices: Rollout, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Notice, "observe", lambda _kind, _work: wait("made_up", seconds=60))
+    actor = acting(shop.cast.author)
+    operations.give_order(notices.pk, "pause", actor=actor, reason="lunch")
+    engine.advance(notices.pk)
+    long_ago = clock.now() - timedelta(hours=1)
+    notices.steps.filter(key="first").update(state="errored", started_at=long_ago)
+    notices.steps.filter(key="second").update(state="running", started_at=long_ago, deadline_at=long_ago)
+    operations.give_order(notices.pk, "retry", actor=actor, step_id=notices.steps.get(key="first").pk)
+    engine.advance(notices.pk)
+    notices.refresh_from_db()
+    assert notices.state == "running"
+    assert notices.steps.get(key="second").state == "running"

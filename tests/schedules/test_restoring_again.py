@@ -7,11 +7,23 @@ from django.test import Client
 
 from portal import clock
 from portal.audit.models import AuditEntry
+from portal.errors import PermanentError
 from releases import operations
 from releases.rollouts import engine
 from releases.rollouts.models import Rollout
 from releases.rollouts.operations import give_order, start_rollout
-from releases.rollouts.steps.kind import ActingKind, Change, Json, Outcome, Verdict, Work, done, failed, wait
+from releases.rollouts.steps.kind import (
+    ActingKind,
+    Change,
+    Found,
+    Json,
+    Outcome,
+    Verdict,
+    Work,
+    done,
+    failed,
+    wait,
+)
 from releases.rollouts.steps.kinds import KINDS
 from releases.schedules.models import Backup
 from releases.schedules.restoring import request_restore
@@ -41,14 +53,18 @@ class Database(ActingKind):
 
     def __init__(self) -> None:
         self.restored = 0
+        self.marks: set[str] = set()
         self.world = World(verdicts={})
         self.says: Callable[[], Outcome] = done
 
-    def prepare(self, work: Work) -> Change:
+    def prepare(self, work: Work) -> Change | Found:
+        if work.mark["portal/step"] in self.marks:
+            return Found(acted={}, observed={"code": "job_runs"})
         return Change(changes=[], payload=None)
 
     def act(self, work: Work, change: Change) -> Json:
         self.restored += 1
+        self.marks.add(work.mark["portal/step"])
         return {}
 
     def observe(self, work: Work) -> Outcome:
@@ -224,3 +240,22 @@ def test_another_step_of_the_restore_is_retried_with_one_press(
     assert client.get(path)["Location"] == f"/rollouts/{restore.pk}/"
     assert client.post(path).status_code == 302
     assert (onward(restore), database.restored) == ("succeeded", 1)
+
+
+def kept_out() -> Outcome:
+    """The cluster lets nobody look."""
+    raise PermanentError("no right", code="forbidden")
+
+
+@pytest.mark.parametrize(("kind", "times"), [("resume", 1), ("retry", 2)])
+def test_where_nobody_could_look_a_resume_looks_again_and_a_retry_restores_once_more(
+    restore: Rollout, database: Database, shop: Shop, kind: str, times: int
+) -> None:
+    database.says = kept_out
+    assert onward(restore) == "paused"
+    database.says = done
+    step = restore.steps.get(kind="restore_database")
+    lead = acting(shop.cast.pl)
+    give_order(restore.pk, kind, actor=lead, step_id=step.pk if kind == "retry" else None, confirmed=NAME)
+    assert onward(restore) == "succeeded"
+    assert database.restored == times

@@ -38,7 +38,7 @@ class HelmRollback(ActingKind):
                 return Change(changes=held, payload=Back(target, sent=newest.number))
             acted = under.remembered_release(work, revision=newest.number, previous=target)
             return Found(acted=acted, observed=_said(newest.number, target))
-        refused = self._held(work, helm, newest, returned=returned) or under.paused(work)
+        refused = self._held(work, helm, newest, returned=returned)
         return refused or _change(helm, release, history, target, held=held)
 
     def _held(self, work: Work, helm: Helm, newest: Revision, *, returned: bool) -> Outcome | None:

@@ -8,7 +8,7 @@ def refused(seen: Workload) -> Outcome | None:
     """Refuse what somebody has paused; what the portal itself holds goes on with its next template."""
     if not seen.is_paused:
         return None
-    return failed("workload_paused", args={"object": str(seen.reference), "command": _lifting(seen)})
+    return failed("workload_paused", args={"object": str(seen.reference), "command": lifting(seen)})
 
 
 def refused_as_it_stands(work: Work, seen: Workload) -> Outcome | None:
@@ -25,8 +25,8 @@ def lifted(seen: Workload) -> list[Json]:
     return [told] if seen.goes_on_with_template else []
 
 
-def _lifting(seen: Workload) -> str:
-    """What a person types to let it go on."""
+def lifting(seen: Workload) -> str:
+    """Return what a person types to let it go on."""
     name, namespace = seen.reference.name, seen.reference.namespace
     if seen.reference.kind == ROLLOUT:
         return f"kubectl argo rollouts promote {name} -n {namespace}"

@@ -28,7 +28,7 @@ class RestoreImage(ActingKind):
         template, images = before["spec"]["template"], before["images"]
         if seen.template == template and not seen.goes_on_with_template:
             return Found(acted=remembered(seen, images), observed={"code": self.said, "images": images})
-        refused = git_owned.refused(work, seen) or holds.refused(seen) or self._foreign(work, seen, before)
+        refused = git_owned.refused(work, seen) or self._foreign(work, seen, before)
         if refused is not None:
             return refused
         changes = [*self.changes(seen, before), *holds.lifted(seen)]

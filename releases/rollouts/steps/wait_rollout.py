@@ -16,7 +16,7 @@ from portal.integrations.kubernetes.trouble import (
 from portal.integrations.kubernetes.workloads import DAEMON_SET, ROLLOUT, Workload
 from releases.rollouts.drift import deleted, find_drift
 from releases.rollouts.states import StepState
-from releases.rollouts.steps import canaries, endings, evidence, habits, steadiness
+from releases.rollouts.steps import canaries, endings, evidence, habits, holds, steadiness
 from releases.rollouts.steps.kind import (
     Json,
     Outcome,
@@ -124,6 +124,7 @@ class WaitRollout(StepKind):
             "wanted": progress.wanted,
             "updated": progress.updated,
             **canaries.share(seen),
+            **({"command": holds.lifting(seen)} if progress.waits_for == "unpaused" else {}),
             **ending,
             "sights": sights.seen,
             "baseline": baseline,

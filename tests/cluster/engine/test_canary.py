@@ -17,7 +17,7 @@ from releases.rollouts.steps import scale, watch
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.engine.dying import dying, outlived
-from tests.cluster.objects import deployment, failing, http_route, service
+from tests.cluster.objects import deployment, failing, http_route, service, wait_for
 from tests.portal.integrations.answering import Given, answering
 from tests.rollouts.floor import Floor, drive, why
 from tests.soak import long
@@ -231,3 +231,27 @@ def test_pods_that_an_autoscaler_owns_are_not_shared_and_the_dry_run_says_so(lay
         errors = plans.preview(floor.release()).errors
         assert {step.key for step in errors} == {f"1.api.canary.{share}.stable" for share in (10, 20, 50)}
         assert "api" in errors[0].error
+
+
+@long
+def test_a_stop_in_the_middle_of_the_hand_over_is_rolled_back_with_all_pods(lay_floor: Lay) -> None:
+    with canaried(lay_floor, Metrics(), by="pods", size=4) as floor:
+        slow = {"metadata": {"annotations": failing("LateReady", after="2s")}}
+        floor.space.patch("deployments", "api", {"spec": {"template": slow}})
+        floor.space.settle("api")
+        rollout = floor.start()
+        written = rollout.steps.filter(kind="set_image", params__workload__name="api", acted__isnull=False)
+
+        def is_handed_over() -> bool:
+            drive(rollout, *Rollout.MOVES)
+            return written.exists()
+
+        wait_for(is_handed_over, what="the hand-over", seconds=90)
+        floor.order(rollout, "stop")
+        assert drive(rollout, *ENDS, "stopped").state == "stopped", why(rollout)
+        assert floor.space.get("deployments", "api")["spec"]["paused"] is True
+        floor.order(rollout, "rollback")
+        drive(rollout, "rolled_back", "rollback_failed", "paused", seconds=90)
+        assert rollout.state == "rolled_back", why(rollout)
+        assert sizes(floor) == (4, 0)
+        assert "paused" not in floor.space.get("deployments", "api")["spec"]
