@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from releases.rollouts import operations, plans, stop_points
 from releases.rollouts.models import Finding, Order, Rollout
@@ -264,7 +265,8 @@ def test_what_stands_paused_before_the_start_is_named_and_not_written(lay_floor:
     patch = {"spec": {"paused": True}}
     floor.space.patch("deployments", "api", patch, kind="merge", fieldManager="kubectl-rollout")
     release = floor.release()
-    [wrong] = plans.preview(release).errors
+    with translation.override("en"):
+        [wrong] = plans.preview(release).errors
     command = f"kubectl rollout resume deployment/api -n {floor.space.name}"
     assert wrong.kind == "set_image"
     assert "Somebody has paused deployment/api" in wrong.error
