@@ -1,4 +1,4 @@
-"""No alarm in a hundred healthy rollouts: slow starts, pods that die once on their way, sizes that change.
+"""No alarm in five hundred healthy rollouts: slow starts, pods that die once on their way, sizes that change.
 
 The portal's own processes carry them. Without metrics an autoscaler only keeps its bounds, so what it writes
 of a size within them, by the subresource that it uses, the test writes while the pods come up.
@@ -30,7 +30,7 @@ HEALTHY = {
     "some-restart": failing("CrashOnce", after="1s", percent="40", message="database: connection refused"),
 }
 ENDS = ("succeeded", "failed", "paused", "stopped", "rolled_back", "rollback_failed")
-ROUNDS = examples(1, soaking=20)
+ROUNDS = examples(1, soaking=100)
 # A pod that died after its rollout was done would be trouble; these have died before.
 EACH = ({"kind": "set_image"}, {"kind": "wait_rollout", "timeoutSeconds": 120, "settleSeconds": 3})
 ALARMS = {f"step.{state}" for state in ("failed", "errored", "inconclusive", "cancelled")} | {
