@@ -3,7 +3,7 @@
 import json
 import ssl
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,16 +89,22 @@ class Api:
         content_type: str | None = "application/json",
         query: Mapping[str, object] | None = None,
         accept: str = "application/json",
+        meanwhile: Callable[[], object] | None = None,
     ) -> Answer:
-        """Send one request and return the answer, errors too."""
+        """Send one request and return the answer, errors too.
+
+        Args:
+            meanwhile: called when the server has the request but for the last byte of its body.
+        """
         headers = {**self._headers, "Accept": accept}
         data = None
         if body is not None:
             headers |= {"Content-Type": content_type} if content_type else {}
             data = json.dumps(body).encode()
+        sent = data if data is None or meanwhile is None else _interrupted(data, meanwhile)
         fields = {name: str(value) for name, value in (query or {}).items()}
         url = f"{self.server}/{path}" + ("?" + urlencode(fields) if fields else "")
-        response = self._pool.request(method, url, body=data, headers=headers)
+        response = self._pool.request(method, url, body=sent, headers=headers)
         return Answer(response.status, _decode(response.data), response.headers)
 
     def call(self, method: str, path: str, **options: Any) -> Json:
@@ -157,6 +163,12 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[Json]:
         for line in whole:
             if line.strip():
                 yield json.loads(line)
+
+
+def _interrupted(data: bytes, meanwhile: Callable[[], object]) -> Iterator[bytes]:
+    yield data[:-1]
+    meanwhile()
+    yield data[-1:]
 
 
 def _decode(data: bytes) -> Json:

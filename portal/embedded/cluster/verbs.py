@@ -1,5 +1,6 @@
 """From a request that is allowed to the verb on its object, and back to an answer."""
 
+from collections.abc import Callable
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -172,34 +173,37 @@ class Verbs:
 
     async def _scale(self, request: Request, target: Target) -> Response:
         kind, options = _kind(target), _options(request)
-        item = self._objects.find(kind, *_address(target))
         if request.method == "GET":
-            return JSONResponse(scale.of(item))
-        if request.method == "PUT":
-            wanted = await read_body(request)
-        elif request.method == "PATCH":
-            wanted = await self._patched_scale(request, target, item)
-        else:
-            raise method_not_allowed()
+            return JSONResponse(scale.of(self._objects.find(kind, *_address(target))))
+        wanted = await self._wanted_scale(request, target)
         new = self._objects.patch(
             kind,
             *_address(target),
-            change=lambda old: scale.scaled(kind, old, wanted),
+            change=lambda old: scale.scaled(kind, old, wanted(scale.of(old))),
             options=options,
             subresource="scale",
         )
         return _answer(scale.of(new), options)
 
-    async def _patched_scale(self, request: Request, target: Target, item: Object) -> Object:
+    async def _wanted_scale(self, request: Request, target: Target) -> Callable[[Object], Object]:
+        """What a request makes of the Scale that is there once all of it has arrived."""
+        if request.method == "PUT":
+            body = await read_body(request)
+            return lambda _present: body
+        if request.method != "PATCH":
+            raise method_not_allowed()
         type_, change = await _read_patch(request)
-        present = scale.of(item)
-        if type_ == JSON_PATCH:
-            present["spec"].setdefault("replicas", 0)
-            return patch.json_patch(present, change, kind=_kind(target), name=target.name)
         if type_ == APPLY_PATCH:
             raise unsupported_media_type(PATCH_TYPES[:3])
-        merged: Object = patch.merge(present, change)
-        return merged
+
+        def patched(present: Object) -> Object:
+            if type_ == JSON_PATCH:
+                present["spec"].setdefault("replicas", 0)
+                return patch.json_patch(present, change, kind=_kind(target), name=target.name)
+            merged: Object = patch.merge(present, change)
+            return merged
+
+        return patched
 
     def _log(self, request: Request, target: Target) -> Response:
         query = request.query_params

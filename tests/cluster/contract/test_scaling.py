@@ -3,7 +3,7 @@
 import pytest
 
 from portal.integrations.kubernetes.patches import size_patch
-from tests.cluster.api import Refused
+from tests.cluster.api import PATCH_TYPES, Refused
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.objects import Space, condition, deployment, stateful_set, wait_for
 
@@ -51,6 +51,23 @@ def test_a_scale_with_an_old_version_is_a_conflict(space: Space) -> None:
     with pytest.raises(Refused) as refused:
         space.patch("deployments", "web", body, kind="merge", sub="scale")
     assert refused.value.code == 409
+
+
+def test_a_scale_without_a_version_is_patched_whatever_changes_while_it_arrives(space: Space) -> None:
+    space.create(deployment("web"))
+    space.settle("web")
+    answer = space.api.ask(
+        "PATCH",
+        space.path("deployments", "web", sub="scale"),
+        body={"spec": {"replicas": 3}},
+        content_type=PATCH_TYPES["merge"],
+        meanwhile=lambda: space.patch(
+            "deployments", "web", {"metadata": {"labels": {"changed": "meanwhile"}}}
+        ),
+    )
+    assert (answer.code, answer.body["spec"]["replicas"]) == (200, 3)
+    changed = space.get("deployments", "web")
+    assert (changed["spec"]["replicas"], changed["metadata"]["labels"]["changed"]) == (3, "meanwhile")
 
 
 def test_a_size_rests_on_the_size_that_was_seen_and_on_no_version(space: Space) -> None:
