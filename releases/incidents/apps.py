@@ -16,13 +16,14 @@ class IncidentsConfig(AppConfig):
     label = "incidents"
 
     def ready(self) -> None:
-        """Name the acts this app records, let incidents wait in inboxes, be composed for and be counted."""
+        """Name the acts this app records, let incidents wait in inboxes, be composed for and be measured."""
         people = importlib.import_module("releases.incidents.people")
         asked.register(people.any_open)
         frame.COUNTERS.append(people.counts)
         importlib.import_module("releases.inbox").OTHERS.append(people.others_waiting_for)
-        source = importlib.import_module("releases.incidents.queries").open_of_system
-        importlib.import_module("releases.open_incidents").SOURCES.append(source)
+        queries = importlib.import_module("releases.incidents.queries")
+        importlib.import_module("releases.open_incidents").SOURCES.append(queries.open_of_system)
+        importlib.import_module("releases.schedules.recovery").SOURCES.append(queries.recovered)
         counted = importlib.import_module("releases.incidents.figures").figures
         importlib.import_module("releases.rollouts.rhythm.incidents").SOURCES.append(counted)
         register(

@@ -20,7 +20,7 @@ from releases.open_incidents import OpenIncident
 from releases.rollouts.models import Rollout
 from releases.rollouts.operations import refusal_of
 from releases.rollouts.states import ACTIVE, OrderKind, RolloutState
-from releases.schedules.recovery import recovery_of
+from releases.schedules.recovery import INCIDENT, Recovered, recovery_of
 
 Json = dict[str, Any]
 # What went out so long before is looked at first (screens.md 2.10).
@@ -162,6 +162,22 @@ def clock_of(incident: Incident) -> RecoveryClock:
     until = incident.closed_at or clock.now()
     seconds = int((until - incident.began_at).total_seconds())
     return RecoveryClock(seconds=seconds, aim=found.rto_aim, usual=found.rto_median)
+
+
+def recovered(services: Sequence[int], environment: Environment, since: datetime) -> list[Recovered]:
+    """How long the services there were in trouble, by their closed incidents that began since.
+
+    Args:
+        services: their keys.
+    """
+    closed = Incident.objects.filter(service__in=services, environment=environment, began_at__gte=since)
+    return [
+        Recovered(
+            service=each.service_id, kind=INCIDENT, number=each.pk, began=each.began_at, ended=each.closed_at
+        )
+        for each in closed
+        if each.closed_at
+    ]
 
 
 def neighbours_of(service: Service, environment: Environment) -> set[str]:

@@ -63,6 +63,13 @@ class BackupShape(Schema):
     size_bytes: int | None
 
 
+class RecoveredShape(Schema):
+    """What a recovery was measured by."""
+
+    kind: str = Field(description="incident, rollback or restore")
+    number: int = Field(description="of the incident, or of the rollout")
+
+
 class RecoveryShape(Schema):
     """Aims for a recovery beside what was measured, in seconds; null where there is none."""
 
@@ -71,10 +78,12 @@ class RecoveryShape(Schema):
     rpo_now_seconds: int | None = Field(description="the age of the newest backup")
     rpo_met: bool | None
     rto_aim_seconds: int | None
-    rto_longest_seconds: int | None = Field(description="of the rollbacks and restores of the last year")
+    rto_longest_seconds: int | None = Field(description="of the recoveries of the last year")
+    rto_longest_from: RecoveredShape | None
     rto_median_seconds: int | None
     rto_met: bool | None
-    recoveries: int
+    recoveries: int = Field(description="closed incidents, and what was rolled back or restored outside them")
+    recoveries_by: dict[str, int] = Field(description="how many of them by kind")
 
 
 class RestoreInput(Body):
@@ -174,7 +183,9 @@ def _recovery(found: Recovery) -> dict[str, Any]:
         "rpo_met": found.rpo_met,
         "rto_aim_seconds": found.rto_aim,
         "rto_longest_seconds": found.rto_longest,
+        "rto_longest_from": found.longest and {"kind": found.longest.kind, "number": found.longest.number},
         "rto_median_seconds": found.rto_median,
         "rto_met": found.rto_met,
         "recoveries": found.recoveries,
+        "recoveries_by": dict(found.counts),
     }

@@ -1,9 +1,11 @@
 """What a service aims at for its recovery, beside what was measured (screens.md 2.3: RTO and RPO)."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
+from typing import Any
 
 from portal import clock
 from releases.catalog.models import Environment, Service
@@ -16,7 +18,33 @@ from releases.schedules.queries import backups_in
 
 # Older recoveries say little about how long one takes now.
 LOOKED_BACK = timedelta(days=365)
-Span = tuple[int, datetime | None, datetime | None]
+INCIDENT, ROLLBACK, RESTORE = "incident", "rollback", "restore"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered:
+    """A service that came back, and what says so.
+
+    Attributes:
+        service: its key.
+        kind: INCIDENT, ROLLBACK or RESTORE.
+        number: of the incident, or of the rollout that went back or restored.
+    """
+
+    service: int
+    kind: str
+    number: int
+    began: datetime
+    ended: datetime
+
+    @property
+    def seconds(self) -> int:
+        """How long it took."""
+        return round((self.ended - self.began).total_seconds())
+
+
+# By the keys of services, where, and since when. Filled by the app that knows the rows, which lies above.
+SOURCES: list[Callable[[Sequence[int], Environment, datetime], Iterable[Recovered]]] = []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +55,9 @@ class Recovery:
         rpo_aim: the most data that may be lost, by its age.
         rpo_now: the age of the newest backup: what would be lost if the data went now.
         rto_aim: the longest that coming back may take.
-        rto_longest: the longest that coming back has taken, of `recoveries` in the last year.
+        longest: the one of the last year's recoveries that took longest.
         rto_median: the one in the middle of them.
+        counts: how many there were, by their kind.
     """
 
     service: Service
@@ -37,9 +66,19 @@ class Recovery:
     rpo_aim: int | None
     rpo_now: int | None
     rto_aim: int | None
-    rto_longest: int | None
+    longest: Recovered | None
     rto_median: int | None
-    recoveries: int
+    counts: Mapping[str, int]
+
+    @property
+    def recoveries(self) -> int:
+        """How many there were in the last year."""
+        return sum(self.counts.values())
+
+    @property
+    def rto_longest(self) -> int | None:
+        """The longest that coming back has taken in the last year."""
+        return self.longest.seconds if self.longest else None
 
     @property
     def rpo_met(self) -> bool | None:
@@ -55,7 +94,7 @@ class Recovery:
 
 
 def recovery_of(service: Service, environment: Environment) -> Recovery:
-    """Read what a service aims at, and what its backups, rollbacks and restores came to."""
+    """Read what a service aims at, and what its backups, incidents, rollbacks and restores came to."""
     return _read([service], environment)[0]
 
 
@@ -77,20 +116,41 @@ def _concerns(service: Service) -> bool:
 
 
 def _read(services: Sequence[Service], environment: Environment) -> list[Recovery]:
-    """Three questions to the database, however many services."""
+    """As many questions to the database as there are kinds, however many services."""
     now = clock.now()
     ids = [service.pk for service in services]
     backups = backups_in(environment).filter(service__in=ids).order_by("service_id", "-made_at")
     newest = {each.service_id: each for each in backups.distinct("service_id")}
-    took: dict[int, list[float]] = {pk: [] for pk in ids}
-    for pk, began, ended in [*_rollbacks(ids, environment, now), *_restores(ids, environment, now)]:
-        if began and ended:
-            took[pk].append((ended - began).total_seconds())
-    return [_recovery(each, environment, newest.get(each.pk), took[each.pk], now) for each in services]
+    found: dict[int, list[Recovered]] = {pk: [] for pk in ids}
+    for each in _recovered(ids, environment, now - LOOKED_BACK):
+        found[each.service].append(each)
+    return [
+        _recovery(each, environment, newest.get(each.pk), _each_once(found[each.pk]), now)
+        for each in services
+    ]
+
+
+def _recovered(services: Sequence[int], environment: Environment, since: datetime) -> Iterable[Recovered]:
+    for find in (_rollbacks, _restores, *SOURCES):
+        yield from find(services, environment, since)
+
+
+def _each_once(found: Sequence[Recovered]) -> list[Recovered]:
+    """What was taken back or restored while an incident lasted is a part of that, not one beside it."""
+    incidents = [each for each in found if each.kind == INCIDENT]
+    return [
+        each
+        for each in found
+        if each in incidents or not any(whole.began <= each.ended <= whole.ended for whole in incidents)
+    ]
 
 
 def _recovery(
-    service: Service, environment: Environment, backup: Backup | None, took: Sequence[float], now: datetime
+    service: Service,
+    environment: Environment,
+    backup: Backup | None,
+    found: Sequence[Recovered],
+    now: datetime,
 ) -> Recovery:
     aims = service.spec.get("recovery") or {}
     return Recovery(
@@ -100,9 +160,9 @@ def _recovery(
         rpo_aim=_seconds(aims.get("rpoMinutes")),
         rpo_now=int((now - backup.made_at).total_seconds()) if backup else None,
         rto_aim=_seconds(aims.get("rtoMinutes")),
-        rto_longest=round(max(took)) if took else None,
-        rto_median=round(median(took)) if took else None,
-        recoveries=len(took),
+        longest=max(found, key=lambda each: each.seconds, default=None),
+        rto_median=round(median(each.seconds for each in found)) if found else None,
+        counts=Counter(each.kind for each in found),
     )
 
 
@@ -110,26 +170,32 @@ def _seconds(minutes: int | None) -> int | None:
     return None if minutes is None else minutes * 60
 
 
-def _rollbacks(services: Sequence[int], environment: Environment, now: datetime) -> Iterable[Span]:
+def _rollbacks(services: Sequence[int], environment: Environment, since: datetime) -> Iterable[Recovered]:
     """From the failure, or from where it began to go back, to where all ran as before."""
     found = Rollout.objects.filter(
         environment=environment,
         state=RolloutState.ROLLED_BACK,
         release__items__service__in=services,
-        failed_at__gte=now - LOOKED_BACK,
+        failed_at__gte=since,
         ended_at__isnull=False,
     )
-    return found.values_list("release__items__service", "failed_at", "ended_at")
+    rows = found.values_list("release__items__service", "pk", "failed_at", "ended_at")
+    return [_from_row(ROLLBACK, *row) for row in rows]
 
 
-def _restores(services: Sequence[int], environment: Environment, now: datetime) -> Iterable[Span]:
+def _restores(services: Sequence[int], environment: Environment, since: datetime) -> Iterable[Recovered]:
     found = Step.objects.filter(
         kind=OperationKind.RESTORE,
         service__in=services,
         rollout__environment=environment,
         direction=Direction.FORWARD,
         state=StepState.SUCCEEDED,
-        started_at__gte=now - LOOKED_BACK,
+        started_at__gte=since,
         ended_at__isnull=False,
     )
-    return found.values_list("service", "started_at", "ended_at")
+    rows = found.values_list("service", "rollout", "started_at", "ended_at")
+    return [_from_row(RESTORE, *row) for row in rows]
+
+
+def _from_row(kind: str, service: Any, number: int, began: Any, ended: Any) -> Recovered:
+    return Recovered(service=service, kind=kind, number=number, began=began, ended=ended)

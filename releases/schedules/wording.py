@@ -5,10 +5,12 @@ from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from releases import openings
 from releases.rollouts import texts
 from releases.schedules.models import BAD, UNMEASURED, ScheduledRun, What
+from releases.schedules.recovery import INCIDENT, RESTORE, ROLLBACK, Recovered
 
 Json = Mapping[str, Any]
 OBSERVED: dict[str, str | Promise] = {
@@ -30,6 +32,12 @@ CHANGES: dict[str, str | Promise] = {"new": _("New: {names}"), "well": _("Well a
 FAILURES: dict[str, str | Promise] = {
     "no_such_job": _("The service has no such Job any more; correct the schedule in the catalog"),
     "broke_off": _("The portal itself failed at it; its log tells more under {incident}"),
+}
+
+RECOVERED: dict[str, str | Promise] = {
+    INCIDENT: _("incident {number}"),
+    ROLLBACK: _("way back of rollout {number}"),
+    RESTORE: _("restore by rollout {number}"),
 }
 
 
@@ -80,3 +88,18 @@ def service_text(result: Json) -> str:
 def _filled(table: Mapping[str, str | Promise], found: Json) -> str:
     text = table.get(str(found.get("code") or ""))
     return str(text).format_map({"names": "", "count": "", **(found.get("args") or {})}) if text else ""
+
+
+def recovered_text(found: Recovered) -> str:
+    """What a recovery was measured by."""
+    return str(RECOVERED[found.kind]).format(number=found.number)
+
+
+def recoveries_text(counts: Mapping[str, int]) -> str:
+    """How many of each kind there were."""
+    words = {
+        INCIDENT: ngettext("{count} incident", "{count} incidents", counts.get(INCIDENT, 0)),
+        ROLLBACK: ngettext("{count} rollback", "{count} rollbacks", counts.get(ROLLBACK, 0)),
+        RESTORE: ngettext("{count} restore", "{count} restores", counts.get(RESTORE, 0)),
+    }
+    return ", ".join(words[kind].format(count=counts[kind]) for kind in words if counts.get(kind))

@@ -1,10 +1,17 @@
 """Incidents through the API: the same operations, the same refusals."""
 
 from datetime import timedelta
+from typing import Any
+
+from django.test import Client
 
 from portal import clock
+from releases.incidents import operations
 from releases.incidents.models import Incident
+from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release
+from tests.incidents.conftest import open_here
+from tests.people import acting
 from tests.portal.api import ApiClient
 from tests.soak import long
 
@@ -64,3 +71,40 @@ def test_what_is_missing_hidden_or_not_theirs_is_refused(shop: Shop, incident: I
     others = ApiClient(shop.cast.outsider)
     refused = others.post(f"/incidents/{incident.number}/notes", {"text": "x"})
     assert (refused.status_code, refused.json()["code"]) == (403, "not_entitled")
+
+
+def test_a_closed_incident_is_a_recovery_and_what_was_taken_back_meanwhile_no_other(shop: Shop) -> None:
+    shop.shopping.spec["recovery"] = {"rtoMinutes": 60}
+    shop.shopping.save()
+    went_back(shop, minutes_ago=400, took=10)
+    incident = open_here(shop, began_at=clock.now() - timedelta(minutes=90))
+    went_back(shop, minutes_ago=80, took=5)
+    assert recovery(shop)["recoveries_by"] == {"rollback": 2}
+    operations.close_incident(incident.number, actor=acting(shop.cast.pl), cause="A full disk")
+    found = recovery(shop)
+    assert found["rto_longest_from"] == {"kind": "incident", "number": incident.number}
+    assert 5_400 <= found["rto_longest_seconds"] < 5_500
+    assert (found["rto_met"], found["recoveries"]) == (False, 2)
+    assert found["recoveries_by"] == {"incident": 1, "rollback": 1}
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(shop.cast.author)
+    page = client.get("/services/shopping-service/shop-production/").content.decode()
+    assert f'<a href="/incidents/{incident.number}/">incident {incident.number}</a>' in page
+    assert "1 incident, 1 rollback" in page
+
+
+def recovery(shop: Shop) -> dict[str, Any]:
+    [found] = ApiClient(shop.cast.author).get("/environments/shop-production/recovery").json()["items"]
+    assert found["service"] == shop.shopping.name
+    return dict(found)
+
+
+def went_back(shop: Shop, *, minutes_ago: int, took: int) -> None:
+    """Let a rollout have failed so long ago, and have taken so many minutes back."""
+    failed_at = clock.now() - timedelta(minutes=minutes_ago)
+    rollout = make_release(shop).rollouts.create(
+        environment=shop.environment, queued_at=failed_at, state="rolled_back"
+    )
+    Rollout.objects.filter(pk=rollout.pk).update(
+        failed_at=failed_at, ended_at=failed_at + timedelta(minutes=took)
+    )

@@ -5,9 +5,11 @@ from typing import Any
 from django import template
 
 from releases.catalog.models import Environment, Service
-from releases.schedules import recovery
+from releases.schedules import recovery, wording
 
 register = template.Library()
+register.filter("recovered_text", wording.recovered_text)
+register.filter("recoveries_text", wording.recoveries_text)
 
 
 @register.inclusion_tag("schedules/_recovery.html")
