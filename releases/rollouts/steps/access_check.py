@@ -21,6 +21,7 @@ from releases.rollouts.steps.watch import gates_of
 
 AT_ONCE = 6
 BATCH, AUTOSCALING, ARGO = "batch", "autoscaling", API_GROUPS[ROLLOUT]
+GATEWAY, DISCOVERY = "gateway.networking.k8s.io", "discovery.k8s.io"
 READS = (
     Right(verb="list", resource="pods"),
     Right(verb="watch", resource="pods"),
@@ -46,10 +47,15 @@ OF_KINDS = {
     ),
     "cluster_view": ASKING_PODS,
     "health": ASKING_PODS,
+    "set_weight": (
+        Right(verb="get", resource="httproutes", group=GATEWAY),
+        Right(verb="patch", resource="httproutes", group=GATEWAY),
+        Right(verb="list", resource="endpointslices", group=DISCOVERY),
+    ),
     "switch_service": (
         Right(verb="get", resource="services"),
         Right(verb="patch", resource="services"),
-        Right(verb="list", resource="endpointslices", group="discovery.k8s.io"),
+        Right(verb="list", resource="endpointslices", group=DISCOVERY),
     ),
 }
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -14,10 +16,12 @@ from releases.rollouts import plans
 from releases.rollouts.canary_share import share_text
 from releases.rollouts.models import Rollout
 from releases.rollouts.steps import scale, watch
+from tests.cluster.conftest import Cluster
 from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.engine.dying import dying, outlived
 from tests.cluster.objects import deployment, failing, http_route, service, wait_for
+from tests.cluster.rights import portal_account
 from tests.portal.integrations.answering import Given, answering
 from tests.rollouts.floor import Floor, drive, why
 from tests.soak import long
@@ -255,3 +259,19 @@ def test_a_stop_in_the_middle_of_the_hand_over_is_rolled_back_with_all_pods(lay_
         assert rollout.state == "rolled_back", why(rollout)
         assert sizes(floor) == (4, 0)
         assert "paused" not in floor.space.get("deployments", "api")["spec"]
+
+
+@long
+def test_an_account_that_may_not_share_the_traffic_is_named_before_the_start(
+    lay_floor: Lay, cluster: Cluster, tmp_path: Path
+) -> None:
+    with (
+        canaried(lay_floor, Metrics(), by="weight", size=2) as floor,
+        portal_account(cluster.admin, without="httproutes") as account,
+    ):
+        path = replace(cluster, limited=account).limited_kubeconfig(tmp_path)
+        floor.environment.cluster.spec = {"kubeconfigRef": f"file:{path}"}
+        floor.environment.cluster.save(update_fields=["spec"])
+        errors = plans.preview(floor.release()).errors
+    [said] = [each.error for each in errors if each.kind == "access_check"]
+    assert said.endswith(": get httproutes, patch httproutes")
