@@ -33,7 +33,8 @@ from releases.catalog.references import value_of
 from releases.catalog.versions import registry_for
 from releases.rollouts.cluster_rights import standing_in
 
-OLDEST_POSTGRES = 140_000
+# Until then every role may make objects in `public`, where the record's trigger runs with its owner's rights.
+OLDEST_POSTGRES = 15
 LEAST_SECRET = 32
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 GOOD, REMARK, FAULT = "ok", "remark", "fault"
@@ -106,15 +107,22 @@ def _database() -> Iterator[Finding]:
             FAULT, "DATABASE_URL", _("{place} does not answer or does not let us in.").format(place=place)
         )
         return
-    name = f"PostgreSQL {version // 10_000}.{version % 10_000}"
-    level = GOOD if version >= OLDEST_POSTGRES else REMARK
-    yield Finding(level, "DATABASE_URL", f"{name}, {place}")
+    yield _version(version, place)
     if missing:
         names = ", ".join(f"{step.app_label}.{step.name}" for step, _backwards in missing)
         yield Finding(FAULT, "migrate", _("Not applied: {names}. Run manage.py migrate.").format(names=names))
     else:
         count = len(executor.loader.applied_migrations)
         yield Finding(GOOD, "migrate", _("{count} migrations applied, none missing").format(count=count))
+
+
+def _version(number: int, place: str) -> Finding:
+    major, minor = divmod(number, 10_000)
+    name = f"PostgreSQL {major}.{minor}, {place}"
+    if major >= OLDEST_POSTGRES:
+        return Finding(GOOD, "DATABASE_URL", name)
+    text = _("{name}: it is too old, the portal needs {oldest} or newer.")
+    return Finding(FAULT, "DATABASE_URL", text.format(name=name, oldest=OLDEST_POSTGRES))
 
 
 def _redis() -> Iterator[Finding]:

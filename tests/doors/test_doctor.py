@@ -123,6 +123,16 @@ def test_a_whole_portal_is_told_part_by_part_and_ends_with_nought(outside: Outsi
 
 
 @long
+def test_a_server_that_is_too_old_is_a_fault(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("releases.rollouts.doctor.OLDEST_POSTGRES", 99)
+    code, lines = doctor()
+    assert code == 1
+    [(sign, words)] = said(lines, "DATABASE_URL")
+    assert sign == "FAULT"
+    assert words.endswith(": it is too old, the portal needs 99 or newer.")
+
+
+@long
 def test_a_missing_right_is_a_fault_and_one_too_many_a_remark(outside: Outside) -> None:
     outside.denied = {("patch", "deployments"), ("watch", "resourcequotas"), ("*", "*")}
     code, lines = doctor()

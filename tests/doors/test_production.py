@@ -9,6 +9,7 @@ import yaml
 from portal.integrations.kubernetes.client import Right
 from portal.urls import api
 from releases.rollouts.cluster_rights import NEEDED, TOO_MUCH, USEFUL
+from releases.rollouts.doctor import OLDEST_POSTGRES
 from releases.rollouts.steps.access_check import OF_KINDS, READS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -50,6 +51,12 @@ def test_every_address_of_the_api_is_on_the_page() -> None:
     assert {"arrivals", "put-back"} <= words
     said = set(re.findall(r"[a-z-]+", PAGE.read_text().split("## The API")[1]))
     assert words - said == set()
+
+
+def test_the_oldest_server_is_the_one_that_the_doctor_lets_pass() -> None:
+    for page in ("production.md", "decisions/0001-one-database.md"):
+        text = (REPOSITORY / "docs" / page).read_text()
+        assert re.findall(r"PostgreSQL (\d+) or newer", text) == [str(OLDEST_POSTGRES)]
 
 
 def test_the_account_may_do_what_is_needed_and_nothing_that_is_not() -> None:
