@@ -22,7 +22,7 @@ class ReachedShape(Schema):
     Its state: reached, unneeded or unreached, goes_on where its kind cannot be held, or on its way.
     """
 
-    service: str
+    service: str = Field(description="its name; what was reached before this was promised may have its title")
     kind: str = "Rollout"
     workload: str
     act: str

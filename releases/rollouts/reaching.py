@@ -87,7 +87,8 @@ def _written(steps: Iterable[Step]) -> dict[Key, Step]:
 
 def _keys(step: Step) -> list[Key]:
     named = rollback.workloads_of(step) if step.params.keys() & {"workload", "workloads"} else []
-    return [(str(step.service), each.get("kind", DEFAULT_WORKLOAD_KIND), each["name"]) for each in named]
+    service = step.service.name if step.service else ""
+    return [(service, each.get("kind", DEFAULT_WORKLOAD_KIND), each["name"]) for each in named]
 
 
 def _act(key: Key, last: Step, kind: str, steps: Iterable[Step], *, way: Direction) -> str:

@@ -241,6 +241,8 @@ def test_a_write_that_crosses_the_controllers_is_made_again(
 def test_what_cannot_be_reached_keeps_no_stop_from_ending_and_is_told(
     rollout: Rollout, shop: Shop, canary: OneCanary, client: Client, error: Any, after: int
 ) -> None:
+    shop.shopping.title = "Shopping"
+    shop.shopping.save(update_fields=["title"])
     canary.broken = [error] * 3
     order = ask(rollout, shop, "stop")
     if after:
@@ -251,7 +253,8 @@ def test_what_cannot_be_reached_keeps_no_stop_from_ending_and_is_told(
         hear(rollout, order)
     assert (rollout.state, states(order)) == ("stopped", [("abort", "unreached")])
     shown = ApiClient(shop.cast.author).send("GET", f"/rollouts/{rollout.pk}").json()["orders"][0]
-    assert shown["reached"][0]["message"] == str(error.detail)
+    target = shown["reached"][0]
+    assert (target["service"], target["message"]) == (shop.shopping.name, str(error.detail))
     client.force_login(shop.cast.author)
     page = client.get(f"/rollouts/{rollout.pk}/", headers={"accept-language": "en"}).content.decode()
     assert f"rollout/web could not be aborted in the cluster: {error.detail}" in page
