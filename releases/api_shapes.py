@@ -8,6 +8,7 @@ from ninja import Field, Schema
 
 from approvals.models import Decision, PolicyProposal
 from portal.people.models import User
+from portal.sentences import worded_in
 from releases import gates, observations, queries
 from releases.announcement import announcement_of
 from releases.inbox import Other, Waiting
@@ -299,7 +300,7 @@ def gate_shape(view: gates.GateView) -> dict[str, Any]:
         "text": view.text,
         "since": gate.since,
         "measured_at": gate.measured_at,
-        "history": gate.history,
+        "history": worded_in(gate.history),
         "breach": gate.breaches,
         "breached_at": gate.breached_at,
         "ignored_by": _name(gate.ignored_by),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from portal.sentences import worded_in
 from releases.models import Gate
 
 Words = Callable[[Mapping[str, Any]], str]
@@ -49,4 +50,4 @@ def worded(evidence: Any) -> Any:
     """Evidence as doors show it: what the portal measured gets its `text`, all else stays as it was given."""
     if not isinstance(evidence, Mapping) or "measured" not in evidence:
         return evidence
-    return {**evidence, "text": said(evidence["measured"])}
+    return {**worded_in(evidence), "text": said(evidence["measured"])}

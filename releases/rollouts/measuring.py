@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from portal.actors import Actor
 from portal.errors import Invalid
 from portal.jobs import Failure
+from portal.sentences import joined, kept
 from releases import operations
 from releases.catalog import watches
 from releases.gates import Seen
@@ -75,7 +76,7 @@ def _seen(gate: Gate) -> Seen:
     try:
         work = _work(gate)
     except Invalid as error:
-        faults = "; ".join(str(fault["text"]) for fault in error.missing)
+        faults = kept(joined([fault["text"] for fault in error.missing], between="; "))
         failure = {"code": "plan_unfit", "message": faults}
         return Seen(result=GateResult.ERRORED, observed={"failure": failure})
     return look(KINDS[gate.kind], work)

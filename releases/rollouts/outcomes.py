@@ -10,6 +10,7 @@ from portal.audit.record import record
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import CONFLICT, SERVER_ERROR, UNAVAILABLE, UNREACHABLE
 from portal.outbox.post import post_all
+from portal.sentences import kept
 from releases.rollouts import by_itself, lifting, release_side, rollback, settling
 from releases.rollouts.course import UNFINISHED, Course
 from releases.rollouts.events import move_rollout, move_step, tell_step
@@ -68,7 +69,7 @@ def of_temporary(step: Step, error: TemporaryError, *, acting: bool, now: dateti
         acting: whether it was met in a write, or on the way to it; a look that it keeps from seeing anything
             is not measured, however long it lasts.
     """
-    words = str(error.detail)
+    words = kept(error.detail)
     tries = step.tries + 1
     if error.code == CONFLICT and acting and tries >= MOST_CONFLICTS:
         return failed("conflict", words)
@@ -90,7 +91,7 @@ def of_temporary(step: Step, error: TemporaryError, *, acting: bool, now: dateti
 
 def of_refusal(error: PermanentError) -> Outcome:
     """A write that is refused ends its step at once, in the refuser's own words."""
-    return failed(error.code, str(error.detail))
+    return failed(error.code, kept(error.detail))
 
 
 def write(course: Course, looks: Sequence[tuple[Step, Outcome]], *, actor: Actor) -> bool:
@@ -183,14 +184,14 @@ def _overdue(step: Step, outcome: Outcome, now: datetime) -> bool:
 
 def _of_deadline(step: Step, outcome: Outcome) -> Outcome:
     seen = outcome.observed
-    trouble, kept = seen.get("trouble") or {}, seen.get("evidence") or {}
+    trouble, evidence = seen.get("trouble") or {}, seen.get("evidence") or {}
     if trouble:
-        return failed(**{**kept, **trouble}, args={"seconds": step.timeout_seconds})
+        return failed(**{**evidence, **trouble}, args={"seconds": step.timeout_seconds})
     code = str(seen.get("code", ""))
     args = {**(seen.get("args") or {}), "seconds": step.timeout_seconds}
     if ending := seen.get("ending"):
         return failed(STILL_ENDING, args={**args, **ending, "waited_for": code})
-    message = str(args.get("message", ""))
+    message = args.get("message") or ""
     if seen.get("undecided"):
         return Outcome(verdict=Verdict.INCONCLUSIVE, observed=seen)
     if seen.get("unmeasured"):
@@ -199,7 +200,7 @@ def _of_deadline(step: Step, outcome: Outcome) -> Outcome:
         return Outcome(verdict=Verdict.ERRORED, observed=seen, failure=failure)
     known = code if code in TOLD_AS_SEEN else "timeout"
     counts = {key: seen[key] for key in ("ready", "wanted") if key in seen}
-    told = {**kept, "message": message or kept.get("message", "")}
+    told = {**evidence, "message": message or evidence.get("message", "")}
     return failed(known, **told, args={**args, **counts, "waited_for": code})
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from portal import access
 from portal.errors import Missing
 from portal.people.models import User
+from portal.sentences import worded_in
 from portal.ui.charts import Spark
 from releases import openings, wording
 from releases.catalog.models import Service
@@ -316,7 +317,7 @@ def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
         step=step,
         title=texts.sized_title(step),
         text="" if _said_by_title(step) else texts.step_text(step),
-        failure=step.failure,
+        failure=worded_in(step.failure),
         cause=texts.cause(step.failure) if step.failure else texts.step_text(step),
         choices=frozenset(str(choice) for choice in choices & may),
         spark=_spark(step),

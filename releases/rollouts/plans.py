@@ -6,6 +6,7 @@ from typing import Any
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import UNAVAILABLE, UNREACHABLE
+from portal.sentences import kept
 from releases.catalog.models import Service
 from releases.models import Release
 from releases.operating import plan_of
@@ -141,7 +142,7 @@ def _plan(work: Work) -> tuple[Planned, str]:
     except (TemporaryError, PermanentError) as error:
         if error.code in AWAY:
             return Planned(), str(error.detail)
-        return Planned(error={"code": error.code, "message": str(error.detail)}), ""
+        return Planned(error={"code": error.code, "message": kept(error.detail)}), ""
 
 
 def _shown(step: Step, depends_on: tuple[str, ...], planned: Planned) -> PlannedStep:

@@ -11,6 +11,7 @@ from django.db.models import Count, Prefetch, Q, QuerySet
 from portal import access
 from portal.live.models import Event, Topic
 from portal.people.models import User
+from portal.sentences import worded_in
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Release
 from releases.rollouts import durations, lifting, texts, watched
@@ -349,7 +350,9 @@ def rollout_shape(rollout: Rollout) -> Json:
         "progress": progress(rollout),
         "expected_seconds": rollout.expected_seconds,
         "orders": [order_shape(order) for order in orders_of(rollout)],
-        "pause": {**pause, "text": texts.pause(pause), "help": lifting.help_with(rollout)} if pause else None,
+        "pause": {**worded_in(pause), "text": texts.pause(pause), "help": lifting.help_with(rollout)}
+        if pause
+        else None,
         "eta": durations.due_at(rollout),
         "verdict": rollout.verdict,
         "warnings": [
@@ -380,7 +383,7 @@ def order_shape(order: Order) -> Json:
         "asked_at": order.asked_at,
         "honoured_at": order.honoured_at,
         "outcome": order.outcome,
-        "reached": (order.reach or {}).get("targets", []),
+        "reached": worded_in((order.reach or {}).get("targets", [])),
     }
 
 
@@ -402,8 +405,8 @@ def step_shape(step: Step) -> Json:
         "changes": (step.planned or {}).get("changes") or [],
         "observed": texts.observed(step.observed),
         "gates": watched.shape(step),
-        "failure": {**failure, "text": texts.failure(failure)} if failure else None,
-        "history": step.history,
+        "failure": {**worded_in(failure), "text": texts.failure(failure)} if failure else None,
+        "history": worded_in(step.history),
         "reason": step.reason,
         "started_at": step.started_at,
         "ended_at": step.ended_at,
@@ -419,5 +422,5 @@ def event_shape(event: Event) -> Json:
         "kind": event.kind,
         "step": event.data.get("step"),
         "text": texts.event(event),
-        "data": event.data,
+        "data": worded_in(event.data),
     }

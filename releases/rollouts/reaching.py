@@ -15,6 +15,7 @@ Requests: protocols.md, A3 (pause, resume) and "Argo Rollouts (CRD)" (pause, abo
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from portal import clock
 from portal.errors import PermanentError, TemporaryError
@@ -30,6 +31,7 @@ from portal.integrations.kubernetes.workloads import (
     Reference,
     Workload,
 )
+from portal.sentences import kept
 from releases.rollouts import leases, rollback, stop_points
 from releases.rollouts.leases import Lease
 from releases.rollouts.models import Order, Rollout, Step
@@ -57,10 +59,10 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class _Try:
-    """What came of one try: how the target stands now."""
+    """What came of one try: how the target stands now, and what is in the way, as `kept` gives it."""
 
     state: str
-    message: str = ""
+    message: Any = ""
 
 
 def targets(rollout: Rollout, kind: str, steps: Sequence[Step], *, way: Direction) -> list[Json]:
@@ -169,10 +171,10 @@ def _tried(lease: Lease, order: Order, target: Json) -> _Try:
     try:
         came = _Reaching(connect(environment.cluster.spec), reference, lease).come(target["act"])
     except PermanentError as error:
-        return _Try(UNNEEDED if error.code == MISSING else UNREACHED, str(error.detail))
+        return _Try(UNNEEDED if error.code == MISSING else UNREACHED, kept(error.detail))
     except TemporaryError as error:
         late = clock.now() - asked > timedelta(seconds=TRY_SECONDS)
-        return _Try(UNREACHED if late else target["state"], str(error.detail))
+        return _Try(UNREACHED if late else target["state"], kept(error.detail))
     late = clock.now() - asked > timedelta(seconds=TAKE_UP_SECONDS)
     return _Try(UNREACHED, came.message) if late and came.state in OPEN else came
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 
 from portal.integrations.kubernetes.workloads import ROLLOUT
 from portal.live.models import Event
+from portal.sentences import worded
 from releases import openings, wording
 from releases.rollouts.models import Step
 from releases.rollouts.states import OrderKind, RolloutState, StepState
@@ -115,7 +116,7 @@ def note(found: Json) -> str:
 
 def failure(found: Json) -> str:
     """Return what is wrong, followed by the cluster's own words."""
-    message = str(found.get("message") or "")
+    message = worded(found.get("message") or "")
     return _advised(found, f"{_cause(found)}: {message}" if message else _cause(found))
 
 
@@ -182,7 +183,7 @@ def reached(targets: Iterable[Json]) -> list[str]:
     found = []
     for each in targets:
         text = REACHED.get((str(each["act"]), str(each["state"])))
-        message = str(each.get("message") or gettext("its controller does not take it up"))
+        message = worded(each.get("message") or gettext("its controller does not take it up"))
         if text:
             found.append(_filled(text, {"object": object_of(each), "message": message}))
     return found
@@ -269,7 +270,10 @@ def _filled(text: Text, args: Json) -> str:
 
 
 class _Args(dict[str, Any]):
-    """An argument that is missing leaves a gap, not an error page."""
+    """Arguments in words; one that is missing leaves a gap, not an error page."""
+
+    def __getitem__(self, key: str) -> str:
+        return worded(super().__getitem__(key))
 
     def __missing__(self, key: str) -> str:
         return ""

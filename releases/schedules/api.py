@@ -12,6 +12,7 @@ from portal.api.auth import actor_of
 from portal.api.paging import PageQuery
 from portal.api.schemas import Body, Paged
 from portal.people.models import User
+from portal.sentences import worded_in
 from releases import queries as release_queries
 from releases.api_shapes import ReleaseShape, release_shape
 from releases.catalog.models import Environment
@@ -160,7 +161,7 @@ def _run(run: ScheduledRun) -> dict[str, Any]:
         "ended_at": run.ended_at,
         "outcome": run.outcome,
         "text": outcome_text(run),
-        "failure": run.failure,
+        "failure": worded_in(run.failure),
     }
 
 

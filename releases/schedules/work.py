@@ -6,6 +6,7 @@ from datetime import timedelta
 from portal import clock
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import MISSING
+from portal.sentences import kept
 from releases.catalog.models import Service
 from releases.catalog.schedule_checks import RETENTION
 from releases.models import Release
@@ -97,10 +98,10 @@ def look(run: ScheduledRun) -> tuple[Outcome, Json | None]:
     try:
         return _look(run)
     except TemporaryError as error:
-        seen = {"code": error.code, "args": {"message": str(error.detail)}}
+        seen = {"code": error.code, "args": {"message": kept(error.detail)}}
         return Outcome(verdict=Verdict.WAIT, observed=seen, wake_seconds=error.retry_in), run.acted
     except PermanentError as error:
-        failure = {"code": error.code, "message": str(error.detail)}
+        failure = {"code": error.code, "message": kept(error.detail)}
         return Outcome(verdict=Verdict.ERRORED, failure=failure), run.acted
 
 
@@ -163,10 +164,10 @@ def _measure(run: ScheduledRun, service: Service) -> Json:
     try:
         outcome = KINDS[HEALTH].measure(_work(run, service))
     except TemporaryError as error:
-        return _result(service, UNMEASURED, {"code": error.code, "args": {"message": str(error.detail)}})
+        return _result(service, UNMEASURED, {"code": error.code, "args": {"message": kept(error.detail)}})
     except PermanentError as error:
         result = BAD if error.code == MISSING else UNMEASURED
-        return _result(service, result, {"failure": {"code": error.code, "message": str(error.detail)}})
+        return _result(service, result, {"failure": {"code": error.code, "message": kept(error.detail)}})
     if outcome.verdict == Verdict.DONE:
         return _result(service, GOOD, outcome.observed)
     if outcome.observed.get("unmeasured"):

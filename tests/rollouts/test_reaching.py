@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from portal import clock
 from portal.audit.models import AuditEntry
 from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes.errors import unreachable
 from portal.integrations.kubernetes.workloads import Reference, Workload
 from releases.rollouts import engine, leases, operations, reaching, release_side, stop_points
 from releases.rollouts.drift import find_drift
@@ -258,3 +260,18 @@ def test_what_cannot_be_reached_keeps_no_stop_from_ending_and_is_told(
     client.force_login(shop.cast.author)
     page = client.get(f"/rollouts/{rollout.pk}/", headers={"accept-language": "en"}).content.decode()
     assert f"rollout/web could not be aborted in the cluster: {error.detail}" in page
+
+
+def test_what_a_korean_worker_met_an_english_reader_reads_in_english(
+    rollout: Rollout, shop: Shop, canary: OneCanary
+) -> None:
+    away = unreachable("https://k8s", OSError("refused"))
+    canary.broken = [PermanentError(away.detail, code="forbidden")]
+    with translation.override("ko"):
+        order = ask(rollout, shop, "stop")
+    assert states(order) == [("abort", "unreached")]
+    answer = ApiClient(shop.cast.author).get(f"/rollouts/{rollout.pk}", accept_language="en").json()
+    [target] = answer["orders"][0]["reached"]
+    assert target["message"] == "The cluster at https://k8s does not answer: OSError: refused"
+    answer = ApiClient(shop.cast.author).get(f"/rollouts/{rollout.pk}", accept_language="ko").json()
+    assert "응답하지 않습니다" in answer["orders"][0]["reached"][0]["message"]

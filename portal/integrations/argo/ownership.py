@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import Cluster, collection_path
 from portal.integrations.kubernetes.workloads import Json, Reference, Workload
+from portal.sentences import Text
 
 TRACKING_ID = "argocd.argoproj.io/tracking-id"
 OWN_LABEL = "argocd.argoproj.io/instance"
@@ -43,7 +44,7 @@ class Owner:
 
     application: str
     heals: bool
-    unread: str = ""
+    unread: Text = ""
 
 
 def claim_of(workload: Workload) -> Claim | None:
@@ -86,7 +87,7 @@ def owner_of(cluster: Cluster, workload: Workload, *, namespace: str = NAMESPACE
         )
     except PermanentError as error:
         # Where there is no such Application, or none to look at, a common label is what it mostly is: Helm's.
-        return None if claim.common else Owner(claim.application, heals=False, unread=str(error.detail))
+        return None if claim.common else Owner(claim.application, heals=False, unread=error.detail)
     if not claim.certain and not lists(found, workload.written):
         return None
     return Owner(claim.application, heals=heals(found))

@@ -15,6 +15,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError
+from portal.sentences import Sentence
 
 REFUSED = "chart_refused"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*){0,5}")
@@ -116,4 +117,4 @@ def _unreadable(name: str, error: OSError) -> PermanentError:
 
 
 def _refused(text: str | Promise, **values: object) -> PermanentError:
-    return PermanentError(str(text).format(**values), code=REFUSED)
+    return PermanentError(Sentence(text, **values), code=REFUSED)

@@ -19,6 +19,7 @@ from portal.integrations.helm.charts import Chart
 from portal.integrations.helm.process import Finished, no_beat, run
 from portal.integrations.kubernetes.connection import Access
 from portal.integrations.kubernetes.errors import UNREACHABLE
+from portal.sentences import Sentence
 
 Json = dict[str, Any]
 
@@ -276,7 +277,7 @@ def program_version(binary: str) -> tuple[int, ...]:
     found = tuple(int(each) for each in numbers.groups()) if numbers else ()
     if found[:2] < OLDEST:
         text = _("{binary} is version {version}; Helm 3.13 or newer is needed.")
-        words = text.format(binary=binary, version=told.strip()[:80] or "?")
+        words = Sentence(text, binary=binary, version=told.strip()[:80] or "?")
         raise PermanentError(words, code="helm_too_old")
     return found
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.rollout_status import condition
 from portal.integrations.kubernetes.workloads import Json, containers
+from portal.sentences import Sentence
 
 # A finished Job stays for a week: what it did can be looked up, and nobody makes it again meanwhile.
 KEPT_SECONDS = 7 * 24 * 3600
@@ -50,8 +51,10 @@ def job_from(
     found = {each["name"]: each for each in containers(spec["template"])}
     missing = sorted(set(images) - set(found))
     if missing:
-        text = _("{workload} has no container {names}.").format(
-            workload=f"cronjob/{cron_job['metadata']['name']}", names=", ".join(missing)
+        text = Sentence(
+            _("{workload} has no container {names}."),
+            workload=f"cronjob/{cron_job['metadata']['name']}",
+            names=", ".join(missing),
         )
         raise PermanentError(text, code="no_such_container")
     for container, image in images.items():

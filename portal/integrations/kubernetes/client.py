@@ -46,6 +46,7 @@ from portal.integrations.kubernetes.workloads import (
     Workload,
     merged,
 )
+from portal.sentences import Sentence
 
 # More of a log is not read: the server would cut off its newest lines.
 BYTES_A_LINE = 2_048
@@ -184,7 +185,7 @@ class Cluster(Server):
         except PermanentError as error:
             # A failed test is refused in the same words as a patch that makes no sense.
             if error.code == INVALID and _size_of(self.get(path)) != _size_of(seen):
-                raise TemporaryError(str(error.detail), retry_in=0.1, code=CONFLICT) from error
+                raise TemporaryError(error.detail, retry_in=0.1, code=CONFLICT) from error
             raise
 
     def apply(self, plural: str, namespace: str, body: Json, *, dry_run: bool = False) -> Json:
@@ -250,8 +251,8 @@ class Cluster(Server):
         """
         missing = sorted(set(images) - set(seen.images))
         if missing:
-            text = _("{workload} has no container {names}.").format(
-                workload=seen.reference, names=", ".join(missing)
+            text = Sentence(
+                _("{workload} has no container {names}."), workload=seen.reference, names=", ".join(missing)
             )
             raise PermanentError(text, code="no_such_container")
         if seen.written.kind == ROLLOUT:

@@ -8,6 +8,7 @@ import urllib3
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
+from portal.sentences import Sentence, Text
 
 MAX_WORDS = 2_000
 INVALID = "invalid"
@@ -51,16 +52,19 @@ def refused(code: int, body: bytes, headers: Mapping[str, str]) -> TemporaryErro
         return PermanentError(words, code=FIELD_CONFLICT)
     if code in TEMPORARY:
         return TemporaryError(words, retry_in=_retry_in(code, headers), code=TEMPORARY[code])
+    said: Text = words
     if words in NO_SUCH_KIND:
         text = _("The cluster does not know this kind of object; install what defines it first ({words}).")
-        words = text.format(words=words)
-    return PermanentError(words, code=PERMANENT.get(code, "refused_outside"))
+        said = Sentence(text, words=words)
+    return PermanentError(said, code=PERMANENT.get(code, "refused_outside"))
 
 
 def unreachable(server: str, error: Exception) -> TemporaryError:
     """Return the error for a server that did not answer, or whose answer was cut."""
     reason = getattr(error, "reason", None) or error
-    text = _("The cluster at {server} does not answer: {reason}").format(server=server, reason=_brief(reason))
+    text = Sentence(
+        _("The cluster at {server} does not answer: {reason}"), server=server, reason=_brief(reason)
+    )
     return TemporaryError(text, retry_in=2.0, code=UNREACHABLE)
 
 

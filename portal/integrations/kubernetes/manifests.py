@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.workloads import Json, containers
+from portal.sentences import Sentence
 
 REFUSED = "manifests_refused"
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*){0,5}")
@@ -229,4 +230,4 @@ def _items(item: Any, named: Json) -> Iterator[Any]:
 
 
 def _refused(text: str | Promise, **values: object) -> PermanentError:
-    return PermanentError(str(text).format(**values), code=REFUSED)
+    return PermanentError(Sentence(text, **values), code=REFUSED)

@@ -13,6 +13,7 @@ import requests
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
+from portal.sentences import Sentence
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 8.0
@@ -91,12 +92,14 @@ class Transport:
 
     def _judged(self, reply: Reply) -> Reply:
         if reply.status in {401, 403}:
-            refused = _("The registry {host} does not let the portal in.").format(host=self.host)
+            refused = Sentence(_("The registry {host} does not let the portal in."), host=self.host)
             raise PermanentError(refused, code=UNAUTHORIZED)
         if reply.status == 429 or reply.status >= 500:
             text = _("The registry {host} cannot answer now (HTTP {status}).")
             raise TemporaryError(
-                text.format(host=self.host, status=reply.status), retry_in=_retry_in(reply), code=UNREACHABLE
+                Sentence(text, host=self.host, status=reply.status),
+                retry_in=_retry_in(reply),
+                code=UNREACHABLE,
             )
         return reply
 
@@ -111,7 +114,9 @@ class Transport:
             url = urljoin(url, target)
             if urlsplit(url)[:2] != urlsplit(self.url)[:2]:
                 break
-        text = _("The registry {host} points to another place, which is not followed.").format(host=self.host)
+        text = Sentence(
+            _("The registry {host} points to another place, which is not followed."), host=self.host
+        )
         raise PermanentError(text, code="registry_redirect")
 
     def _authorize(self, reply: Reply, scope: str) -> str:
@@ -132,7 +137,7 @@ class Transport:
         if parts.netloc not in self._token_hosts or not same_scheme or parts.scheme not in {"http", "https"}:
             text = _("The registry {host} sends the portal to {realm} for a token, which is not allowed.")
             raise PermanentError(
-                text.format(host=self.host, realm=parts.netloc or realm[:60]), code="registry_realm"
+                Sentence(text, host=self.host, realm=parts.netloc or realm[:60]), code="registry_realm"
             )
         started = time.monotonic()
         reply = self._send(
@@ -142,7 +147,7 @@ class Transport:
         answer = read_json(reply)
         value = answer.get("token") or answer.get("access_token")
         if reply.status != 200 or not isinstance(value, str):
-            refused = _("The registry {host} gives no token.").format(host=self.host)
+            refused = Sentence(_("The registry {host} gives no token."), host=self.host)
             raise PermanentError(refused, code=UNAUTHORIZED)
         lifetime = answer.get("expires_in")
         # A minute is what the protocol says when nothing is said; some seconds are kept for the way.
@@ -175,7 +180,7 @@ class Transport:
         except requests.RequestException as error:
             text = _("The registry {host} does not answer ({reason}).")
             reason = type(error).__name__
-            raise TemporaryError(text.format(host=self.host, reason=reason), code=UNREACHABLE) from error
+            raise TemporaryError(Sentence(text, host=self.host, reason=reason), code=UNREACHABLE) from error
 
 
 def _read(answer: requests.Response, *, limit: int, until: float) -> bytes:

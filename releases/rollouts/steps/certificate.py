@@ -7,6 +7,7 @@ from typing import Any
 from portal import clock
 from portal.errors import TemporaryError
 from portal.integrations.tls.client import Shown, shown_certificate
+from portal.sentences import kept
 from releases.catalog.outbound import allowed
 from releases.catalog.references import value_of
 from releases.rollouts.steps.health import address_of_service
@@ -45,7 +46,7 @@ class Certificate(StepKind):
                 authority=value_of(authority) if authority else "",
             )
         except TemporaryError as error:
-            args = {"message": str(error.detail)}
+            args = {"message": kept(error.detail)}
             return wait("no_answer", seconds=ASK_SECONDS, args=args, unmeasured=True)
         return judge(shown, name=name, least=int(params.get("minDays", MIN_DAYS)), now=clock.now())
 

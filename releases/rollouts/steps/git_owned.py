@@ -2,6 +2,7 @@
 
 from portal.integrations.argo.ownership import NAMESPACE, owner_of
 from portal.integrations.kubernetes.workloads import Workload
+from portal.sentences import kept
 from releases.rollouts.steps.kind import Outcome, Work, failed
 
 
@@ -13,5 +14,5 @@ def refused(work: Work, seen: Workload) -> Outcome | None:
         return None
     args = {"object": str(seen.written), "application": owner.application, "namespace": namespace}
     if owner.unread:
-        return failed("argo_unread", owner.unread, args=args)
+        return failed("argo_unread", kept(owner.unread), args=args)
     return failed("argo_managed", args=args) if owner.heals else None

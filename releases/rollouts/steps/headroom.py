@@ -20,6 +20,7 @@ from portal.integrations.kubernetes.headroom import (
     rooms,
 )
 from portal.integrations.kubernetes.workloads import Workload
+from portal.sentences import kept
 from releases.rollouts.models import Step
 from releases.rollouts.states import Direction
 from releases.rollouts.steps.colours import FindColours
@@ -54,7 +55,7 @@ class Headroom(StepKind):
         except PermanentError as error:
             if error.code != FORBIDDEN:
                 raise
-            observed = {"code": "headroom_unseen", "args": {"message": str(error.detail)}}
+            observed = {"code": "headroom_unseen", "args": {"message": kept(error.detail)}}
             return Outcome(verdict=Verdict.INCONCLUSIVE, observed=observed)
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.http.client import get
+from portal.sentences import kept
 from releases.catalog.health import is_of_every_pod
 from releases.catalog.outbound import allowed
 from releases.rollouts.models import Step
@@ -133,7 +134,7 @@ def _ask(work: Work, document: Json) -> Outcome:
     try:
         answer = get(target.url, timeout_seconds=ANSWER_SECONDS, allow=allow)
     except TemporaryError as error:
-        args = {"url": target.url, "message": str(error.detail)}
+        args = {"url": target.url, "message": kept(error.detail)}
         return wait("no_answer", seconds=ASK_SECONDS, args=args, unmeasured=True)
     is_well, said = health_of(document, answer.status, answer.json)
     args = {"url": target.url, **said}

@@ -8,6 +8,7 @@ from portal.integrations.helm import manifests
 from portal.integrations.helm.client import CONFLICT, PENDING, Helm, program_version
 from portal.integrations.kubernetes.client import Cluster, Right
 from portal.integrations.kubernetes.manifests import PLURALS
+from portal.sentences import kept
 from releases.rollouts.steps.helm import (
     Rendered,
     changes_of,
@@ -42,7 +43,7 @@ class HelmCheck(StepKind):
         except PermanentError as error:
             if error.code in KEPT_OUT:
                 raise
-            return failed(error.code, str(error.detail))
+            return failed(error.code, kept(error.detail))
 
     def _checked(self, work: Work) -> Outcome:
         """Look in the order in which people did: program, cluster, chart, what it would write."""

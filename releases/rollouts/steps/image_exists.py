@@ -6,6 +6,7 @@ from contextlib import closing
 
 from portal.errors import PermanentError
 from portal.integrations.registry.client import Registry
+from portal.sentences import Text, joined, kept
 from releases.catalog.versions import registry_for, split_image
 from releases.models import Item
 from releases.rollouts.images import digest_of, repository_of, target_image
@@ -29,11 +30,11 @@ class ImageExists(StepKind):
         hosts = {split_image(repository_of(target_image(item)))[0] for item in work.items}
         missing = [fault for host in sorted(hosts) for fault in _faults(host, work.items)]
         if missing:
-            return failed("image_missing", "; ".join(missing))
+            return failed("image_missing", kept(joined(missing, between="; ")))
         return done("images_exist", count=len(list(work.items)))
 
 
-def _faults(host: str, items: Iterable[Item]) -> list[str]:
+def _faults(host: str, items: Iterable[Item]) -> list[Text]:
     """What is wrong with the images at one registry; asked over few connections."""
     images = [(target_image(item), item.version) for item in items]
     named = [(*split_image(repository_of(image)), image, version) for image, version in images]
@@ -41,14 +42,18 @@ def _faults(host: str, items: Iterable[Item]) -> list[str]:
     try:
         registry = registry_for(host)
     except PermanentError as error:
-        return [f"{image}: {error.detail}" for _repository, image, _version in here]
+        return [_about(image, error) for _repository, image, _version in here]
     with closing(registry), ThreadPoolExecutor(AT_ONCE) as pool:
         return [fault for fault in pool.map(lambda each: _fault(registry, *each), here) if fault]
 
 
-def _fault(registry: Registry, repository: str, image: str, version: str) -> str:
+def _fault(registry: Registry, repository: str, image: str, version: str) -> Text:
     try:
         registry.digest_of(repository, digest_of(image) or version)
     except PermanentError as error:
-        return f"{image}: {error.detail}"
+        return _about(image, error)
     return ""
+
+
+def _about(image: str, error: PermanentError) -> Text:
+    return joined([image, error.detail], between=": ")

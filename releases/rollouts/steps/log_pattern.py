@@ -6,9 +6,11 @@ The lines are masked before they are compared: by a pattern nobody finds out wha
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from portal.errors import PermanentError, TemporaryError
 from portal.masking import masked_lines
+from portal.sentences import kept
 from releases.rollouts.steps.concerned import workloads_of
 from releases.rollouts.steps.kind import Json, Outcome, StepKind, Work, done, failed, wait
 from releases.rollouts.steps.log_patterns import found_in
@@ -30,7 +32,7 @@ class Log:
     pod: str
     container: str
     lines: Sequence[str] | None = None
-    why: str = ""
+    why: Any = ""
 
 
 class LogPattern(StepKind):
@@ -90,7 +92,7 @@ def _read(work: Work, pods: Sequence[Json]) -> list[Log]:
         try:
             found = cluster.log_tail(namespace, pod, container=container, previous=False, lines=lines)
         except (TemporaryError, PermanentError) as error:
-            return Log(pod=pod, container=container, why=str(error.detail))
+            return Log(pod=pod, container=container, why=kept(error.detail))
         return Log(pod=pod, container=container, lines=masked_lines(found))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import MISSING
+from portal.sentences import kept
 from releases.gates import Seen
 from releases.models import GateResult
 from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work, failed
@@ -30,7 +31,7 @@ def look(kind: StepKind, work: Work) -> Seen:
     try:
         return judged(kind.measure(work))
     except TemporaryError as error:
-        observed: Json = {"code": error.code, "args": {"message": str(error.detail)}}
+        observed: Json = {"code": error.code, "args": {"message": kept(error.detail)}}
         return Seen(result=GateResult.ERRORED, observed=observed)
     except PermanentError as error:
         return judged(refused(error))
@@ -42,7 +43,7 @@ def refused(error: PermanentError, **more: Any) -> Outcome:
     Args:
         more: what the failure says besides, where it was not measured.
     """
-    words = str(error.detail)
+    words = kept(error.detail)
     if error.code == MISSING:
         return failed(error.code, words)
     failure = {"code": error.code, "message": words, **more}

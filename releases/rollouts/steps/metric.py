@@ -20,6 +20,7 @@ from portal import clock
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.http.client import Allow
 from portal.integrations.prometheus.client import BAD_QUERY, Server, values, worst
+from portal.sentences import kept
 from releases.catalog import metrics
 from releases.catalog.models import Connection, ConnectionKind
 from releases.catalog.references import address_of, value_of
@@ -150,10 +151,10 @@ class Metric(StepKind):
         try:
             measured = _measure(work)
         except TemporaryError as error:
-            args = {"message": str(error.detail)}
+            args = {"message": kept(error.detail)}
             return wait("no_answer", seconds=every, **_kept(seen), args=args, unmeasured=True)
         except PermanentError as error:
-            failure = {"code": error.code, "message": str(error.detail)}
+            failure = {"code": error.code, "message": kept(error.detail)}
             return Outcome(verdict=Verdict.ERRORED, failure=failure)
         return _counted(work, measured, _kept(seen, measured, now), every)
 

@@ -1,0 +1,56 @@
+"""Sentences of the portal in rows: in the language of each reader, whoever wrote them."""
+
+import json
+from typing import Any
+
+import pytest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import override
+
+from portal.errors import TemporaryError
+from portal.integrations.kubernetes.errors import unreachable
+from portal.sentences import Sentence, joined, kept, worded, worded_in
+
+UNREADABLE = _("The answer cannot be read.")
+OUTER = _("The cluster at {server} does not answer: {reason}")
+
+
+def row(text: object) -> Any:
+    """What a row has of a text that was met by a worker which speaks Korean."""
+    with override("ko"):
+        return json.loads(json.dumps(kept(text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("in the cluster's own words", "in the cluster's own words"),
+        (UNREADABLE, "The answer cannot be read."),
+        (Sentence(OUTER, server="k8s", reason=7), "The cluster at k8s does not answer: 7"),
+        (
+            Sentence(OUTER, server="{server}", reason=UNREADABLE),
+            "The cluster at {server} does not answer: The answer cannot be read.",
+        ),
+        (joined([UNREADABLE, "own"], between="; "), "The answer cannot be read.; own"),
+        (joined([]), ""),
+        (Sentence("{braces} and nothing to fill"), "{braces} and nothing to fill"),
+    ],
+)
+def test_what_is_kept_is_worded_for_its_reader(text: object, said: str) -> None:
+    found = row(text)
+    with override("en"):
+        assert worded(found) == said == str(text)
+    with override("ko"):
+        assert worded(found) == str(text)
+
+
+def test_the_words_of_an_outside_system_stay_as_they_came_and_ours_are_found_anywhere() -> None:
+    error = unreachable("https://k8s", OSError("refused"))
+    assert isinstance(error, TemporaryError)
+    found = {"history": [{"failure": {"message": row(error.detail), "says": "hello"}}], "n": 1}
+    with override("en"):
+        [entry] = worded_in(found)["history"]
+    assert entry["failure"]["message"] == "The cluster at https://k8s does not answer: OSError: refused"
+    assert entry["failure"]["says"] == "hello"
+    with override("ko"):
+        assert "응답" in worded_in(found)["history"][0]["failure"]["message"]
