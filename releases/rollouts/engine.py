@@ -112,7 +112,6 @@ class Pass:
         self.lease = course.lease
         self.ends_at = ends_at
         self.course = course
-        self.reaching = False
         if self.lease.heard != self.lease.rollout.nudges:
             self._hear()
         # Read when a step first asks for them.
@@ -130,7 +129,8 @@ class Pass:
                 if not self._walk():
                     return
             except OrdersWait:
-                continue
+                if self.lease.reaching:
+                    return
 
     def next_look(self) -> datetime | None:
         """When somebody must look again if nothing happens meanwhile."""
@@ -141,14 +141,14 @@ class Pass:
         times = [each.wake_at for each in running if each.wake_at is not None]
         if state != RolloutState.PAUSED:
             times.append(clock.now() + timedelta(seconds=_floor(state)))
-        if self.reaching:
+        if self.lease.reaching:
             times.append(clock.now() + timedelta(seconds=REACH_SECONDS))
         return min(times, default=None)
 
     def _hear(self) -> None:
         """Honour what was asked, and read how the steps stand after it."""
         waiting = orders.waiting(self.lease)
-        self.reaching = not orders.honour(self.lease, waiting, actor=ENGINE)
+        self.lease.reaching = not orders.honour(self.lease, waiting, actor=ENGINE)
         leases.say_at(self.lease, "")
         if waiting:
             self.course = Course(self.lease)

@@ -80,6 +80,7 @@ class Lease:
         taken_at: the database's time then.
         nudges: how many were counted when the present pass began.
         heard: how many were counted when the orders were last read: each order is a nudge as well.
+        reaching: an order is on its way to the cluster; those behind it were read, and are not honoured yet.
         asked_at: when it was last taken or asked for, by this process's own counter.
         dead: the holder before, where that never gave it back.
         under_watch: rounds broke off of late, so that this one says beforehand what it is at.
@@ -90,6 +91,7 @@ class Lease:
     taken_at: datetime
     nudges: int
     heard: int = -1
+    reaching: bool = False
     asked_at: float = field(default_factory=time.monotonic)
     dead: str = ""
     under_watch: bool = False
@@ -212,10 +214,11 @@ def say_at(lease: Lease, what: str) -> None:
 
 def halted(lease: Lease) -> bool:
     """Whether a pause, a stop or a rollback was asked for and waits to be honoured; asked under the lock."""
-    if lease.heard == lease.rollout.nudges:
+    if lease.heard == lease.rollout.nudges and not lease.reaching:
         return False
-    found = Order.objects.filter(rollout=lease.rollout, honoured_at=None, kind__in=HALTING_ORDERS)
-    return found.exists()
+    # What is on its way to the cluster was honoured here already.
+    waiting = Order.objects.filter(rollout=lease.rollout, honoured_at=None, reach__isnull=True)
+    return waiting.filter(kind__in=HALTING_ORDERS).exists()
 
 
 def release(lease: Lease, *, wake_at: Callable[[], datetime | None], yielding: bool = False) -> bool:

@@ -16,7 +16,8 @@ from releases.rollouts import engine, leases, operations, reaching, release_side
 from releases.rollouts.drift import find_drift
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Order, Rollout
-from releases.rollouts.steps.kind import Json, wait
+from releases.rollouts.steps.kind import Change, Json, Work, wait
+from releases.rollouts.steps.set_image import SetImage
 from releases.rollouts.steps.wait_rollout import WaitRollout
 from tests.factories import Shop, make_rollout
 from tests.people import acting
@@ -196,6 +197,32 @@ def test_an_abort_waits_for_a_controller_that_has_not_seen_the_new_template(
     assert (states(order), canary.writes) == ([("abort", "asked")], [])
     canary.takes_up("Progressing")
     assert states(hear(rollout, order)) == [("abort", "written")]
+
+
+def test_nothing_begins_while_a_stop_waits_behind_a_resume_that_is_on_its_way(
+    rollout: Rollout, shop: Shop, canary: OneCanary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def begins(_kind: SetImage, work: Work, _change: Change) -> Json:
+        begun.append(work.step.key)
+        return {}
+
+    monkeypatch.setattr(SetImage, "prepare", lambda _kind, _work: Change(changes=[]))
+    monkeypatch.setattr(SetImage, "act", begins)
+    ask(rollout, shop, "pause")
+    canary.takes_up("Paused", "manually paused")
+    engine.advance(rollout.pk)
+    other = {"kind": "Deployment", "name": "other"}
+    rollout.steps.create(key="other", kind="set_image", state="ready", wave=2, params={"workload": other})
+    resume = operations.give_order(rollout.pk, "resume", actor=acting(shop.cast.author))
+    # Somebody else stops it at the same moment: both are there when a worker looks.
+    stop = ask(rollout, shop, "stop")
+    resume.refresh_from_db()
+    assert states(resume) == [("let_go", "written")]
+    assert (rollout.state, begun, stop.honoured_at) == ("running", [], None)
+    hear(rollout, stop)
+    assert (rollout.state, begun, states(stop)) == ("stopping", [], [("abort", "asked")])
 
 
 def test_a_worker_that_dies_after_the_write_writes_no_second_time(
