@@ -70,7 +70,7 @@ class Course:
 
     @property
     def is_switching(self) -> bool:
-        """Whether it has come past the sign-off: only there a step of that part is ever more than waiting."""
+        """Whether it has come past the sign-off: only there the turn of a step of that part ever comes."""
         return is_switching(self.steps)
 
     def free(self) -> list[Step]:
@@ -97,8 +97,10 @@ class Course:
 
 def is_switching(steps: Iterable[Step]) -> bool:
     """Whether a rollout with these steps has come past the sign-off."""
+    # One may be skipped long before its turn.
     untouched = {StepState.WAITING, StepState.SKIPPED}
-    return any(each.is_after_signoff and each.state not in untouched for each in steps)
+    after = [each for each in steps if each.is_after_signoff]
+    return any(each.started_at is not None or each.state not in untouched for each in after)
 
 
 @cache

@@ -320,7 +320,9 @@ def _skip(course: Course, order: Order, actor: Actor) -> str:
         return refusal
     was_troubled = step.state in TROUBLED
     step.reason, step.ended_at, step.wake_at = order.reason, clock.now(), None
-    fields = ["reason", "ended_at", "wake_at"]
+    if step.state == StepState.READY:
+        step.started_at = step.ended_at  # its turn had come
+    fields = ["reason", "started_at", "ended_at", "wake_at"]
     move_step(step, StepState.SKIPPED, actor=actor, reason=order.reason, fields=fields)
     if was_troubled:
         _go_on(course, actor=actor)

@@ -16,9 +16,13 @@ from releases.rollouts import engine, operations
 from releases.rollouts.graph import Node
 from releases.rollouts.jobs import nudge_due
 from releases.rollouts.models import Rollout
+from releases.rollouts.steps.kind import failed, wait
+from releases.rollouts.steps.notice import Notice
 from tests.factories import Shop, make_checklist, make_release, roll_out, sign_off
 from tests.people import BY_THE_PORTAL, acting
 from tests.soak import long
+
+BAD, AWAITED = failed("made_up"), wait("made_up", seconds=60)
 
 
 def verified(shop: Shop, *, grade: str = "B") -> Rollout:
@@ -154,6 +158,31 @@ def test_a_sign_off_that_counts_no_more_sets_nothing_off(shop: Shop) -> None:
     signed = Decision.objects.get(phase="signoff").person
     deactivate_person(signed.username, actor=BY_THE_PORTAL)
     assert states(advanced(rollout))[0] == "awaiting_signoff"
+
+
+@long
+@pytest.mark.parametrize("state", ["failed", "running", "ready"])
+def test_who_skips_the_first_step_behind_the_sign_off_asks_for_no_second_one(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    rollout = verified(shop)
+    sign_off(rollout.release)
+    actor, first = acting(shop.cast.author), rollout.steps.get(key="switch")
+    with monkeypatch.context() as patched:
+        patched.setattr(Notice, "observe", lambda _kind, _work: BAD if state == "failed" else AWAITED)
+        advanced(rollout)
+        if state != "failed":
+            operations.give_order(rollout.pk, "pause", actor=actor)
+            advanced(rollout)
+    if state == "ready":
+        # As one that writes is left by a freeze.
+        rollout.steps.filter(pk=first.pk).update(state="ready", started_at=None)
+    operations.give_order(rollout.pk, "skip", actor=actor, step_id=first.pk, reason="by hand")
+    if state != "failed":
+        operations.give_order(rollout.pk, "resume", actor=actor)
+    assert states(advanced(rollout)) == ("succeeded", "announced", ["skipped", "succeeded"])
+    asked = AuditEntry.objects.filter(action="release.awaiting_signoff", release=rollout.release_id)
+    assert asked.count() == 1
 
 
 @long
