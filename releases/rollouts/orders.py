@@ -226,12 +226,14 @@ def _closed(course: Course, actor: Actor) -> str:
     return "owed" if release_side.owed_for(course.rollout) else ""
 
 
-def _renew_time(step: Step) -> None:
-    """The clock starts anew: the time out of reach, or in the pause, was not the step's."""
-    step.deadline_at = clock.now() + timedelta(seconds=step.timeout_seconds)
-    step.observed = {key: value for key, value in step.observed.items() if key != "lost_since"}
-    step.tries, step.wake_at = 0, None
-    step.save(update_fields=["deadline_at", "observed", "tries", "wake_at"])
+def _renew_times(course: Course) -> None:
+    """The clocks start anew: the time out of reach, or in the pause, was not the steps'."""
+    for step in course.present:
+        if step.state == StepState.RUNNING:
+            step.deadline_at = clock.now() + timedelta(seconds=step.timeout_seconds)
+            step.observed = {key: value for key, value in step.observed.items() if key != "lost_since"}
+            step.tries, step.wake_at = 0, None
+            step.save(update_fields=["deadline_at", "observed", "tries", "wake_at"])
 
 
 def _stop(course: Course, order: Order, actor: Actor) -> str:
@@ -241,8 +243,8 @@ def _stop(course: Course, order: Order, actor: Actor) -> str:
         return _hold(course, order, actor, code="stop")
     if course.way == Direction.BACK:
         return "wrong_state"
-    # Where only a clean-up was tried again, the release has been carried out.
-    ended = rollout.state in settling.GOING_FORWARD and rollout.release.state not in settling.UNDER_WAY
+    # Where only a clean-up was tried again, the release has been carried out, and waits for its sign-off.
+    ended = rollout.release.state == ReleaseState.AWAITING_SIGNOFF and rollout.state != R.AWAITING_SIGNOFF
     if rollout.state != R.STOPPING:
         move_rollout(rollout, R.STOPPING, actor=actor, reason=order.reason)
     outcomes.end_siblings(course, None, actor=actor)
@@ -282,6 +284,7 @@ def _rollback_again(course: Course, actor: Actor) -> str:
     rollout = course.rollout
     release_side.follow(rollout.release, ReleaseState.ROLLING_BACK, actor=actor)
     move_rollout(rollout, R.ROLLING_BACK, actor=actor)
+    _renew_times(course)
     for step in course.present:
         if step.state in TROUBLED:
             _again(step, actor=actor)
@@ -337,9 +340,7 @@ def _go_on(course: Course, *, actor: Actor) -> None:
     rollout = course.rollout
     if rollout.state in MOVING:
         return
-    for step in course.present:
-        if step.state == StepState.RUNNING:
-            _renew_time(step)
+    _renew_times(course)
     event = "resumed"
     rollout.ended_at = None
     fields = ["ended_at"]

@@ -118,8 +118,9 @@ def test_it_can_be_tried_again_after_the_end_and_the_release_stays_where_it_is(
 
 
 @long
+@pytest.mark.parametrize("paused", [False, True])
 def test_to_stop_it_then_fails_no_release_that_was_carried_out(
-    shop: Shop, begin: Callable[[], Rollout], found: Found
+    shop: Shop, begin: Callable[[], Rollout], found: Found, paused: bool
 ) -> None:
     rollout = begin()
     before = rollout.release.state
@@ -127,6 +128,9 @@ def test_to_stop_it_then_fails_no_release_that_was_carried_out(
     found["shrink"] = wait("settling", seconds=60)
     operations.give_order(rollout.pk, "retry", actor=acting(shop.cast.author), step_id=step.pk)
     assert advanced(rollout).state == "running"
+    if paused:
+        operations.give_order(rollout.pk, "pause", actor=acting(shop.cast.author))
+        assert advanced(rollout).state == "paused"
     operations.give_order(rollout.pk, "stop", actor=acting(shop.cast.author))
     rollout = advanced(rollout)
     assert (rollout.state, states(rollout)) == ("stopped", ["succeeded", "cancelled", "succeeded"])

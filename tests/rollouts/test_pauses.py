@@ -84,3 +84,20 @@ def test_what_waited_beside_a_step_that_is_retried_after_a_pause_gets_its_time_a
     notices.refresh_from_db()
     assert notices.state == "running"
     assert notices.steps.get(key="second").state == "running"
+
+
+@long
+def test_a_rollback_asked_anew_of_a_paused_way_back_gives_what_was_held_its_time_anew(
+    notices: Rollout, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Notice, "observe", lambda _kind, _work: wait("waits_held", seconds=60))
+    operations.give_order(notices.pk, "pause", actor=acting(shop.cast.author))
+    engine.advance(notices.pk)
+    long_ago = clock.now() - timedelta(hours=1)
+    held = {"state": "running", "started_at": long_ago, "deadline_at": long_ago, "direction": "back"}
+    notices.steps.filter(key="first").update(**held)
+    Rollout.objects.filter(pk=notices.pk).update(lease_until=None)
+    operations.give_order(notices.pk, "rollback", actor=acting(shop.cast.author))
+    engine.advance(notices.pk)
+    notices.refresh_from_db()
+    assert (notices.state, notices.steps.get(key="first").state) == ("rolling_back", "running")
