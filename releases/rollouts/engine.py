@@ -209,7 +209,7 @@ class Pass:
             return bool(settling.begin_looks(self.course, ready, actor=ENGINE))
 
     def _waits_for_look(self, step: Step) -> bool:
-        return step.state == StepState.READY and not KINDS[step.kind].acts
+        return step.state == StepState.READY and settling.only_looks(step)
 
     def _look_all(self) -> bool:
         """Look at steps one after the other, and write what was seen together, or after a while."""

@@ -1,6 +1,6 @@
 """Starting a rollout and giving it orders: the only ways in, whatever the door."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -23,7 +23,7 @@ from releases.rollouts import line, pins, release_side
 from releases.rollouts.graph import Node, build_graph
 from releases.rollouts.members import Member
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.orders import is_possible, leaves_restore_open
+from releases.rollouts.orders import is_possible, left_open
 from releases.rollouts.queries import replaced_by
 from releases.rollouts.states import ACTIVE, GOES_ON, MOVING, Direction, OrderKind, RolloutState
 from releases.states import ENDS, ReleaseState
@@ -47,6 +47,10 @@ REPLACED = _("Release #{number} has changed these services since; it would have 
 RESTORE_OPEN = _(
     "Resuming does not restore a database once more. "
     "Look into it; then skip the step and say why, or retry it to restore again."
+)
+JOB_OPEN = _(
+    "Resuming does not run a Job once more. "
+    "Look whether its work is done; then skip the step and say why, or retry it to run it again."
 )
 NEEDS_STEP = frozenset({OrderKind.RETRY, OrderKind.SKIP})
 OPEN = [*sorted(ACTIVE), RolloutState.PAUSED, RolloutState.FAILED]
@@ -270,8 +274,8 @@ def _require_possible(rollout: Rollout, kind: str, *, reason: str, step: Step | 
     if not is_possible(rollout, kind, step):
         text = _("The rollout is {state}; this is not possible from there.")
         raise Conflict(text.format(state=rollout.get_state_display()))
-    if kind == OrderKind.RESUME and not _goes_back(rollout) and leaves_restore_open(rollout.steps.all()):
-        raise Conflict(RESTORE_OPEN)
+    if kind == OrderKind.RESUME and not _goes_back(rollout) and (left := open_text(rollout.steps.all())):
+        raise Conflict(left)
     goes_forward = kind in GOES_FORWARD and rollout.state not in MOVING and not _goes_back(rollout)
     if kind in GOES_ON and rollout.state in AT_AN_END:
         _require_free(rollout)
@@ -280,6 +284,14 @@ def _require_possible(rollout: Rollout, kind: str, *, reason: str, step: Step | 
             raise Conflict(full, code="queue")
     if goes_forward:
         start.refuse([*openings.missing_for(rollout.release), *release_side.owed_for(rollout)])
+
+
+def open_text(steps: Iterable[Step]) -> str:
+    """That a resume would do once more what a person has to decide about, in words; "" where it would not."""
+    step = left_open(steps)
+    if step is None:
+        return ""
+    return str(RESTORE_OPEN if step.is_restore else JOB_OPEN)
 
 
 def _goes_back(rollout: Rollout) -> bool:

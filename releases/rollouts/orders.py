@@ -16,6 +16,7 @@ from releases.rollouts.leases import Lease, OfANewerPortal, say_at, writing
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.states import MOVING, TROUBLED, Direction, OrderKind, RolloutState, StepState
 from releases.rollouts.steps.kind import Json
+from releases.rollouts.steps.kinds import KINDS
 from releases.states import ReleaseState
 
 HONOURED = "honoured"
@@ -69,14 +70,23 @@ def is_possible(rollout: Rollout, kind: str, step: Step | None = None) -> bool:
     return rollout.state in POSSIBLE[kind] or (tidies and rollout.state in TIDIED_IN)
 
 
-def leaves_restore_open(steps: Iterable[Step]) -> bool:
-    """Whether a restore came to no clear end: a person takes it for good, or asks for it once more."""
-    return any(each.is_restore and each.state in UNCLEAR and not _is_unread(each) for each in steps)
+def left_open(steps: Iterable[Step]) -> Step | None:
+    """Return a Job that came to no clear end: a person takes it for good, or asks for it once more."""
+    unclear = (each for each in steps if each.state in UNCLEAR and _is_done_once(each))
+    return next((each for each in unclear if each.acted is None or not _is_unseen(each)), None)
 
 
-def _is_unread(step: Step) -> bool:
-    """Whether its act was made, and nobody was let look at what came of it: a resume only looks again."""
-    return step.acted is not None and bool((step.failure or {}).get("unread"))
+def _is_done_once(step: Step) -> bool:
+    kind = KINDS.get(step.kind)  # none where a newer version of the portal wrote the row
+    return kind is not None and kind.once
+
+
+def _is_unseen(step: Step) -> bool:
+    """Whether it was about to act, and nobody could look at what came of it."""
+    failure = step.failure or {}
+    return step.intent is not None and (
+        bool(failure.get("unread")) or failure.get("code") in outcomes.BROKE_OFF
+    )
 
 
 def waiting(lease: Lease) -> list[int]:
@@ -197,8 +207,8 @@ def _hold(course: Course, order: Order, actor: Actor, *, code: str) -> str:
 
 def _resume(course: Course, order: Order, actor: Actor) -> str:
     refusal = _stands_against(course, actor)
-    if not refusal and leaves_restore_open(course.present):
-        refusal = "restore_open"
+    if not refusal and left_open(course.present):
+        refusal = "job_open"
     if refusal:
         return refusal
     _accept_drift(course, order, actor=actor)
@@ -366,12 +376,13 @@ def _forward_states(course: Course) -> tuple[ReleaseState, RolloutState]:
 def _again(step: Step, *, actor: Actor, anew: bool = False) -> None:
     """Make a new attempt of a step; the old one is kept.
 
-    An act that was made and could not be looked at is found again by its mark, which holds the attempt.
+    An act that was made and could not be looked at is only looked at again; one of which nobody knows whether
+    it was made is found by its mark, which holds the attempt.
 
     Args:
         anew: the act is made once more even so.
     """
-    stands = not anew and _is_unread(step)
+    stands = not anew and _is_unseen(step)
     attempt = {
         "attempt": step.attempt,
         "state": step.state,
@@ -382,8 +393,8 @@ def _again(step: Step, *, actor: Actor, anew: bool = False) -> None:
     }
     step.history = [*step.history, attempt]
     step.attempt += not stands
-    step.failure, step.observed, step.acted, step.ended_at, step.wake_at = None, {}, None, None, None
-    step.tries = 0
+    step.acted = step.acted if stands else None
+    step.failure, step.observed, step.ended_at, step.wake_at, step.tries = None, {}, None, None, 0
     fields = ["history", "attempt", "failure", "observed", "acted", "ended_at", "wake_at", "tries"]
     move_step(step, StepState.READY, actor=actor, fields=fields)
 
@@ -392,8 +403,8 @@ def _revive(course: Course, *, actor: Actor) -> None:
     """What ended because a sibling failed goes on where it stood."""
     for step in course.present:
         if step.state == StepState.CANCELLED:
-            # What it had begun is found again by its mark, and looked at anew.
-            step.ended_at, step.acted = None, None
+            # What it had begun is found again by its mark, and looked at anew; a Job may be gone by now.
+            step.ended_at, step.acted = None, step.acted if _is_done_once(step) else None
             move_step(step, StepState.WAITING, actor=actor, fields=["ended_at", "acted"])
     settling.make_ready(course, actor=actor)
 

@@ -25,6 +25,9 @@ LOST_SECONDS = 120
 LONGEST_BACKOFF_SECONDS = 10.0
 MOST_CONFLICTS = 10
 MOST_SERVER_ERRORS = 4
+# Where the portal itself gets no further.
+PORTAL_ERROR, WORKER_DIED = "portal_error", "worker_died"
+BROKE_OFF = frozenset({PORTAL_ERROR, WORKER_DIED})
 AWAY = frozenset({UNREACHABLE, UNAVAILABLE})
 # Kept from look to look, not shown: a change in them is no news.
 INNER_KEYS = frozenset(

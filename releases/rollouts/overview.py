@@ -18,8 +18,8 @@ from releases.rollouts import by_itself, durations, lifting, line, queries, rele
 from releases.rollouts.colours import Act, Colours, after_signoff, colours_of, goes_back_at_once
 from releases.rollouts.course import is_switching
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RESTORE_OPEN, RIGHTS
-from releases.rollouts.orders import HONOURED, POSSIBLE, SKIPPABLE, is_possible, leaves_restore_open
+from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RIGHTS, open_text
+from releases.rollouts.orders import HONOURED, POSSIBLE, SKIPPABLE, is_possible
 from releases.rollouts.queries import HIDDEN_KINDS
 from releases.rollouts.reaching import GOES_ON as CANNOT_BE_HELD
 from releases.rollouts.reaching import HOLD, HOLDS, REACHED, UNREACHED
@@ -272,10 +272,10 @@ def _replaced(rollout: Rollout, may: frozenset[str]) -> Json:
 
 
 def _kept_back(rollout: Rollout, may: frozenset[str], steps: Iterable[Step]) -> Json:
-    """What would go on forward, and what stands against it: a restore to decide about, or the calendar."""
+    """What would go on forward, and what stands against it: a Job to decide about, or the calendar."""
     waits = OrderKind.RESUME in may and rollout.state in POSSIBLE[OrderKind.RESUME]
-    restored = {str(OrderKind.RESUME): RESTORE_OPEN} if waits and leaves_restore_open(steps) else {}
-    return {**restored, **_closed(rollout, may)}
+    left = {str(OrderKind.RESUME): text} if waits and (text := open_text(steps)) else {}
+    return {**left, **_closed(rollout, may)}
 
 
 def _closed(rollout: Rollout, may: frozenset[str]) -> Json:

@@ -39,12 +39,17 @@ def make_ready(course: Course, *, actor: Actor) -> None:
 
 def begin_looks(course: Course, steps: Iterable[Step], *, actor: Actor) -> list[Step]:
     """Begin those of the steps that only look, and return them; none while a halt waits to be honoured."""
-    looks = [step for step in steps if not KINDS[step.kind].acts]
+    looks = [step for step in steps if only_looks(step)]
     if not looks or course.rollout.state not in MOVING or halted(course.lease):
         return []
     for step in looks:
         begin(course.rollout, step, actor=actor)
     return looks
+
+
+def only_looks(step: Step) -> bool:
+    """Whether nothing is left to be done by a step but to look: it never acts, or its act stands."""
+    return not KINDS[step.kind].acts or step.acted is not None
 
 
 def begin(rollout: Rollout, step: Step, *, actor: Actor, fields: Iterable[str] = ()) -> None:

@@ -21,7 +21,6 @@ from releases.rollouts.states import RolloutState
 MOST = 3
 # Nobody tries again before; a fault that passes by itself has passed by then.
 REST_SECONDS = 2.0
-PORTAL_ERROR, WORKER_DIED = "portal_error", "worker_died"
 Json = dict[str, Any]
 
 
@@ -36,14 +35,14 @@ def after_failure(rollout_id: int, failure: Failure, *, actor: Actor) -> None:
         return
     # The database's troubles are not the step's.
     if not isinstance(failure.error, DATABASE_AWAY):
-        _count(lease, PORTAL_ERROR, {"incident": failure.incident}, actor=actor)
+        _count(lease, outcomes.PORTAL_ERROR, {"incident": failure.incident}, actor=actor)
     with writing(lease) as rollout:
         leases.hold_off(rollout, seconds=REST_SECONDS)
 
 
 def after_death(lease: Lease, *, actor: Actor) -> None:
     """Count the round whose holder never gave the lease back."""
-    _count(lease, WORKER_DIED, {}, actor=actor)
+    _count(lease, outcomes.WORKER_DIED, {}, actor=actor)
     counts.takeovers.inc()
 
 

@@ -12,18 +12,23 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from django.utils import translation
 from rq.timeouts import JobTimeoutException
 
 from portal import clock, jobs
 from portal.audit.models import AuditEntry
+from portal.errors import Conflict
 from releases.models import Release
-from releases.rollouts import engine, operations, orders
+from releases.rollouts import engine, operations, orders, release_side, settling
+from releases.rollouts.graph import Node
 from releases.rollouts.jobs import nudge_due
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import OrderKind
+from releases.rollouts.steps.kinds import KINDS
 from releases.rollouts.steps.notice import Notice
-from tests.factories import Shop
+from tests.factories import Shop, make_rollout
 from tests.people import acting
+from tests.rollouts.test_engine_properties import Scripted, World
 from tests.soak import long
 
 ADVANCE = "releases.rollouts.jobs.advance"
@@ -290,3 +295,31 @@ def test_a_fault_at_no_step_pauses_the_rollout(rollout: Rollout, monkeypatch: py
     assert rollout.state == "paused"
     assert rollout.pause is not None
     assert rollout.pause["reason"] == "portal_error"
+
+
+@long
+def test_a_job_at_which_the_portal_broke_off_is_run_once_more_by_nobody_who_only_resumes(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
+    monkeypatch.setattr(jobs, "close_old_connections", lambda: None)
+    world = World(verdicts={})
+    job = Scripted(world, acts=True)
+    job.once = True  # type: ignore[misc]
+    seen = job.observe
+    monkeypatch.setattr(job, "observe", lambda _work: 1 / 0)
+    for module in (engine, orders, settling):
+        monkeypatch.setattr(module, "KINDS", {**KINDS, "run_job": job})
+    monkeypatch.setattr(release_side, "missing_for", lambda _release, **_how: [])
+    params = {"workload": {"kind": "Deployment", "name": "w0"}, "job": {"cronJob": "migrate"}}
+    made = make_rollout(shop, [Node(key="job", kind="run_job", position=0, wave=1, params=params)])
+    work_badly(made, 3, ZeroDivisionError)
+    step, actor = made.steps.get(), acting(shop.cast.author)
+    assert (made.state, step.state, len(world.marks)) == ("paused", "errored", 1)
+    with pytest.raises(Conflict, match="does not run a Job once more"), translation.override("en"):
+        operations.give_order(made.pk, "resume", actor=actor)
+    assert "Resuming does not run a Job once more." in shown(client, made, shop)
+    monkeypatch.setattr(job, "observe", seen)
+    operations.give_order(made.pk, "retry", actor=actor, step_id=step.pk)
+    work(made)
+    # Found by its mark: it is the one that was made.
+    assert (made.state, len(world.marks)) == ("succeeded", 1)

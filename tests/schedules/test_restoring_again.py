@@ -150,7 +150,7 @@ def test_a_resume_that_was_asked_while_it_ran_restores_nothing_either(
 
     database.says = asked_meanwhile
     onward(restore)
-    assert restore.orders.get(kind="resume").outcome == "refused: restore_open"
+    assert restore.orders.get(kind="resume").outcome == "refused: job_open"
     assert (onward(restore), database.restored) == ("paused", 1)
 
 
@@ -259,3 +259,18 @@ def test_where_nobody_could_look_a_resume_looks_again_and_a_retry_restores_once_
     give_order(restore.pk, kind, actor=lead, step_id=step.pk if kind == "retry" else None, confirmed=NAME)
     assert onward(restore) == "succeeded"
     assert database.restored == times
+
+
+@long
+def test_a_job_that_is_gone_once_it_may_be_looked_at_again_is_not_made_anew(
+    restore: Rollout, database: Database, shop: Shop
+) -> None:
+    database.says = kept_out
+    assert onward(restore) == "paused"
+    # It has ended well, and the cluster has cleared it away.
+    database.marks.clear()
+    database.says = lambda: Outcome(verdict=Verdict.ERRORED, failure={"code": "job_gone"})
+    give_order(restore.pk, "resume", actor=acting(shop.cast.pl))
+    assert onward(restore) == "paused"
+    assert database.restored == 1
+    assert restore.steps.get(kind="restore_database").failure == {"code": "job_gone"}

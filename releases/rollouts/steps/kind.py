@@ -228,6 +228,8 @@ class StepKind(ABC):
     measures: ClassVar[bool] = False
     # Whether a watch tells as soon as there is something new to see.
     is_told: ClassVar[bool] = False
+    # Whether what it has done is not to be done again unless a person asks for just that.
+    once: ClassVar[bool] = False
     # Whether it reckons with the steps to come, so that it is to know them before there are any.
     reckons: ClassVar[bool] = False
 

@@ -37,6 +37,7 @@ class RunJob(ActingKind):
     """
 
     name = "run_job"
+    once = True
 
     def plan(self, work: Work) -> Planned:
         """Let the server check the Job without making it."""
