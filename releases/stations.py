@@ -21,6 +21,8 @@ from releases.states import ReleaseState
 S = ReleaseState
 # A rollout there was verified and not taken back.
 PROVEN = frozenset({S.AWAITING_SIGNOFF, S.SWITCHING, S.ANNOUNCED, S.CLOSED})
+# States of a rollout that proves nothing; a release can be closed after each of them.
+UNPROVEN = frozenset({"failed", "stopped", "rolled_back", "rollback_failed"})
 ANSWERED = (CheckResult.DONE, CheckResult.NOT_APPLICABLE)
 
 
@@ -184,7 +186,10 @@ def _lacking(
 
 
 def _proofs(items: Iterable[Item], before: Environment) -> dict[tuple[int, str], int]:
-    """By service and digest the newest release that brought this very image to that environment."""
+    """By service and digest the newest release that brought this very image to that environment.
+
+    One that was closed after it had failed brought nothing, and of a service that was skipped none did.
+    """
     wanted = {(item.service_id, item.digest) for item in items if item.digest}
     same = Item.objects.filter(
         service__in={service for service, _digest in wanted},
@@ -192,8 +197,25 @@ def _proofs(items: Iterable[Item], before: Environment) -> dict[tuple[int, str],
         release__environment=before,
         release__state__in=PROVEN,
     )
-    rows = same.order_by("release").values_list("service", "digest", "release")
-    return {(service, digest): number for service, digest, number in rows if (service, digest) in wanted}
+    rows = same.order_by("release", "release__rollouts").values_list(
+        "service",
+        "digest",
+        "release",
+        "service__name",
+        "release__rollouts__state",
+        "release__rollouts__verdict",
+    )
+    return {
+        (service, digest): number
+        for service, digest, number, name, state, verdict in rows
+        if (service, digest) in wanted and state not in UNPROVEN and _was_put(name, verdict)
+    }
+
+
+def _was_put(service: str, verdict: dict[str, Any] | None) -> bool:
+    """Whether the rollout found what was approved in all of a service, as far as it looked."""
+    found = (verdict or {}).get("services") or []
+    return all(each["ok"] for each in found if each["service"] == service)
 
 
 def _unseen(item: Item, before: Environment) -> str:

@@ -19,6 +19,7 @@ from releases import operations, stations
 from releases.catalog import rights
 from releases.catalog.models import Environment, EnvironmentGroupPermission, Plan, Stage
 from releases.models import Release
+from releases.rollouts.models import Rollout
 from tests.factories import (
     ENGINE,
     FakeRegistry,
@@ -152,6 +153,31 @@ def test_what_failed_in_the_beta_counts_no_more(row: Row) -> None:
     operations.follow(beta, "rolling_back", actor=ENGINE)
 
     assert "taken back" in stations.missing_before(draft)[0]
+
+
+def test_what_failed_in_the_beta_does_not_count_because_its_release_was_closed(row: Row) -> None:
+    row.ask(ran=True)
+    items = [{"service": "shopping-service", "version": "2.8.0"}]
+    beta = make_release(row.shop, at="approved", environment="shop-beta", items=items)
+    rollout = roll_out(beta, row.shop)
+    operations.follow(beta, "failed", actor=ENGINE)
+    Rollout.objects.filter(pk=rollout.pk).update(state="failed")
+    for check in beta.checks.all():
+        operations.answer_check(beta.number, check.pk, actor=acting(row.shop.cast.qa), result="done")
+    closed = operations.close_release(beta.number, actor=acting(row.shop.cast.author))
+
+    assert closed.state == "closed"
+    assert "did not go out" in stations.missing_before(make_release(row.shop))[0]
+
+
+def test_a_service_that_was_skipped_in_the_beta_was_not_tried_there(row: Row) -> None:
+    row.ask(ran=True)
+    beta = row.to_beta()
+    seen = {"expected": {}, "found": {}, "reported": True}
+    skipped = {"service": "shopping-service", "ok": False, "skipped": {"by": "author"}, **seen}
+    Rollout.objects.filter(release=beta).update(verdict={"exact": False, "services": [skipped]})
+
+    assert "did not go out" in stations.missing_before(make_release(row.shop))[0]
 
 
 @long
