@@ -1,13 +1,13 @@
 """Rollouts that did not end well: where one left its services nothing else begins by itself.
 
 Somebody settles it first: it is retried and succeeds, it is rolled back, its release is closed, or a person
-starts another one of its services, on what it left. Where nothing is protected the next one goes on: there it
-is what mends.
+starts another version of its services, on what it left; a restart leaves it as it stands. Where nothing is
+protected the next one goes on: there it is what mends.
 """
 
 from collections.abc import Collection, Iterable
 
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils.translation import gettext as _
 
 from releases.catalog.models import Environment
@@ -25,6 +25,8 @@ def in_the_way(
 ) -> dict[int, Rollout]:
     """Return by service the newest rollout of it there, where that did not end well and nobody settled it.
 
+    An operation that went well since has settled nothing: the version stands half-way as before.
+
     Args:
         services: their keys; of others nothing is asked.
         moving: those that go on, or were told to.
@@ -32,10 +34,13 @@ def in_the_way(
     if not environment.protected or not services:
         return {}
     found = Rollout.objects.filter(environment=environment, release__items__service__in=services)
-    newest = dict(found.values_list("release__items__service").annotate(Max("pk")))
+    newest = found.values_list("release__items__service").annotate(
+        newest=Max("pk"), version=Max("pk", filter=Q(release__operation={}))
+    )
+    last = [(service, pk) for service, *both in newest for pk in sorted(filter(None, both))]
     left = Rollout.objects.filter(state__in=LEFT).exclude(release__state__in=SETTLED)
-    rows = left.exclude(pk__in=[each.pk for each in moving]).in_bulk(set(newest.values()))
-    return {service: rows[pk] for service, pk in newest.items() if pk in rows}
+    rows = left.exclude(pk__in=[each.pk for each in moving]).in_bulk({pk for _service, pk in last})
+    return {service: rows[pk] for service, pk in last if pk in rows}
 
 
 def of_release(release: Release) -> list[Rollout]:

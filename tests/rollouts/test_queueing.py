@@ -22,7 +22,7 @@ from releases.models import Release
 from releases.rollouts import jobs, line, operations, queueing
 from releases.rollouts.models import Pin, QueuePlace, Rollout
 from releases.rollouts.states import LEFT
-from tests.factories import Shop, make_release
+from tests.factories import Shop, approve_all, make_release, runs
 from tests.people import BY_THE_PORTAL, acting
 from tests.portal.api import ApiClient
 from tests.soak import long
@@ -242,6 +242,29 @@ def test_a_person_starts_it_by_hand_on_what_was_left(planned: Shop) -> None:
     third = release_of(planned, version="3.0.0")
     over(second.rollouts.get())
     assert isinstance(ask(planned, third), Rollout), "the newest of its services is what counts"
+
+
+@long
+def test_a_restart_settles_nothing_that_did_not_end_well(planned: Shop) -> None:
+    left = over(ask(planned, release_of(planned)), "failed")
+    runs(planned.shopping, planned.environment, "2.8.0")
+    author, name = acting(planned.cast.author), planned.environment.name
+    restart = release_operations.create_operation("shopping-service", name, {"kind": "restart"}, actor=author)
+    approve_all(release_operations.submit_release(restart.pk, actor=author))
+    over(ask(planned, restart))
+    second = release_of(planned, version="2.9.0")
+    at = clock.now() + timedelta(hours=1)
+    release_operations.schedule_release(second.pk, actor=author, at=at)
+    Release.objects.filter(pk=second.pk).update(scheduled_at=clock.now())
+
+    jobs.start_due()
+
+    assert not second.rollouts.exists(), "what failed stands half-way as before"
+    release_operations.close_release(left.release_id, actor=author)
+    release_operations.schedule_release(second.pk, actor=author, at=at)
+    Release.objects.filter(pk=second.pk).update(scheduled_at=clock.now())
+    jobs.start_due()
+    assert second.rollouts.exists()
 
 
 @long
