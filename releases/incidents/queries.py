@@ -20,8 +20,8 @@ from releases.open_incidents import OpenIncident
 from releases.rollouts.models import Rollout
 from releases.rollouts.operations import refusal_of
 from releases.rollouts.states import ACTIVE, OrderKind, RolloutState
+from releases.rollouts.tables import UNDONE_BY
 from releases.schedules.recovery import INCIDENT, Recovered, recovery_of
-
 Json = dict[str, Any]
 # What went out so long before is looked at first (screens.md 2.10).
 LOOKED_BACK = timedelta(hours=2)
@@ -213,9 +213,13 @@ def _went_out(rollout: Rollout, incident: Incident, around: set[str]) -> WentOut
 
 
 def way_back(incident: Incident) -> WayBack | None:
-    """The last rollout of the service here, whose order takes it back."""
+    """The last rollout of the service here that there is a way back from, whose order takes it back.
+
+    A restart, as many try it first, hides no release: nothing of it could be taken back.
+    """
     own = Rollout.objects.filter(environment=incident.environment, release__items__service=incident.service)
-    rollout = own.select_related("release").order_by("-pk").first()
+    returning = own.filter(Q(release__operation={}) | Q(release__operation__kind__in=UNDONE_BY))
+    rollout = returning.select_related("release").order_by("-pk").first()
     if rollout is None:
         return None
     refusal = refusal_of(rollout, OrderKind.ROLLBACK)

@@ -13,6 +13,7 @@ from portal import clock
 from portal.errors import TemporaryError
 from portal.outbox.models import Message
 from portal.people.models import User
+from releases import operations as release_operations
 from releases.catalog import rights
 from releases.catalog.models import Environment
 from releases.incidents import operations, queries, views
@@ -23,7 +24,7 @@ from releases.open_incidents import open_incidents
 from releases.rollouts.looking import Look, PodSeen
 from releases.rollouts.models import Rollout
 from releases.rollouts.pod_logs import Tail
-from tests.factories import Shop, make_release, runs
+from tests.factories import Shop, approve_all, make_release, roll_out, runs
 from tests.incidents.conftest import open_here
 from tests.people import acting
 from tests.portal.api import ApiClient
@@ -164,6 +165,23 @@ def test_the_page_says_what_went_out_how_it_stands_and_what_can_be_done(
         assert f"/incidents/{incident.number}/{kind}/" in page
     assert f"/rollouts/{release.rollouts.get().pk}/rollback/" in page
     assert "operate/restart/?incident_link=" in page
+
+
+@long
+def test_the_way_back_is_the_releases_after_a_restart_as_well(shop: Shop) -> None:
+    degraded(shop)
+    went_out = make_release(shop, at="awaiting_signoff").rollouts.get()
+    actor = acting(shop.cast.author)
+    restart = release_operations.create_operation(
+        "shopping-service", "shop-production", {"kind": "restart"}, actor=actor
+    )
+    approve_all(release_operations.submit_release(restart.pk, actor=actor))
+    roll_out(restart, shop)
+    Rollout.objects.filter(release=restart).update(state="succeeded")
+
+    page = text_of(browser(shop.cast.author), f"/incidents/{open_here(shop).number}/")
+
+    assert f"/rollouts/{went_out.pk}/rollback/" in page, "of the restart there is nothing to take back"
 
 
 def pod(name: str, health: str) -> PodSeen:
