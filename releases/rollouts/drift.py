@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from portal.integrations.kubernetes.workloads import Workload, changed_fields, last_manager
+from portal.integrations.kubernetes.workloads import (
+    FIELD_MANAGER,
+    RESTARTED_AT,
+    Workload,
+    changed_fields,
+    last_manager,
+)
 
 
 @dataclass(frozen=True)
@@ -36,25 +42,41 @@ def find_drift(
     uid: str,
     scaled_by_others: bool,
     accepted: Sequence[Mapping[str, Any]] = (),
+    of: tuple[str, ...] = ("",),
 ) -> Drift | None:
     """Return the first field of the spec that is not as expected; None when all is.
 
-    That the portal holds it is its own doing, and that nobody holds it any more is what it needs.
+    That the portal holds it is its own doing, that nobody holds it any more is what it needs, and a restart
+    by the portal changes nothing of what runs.
 
     Args:
         expected_spec: the spec as recorded, or as the cluster answered our own write.
         scaled_by_others: an autoscaler owns the replica count, so that its change is no drift.
         accepted: earlier drifts that a person has let pass.
+        of: with what the fields begin that are asked about, such as "spec.template".
     """
     found = []
     if uid and workload.uid != uid:
         found.append(Drift(str(workload.reference), "metadata.uid", "", uid, workload.uid))
-    for field, before, after in changed_fields(dict(expected_spec), workload.spec):
+    should, present = dict(expected_spec), workload.spec
+    if last_manager(workload, f"template.metadata.annotations.{RESTARTED_AT}") == FIELD_MANAGER:
+        should, present = _unrestarted(should), _unrestarted(present)
+    for field, before, after in changed_fields(should, present):
         if (field == "replicas" and scaled_by_others) or (field == "paused" and not workload.is_paused):
             continue
         manager = last_manager(workload, field)
         found.append(Drift(str(workload.reference), f"spec.{field}", manager, before, after))
-    return next((each for each in found if each.args not in accepted), None)
+    asked = (each for each in found if each.field.startswith(of))
+    return next((each for each in asked if each.args not in accepted), None)
+
+
+def _unrestarted(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec without the time of the last restart."""
+    template = spec.get("template") or {}
+    metadata = template.get("metadata") or {}
+    kept = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != RESTARTED_AT}
+    cleared = {**metadata, "annotations": kept or None}
+    return {**spec, "template": {**template, "metadata": cleared}}
 
 
 def deleted(name: str) -> Drift:

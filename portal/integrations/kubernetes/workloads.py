@@ -29,6 +29,8 @@ STEP_ANNOTATION = "portal/step"
 HELD_BY = "portal/held"
 # Under this name the portal writes.
 FIELD_MANAGER = "release-portal"
+# When its pods were last made anew, as `kubectl rollout restart` writes it into the template.
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
 ROLLOUT_REVISION = "rollout.argoproj.io/revision"
 HELM_RELEASE = "meta.helm.sh/release-name"

@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from portal import clock
-from portal.integrations.kubernetes.workloads import ROLLOUT, Workload
+from portal.integrations.kubernetes.workloads import RESTARTED_AT, ROLLOUT, Workload
 from releases.rollouts.steps.kind import Json, Outcome, Work, done
 from releases.rollouts.steps.template import TemplateKind
-
-RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 
 class Restart(TemplateKind):

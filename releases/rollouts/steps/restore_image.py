@@ -67,7 +67,6 @@ class RestoreImage(ActingKind):
             uid=before["uid"],
             scaled_by_others=before.get("autoscaler") is not None,
             accepted=work.accepted_drifts,
+            of=("spec.template", "metadata"),  # a changed replica count is not ours to undo
         )
-        if drift is None or not drift.field.startswith(("spec.template", "metadata")):
-            return None  # a changed replica count is not ours to undo
-        return hold("drift", **drift.args)
+        return hold("drift", **drift.args) if drift is not None else None

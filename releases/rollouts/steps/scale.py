@@ -296,8 +296,8 @@ def _foreign(work: Work, seen: Workload, owner: Json | None) -> Outcome | None:
         return _other_bounds(work, str(seen.reference), expected, owner)
     spec, uid = work.own_spec() or before["spec"], before["uid"]
     accepted = work.accepted_drifts
-    drift = find_drift(seen, spec, uid=uid, scaled_by_others=False, accepted=accepted)
-    return hold("drift", **drift.args) if drift is not None and drift.field == "spec.replicas" else None
+    drift = find_drift(seen, spec, uid=uid, scaled_by_others=False, accepted=accepted, of=("spec.replicas",))
+    return hold("drift", **drift.args) if drift is not None else None
 
 
 def _written(work: Work) -> list[int] | None:

@@ -94,6 +94,19 @@ def test_an_operation_changes_nothing_about_what_should_run(lay_floor: Lay) -> N
 
 
 @long
+def test_a_release_is_taken_back_after_a_restart_as_well(lay_floor: Lay) -> None:
+    floor = lay_floor(objects=pinned())
+    before = floor.image("api")
+    released = drive(floor.start(), *ENDS)
+    assert carried_out(floor, kind="restart").state == "succeeded"
+
+    floor.order(released, "rollback")
+
+    assert drive(released, *BACK, seconds=60).state == "rolled_back", why(released)
+    assert floor.image("api") == before
+
+
+@long
 def test_what_an_operation_changed_is_no_finding(lay_floor: Lay) -> None:
     floor = lay_floor(objects=pinned())
     watch(floor)
