@@ -1,6 +1,6 @@
 """What runs where, for the board: read from a namespace's objects, written only when it changed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,9 +14,10 @@ from portal.integrations.kubernetes.workloads import DAEMON_SET, Workload, conta
 from portal.live.publish import touch
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Item
+from releases.rollouts.findings.differences import OF_IMAGES, read
 from releases.rollouts.images import accepted_digests, digest_of
-from releases.rollouts.models import Rollout, Step
-from releases.rollouts.states import Direction
+from releases.rollouts.models import Finding, Rollout, Step
+from releases.rollouts.states import STANDING, Direction
 from releases.rollouts.steps.colours import colours_with_traffic, selector_of
 from releases.rollouts.tables import GIVES_BACK, RELEASING
 from releases.rollouts.verification import wrote_nothing
@@ -138,7 +139,8 @@ def _recorded(steps: Iterable[Step]) -> set[str]:
 def expect_recorded(rollout: Rollout) -> None:
     """Note after a rollback that what ran before the rollout is what should run again.
 
-    Where giving it back was skipped, what the rollout put there may run on: that was approved as well.
+    Where giving it back was skipped, what the rollout put there may run on: that was approved as well. An
+    image that nobody had approved before the rollout is not approved by coming back with it.
     """
     back = list(rollout.steps.filter(kind__in=GIVES_BACK))
     recorded = rollout.steps.filter(kind="record_running", service__in={each.service_id for each in back})
@@ -146,19 +148,44 @@ def expect_recorded(rollout: Rollout) -> None:
     for step in recorded.select_related("service"):
         assert step.service is not None
         found.setdefault(step.service, set()).update(_recorded([step]))
+    found |= _approved_before(rollout, found)
     kept = {each.service_id for each in back if wrote_nothing(each)}
     for item in rollout.release.items.filter(service__in=kept).select_related("service"):
         found.setdefault(item.service, set()).update(accepted_digests(item))
     _expect(rollout, found, release=None)
 
 
+def _approved_before(rollout: Rollout, services: Collection[Service]) -> dict[Service, set[str]]:
+    """What should have run before a rollout, of services of which another image was found to run then."""
+    rows = Running.objects.filter(service__in=services, environment=rollout.environment_id)
+    found: dict[Service, set[str]] = {}
+    for row in rows.exclude(expected={}).select_related("service"):
+        noted = row.expected.get("rollout", 0) >= rollout.pk
+        before = row.expected.get("before") if noted else foreign_before(row).get("before")
+        if before:
+            found[row.service] = set(before)
+    return found
+
+
+def foreign_before(row: Running) -> Json:
+    """Return {"before": digests} of what should run, where a finding says that another image does."""
+    standing = Finding.objects.filter(
+        service=row.service_id, environment=row.environment_id, state__in=STANDING
+    )
+    of_images = any(each.code in OF_IMAGES for finding in standing for each in read(finding.differences))
+    known = (row.expected or {}).get("digests")
+    return {"before": known} if of_images and known else {}
+
+
 def _expect(rollout: Rollout, digests: Mapping[Service, set[str]], *, release: int | None) -> None:
     """Expect these digests; how the workloads stand after the rollout is read by the next look."""
+    present = Running.objects.filter(service__in=digests, environment=rollout.environment_id)
+    before = {row.service_id: foreign_before(row) for row in present} if release else {}
     rows = [
         Running(
             service=service,
             environment=rollout.environment,
-            expected={"digests": sorted(own), "rollout": rollout.pk},
+            expected={"digests": sorted(own), "rollout": rollout.pk, **before.get(service.pk, {})},
             release=release,
         )
         for service, own in sorted(digests.items(), key=lambda each: each[0].pk)

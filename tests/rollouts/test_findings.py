@@ -10,6 +10,7 @@ from portal.audit.models import AuditEntry
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound
 from portal.outbox.models import Message
 from portal.people.models import User
+from releases import operations as release_operations
 from releases.catalog.models import Running
 from releases.models import Release
 from releases.rollouts import queries
@@ -17,8 +18,8 @@ from releases.rollouts.findings import operations
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.findings.people import waiting_for
 from releases.rollouts.models import Finding, Rollout, Step
-from releases.rollouts.running import View, expect_release
-from tests.factories import Shop, digest_for, make_release, roll_out
+from releases.rollouts.running import View, expect_recorded, expect_release
+from tests.factories import Shop, approve_all, digest_for, make_release, roll_out
 from tests.people import acting, person
 from tests.soak import long
 
@@ -226,6 +227,61 @@ def test_a_rollout_that_is_not_over_explains_everything(seen: Shop) -> None:
     assert not Finding.objects.exists(), "what it put there half-way was approved"
     look(seen.environment, view(workload(digest=OLD), digest=digest_for("shopping-service", "evil")))
     assert Finding.objects.exists()
+
+
+EVIL = digest_for("shopping-service", "evil")
+FOREIGN = view(workload(digest=EVIL), digest=EVIL)
+
+
+@long
+@pytest.mark.parametrize("went_out", [True, False])
+def test_an_unapproved_image_is_not_approved_by_coming_back_with_a_rollback(
+    seen: Shop, went_out: bool
+) -> None:
+    look(seen.environment, FOREIGN)
+    rollout = Rollout.objects.get(release=make_release(seen, at="rolling_out"))
+    place: Json = {"rollout": rollout, "service": seen.shopping, "intent": {}}
+    Step.objects.create(key="r", kind="record_running", before={"digests": {"app": [EVIL]}}, **place)
+    Step.objects.create(key="s", kind="set_image", **place)
+    if went_out:
+        expect_release(rollout)
+        Rollout.objects.update(state="succeeded")
+        look(seen.environment, CHANGED)
+        assert only().state == "ended"
+    Step.objects.create(key="b", kind="restore_image", direction="back", **place)
+    expect_recorded(rollout)
+    Rollout.objects.update(state="rolled_back")
+
+    look(seen.environment, FOREIGN)
+
+    assert Finding.objects.filter(state="open").count() == 1
+    look(seen.environment, CALM)
+    assert not Finding.objects.filter(state="open").exists(), "what was approved last is back"
+
+
+@long
+def test_a_restart_explains_no_change_that_was_found_before_it(seen: Shop) -> None:
+    moved = view(workload(replicas=5), app="other")
+    look(seen.environment, moved)
+    operated(seen, {"kind": "restart"})
+
+    look(seen.environment, moved)
+
+    assert (only().state, codes(only())) == ("open", ["replicas", "selector"])
+    operated(seen, {"kind": "scale", "replicas": 5})
+    look(seen.environment, moved)
+    assert (only().state, codes(only())) == ("open", ["selector"]), "its size was approved since"
+
+
+def operated(shop: Shop, data: Json) -> None:
+    """An operation on the shopping service that went well."""
+    actor = acting(shop.cast.author)
+    made = release_operations.create_operation("shopping-service", "shop-production", data, actor=actor)
+    approve_all(release_operations.submit_release(made.pk, actor=actor))
+    rollout = roll_out(made, shop)
+    Step.objects.create(rollout=rollout, key="x", kind=data["kind"], service=shop.shopping, intent={})
+    expect_release(rollout)
+    Rollout.objects.filter(pk=rollout.pk).update(state="succeeded")
 
 
 def test_a_difference_is_followed_and_ends_by_itself(seen: Shop) -> None:

@@ -16,6 +16,7 @@ from portal.live.publish import touch
 from portal.transitions import move
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Item
+from releases.operating import OperationKind
 from releases.rollouts import queries
 from releases.rollouts.findings import notices
 from releases.rollouts.findings.differences import (
@@ -33,7 +34,7 @@ from releases.rollouts.findings.differences import (
 )
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Finding, Rollout
-from releases.rollouts.running import DEGRADED, HEALTHY, View, write_running
+from releases.rollouts.running import DEGRADED, HEALTHY, View, foreign_before, write_running
 from releases.rollouts.states import ACTIVE, STANDING, FindingState, RolloutState
 
 Json = dict[str, Any]
@@ -50,6 +51,8 @@ FIELDS = {
     SELECTOR: "selector",
     BOUNDS: "maxReplicas",
 }
+# What of a workload another size changes.
+SIZES = ("replicas", "autoscaler")
 
 
 def look(environment: Environment, view: View) -> None:
@@ -130,18 +133,32 @@ def _last_rollout(row: Running) -> Rollout | None:
 def _takes_account(row: Running, service: Service) -> bool:
     """Let what a rollout left that ended since be expected; False where there was none.
 
-    One that was stopped or failed half-way put there what was approved as well.
+    One that was stopped or failed half-way put there what was approved as well. An operation explains no more
+    than the size that it gave.
     """
     last = _last_rollout(row)
     if last is None or last.pk <= row.expected.get("rollout", 0):
         return False
+    if last.release.operation:
+        _take_size(row, str(last.release.operation.get("workload", "")), kind=last.release.operation["kind"])
+        row.expected |= {"rollout": last.pk}
+        row.save(update_fields=["expected"])
+        return True
     digests = set(row.expected.get("digests") or ())
     if last.state not in NOTED:
         for item in last.release.items.filter(service=service).select_related("service"):
             digests |= accepted_digests(item)
-    row.expected = {"digests": sorted(digests), "rollout": last.pk}
+    row.expected = {"digests": sorted(digests), "rollout": last.pk, **foreign_before(row)}
     row.save(update_fields=["expected"])
     return True
+
+
+def _take_size(row: Running, workload: str, *, kind: str) -> None:
+    """Expect the size and the bounds that are seen of a workload which an operation has scaled."""
+    should, seen = row.expected.get("workloads") or {}, row.seen.get("workloads") or {}
+    for name in should.keys() & seen.keys() if kind == OperationKind.SCALE else ():
+        if name.partition("/")[2] == workload and should[name] and seen[name]:
+            should[name] |= {key: seen[name][key] for key in SIZES if key in seen[name]}
 
 
 def _settle(row: Running, service: Service, found: list[Difference]) -> None:
