@@ -22,6 +22,7 @@ from releases.rollouts.operations import refusal_of
 from releases.rollouts.states import ACTIVE, OrderKind, RolloutState
 from releases.rollouts.tables import UNDONE_BY
 from releases.schedules.recovery import INCIDENT, Recovered, recovery_of
+
 Json = dict[str, Any]
 # What went out so long before is looked at first (screens.md 2.10).
 LOOKED_BACK = timedelta(hours=2)

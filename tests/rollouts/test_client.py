@@ -1,8 +1,8 @@
 """The client: nothing is repeated silently, errors keep the server's words, writes name what they rest on."""
 
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from django.utils import translation
 from portal import trace
 from portal.embedded.cluster import certificates, clock
 from portal.errors import PermanentError, TemporaryError
+from portal.integrations.kubernetes import client, server
 from portal.integrations.kubernetes.client import Answered, Cluster, Right
 from portal.integrations.kubernetes.connection import Access
 from portal.integrations.kubernetes.workloads import Reference, Workload, changed_fields, last_manager
+from tests.portal.integrations.answering import never_ending
 from tests.rollouts.scripted_server import Script, scripted_cluster
 
 WEB = Reference("Deployment", "shop", "web")
@@ -36,6 +38,18 @@ def deployment(**metadata: Any) -> dict[str, Any]:
 def served() -> Iterator[tuple[Cluster, Script]]:
     with scripted_cluster() as made:
         yield made
+
+
+@pytest.fixture
+def endless() -> Iterator[Callable[[float], Cluster]]:
+    """Servers whose answers never end; as fast as they are taken, or a byte after each pause (seconds)."""
+    with ExitStack() as running:
+
+        def begin(pause: float) -> Cluster:
+            port = running.enter_context(never_ending(pause))
+            return Cluster(Access(server=f"http://127.0.0.1:{port}"))
+
+        yield begin
 
 
 def status(code: int, reason: str, message: str) -> dict[str, Any]:
@@ -89,6 +103,51 @@ def test_a_server_that_passes_nothing_on_refuses(served: tuple[Cluster, Script])
     with pytest.raises(PermanentError) as refusal:
         passed_on(cluster)
     assert (refusal.value.code, refusal.value.detail) == ("forbidden", "cannot get pods/proxy")
+
+
+def test_no_row_is_given_what_it_cannot_keep(served: tuple[Cluster, Script]) -> None:
+    cluster, script = served
+    said = "died \x00 of \ud800 it \U0001f600"
+    script.say(200, deployment(annotations={"note": said}))
+    script.say(422, status(422, "Invalid", said))
+    script.say(200, {"status": said})
+    assert cluster.workload(WEB).annotations == {"note": "died \ufffd of \ufffd it \U0001f600"}
+    with pytest.raises(PermanentError) as refusal:
+        cluster.workload(WEB)
+    assert refusal.value.detail == "died \ufffd of \ufffd it \U0001f600"
+    assert passed_on(cluster) == Answered(200, {"status": "died \ufffd of \ufffd it \U0001f600"})
+
+
+def test_json_without_end_is_no_answer(served: tuple[Cluster, Script]) -> None:
+    cluster, script = served
+    script.say(200, "[" * 100_000)
+    with pytest.raises(TemporaryError) as trouble:
+        cluster.workload(WEB)
+    assert trouble.value.code == "unreachable"
+    assert passed_on(cluster) == Answered(200, None)
+
+
+def test_a_pod_that_answers_without_end_is_cut_off(endless: Callable[[float], Cluster]) -> None:
+    assert passed_on(endless(0.0)) == Answered(200, None)
+
+
+def test_a_pod_that_trickles_has_not_answered(
+    endless: Callable[[float], Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "CONNECT_SECONDS", 0.5)
+    assert passed_on(endless(0.05)) is None
+
+
+def test_a_server_that_trickles_or_never_ends_does_not_answer(
+    endless: Callable[[float], Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(server, "HURRIED_READ_SECONDS", 0.2)
+    for pause in (0.0, 0.05):
+        cluster = endless(pause).hurried()
+        with pytest.raises(TemporaryError) as trouble:
+            cluster.workload(WEB)
+        assert trouble.value.code == "unreachable"
 
 
 @pytest.mark.parametrize("said", ["404 page not found", "the server could not find the requested resource"])

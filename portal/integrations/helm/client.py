@@ -15,6 +15,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
+from portal.integrations.answers import read_json
 from portal.integrations.helm.charts import Chart
 from portal.integrations.helm.process import Finished, no_beat, run
 from portal.integrations.kubernetes.connection import Access
@@ -292,7 +293,7 @@ def _of(revision: int) -> tuple[str, ...]:
 
 def _read(text: str, wanted: type[Any]) -> Any:
     try:
-        found = json.loads(text)
+        found = read_json(text)
     except ValueError as error:
         raise PermanentError(_("helm did not answer in JSON."), code=FAILED) from error
     if not isinstance(found, wanted):

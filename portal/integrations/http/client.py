@@ -5,7 +5,6 @@ loopback and whatever a name is made to point to between the check and the call.
 """
 
 import ipaddress
-import json
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ import urllib3
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
+from portal.integrations.answers import read_body, read_json
 from portal.sentences import Sentence
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -118,7 +118,7 @@ def get(
             preload_content=False,
             decode_content=False,
         )
-        body = _body(answer, until=started + timeout_seconds)
+        body = read_body(answer, most=BODY_BYTES, until=started + timeout_seconds)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         text = _("{host}:{port} does not answer: {reason}.")
         reason = type(error).__name__
@@ -200,25 +200,12 @@ def _host_header(scheme: str, host: str, port: int) -> str:
     return name if port == PORTS[scheme] else f"{name}:{port}"
 
 
-def _body(answer: urllib3.BaseHTTPResponse, *, until: float) -> bytes:
-    """Read up to the limit; a server that trickles is cut off when the time is over."""
-    body = b""
-    while len(body) < BODY_BYTES:
-        if time.monotonic() > until:
-            raise urllib3.exceptions.TimeoutError
-        chunk = answer.read(min(16_384, BODY_BYTES - len(body)))
-        if not chunk:
-            break
-        body += chunk
-    return body
-
-
 def _json(answer: urllib3.BaseHTTPResponse, body: bytes) -> Any:
     if "json" not in answer.headers.get("Content-Type", ""):
         return None
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return read_json(body)
+    except ValueError:
         return None
 
 

@@ -1,6 +1,5 @@
 """A Job made from a CronJob's template, and how a Job ended. Pure."""
 
-import json
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError
+from portal.integrations.answers import read_json
 from portal.integrations.kubernetes.rollout_status import condition
 from portal.integrations.kubernetes.workloads import Json, containers
 from portal.sentences import Sentence
@@ -89,8 +89,8 @@ def report_of(pods: Iterable[Json]) -> Json:
 
 def _object(text: str) -> Json:
     try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
+        said = read_json(text)
+    except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
 

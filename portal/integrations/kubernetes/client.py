@@ -6,8 +6,8 @@ Reads bypass the library's models: they are slow for polling and refuse answers 
 
 from __future__ import annotations
 
-import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from kubernetes import client as library
 
 from portal.errors import PermanentError, TemporaryError
+from portal.integrations.answers import read_body, read_json
 from portal.integrations.argo.rollouts import image_operations
 from portal.integrations.kubernetes.connection import read_connection
 from portal.integrations.kubernetes.errors import (
@@ -50,6 +51,8 @@ from portal.sentences import Sentence
 
 # More of a log is not read: the server would cut off its newest lines.
 BYTES_A_LINE = 2_048
+# More of what a pod answers is not read: its health is short.
+BYTES_OF_A_POD = 262_144
 # What the server may not pass on; a pod may answer so as well.
 REFUSED = (401, 403)
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -334,8 +337,9 @@ class Cluster(Server):
         query = {"container": container, "tailLines": lines, "limitBytes": max(65_536, lines * BYTES_A_LINE)}
         if previous:
             query["previous"] = "true"
-        data = self._send("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query=query).data
-        return bytes(data).decode(errors="replace").splitlines()[-lines:]
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        _response, data = self._send("GET", path, query=query)
+        return data.decode(errors="replace").splitlines()[-lines:]
 
     def ask_pod(self, namespace: str, pod: str, *, port: int, path: str, seconds: float) -> Answered | None:
         """GET from a pod through the API server; None where it does not answer.
@@ -348,16 +352,17 @@ class Cluster(Server):
         """
         self._leave_alone()
         url = f"{self.access.server}/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"
+        until = time.monotonic() + CONNECT_SECONDS + seconds
         try:
             answer = self._client.call_api(
                 "GET", url, header_params=self._headers(), _request_timeout=(CONNECT_SECONDS, seconds)
             )
             response: urllib3.BaseHTTPResponse = answer.response
-            data = response.data
+            data = read_body(response, most=BYTES_OF_A_POD, until=until)
         except (urllib3.exceptions.HTTPError, library.exceptions.ApiException):
             return None
         try:
-            body = json.loads(data)
+            body = read_json(data)
         except ValueError:
             return Answered(response.status, None)
         if response.status in REFUSED and _is_the_servers(body):

@@ -1,6 +1,5 @@
 """What an API server answers, translated into temporary and permanent errors with its own words."""
 
-import json
 import random
 from collections.abc import Mapping
 
@@ -8,6 +7,7 @@ import urllib3
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
+from portal.integrations.answers import kept, read_json
 from portal.sentences import Sentence, Text
 
 MAX_WORDS = 2_000
@@ -71,9 +71,9 @@ def unreachable(server: str, error: Exception) -> TemporaryError:
 def server_words(body: bytes) -> str:
     """Return the message of a Status object, or the plain text of the answer, cut to a sane length."""
     try:
-        status = json.loads(body)
+        status = read_json(body)
     except ValueError:
-        return body.decode(errors="replace").strip()[:MAX_WORDS]
+        return str(kept(body.decode(errors="replace").strip()[:MAX_WORDS]))
     words = status.get("message") if isinstance(status, dict) else None
     return str(words or "")[:MAX_WORDS]
 

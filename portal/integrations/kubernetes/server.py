@@ -7,7 +7,6 @@ repeated silently, and every failure is one of our errors (protocols.md, A5).
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from kubernetes import client as library
 
 from portal import counters, trace
 from portal.errors import TemporaryError
+from portal.integrations.answers import read_body, read_json
 from portal.integrations.kubernetes.configuration import configuration_of
 from portal.integrations.kubernetes.connection import Access
 from portal.integrations.kubernetes.errors import UNREACHABLE, refused, unreachable
@@ -33,6 +33,8 @@ READ_SECONDS = 8.0
 HURRIED_CONNECT_SECONDS = 1.0
 HURRIED_READ_SECONDS = 2.0
 TOKEN_SECONDS = 60.0
+# Many thousand pods; what is longer would take the worker's memory.
+MOST_BYTES = 64_000_000
 # A server that let a call wait in vain is left alone for so many times that long: who waits for it has other
 # work, and one dead cluster among several costs the others a tenth of their time at most.
 LEFT_ALONE = 9
@@ -86,13 +88,15 @@ class Server:
         query["allowWatchBookmarks"] = "true"
         if fields:
             query["fieldSelector"] = fields
-        response = self._send("GET", path, query=query, read_seconds=seconds + 15, preload=False)
+        response, _none = self._send("GET", path, query=query, read_seconds=seconds + 15, preload=False)
         rest = b""
         try:
             for chunk in response.stream(amt=None):
                 *whole, rest = (rest + chunk).split(b"\n")
-                yield from (json.loads(line) for line in whole if line.strip())
-        except urllib3.exceptions.HTTPError as error:
+                if len(rest) > MOST_BYTES:
+                    raise _too_long()
+                yield from (read_json(line) for line in whole if line.strip())
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
             raise unreachable(self.access.server, error) from error
         finally:
             response.close()
@@ -112,9 +116,9 @@ class Server:
             TemporaryError: no answer, or one that may heal; `code` says which.
             PermanentError: a refusal in the server's own words.
         """
-        response = self._send(method, path, query=query, body=body, content_type=content_type)
+        _response, data = self._send(method, path, query=query, body=body, content_type=content_type)
         try:
-            decoded = json.loads(response.data)
+            decoded = read_json(data)
         except ValueError as error:
             raise unreachable(self.access.server, error) from error
         if not isinstance(decoded, dict):
@@ -131,7 +135,8 @@ class Server:
         content_type: str = "application/json",
         read_seconds: float | None = None,
         preload: bool = True,
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> tuple[urllib3.BaseHTTPResponse, bytes]:
+        """Send a request, and return its answer with what is in it, unless that is read as it comes."""
         self._leave_alone()
         url = f"{self.access.server}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = self._headers()
@@ -147,8 +152,11 @@ class Server:
                 _request_timeout=(self.connect_seconds, read_seconds or self.read_seconds),
             )
             response: urllib3.BaseHTTPResponse = answer.response
-            if preload or response.status >= 400:
-                _ = response.data
+            until = since + self.connect_seconds + self.read_seconds
+            whole = preload or response.status >= 400
+            data = read_body(response, most=MOST_BYTES, until=until) if whole else b""
+            if len(data) > MOST_BYTES:
+                raise _too_long()
         except (urllib3.exceptions.HTTPError, library.exceptions.ApiException) as error:
             waited = time.monotonic() - since
             calls.labels(self.host, method, UNREACHABLE).observe(waited)
@@ -158,8 +166,8 @@ class Server:
         calls.labels(self.host, method, response.status).observe(seconds)
         _write_down(method, path, query, response.status, seconds=seconds)
         if response.status >= 300:
-            raise refused(response.status, response.data, response.headers)
-        return response
+            raise refused(response.status, data, response.headers)
+        return response, data
 
     def _gone(self, error: Exception, *, waited: float) -> TemporaryError:
         """Remember how long the server let this call wait, and return what to raise."""
@@ -184,6 +192,10 @@ class Server:
 
     def _headers(self) -> dict[str, str]:
         return {"Accept": "application/json", "User-Agent": _agent(), **self._authorization()}
+
+
+def _too_long() -> urllib3.exceptions.HTTPError:
+    return urllib3.exceptions.HTTPError(f"the answer has more than {MOST_BYTES // 1_000_000} MB")
 
 
 def _agent() -> str:

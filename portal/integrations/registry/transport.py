@@ -1,7 +1,6 @@
 """HTTP as registries speak it: time and size limits, tokens, and no step to a host that was not named."""
 
 import hashlib
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -10,9 +9,11 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
+from portal.integrations import answers
 from portal.sentences import Sentence
 
 CONNECT_SECONDS = 3.0
@@ -66,6 +67,8 @@ class Transport:
         self._session = requests.Session()
         # Neither proxies nor a .netrc of the machine may add to what the connection says.
         self._session.trust_env = False
+        # What is packed is small and may be endless.
+        self._session.headers["Accept-Encoding"] = "identity"
         self._session.verify = authority_file or True
 
     def close(self) -> None:
@@ -175,23 +178,14 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                body = _read(answer, limit=limit, until=until)
-                return Reply(answer.status_code, answer.headers, body)
-        except requests.RequestException as error:
+                body = answers.read_body(answer.raw, most=limit, until=until)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             text = _("The registry {host} does not answer ({reason}).")
             reason = type(error).__name__
             raise TemporaryError(Sentence(text, host=self.host, reason=reason), code=UNREACHABLE) from error
-
-
-def _read(answer: requests.Response, *, limit: int, until: float) -> bytes:
-    body = bytearray()
-    for chunk in answer.iter_content(65_536):
-        body += chunk
         if len(body) > limit:
             raise PermanentError(_("The registry's answer is too large."), code="registry_answer")
-        if time.monotonic() > until:
-            raise requests.Timeout
-    return bytes(body)
+        return Reply(answer.status_code, answer.headers, body)
 
 
 def read_json(reply: Reply) -> dict[str, Any]:
@@ -201,8 +195,8 @@ def read_json(reply: Reply) -> dict[str, Any]:
         PermanentError: it holds no JSON object.
     """
     try:
-        found = json.loads(reply.body)
-    except (ValueError, RecursionError):
+        found = answers.read_json(reply.body)
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise PermanentError(_("The registry's answer cannot be understood."), code="registry_answer")

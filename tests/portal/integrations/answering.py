@@ -1,5 +1,7 @@
 """A small HTTP server on loopback that answers as a test says and remembers what it was asked."""
 
+import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,3 +73,25 @@ def answering(answerer: Answerer) -> Iterator[Server]:
         finally:
             listening.shutdown()
             thread.join(timeout=5)
+
+
+@contextmanager
+def never_ending(pause: float) -> Iterator[int]:
+    """Answer one call without end, as fast as it is taken or a byte after each pause (seconds); its port."""
+    ended = threading.Event()
+
+    def answer() -> None:
+        with contextlib.suppress(OSError):
+            line, _address = listening.accept()
+            with line:
+                line.recv(65_536)
+                line.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+                while not ended.wait(pause):
+                    line.sendall(b" " * (1 if pause else 65_536))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield int(listening.getsockname()[1])
+        ended.set()
+    thread.join(timeout=5)

@@ -9,7 +9,7 @@ import pytest
 from portal.embedded.ports import free_port
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.http.client import BODY_BYTES, Allow, get
-from tests.portal.integrations.answering import Asked, Given, Server, answering
+from tests.portal.integrations.answering import Asked, Given, Server, answering, never_ending
 
 LOOPBACK = Allow.of(networks=["127.0.0.0/8", "::1/128"])
 
@@ -178,3 +178,15 @@ def test_a_silent_server_is_given_up_in_time() -> None:
 def test_an_endless_body_is_cut() -> None:
     with answering(lambda _asked: Given(200, b"x" * (BODY_BYTES * 3))) as server:
         assert get(server.url, timeout_seconds=3, allow=LOOPBACK).status == 200
+
+
+def test_a_body_that_trickles_is_given_up_in_time() -> None:
+    with never_ending(0.05) as port, pytest.raises(TemporaryError) as trouble:
+        ask(f"http://127.0.0.1:{port}/", seconds=0.3)
+    assert trouble.value.code == "unreachable"
+
+
+def test_what_no_row_can_keep_is_not_in_an_answer() -> None:
+    said = Given(200, rb'{"status": "a\u0000b\ud800"}', {"Content-Type": "application/json"})
+    with answering(lambda _asked: said) as server:
+        assert get(server.url, timeout_seconds=3, allow=LOOPBACK).json == {"status": "a\ufffdb\ufffd"}

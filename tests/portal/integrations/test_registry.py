@@ -9,9 +9,10 @@ import pytest
 
 from portal.embedded.ports import free_port
 from portal.errors import PermanentError, TemporaryError
+from portal.integrations.registry import transport
 from portal.integrations.registry.client import Registry, newest_first, version_order
 from portal.integrations.registry.transport import BODY_BYTES, Transport
-from tests.portal.integrations.answering import Asked, Given, Server, answering
+from tests.portal.integrations.answering import Asked, Given, Server, answering, never_ending
 from tests.portal.integrations.image_registry import OCI, ImageRegistry, digest, image_registry
 from tests.soak import long
 
@@ -159,8 +160,8 @@ def test_a_realm_on_a_host_that_was_not_named_gets_no_login() -> None:
 def test_a_named_realm_may_be_elsewhere() -> None:
     with answering(Bearer()) as realm, answering(Bearer(f"{realm.url}/token")) as server:
         host = realm.url.removeprefix("http://")
-        transport = Transport(server.url, token_hosts=frozenset({host}))
-        assert Registry(transport).resolve("shop/web", "1").digest == digest(MANIFEST)
+        named = Transport(server.url, token_hosts=frozenset({host}))
+        assert Registry(named).resolve("shop/web", "1").digest == digest(MANIFEST)
 
 
 def test_a_redirect_to_another_host_is_not_followed() -> None:
@@ -252,3 +253,10 @@ def test_the_newest_image_comes_first(real: ImageRegistry) -> None:
     registry = client(real.url)
     found = newest_first(registry.resolve("shop/order", tag) for tag in registry.tags("shop/order"))
     assert [each.version for each in found] == ["1.9", "1.8", "2.0"]
+
+
+def test_a_registry_that_trickles_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "TOTAL_SECONDS", 0.3)
+    with never_ending(0.05) as port, pytest.raises(TemporaryError) as trouble:
+        client(f"http://127.0.0.1:{port}").tags("shop/web")
+    assert trouble.value.code == "registry_unreachable"
