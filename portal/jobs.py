@@ -10,10 +10,10 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import django_rq
 from django.conf import settings
@@ -29,6 +29,7 @@ from rq.timeouts import JobTimeoutException, TimerDeathPenalty
 from rq.worker import WorkerStatus
 
 from portal import impatient, trace
+from portal.errors import DATABASE_AWAY
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ BEAT_SECONDS = 5.0
 JOB_SECONDS = 70
 
 Argument = int | str
+Row = TypeVar("Row")
 Function = Callable[..., None]
 JOBS: dict[str, Function] = {}
 RUNNER = "portal.jobs.run"
@@ -355,6 +357,21 @@ def _guarded(function: Callable[[], Any]) -> None:
             function()
         except Exception:
             logger.exception("sweep %s failed", function.__qualname__)
+
+
+def for_each(rows: Iterable[Row], act: Callable[[Row], None]) -> None:
+    """Act on each of a sweep's rows; one at which we break off by a fault of our own holds up no other.
+
+    Raises:
+        OperationalError, InterfaceError, InternalError: the database is in trouble, which ends the sweep.
+    """
+    for row in rows:
+        try:
+            act(row)
+        except DATABASE_AWAY:
+            raise
+        except Exception:
+            logger.exception("broke off at %s", row)
 
 
 def sweep_forever() -> None:

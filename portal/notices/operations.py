@@ -13,6 +13,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Invalid, NotAllowed, field_error
+from portal.jobs import for_each
 from portal.notices.kinds import KINDS
 from portal.notices.models import LAST_HOUR, Preferences, Way
 from portal.notices.telling import digest_at, preferences_of, quiet_end
@@ -74,8 +75,7 @@ def change_preferences(
 def send_digests() -> None:
     """Send every person whose digest is due what was put off for it, in one mail."""
     put_off = Message.objects.filter(state=MessageState.PUT_OFF, next_at__lte=clock.now())
-    for pk in put_off.order_by("person").values_list("person", flat=True).distinct():
-        _collect(pk)
+    for_each(put_off.order_by("person").values_list("person", flat=True).distinct(), _collect)
 
 
 def _collect(pk: int) -> None:

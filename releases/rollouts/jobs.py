@@ -7,11 +7,11 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from portal import clock
+from portal import clock, trace
 from portal.actors import Actor
 from portal.audit import checkpoints
-from portal.errors import Conflict, NotFound, PortalError
-from portal.jobs import Failure, enqueue, job, on_failure, sweep
+from portal.errors import DATABASE_AWAY, Conflict, NotFound, PortalError
+from portal.jobs import Failure, enqueue, for_each, job, on_failure, sweep
 from releases.models import Release
 from releases.operations import claim_due, miss_schedule
 from releases.operations.gates import MEASURE
@@ -92,8 +92,7 @@ def nudge_unwatched() -> None:
 def start_due() -> None:
     """Start what was scheduled for now, in the name of who scheduled it, by the operation of every door."""
     due = Release.objects.filter(state=ReleaseState.SCHEDULED, scheduled_at__lte=clock.now())
-    for release in due.select_related("scheduled_by").order_by("scheduled_at", "number"):
-        _start_due(release)
+    for_each(due.select_related("scheduled_by").order_by("scheduled_at", "number"), _start_due)
 
 
 def _start_due(release: Release) -> None:
@@ -102,16 +101,26 @@ def _start_due(release: Release) -> None:
     at = release.scheduled_at
     assert at is not None
     try:
-        if clock.now() - at > LATEST:
-            raise Conflict(_("The portal did not run at that time."))
-        if _has_come_before(at):
-            raise Conflict(_("An older copy of the database was put back: look whether it started already."))
+        _require_its_time(at)
         actor = Actor(user=release.scheduled_by, door="worker", cause="schedule")
         queueing.ask_start(release.number, actor=actor, due=at)
     except PortalError as error:
         gone = _("Who scheduled it may not start it any more.")
         reason = gone if isinstance(error, NotFound) else str(error.detail)
         _give_back(release.number, at, reason)
+    except DATABASE_AWAY:
+        raise
+    except Exception:
+        incident = trace.number()
+        logger.exception("the start of release %s broke off, incident %s", release.number, incident)
+        _give_back(release.number, at, queueing.broke_off(incident))
+
+
+def _require_its_time(at: datetime) -> None:
+    if clock.now() - at > LATEST:
+        raise Conflict(_("The portal did not run at that time."))
+    if _has_come_before(at):
+        raise Conflict(_("An older copy of the database was put back: look whether it started already."))
 
 
 def _has_come_before(at: datetime) -> bool:

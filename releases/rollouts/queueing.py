@@ -11,10 +11,11 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from portal import access, clock
+from portal import access, clock, trace
 from portal.actors import Actor
 from portal.audit.record import record
-from portal.errors import Conflict, NotFound, PortalError
+from portal.errors import DATABASE_AWAY, Conflict, NotFound, PortalError
+from portal.jobs import for_each
 from portal.live.publish import publish
 from portal.words import check_words
 from releases import notices, start
@@ -97,15 +98,21 @@ def leave(place_id: int, *, actor: Actor, reason: str = "") -> QueuePlace:
 def begin_due() -> None:
     """Begin every start whose turn has come."""
     waiting = QueuePlace.objects.filter(state=PlaceState.QUEUED).values("environment")
-    for environment in Environment.objects.filter(pk__in=waiting).order_by("pk"):
-        for stand in line.stands_in(environment):
-            assert stand.place is not None
-            # One that may never start keeps nobody waiting.
-            if stand.is_due or stand.place.release.state not in MAY_WAIT:
-                _take_turn(stand.place)
+    for_each(Environment.objects.filter(pk__in=waiting).order_by("pk"), _begin_due_in)
+
+
+def _begin_due_in(environment: Environment) -> None:
+    # One that may never start keeps nobody waiting.
+    due = [
+        stand.place
+        for stand in line.stands_in(environment)
+        if stand.place and (stand.is_due or stand.place.release.state not in MAY_WAIT)
+    ]
+    for_each(due, _take_turn)
 
 
 def _take_turn(place: QueuePlace) -> None:
+    """Begin it, or give it back; also where the portal itself breaks off at it: others wait behind it."""
     actor = Actor(user=place.asked_by, door="worker", cause="queue")
     try:
         with act(place.release_id, actor=actor, refused="release.start_refused") as release:
@@ -118,6 +125,18 @@ def _take_turn(place: QueuePlace) -> None:
     except PortalError as error:
         gone = _("Who asked for it may not start it any more.")
         _give_back(place, reason=gone if isinstance(error, NotFound) else str(error.detail))
+    except DATABASE_AWAY:
+        raise
+    except Exception:
+        incident = trace.number()
+        logger.exception("place %s broke off, incident %s", place.pk, incident)
+        _give_back(place, reason=broke_off(incident))
+
+
+def broke_off(incident: str) -> str:
+    """Why the portal gives a start back that it could not carry out."""
+    text = _("The portal failed at this start by a fault of its own (incident {incident}).")
+    return text.format(incident=incident)
 
 
 def _begin(release: Release, place: QueuePlace | None, *, actor: Actor, confirmed: str = "") -> Rollout:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from django.db import DatabaseError, close_old_connections, connection
 
+from portal import jobs
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.client import Cluster, connect
 from portal.integrations.kubernetes.connection import CONNECTION
@@ -186,7 +187,7 @@ class Round:
         mark = _mark_of(environment, view)
         known, at = self.compared.get(environment.pk, (frozenset(), 0.0))
         if told or mark != known or began - at > COMPARED_SECONDS:
-            look(environment, view)
+            jobs.for_each([environment], lambda each: look(each, view))
             self.compared[environment.pk] = (mark, began)
         return True
 

@@ -295,14 +295,9 @@ class Watcher:
 
     def write_rows(self) -> None:
         """Write what readers see of the places in which something changed a moment ago."""
-        for place in self.places.values():
-            if place.rows_due is None or place.rows_due > time.monotonic():
-                continue
-            # What changes from now on is due again.
-            place.rows_due = None
-            view = place.view()
-            if view is not None:
-                look(place.environment, view)
+        now = time.monotonic()
+        due = [each for each in self.places.values() if each.rows_due is not None and each.rows_due <= now]
+        jobs.for_each(due, _write_rows_of)
 
     def leads_for(self, cluster: str) -> bool:
         """Whether this process leads for a cluster; renewed well before it runs out."""
@@ -314,6 +309,14 @@ class Watcher:
             return False
         self.leads[cluster] = now + RENEW_SECONDS
         return True
+
+
+def _write_rows_of(place: Place) -> None:
+    # What changes from now on is due again.
+    place.rows_due = None
+    view = place.view()
+    if view is not None:
+        look(place.environment, view)
 
 
 def take_lead(cluster: str, owner: str) -> bool:

@@ -12,6 +12,7 @@ from django.db import transaction
 from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
+from portal.jobs import for_each
 from releases.catalog.cron import last_times, next_time
 from releases.catalog.models import Environment, Service
 from releases.catalog.schedule_checks import job_named
@@ -60,11 +61,10 @@ def zone_of(spec: Json) -> ZoneInfo:
 
 def take_due() -> None:
     """Write a run for every time that has come; whoever comes second finds nothing left."""
-    for pk in Schedule.objects.filter(next_at__lte=clock.now()).values_list("pk", flat=True):
-        with transaction.atomic():
-            _take(pk)
+    for_each(Schedule.objects.filter(next_at__lte=clock.now()).values_list("pk", flat=True), _take)
 
 
+@transaction.atomic
 def _take(pk: int) -> None:
     now = clock.now()
     rows = Schedule.objects.select_for_update(of=("self",), skip_locked=True).select_related("environment")
@@ -72,10 +72,12 @@ def _take(pk: int) -> None:
     if schedule is None:
         return
     zone = zone_of(schedule.spec)
+    runs = ScheduledRun.objects.filter(environment=schedule.environment, schedule=schedule.name)
     found = last_times(schedule.spec["cron"], zone, since=schedule.next_at, until=now, most=MOST_NAMED)
-    still_runs = ScheduledRun.objects.filter(
-        environment=schedule.environment, schedule=schedule.name, outcome=""
-    ).exists()
+    # A clock that was set back tells a time twice.
+    known = set(runs.filter(due_at__in=found).values_list("due_at", flat=True))
+    found = [each for each in found if each not in known]
+    still_runs = runs.filter(outcome="").exists()
     late = timedelta(seconds=schedule.spec.get("deadlineSeconds", LATE_SECONDS))
     _write(schedule, judge(found, now=now, late=late, still_runs=still_runs), now)
     schedule.next_at = next_time(schedule.spec["cron"], zone, now)

@@ -12,6 +12,7 @@ from approvals.calendar import queries as calendar
 from approvals.calendar.places import Place
 from portal import clock
 from portal.audit.record import record
+from portal.jobs import for_each
 from releases import openings
 from releases.catalog.counts import count_in
 from releases.catalog.schedule_checks import BACKUP, RETENTION
@@ -169,14 +170,17 @@ def keep_backups_of_releases() -> None:
         ended_at__gte=since,
         backup=None,
     ).order_by("started_at")
-    for step in made.select_related("service", "rollout__environment"):
-        assert step.service is not None
-        assert step.started_at is not None
-        backup = Backup(
-            service=step.service, environment=step.rollout.environment, step=step, made_at=step.started_at
-        )
-        with transaction.atomic():
-            _keep(backup, job=(step.acted or {})["job"], report=step.observed.get("report") or {})
+    for_each(made.select_related("service", "rollout__environment"), _keep_of_step)
+
+
+@transaction.atomic
+def _keep_of_step(step: Step) -> None:
+    assert step.service is not None
+    assert step.started_at is not None
+    backup = Backup(
+        service=step.service, environment=step.rollout.environment, step=step, made_at=step.started_at
+    )
+    _keep(backup, job=(step.acted or {})["job"], report=step.observed.get("report") or {})
 
 
 def _keep(backup: Backup, *, job: str, report: Json) -> None:

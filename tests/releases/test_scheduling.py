@@ -20,6 +20,7 @@ from releases import operations
 from releases.catalog.models import Plan
 from releases.models import Release
 from releases.rollouts import jobs
+from releases.rollouts import operations as rollout_operations
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
@@ -37,9 +38,11 @@ def api(shop: Shop) -> ApiClient:
     return ApiClient(shop.cast.author)
 
 
-def scheduled(shop: Shop, *, late: timedelta = timedelta(minutes=1)) -> Release:
+def scheduled(
+    shop: Shop, *, late: timedelta = timedelta(minutes=1), service: str = "shopping-service"
+) -> Release:
     """A release whose time has just come."""
-    release = make_release(shop, at="approved")
+    release = make_release(shop, at="approved", items=[{"service": service, "version": "2.8.0"}])
     operations.schedule_release(release.number, actor=acting(shop.cast.author), at=clock.now() + HOUR)
     Release.objects.filter(pk=release.pk).update(scheduled_at=clock.now() - late)
     release.refresh_from_db()
@@ -53,6 +56,28 @@ def this_second() -> datetime:
 
 def freeze(*, starts: datetime, ends: datetime) -> Freeze:
     return calendar.add_freeze(actor=BY_THE_PORTAL, name="Year end", reason="Books", starts=starts, ends=ends)
+
+
+def test_where_the_portal_itself_fails_at_a_start_the_others_start(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = [{"services": [name]} for name in ("shopping-service", "auth-service")]
+    Plan.objects.filter(pk=shop.plan.pk).update(spec={**WAVES, "waves": each})
+    bad, good = scheduled(shop), scheduled(shop, late=timedelta(0), service="auth-service")
+    begin = rollout_operations.begin
+
+    def breaking_off(release: Release, **asked: Any) -> Rollout:
+        if release.pk == bad.pk:
+            raise KeyError("a fault of our own")
+        return begin(release, **asked)
+
+    monkeypatch.setattr(rollout_operations, "begin", breaking_off)
+    with translation.override("en"):
+        jobs.start_due()
+    assert Rollout.objects.get().release_id == good.pk
+    assert Release.objects.get(pk=bad.pk).state == "approved"
+    [told] = Message.objects.filter(key__contains=".missed.")
+    assert "fault of its own" in told.body
 
 
 @long

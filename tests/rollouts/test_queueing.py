@@ -154,6 +154,30 @@ def test_when_its_turn_comes_every_rule_is_asked_again(planned: Shop) -> None:
     assert list(told) == ["author"]
 
 
+def test_where_the_portal_itself_fails_at_a_start_the_others_begin(
+    planned: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = ask(planned, release_of(planned)), ask(planned, release_of(planned, "auth-service"))
+    bad, good = release_of(planned, version="2.9.0"), release_of(planned, "auth-service", version="2.9.0")
+    assert isinstance(ask(planned, bad), QueuePlace)
+    assert isinstance(ask(planned, good), QueuePlace)
+    over(first)
+    over(second)
+    begin = operations.begin
+
+    def breaking_off(release: Release, **asked: Any) -> Rollout:
+        if release.pk == bad.pk:
+            raise KeyError("a fault of our own")
+        return begin(release, **asked)
+
+    monkeypatch.setattr(operations, "begin", breaking_off)
+    jobs.begin_queued()
+    assert (place(bad).state, place(good).state) == ("given_back", "begun")
+    assert "fault of its own" in place(bad).reason
+    told = Message.objects.filter(key__contains="given_back").values_list("person__username", flat=True)
+    assert list(told) == ["author"]
+
+
 @long
 def test_a_rollback_pins_what_waits_behind_it(planned: Shop) -> None:
     running = ask(planned, release_of(planned))

@@ -158,6 +158,27 @@ def test_what_the_catalog_says_anew_is_compared(
 
 
 @pytest.mark.django_db
+def test_a_namespace_at_which_the_portal_itself_fails_keeps_no_other_from_being_compared(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"system": "shop", "stage": "staging", "cluster": shop.environment.cluster, "namespace": "other"}
+    other = Environment.objects.create(name="another-place", **place)
+    compared = list[int]()
+
+    def look(environment: Environment, _view: Any) -> None:
+        compared.append(environment.pk)
+        if environment.pk == shop.environment.pk:
+            raise KeyError("a fault of our own")
+
+    monkeypatch.setattr(rounds, "connect", lambda _spec: Answering())
+    monkeypatch.setattr(rounds, "look", look)
+    turn = Round(Leads(), shop.environment.cluster_id, shop.environment.cluster.name)
+    for environment in (shop.environment, other):
+        assert turn._look(environment, told=True)
+    assert compared == [shop.environment.pk, other.pk]
+
+
+@pytest.mark.django_db
 def test_an_environment_that_is_no_more_leaves_nothing_behind(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

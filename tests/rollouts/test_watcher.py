@@ -105,6 +105,23 @@ def test_a_fault_in_what_keeps_the_watches_ends_the_process(
         scene.own.run()
 
 
+def test_a_place_at_which_the_portal_itself_fails_keeps_no_other_from_being_written(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Any] = []
+
+    def look(environment: Environment, _view: View) -> None:
+        looked.append(environment.pk)
+        if environment.pk == 1:
+            raise KeyError("a fault of our own")
+
+    monkeypatch.setattr(watcher, "look", look)
+    for place in scene.own.places.values():
+        place.rows_due = 0.0
+    scene.own.write_rows()
+    assert looked == [1, 2]
+
+
 def test_what_changes_while_rows_are_written_is_due_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,6 +121,21 @@ def test_a_due_time_is_one_run_however_often_it_is_swept(time: Clock, health: As
     assert Schedule.objects.get().next_at.minute == 10
 
 
+def test_a_time_that_the_clock_tells_twice_is_one_run_and_holds_up_no_other(
+    time: Clock, scheduled: Environment
+) -> None:
+    time.go(minute=6)
+    time.present = time.present.replace(minute=2)
+    # What the file says anew is due by the clock as it stands.
+    scheduled.spec["schedules"] = [{**HEALTH, "deadlineSeconds": 120}, {**HEALTH, "name": "later"}]
+    scheduled.save(update_fields=["spec"])
+    sweep()
+    time.go(minute=6)
+    assert sorted(ScheduledRun.objects.values_list("schedule", flat=True)) == ["health", "later"]
+    time.go(minute=11)
+    assert ScheduledRun.objects.filter(schedule="health").count() == 2
+
+
 def test_what_the_portal_slept_through_is_named_and_told_once(time: Clock) -> None:
     time.go(24, 30)
     runs = {run.due_at.minute: run.outcome for run in ScheduledRun.objects.all()}
