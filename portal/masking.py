@@ -5,6 +5,7 @@ Nothing here knows a secret: the portal reads none. What looks like one is taken
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 MASK = "•••"
 LONGEST_LINE = 4_000
@@ -19,6 +20,11 @@ NAMED = re.compile(
     rf"""((?:bearer|basic|digest|token|negotiate)\s+)?({QUOTED}|[^\s,;&)}}\]]+)""",
     re.IGNORECASE,
 )
+OF_A_SECRET = re.compile(rf"{NAMES}|last-applied-configuration", re.IGNORECASE)
+# What names a secret and holds none.
+NAMES_ONLY = frozenset({"secretName"})
+# The last name of a path: of a named thing's value its name.
+NAME_IN_PATH = re.compile(r"(?:\[([^\[\]]*)\](?:\.value)?|([^.\[\]]+))$")
 # A scheme before a credential, wherever it stands.
 BEARER = re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 URL = re.compile(r"""(://)(?:[^\s/@"':]*:[^\s"']*|[^\s/@"']*)@""")
@@ -51,6 +57,39 @@ def masked(text: str) -> str:
     text = BEARER.sub(rf"\1\2{MASK}", text)
     text = URL.sub(rf"\1{MASK}@", text)
     return KNOWN.sub(MASK, JWT.sub(MASK, text))
+
+
+def masked_within(found: Any, *, named: str = "") -> Any:
+    """Return part of an object of Kubernetes as people may read it: values of what is named as a secret go.
+
+    Args:
+        named: under which name it stands there.
+    """
+    if isinstance(found, dict):
+        own = str(found.get("name") or "")
+        return {
+            key: masked_within(each, named=own if key == "value" and own else str(key))
+            for key, each in found.items()
+        }
+    if isinstance(found, list):
+        return [masked_within(each, named=named) for each in found]
+    if not isinstance(found, str):
+        return found
+    return MASK if found and named not in NAMES_ONLY and OF_A_SECRET.search(named) else masked(found)
+
+
+def masked_change(field: str, before: Any, after: Any) -> tuple[Any, Any]:
+    """Return both sides of a change as people may read them; what differs still does.
+
+    Args:
+        field: such as `spec.template.spec.containers[web].env[DB_PASSWORD].value`.
+    """
+    found = NAME_IN_PATH.search(field)
+    name = next(filter(None, found.groups()), "") if found else ""
+    was, becomes = (masked_within(each, named=name) for each in (before, after))
+    if was == becomes and before != after:
+        becomes = f"{becomes} {MASK}"
+    return was, becomes
 
 
 def _plain(line: str) -> str:

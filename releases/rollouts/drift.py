@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.crypto import salted_hmac
+
 from portal.integrations.kubernetes.workloads import (
     FIELD_MANAGER,
     RESTARTED_AT,
@@ -11,6 +13,7 @@ from portal.integrations.kubernetes.workloads import (
     changed_fields,
     last_manager,
 )
+from portal.masking import masked_change
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,16 @@ class Drift:
 
     @property
     def args(self) -> dict[str, Any]:
-        """For the pause and the page."""
+        """For the pause and the page; `mark` tells apart what looks the same without its secrets."""
+        before, after = masked_change(self.field, self.before, self.after)
+        is_hidden = (before, after) != (self.before, self.after)
         return {
             "object": self.what,
             "field": self.field,
             "manager": self.manager,
-            "before": _short(self.before),
-            "after": _short(self.after),
+            "before": _short(before),
+            "after": _short(after),
+            **({"mark": salted_hmac("drift", str(self.after)).hexdigest()[:16]} if is_hidden else {}),
         }
 
 

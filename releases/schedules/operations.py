@@ -188,8 +188,7 @@ def _keep(backup: Backup, *, job: str, report: Json) -> None:
 
     Its age counts from when the Job began.
     """
-    said = report.get("name")
-    backup.name = said[:LONGEST_NAME] if isinstance(said, str) and said.strip() else job
+    backup.name = _name_in(report) or job
     backup.rows, backup.size_bytes = (count_in(report, field) for field in ("rows", "sizeBytes"))
     there = Backup.objects.filter(service=backup.service, environment=backup.environment)
     known = there.select_for_update(of=("self",)).filter(name=backup.name).first()
@@ -199,6 +198,13 @@ def _keep(backup: Backup, *, job: str, report: Json) -> None:
         backup.pk = known.pk
     backup.save()
     _record_backup("backup.made", backup)
+
+
+def _name_in(report: Json) -> str:
+    """The name that a Job gives its backup, if it is one: a clean-up is told names line by line."""
+    said = report.get("name")
+    is_name = isinstance(said, str) and bool(said.strip()) and said.isprintable()
+    return said[:LONGEST_NAME] if isinstance(said, str) and is_name else ""
 
 
 def _record_backup(action: str, backup: Backup) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.masking import LONGEST_LINE, MASK, masked_lines
+from portal.masking import LONGEST_LINE, MASK, masked_change, masked_lines
 from tests.soak import long
 
 LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
@@ -55,6 +55,48 @@ def test_a_block_is_one_line_even_where_its_beginning_is_cut_off(key: list[str],
     block = ["-----BEGIN RSA PRIVATE KEY-----", *key, "-----END RSA PRIVATE KEY-----"]
     shown = masked_lines(["before", *block[min(skipped, len(block) - 1) :], "after"])
     assert shown == ["before", MASK, "after"]
+
+
+def env(name: str, value: str) -> dict[str, str]:
+    return {"name": name, "value": value}
+
+
+@pytest.mark.parametrize(
+    ("field", "before", "after"),
+    [
+        ("spec.template.spec.containers[web].env[DB_PASSWORD].value", "Zq9old", "Zq9new"),
+        ("spec.template.spec.containers[web].env[DB_PASSWORD]", None, env("DB_PASSWORD", "Zq9new")),
+        ("spec.template.spec.containers[side]", None, {"name": "side", "env": [env("API_KEY", "Zq9new")]}),
+        ("spec.template.spec.containers[web].env[0].value", "db://u:Zq9old@db/x", "db://u:Zq9new@db/x"),
+        ("spec.template.spec.containers[web].args", ["--token=Zq9old"], ["--token=Zq9new"]),
+        ("data.application.yaml", "user: a\npassword: Zq9old", "user: a\npassword: Zq9new"),
+        ("data.smtp-password", "Zq9old", "Zq9new"),
+        (
+            "metadata.annotations.kubectl.kubernetes.io/last-applied-configuration",
+            '{"env":[{"name":"X","value":"Zq9old"}]}',
+            '{"env":[{"name":"X","value":"Zq9new"}]}',
+        ),
+    ],
+)
+def test_a_change_of_a_secret_shows_that_it_changes_and_not_to_what(
+    field: str, before: object, after: object
+) -> None:
+    shown = masked_change(field, before, after)
+    assert "Zq9" not in str(shown)
+    assert shown[0] != shown[1]
+
+
+@pytest.mark.parametrize(
+    ("field", "before", "after"),
+    [
+        ("spec.template.spec.containers[web].image", "shop/web:1", "shop/web:2"),
+        ("spec.template.spec.containers[web].env[LEVEL].value", "info", "debug"),
+        ("spec.template.spec.volumes[keys].secret.secretName", "web-keys", "web-keys-2"),
+        ("spec.replicas", 2, 4),
+    ],
+)
+def test_any_other_change_is_shown_as_it_is(field: str, before: object, after: object) -> None:
+    assert masked_change(field, before, after) == (before, after)
 
 
 def test_a_block_whose_end_is_cut_off_hides_the_rest() -> None:

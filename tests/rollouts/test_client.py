@@ -71,6 +71,17 @@ def test_a_refusal_is_permanent_and_keeps_the_servers_words(
     assert len(script.asked) == 1
 
 
+def test_what_a_refusal_repeats_of_a_secret_is_masked(served: tuple[Cluster, Script]) -> None:
+    cluster, script = served
+    script.say(422, status(422, "Invalid", 'env[0]: Invalid value: "password=Zq9hunter2": too long'))
+    script.say(400, "proxy says: Authorization: Bearer Zq9hunter2hunter2")
+    for _answer in range(2):
+        with pytest.raises(PermanentError) as refusal:
+            cluster.workload(WEB)
+        assert "Zq9" not in str(refusal.value.detail)
+        assert "•••" in str(refusal.value.detail)
+
+
 def passed_on(cluster: Cluster) -> Answered | None:
     """What a pod answers through the server."""
     return cluster.ask_pod("shop", "web-1", port=8080, path="/health", seconds=1)

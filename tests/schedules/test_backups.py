@@ -6,7 +6,11 @@ import pytest
 
 from portal import clock
 from portal.audit.models import AuditEntry
+from releases.catalog.models import Environment
+from releases.models import Release
 from releases.rollouts.models import Rollout, Step
+from releases.rollouts.steps.kind import Work
+from releases.rollouts.steps.run_job import RunJob
 from releases.schedules import jobs
 from releases.schedules.models import Backup
 from tests.factories import Shop, make_release
@@ -59,3 +63,17 @@ def test_one_of_a_release_does_not_replace_the_one_of_the_night_after(shop: Shop
     nightly.refresh_from_db()
     assert (nightly.rows, nightly.step) == (300, None)
     assert backups_recorded() == 0
+
+
+def test_a_name_of_several_lines_is_none(shop: Shop, rollout: Rollout) -> None:
+    step = backed_up(rollout, shop, hours_ago=2, rows=200)
+    Step.objects.filter(pk=step.pk).update(observed={"report": {"name": "latest\nall-the-others"}})
+    jobs.keep_backups()
+    assert Backup.objects.get().name == "backup-2"
+
+
+def test_of_what_a_job_says_nothing_is_kept_but_what_is_asked_for() -> None:
+    told = {"name": "latest", "rows": 2, "sizeBytes": 3}
+    work = Work(step=Step(), release=Release(), environment=Environment(), items=())
+    ended = RunJob().succeeded(work, "backup-1", {**told, "connection": "db://u:Zq9hunter2@db/x"})
+    assert ended.observed["report"] == told

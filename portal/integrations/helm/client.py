@@ -15,11 +15,12 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
-from portal.integrations.answers import read_json
+from portal.integrations.answers import kept, read_json
 from portal.integrations.helm.charts import Chart
 from portal.integrations.helm.process import Finished, no_beat, run
 from portal.integrations.kubernetes.connection import Access
 from portal.integrations.kubernetes.errors import UNREACHABLE
+from portal.masking import masked
 from portal.sentences import Sentence
 
 Json = dict[str, Any]
@@ -234,7 +235,7 @@ class Helm:
     def _render(self, *arguments: str, charted: Charted) -> str:
         finished = self._run(*arguments, charted=charted, offline=True)
         if finished.code:
-            raise PermanentError(_words(finished), code=NOT_RENDERED)
+            raise PermanentError(masked(_words(finished)), code=NOT_RENDERED)
         return finished.out
 
     def _ask(
@@ -306,7 +307,7 @@ def _revision(row: Json) -> Revision:
         number=int(row["revision"]),
         status=str(row["status"]),
         chart=str(row.get("chart", "")),
-        description=str(row.get("description", "")),
+        description=masked(str(row.get("description", ""))),
     )
 
 
@@ -315,13 +316,14 @@ def _words(finished: Finished) -> str:
     said = [line.strip() for line in finished.err.splitlines() if line.strip()]
     lines = [line for line in said if not line.startswith(("WARNING", "level=", "I0", "W0"))]
     lines += [line for line in finished.out.splitlines() if line.startswith("[ERROR]")]
-    return "\n".join(lines).removeprefix("Error: ")[-MOST_WORDS:]
+    return str(kept("\n".join(lines).removeprefix("Error: ")[-MOST_WORDS:]))
 
 
 def _error(words: str) -> PermanentError | TemporaryError:
+    told = masked(words)
     for pattern, code in CODES:
         if pattern.search(words):
-            return PermanentError(words, code=code)
+            return PermanentError(told, code=code)
     if AWAY.search(words):
-        return TemporaryError(words, retry_in=2.0, code=UNREACHABLE)
-    return PermanentError(words, code=FAILED)
+        return TemporaryError(told, retry_in=2.0, code=UNREACHABLE)
+    return PermanentError(told, code=FAILED)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.workloads import containers
+from portal.masking import masked_change
 
 Json = dict[str, Any]
 HOOK = "helm.sh/hook"
@@ -137,7 +138,8 @@ def _fields(thing: str, before: Json, after: Json) -> Iterator[Difference]:
         if secret and field.startswith(SECRET_FIELDS):
             # Apart from each other, so that the change shows, and telling nothing.
             sides = [HIDDEN if sides[0] else "", HIDDEN * 2 if sides[1] else ""]
-        yield Difference(thing=thing, field=field, before=sides[0], after=sides[1])
+        was, becomes = masked_change(field, *sides)
+        yield Difference(thing=thing, field=field, before=was, after=becomes)
 
 
 def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:

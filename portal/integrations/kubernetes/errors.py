@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.answers import kept, read_json
+from portal.masking import masked
 from portal.sentences import Sentence, Text
 
 MAX_WORDS = 2_000
@@ -69,13 +70,21 @@ def unreachable(server: str, error: Exception) -> TemporaryError:
 
 
 def server_words(body: bytes) -> str:
-    """Return the message of a Status object, or the plain text of the answer, cut to a sane length."""
+    """Return the message of a Status object, or the plain text of the answer, masked and cut.
+
+    A server repeats what it refuses, and whoever may refuse beside it says what it likes.
+    """
     try:
         status = read_json(body)
     except ValueError:
-        return str(kept(body.decode(errors="replace").strip()[:MAX_WORDS]))
+        return _told(kept(body.decode(errors="replace").strip()))
     words = status.get("message") if isinstance(status, dict) else None
-    return str(words or "")[:MAX_WORDS]
+    return _told(str(words or ""))
+
+
+def _told(words: str) -> str:
+    """Masked before it is cut, or half a secret would be left; of very much not all is looked at."""
+    return masked(words[: 4 * MAX_WORDS])[:MAX_WORDS]
 
 
 def _retry_in(code: int, headers: Mapping[str, str]) -> float:

@@ -18,6 +18,7 @@ from portal.integrations.kubernetes.workloads import (
     Workload,
     with_holder,
 )
+from portal.masking import masked
 from portal.outbox.post import Letter
 from releases.catalog.models import Environment
 from releases.models import Item, Release
@@ -280,8 +281,8 @@ def wait(code: str, *, seconds: float = 1.0, **args: Any) -> Outcome:
 
 
 def failed(code: str, message: str = "", **more: Any) -> Outcome:
-    """Measured bad; `message` are the outside system's own words."""
-    return Outcome(verdict=Verdict.FAILED, failure={"code": code, "message": message, **more})
+    """Measured bad; `message` are the outside system's own words, kept without what looks like a secret."""
+    return Outcome(verdict=Verdict.FAILED, failure={"code": code, "message": masked(message), **more})
 
 
 def hold(reason: str, **args: Any) -> Outcome:

@@ -19,6 +19,7 @@ from portal.integrations.kubernetes.manifests import (
     plural_of,
 )
 from portal.integrations.kubernetes.workloads import FIELD_MANAGER, PLURALS, Workload, changed_fields
+from portal.masking import masked_change
 from releases.catalog.manifests import manifests_of
 from releases.rollouts.drift import Drift
 from releases.rollouts.steps import git_owned, leftovers
@@ -287,7 +288,8 @@ def _changes(wanted: Json, seen: Json | None, after: Json) -> list[Json]:
 
 
 def _field(wanted: Json, field: str, before: Any, after: Any) -> Json:
-    return {"object": name_of(wanted), "field": field, "before": _short(before), "after": _short(after)}
+    was, becomes = masked_change(field, before, after)
+    return {"object": name_of(wanted), "field": field, "before": _short(was), "after": _short(becomes)}
 
 
 def _short(value: Any) -> str:

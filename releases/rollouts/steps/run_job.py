@@ -26,6 +26,8 @@ from releases.rollouts.steps.kind import (
 POLL_SECONDS, ENDING_SECONDS = 2.0, 0.1
 # The Job ends before the step's time does, so that no retry begins beside one that still runs.
 MARGIN_SECONDS = 5
+# What a Job says of a backup; whatever else it says is nobody's to read.
+REPORTED = ("name", "rows", "sizeBytes")
 # Of the CronJob's name; with what follows it a pod's label still holds the whole (63 characters).
 NAME_LENGTH = 38
 
@@ -95,7 +97,8 @@ class RunJob(ActingKind):
 
     def succeeded(self, work: Work, name: str, report: Json) -> Outcome:  # noqa: ARG002  for other kinds
         """Judge a Job that ended well, by what it says of its work."""
-        return done("job_done", name=name, **({"report": report} if report else {}))
+        told = {key: report[key] for key in REPORTED if key in report}
+        return done("job_done", name=name, **({"report": told} if told else {}))
 
     def _change(self, work: Work) -> Change:
         template, name = _template(work), self.job_name(work, work.step.attempt)

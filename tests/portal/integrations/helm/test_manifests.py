@@ -44,6 +44,20 @@ def test_a_secret_shows_that_it_changes_and_not_to_what(before: Json, after: Jso
     assert "canary" not in manifests.dumped([secret(hidden)])
 
 
+def test_a_password_that_a_pod_is_told_is_not_shown() -> None:
+    def told(password: str) -> Json:
+        found = deployment("web")
+        found["spec"]["template"]["spec"]["containers"][0]["env"] = [
+            {"name": "DB_PASSWORD", "value": password}
+        ]
+        return found
+
+    [found] = manifests.differences([told("canary-old")], [told("canary-new")])
+    assert found.field.endswith("env[DB_PASSWORD].value")
+    assert "canary" not in found.before + found.after
+    assert found.before != found.after
+
+
 def test_objects_that_come_and_go_are_named() -> None:
     found = manifests.differences([config_map("old")], [config_map("new")])
     assert [(each.thing, each.before, each.after) for each in found] == [

@@ -139,6 +139,14 @@ def test_what_helm_says_has_a_code_and_stays_in_its_own_words(tmp_path: Path, sa
     assert (found.value.code, str(found.value.detail)) == (code, said)
 
 
+def test_what_helm_repeats_of_a_secret_is_masked(tmp_path: Path) -> None:
+    said = "UPGRADE FAILED: cannot patch: Invalid value: password=Zq9hunter2 \\0"
+    helm = Helm(binary=script(tmp_path, f"sys.exit('Error: {said}')"), access=ACCESS, namespace="shop")
+    with pytest.raises(PermanentError) as found:
+        helm.history("api")
+    assert str(found.value.detail) == "UPGRADE FAILED: cannot patch: Invalid value: password=••• \ufffd"
+
+
 @long
 def test_a_chart_without_a_value_it_needs_does_not_render(tmp_path: Path) -> None:
     write_chart(tmp_path / "charts")
