@@ -33,6 +33,7 @@ from releases.rollouts.states import (
     RolloutState,
     StepState,
 )
+from releases.rollouts.verdicts import Verdict, verdict_of
 from releases.rollouts.waves import StepView, WaveView, waves_of
 
 Json = dict[str, Any]
@@ -83,7 +84,7 @@ class Overview:
     orders: frozenset[str]
     off: Json = field(default_factory=dict, hash=False)
     eta: datetime | None = None
-    verdict: Json | None = field(default=None, hash=False)
+    verdict: Verdict | None = None
     back: bool = False
     stays: tuple[str, ...] = ()
     back_because: str = ""
@@ -104,11 +105,6 @@ class Overview:
     def logged(self) -> list[Service]:
         """The services that something is done to now, each once."""
         return list(dict.fromkeys(each.step.service for each in self.now if each.step.service))
-
-    @property
-    def expected_label(self) -> str:
-        """What a verdict compares the running digests with."""
-        return gettext("Before the rollout") if self.back else gettext("Approved")
 
     @property
     def graph(self) -> list[Json]:
@@ -146,7 +142,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
         orders=orders,
         off=off,
         eta=durations.due_at(rollout),
-        verdict=rollout.verdict,
+        verdict=verdict_of(rollout, steps),
         back=way == Direction.BACK,
         stays=_stays(steps),
         back_because=by_itself.cause_of(rollout) if way == Direction.BACK else "",

@@ -3,7 +3,7 @@
 Everything that matters names its entry of the record; portal.audit.verifier checks that the entries say so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from releases.rollouts import texts
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.proof_entries import Entries
 from releases.rollouts.queries import steps_of
-from releases.rollouts.states import RolloutState
+from releases.rollouts.verdicts import verdict_of
 
 Json = dict[str, Any]
 
@@ -34,12 +34,12 @@ def proof_of(release: Release, entries: Entries, *, whole: bool) -> Json:
     Args:
         whole: with the text of each entry, which only readers of the record and those who decided may have.
     """
-    rollouts = [_rollout(each, entries) for each in release.rollouts.order_by("pk")]
+    carried = list(release.rollouts.order_by("pk"))
     decisions = [_decision(each, entries) for each in release_queries.decisions_of(release)]
     return {
         "proof": PROOF,
         "release": _release(release, entries),
-        "answer": _answer(release, decisions, rollouts),
+        "answer": _answer(release, decisions, carried),
         "content": release.content,
         "content_digest": release.content_digest,
         "sealed": bool(release.content) and digest_of(release.content) == release.content_digest,
@@ -48,7 +48,7 @@ def proof_of(release: Release, entries: Entries, *, whole: bool) -> Json:
         "decisions": decisions,
         "checks": [_check(each, entries) for each in release_queries.checks_of(release)],
         "ignored_breaches": _ignored(entries),
-        "rollouts": rollouts,
+        "rollouts": [_rollout(each, entries) for each in carried],
         "announced": _announced(release, entries),
         "unsigned": entries.unsigned(),
         "removed_up_to": entries.removed_up_to(),
@@ -85,7 +85,7 @@ def _release(release: Release, entries: Entries) -> Json:
     }
 
 
-def _answer(release: Release, decisions: Iterable[Json], rollouts: list[Json]) -> Json:
+def _answer(release: Release, decisions: Iterable[Json], rollouts: Sequence[Rollout]) -> Json:
     """Who approved it, of what exactly, and did exactly that run?"""
     counted = [each for each in decisions if each["verdict"] == Verdict.APPROVE and not each["revoked_at"]]
     request = release.approval_request_id
@@ -94,22 +94,8 @@ def _answer(release: Release, decisions: Iterable[Json], rollouts: list[Json]) -
         "approved_by": [each for each in mine if each["phase"] != Phase.SIGNOFF],
         "signed_off_by": [each for each in mine if each["phase"] == Phase.SIGNOFF],
         "same_content": all(each["digest"] == release.content_digest for each in mine),
-        "ran": _what_ran(rollouts[-1] if rollouts else None, release),
+        "ran": verdict_of(rollouts[-1]).ran if rollouts else "nothing",
     }
-
-
-def _what_ran(rollout: Json | None, release: Release) -> str:
-    """exactly, restored, skipped (a part, all else exactly), differs, other_content, unknown, or nothing."""
-    if rollout is None:
-        return "nothing"
-    if rollout["content_digest"] != release.content_digest:
-        return "other_content"
-    if rollout["verdict"] is None:
-        return "unknown"
-    if not rollout["verdict"]["exact"]:
-        wrong = [each for each in rollout["verdict"]["services"] if not each["ok"]]
-        return "skipped" if wrong and all(each.get("skipped") for each in wrong) else "differs"
-    return "restored" if rollout["state"] == RolloutState.ROLLED_BACK else "exactly"
 
 
 def _requirements(release: Release) -> list[Json]:
