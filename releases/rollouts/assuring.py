@@ -36,6 +36,9 @@ class Watching(Protocol):
     def begin_anew(self, plural: str) -> None:
         """Replace a watch by a new one."""
 
+    def answered(self) -> None:
+        """Take note that its cluster was read just now."""
+
 
 class Leader(Protocol):
     """What is asked of the watcher."""
@@ -101,6 +104,7 @@ class Assurance:
                 return  # whoever cannot be asked ends its watches as well
             if untold:
                 self.asked.append(Asked(time.monotonic(), place, plural, watch, untold))
+        place.answered()
 
     def _judge(self) -> None:
         before = time.monotonic() - LAG_SECONDS

@@ -26,7 +26,7 @@ from portal.integrations.kubernetes.watch import CollectionWatch
 from releases.catalog.models import Environment
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.models import Rollout, WatchLead
-from releases.rollouts.rounds import Rounds, workloads_in, workloads_of
+from releases.rollouts.rounds import COMPARED_SECONDS, Rounds, workloads_in, workloads_of
 from releases.rollouts.running import View
 from releases.rollouts.states import WATCHED
 from releases.rollouts.urgency import EVENTS, KINDS, PODS, REPLICA_SETS, Seen, Urgency
@@ -64,6 +64,7 @@ class Place:
     rollouts: set[int] = field(default_factory=set)
     idle_since: float | None = None
     rows_due: float | None = None
+    written_at: float = -math.inf
 
     def begin(self) -> None:
         """Begin the watches, each in a thread of its own."""
@@ -74,6 +75,15 @@ class Place:
         """Replace a watch by a new one."""
         self.watches[plural] = self.watches[plural].anew()
         self._begin(plural)
+
+    def answered(self) -> None:
+        """Its cluster was read beside the watches: where nothing changes, rows are written now and then.
+
+        The board would call them old else, as if the cluster were out of reach.
+        """
+        now = time.monotonic()
+        if self.rows_due is None and now - self.written_at > COMPARED_SECONDS:
+            self.rows_due = now
 
     def _begin(self, plural: str) -> None:
         name = f"watch-{self.environment.name}-{plural}"
@@ -313,7 +323,7 @@ class Watcher:
 
 def _write_rows_of(place: Place) -> None:
     # What changes from now on is due again.
-    place.rows_due = None
+    place.rows_due, place.written_at = None, time.monotonic()
     view = place.view()
     if view is not None:
         look(place.environment, view)

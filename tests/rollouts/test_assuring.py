@@ -1,6 +1,7 @@
 """A watch that has fallen silent is found beside it and begun anew; one that lives is left alone."""
 
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -112,3 +113,20 @@ def test_where_nothing_rolls_out_nothing_is_asked(scene: Scene) -> None:
     scene.cluster.there = []
     scene.place.rollouts = set()
     assert not scene.ask()
+
+
+def test_where_nothing_changes_rows_are_due_again_while_the_cluster_answers(scene: Scene) -> None:
+    scene.assurance.go_round()
+    assert scene.place.rows_due is not None
+
+
+def test_a_cluster_that_does_not_answer_makes_no_row_new(scene: Scene) -> None:
+    scene.cluster.away = True
+    scene.assurance.go_round()
+    assert scene.place.rows_due is None
+
+
+def test_rows_that_were_written_a_moment_ago_are_left_alone(scene: Scene) -> None:
+    scene.place.written_at = time.monotonic()
+    scene.assurance.go_round()
+    assert scene.place.rows_due is None

@@ -1,5 +1,6 @@
 """Whoever waits for a nudge does not wait for rows that readers see, nor for a database that is away."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -137,6 +138,19 @@ def test_what_changes_while_rows_are_written_is_due_again(
     scene.own.write_rows()
     scene.own.write_rows()
     assert looked == [1, 1]
+
+
+def test_rows_of_a_quiet_place_are_written_again_when_its_cluster_has_answered(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Any] = []
+    monkeypatch.setattr(watcher, "look", lambda environment, _view: looked.append(environment.pk))
+    place = scene.own.places[1]
+    for written_at in (-math.inf, time.monotonic()):
+        place.written_at = written_at
+        place.answered()
+        scene.own.write_rows()
+    assert looked == [1]
 
 
 def test_many_changes_of_a_moment_are_one_nudge(scene: Scene) -> None:
