@@ -1,5 +1,6 @@
 """A row of the board is drawn once for all who would read the same, and for nobody else."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -11,9 +12,11 @@ from django.utils import timezone
 from portal import clock
 from portal.live.publish import publish_now
 from portal.people.models import User
+from portal.ui.looks import state_look
 from releases.catalog.models import Running
 from releases.rollouts.board_rows import KEPT, RowSaid, drawn
-from tests.factories import Shop, runs
+from releases.rollouts.models import Rollout
+from tests.factories import Shop, make_release, roll_out, runs
 from tests.pages.rollouts.conftest import browser
 
 # Who asks and what they may: 5; the frame: 2; what the board is about and what stands on it: 4.
@@ -113,3 +116,15 @@ def test_a_quiet_board_asks_as_little_as_it_can(shop: Shop, row: Running) -> Non
     with CaptureQueriesContext(connection) as asked:
         client.get("/board/")
     assert len(asked) <= MOST_QUESTIONS, [each["sql"][:100] for each in asked]
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "failed"])
+def test_a_rollout_looks_in_its_cell_as_it_does_everywhere(shop: Shop, row: Running, state: str) -> None:
+    rollout = roll_out(make_release(shop, at="approved"), shop)
+    Rollout.objects.filter(pk=rollout.pk).update(state=state)
+    [cell] = re.findall(
+        rf'href="/rollouts/{rollout.pk}/">.*?</div>', rows(reader(shop.cast.author)), re.DOTALL
+    )
+    look = state_look(state)
+    assert f'class="pill pill-{look.tone} pill-plain" data-state="{state}"' in cell
+    assert f"#shape-{look.shape}" in cell
