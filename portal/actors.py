@@ -41,6 +41,11 @@ class Actor:
         """The account's name, or "portal"."""
         return self.user.username if self.user else "portal"
 
+    @property
+    def called(self) -> str:
+        """What people call the person; "" for the portal, which pages name in their own language."""
+        return self.user.get_full_name() if self.user else ""
+
     def has_scope(self, scope: str) -> bool:
         """Whether the door lets this kind of act through (rules.md, "Tokens")."""
         return self.scopes is None or scope in self.scopes

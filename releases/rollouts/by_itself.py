@@ -15,6 +15,7 @@ from portal.live.publish import publish
 from releases.catalog.models import Plan
 from releases.rollouts import rollback, texts
 from releases.rollouts.course import Course
+from releases.rollouts.events import by
 from releases.rollouts.leases import halted
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.states import OrderKind, RolloutState, StepState
@@ -63,7 +64,7 @@ def order_rollback(course: Course, step: Step, *, actor: Actor) -> None:
     subject = ("order", str(order.pk))
     release = rollout.release_id
     record("order.asked", actor=actor, subject=subject, after=data, reason=BY_ITSELF, release=release)
-    publish(rollout.topic, "rollout.order_asked", {**data, "by": actor.name, "reason": BY_ITSELF})
+    publish(rollout.topic, "rollout.order_asked", {**data, **by(actor), "reason": BY_ITSELF})
 
 
 def stands_because(rollout: Rollout, troubles: Iterable[Step]) -> str:

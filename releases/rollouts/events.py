@@ -46,8 +46,13 @@ def move_rollout(
         content_digest=rollout.content_digest,
     )
     name = event or ROLLOUT_EVENTS.get(RolloutState(state), str(state))
-    told = {"from": before, "state": str(state), "by": actor.name, "reason": reason, **(data or {})}
+    told = {"from": before, "state": str(state), "reason": reason, **by(actor), **(data or {})}
     publish(rollout.topic, f"rollout.{name}", told)
+
+
+def by(actor: Actor) -> dict[str, str]:
+    """Who did it, as an event keeps it: the account, and what people call it."""
+    return {"by": actor.name, "called": actor.called}
 
 
 def move_step(

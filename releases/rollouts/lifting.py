@@ -12,6 +12,7 @@ from portal.actors import Actor
 from portal.ui.looks import role_entry
 from releases import openings
 from releases.rollouts.course import is_switching
+from releases.rollouts.events import by
 from releases.rollouts.models import Rollout, Step
 
 Json = dict[str, Any]
@@ -33,7 +34,7 @@ def pause_of(reason: Json, *, step: Step | None, actor: Actor) -> Json:
     return {
         "reason": code,
         "args": reason.get("args") or {},
-        "by": actor.name,
+        **by(actor),
         "lift": [*([FIRST[code]] if code in FIRST else []), OPERATE],
         "step": step.pk if step else None,
         "at": clock.now().isoformat(),

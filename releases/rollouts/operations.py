@@ -20,6 +20,7 @@ from releases.operating import concerned, is_restore, plan_of
 from releases.operations.locking import act, noting_refusals, require_scope
 from releases.operations.schedule import require_due
 from releases.rollouts import line, pins, release_side
+from releases.rollouts.events import by
 from releases.rollouts.graph import Node, build_graph
 from releases.rollouts.members import Member
 from releases.rollouts.models import Order, Rollout, Step
@@ -153,7 +154,7 @@ def give_order(
         record(
             "order.asked", actor=actor, subject=subject, after=data, reason=reason, release=rollout.release_id
         )
-        publish(rollout.topic, "rollout.order_asked", {**data, "by": actor.name, "reason": reason})
+        publish(rollout.topic, "rollout.order_asked", {**data, **by(actor), "reason": reason})
         enqueue(ADVANCE, rollout.pk)
     return order
 
@@ -210,9 +211,7 @@ def _create(release: Release, *, actor: Actor) -> Rollout:
     subject = ("rollout", str(rollout.pk))
     digest = release.content_digest
     record("rollout.queued", actor=actor, subject=subject, release=release.number, content_digest=digest)
-    publish(
-        rollout.topic, "rollout.queued", {"release": release.number, "by": actor.name, "steps": len(nodes)}
-    )
+    publish(rollout.topic, "rollout.queued", {"release": release.number, **by(actor), "steps": len(nodes)})
     return rollout
 
 

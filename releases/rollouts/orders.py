@@ -11,7 +11,7 @@ from portal.audit.record import record
 from portal.live.publish import publish
 from releases.rollouts import durations, outcomes, reaching, release_side, rollback, settling
 from releases.rollouts.course import Course
-from releases.rollouts.events import move_rollout, move_step
+from releases.rollouts.events import by, move_rollout, move_step
 from releases.rollouts.leases import Lease, OfANewerPortal, say_at, writing
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.states import MOVING, TROUBLED, Direction, OrderKind, RolloutState, StepState
@@ -181,7 +181,7 @@ def report(rollout: Rollout, order: Order, *, refusal: str, actor: Actor) -> Non
     subject = ("order", str(order.pk))
     release = rollout.release_id
     record(f"order.{name}", actor=cause, subject=subject, after=data, reason=order.reason, release=release)
-    publish(rollout.topic, f"rollout.order_{name}", {**data, "by": cause.name, "step": order.step_id})
+    publish(rollout.topic, f"rollout.order_{name}", {**data, **by(cause), "step": order.step_id})
 
 
 def _cause(order: Order, actor: Actor) -> Actor:

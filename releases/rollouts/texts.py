@@ -143,7 +143,7 @@ def _gate_of(found: Json) -> Json:
 
 def pause(reason: Json) -> str:
     """Return why the rollout waits for a person."""
-    args = {**(reason.get("args") or {}), "by": reason.get("by") or ""}
+    args = {**(reason.get("args") or {}), "by": _who(reason)}
     code = str(reason.get("reason") or "")
     text = _filled(PAUSES.get(code, code), args)
     own = str(args.get("text") or "")
@@ -228,7 +228,7 @@ def event_text(kind: str, data: Json) -> str:
     if kind in EVENTS:
         asked = data.get("kind", "")
         order = str(OrderKind(asked).label) if asked in OrderKind.values else ""
-        words = _filled(EVENTS[kind], {**data, "order": order})
+        words = _filled(EVENTS[kind], {**data, "by": _who(data), "order": order})
         return "; ".join([words, *reached(data.get("reached") or [])])
     if data.get("pause"):
         return pause(data["pause"])
@@ -259,7 +259,12 @@ def _step_event(kind: str, data: Json) -> str:
 
 def _gate_event(kind: str, data: Json) -> str:
     seen = measured(data.get("observed") or {})
-    return _filled(GATE_RESULTS[kind], {**data, "name": gate_name(data), "seen": seen})
+    return _filled(GATE_RESULTS[kind], {**data, "by": _who(data), "name": gate_name(data), "seen": seen})
+
+
+def _who(data: Json) -> str:
+    """What people call who did it; the account where an older portal kept only that."""
+    return str(data.get("called") or data.get("by") or "")
 
 
 def _filled(text: Text, args: Json) -> str:
