@@ -72,7 +72,7 @@ def test_who_cannot_resume_is_told_who_can(
     shown = page(notices, shop.cast.qa)
     assert "bar-resume" not in shown
     assert "<p>Paused by Qa: lunch</p><p>It can be resumed by: Pl, Author, Lead and 3 more.</p>" in shown
-    assert "Qa asks: pause" in shown
+    assert "Qa asks: Pause" in shown
     assert "It can be resumed by" not in page(notices, shop.cast.author)
     assert pause(notices, shop.cast.qa)["help"] == "It can be resumed by: Pl, Author, Lead and 3 more."
     assert pause(notices, shop.cast.qa)["lift"] == ["operate"]
