@@ -4,6 +4,7 @@ A refusal is worded in the language of whoever meets it, which for a worker is t
 of it must not be: its reader may read another one.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.utils.translation import gettext
 
 Text = str | Promise
 KEYS = {"says", "args"}
+PLACES = re.compile(r"\{(\w+)\}")
 
 
 class Sentence(Promise):
@@ -41,25 +43,36 @@ def kept(text: object) -> Any:
     return str(text)
 
 
-def worded(found: object) -> str:
+def worded(found: Any) -> str:
     """Put into words what `kept` returned; a text is what it is."""
-    if isinstance(found, Mapping) and found.keys() == KEYS:
+    if _is_kept(found):
         return _filled(found["says"], {name: worded(value) for name, value in found["args"].items()})
     return str(found)
 
 
 def worded_in(found: Any) -> Any:
     """Put into words every sentence that is kept somewhere in a JSON value."""
+    if _is_kept(found):
+        return worded(found)
     if isinstance(found, Mapping):
-        if found.keys() == KEYS:
-            return worded(found)
         return {name: worded_in(value) for name, value in found.items()}
     return [worded_in(each) for each in found] if isinstance(found, list) else found
 
 
+def _is_kept(found: Any) -> bool:
+    """Whether a value has the shape of a kept sentence; what others answered may have it by chance."""
+    return (
+        isinstance(found, Mapping)
+        and found.keys() == KEYS
+        and isinstance(found["says"], str)
+        and isinstance(found["args"], Mapping)
+    )
+
+
 def _filled(says: str, args: Mapping[str, str]) -> str:
-    """A text with nothing to fill may hold braces of its own."""
-    return gettext(says).format_map(args) if args else gettext(says)
+    """Fill the places that are named, and nothing else: what others wrote is no format to be carried out."""
+    text = gettext(says) if says else says
+    return PLACES.sub(lambda place: args.get(place[1], place[0]), text)
 
 
 def _form_of(text: Text) -> str:

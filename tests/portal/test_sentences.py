@@ -54,3 +54,23 @@ def test_the_words_of_an_outside_system_stay_as_they_came_and_ours_are_found_any
     assert entry["failure"]["says"] == "hello"
     with override("ko"):
         assert "응답" in worded_in(found)["history"][0]["failure"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("says", "args", "said"),
+    [
+        ("{wide:>999999999}", {"wide": "x"}, "{wide:>999999999}"),
+        ("{name.__class__}", {"name": "x"}, "{name.__class__}"),
+        ("{gone}", {"name": "x"}, "{gone}"),
+        ("", {}, ""),
+    ],
+)
+def test_what_others_wrote_in_the_shape_of_a_sentence_is_carried_out_as_none(
+    says: str, args: dict[str, str], said: str
+) -> None:
+    assert worded_in([{"says": says, "args": args}]) == [said]
+
+
+@pytest.mark.parametrize("found", [{"says": "hello", "args": "you"}, {"says": 7, "args": {}}])
+def test_what_only_looks_like_a_sentence_stays_what_it_is(found: Any) -> None:
+    assert worded_in({"reported": found}) == {"reported": found}
