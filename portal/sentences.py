@@ -5,49 +5,81 @@ of it must not be: its reader may read another one.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeGuard
 
-from django.utils.functional import Promise
+from django.utils.functional import Promise, lazy
 from django.utils.translation import gettext
 
 Text = str | Promise
 KEYS = {"says", "args"}
 PLACES = re.compile(r"\{(\w+)\}")
+# Under this name the facts of a portal's own reason stand beside its words.
+WHY = "why"
+MOMENT = "moment"
+# Writes a moment for its reader; filled by the pages, which know their language and zone.
+WRITERS: list[Callable[[datetime], str]] = [datetime.isoformat]
 
 
-class Sentence(Promise):
-    """A text that is put into words, in the language of that moment, whenever it is asked for them."""
+def _filled(says: str, args: Mapping[str, object]) -> str:
+    """Fill the places that are named, and nothing else: what others wrote is no format to be carried out."""
+    text = gettext(says) if says else says
+    return PLACES.sub(lambda place: worded(args[place[1]]) if place[1] in args else place[0], text)
 
-    def __init__(self, says: Text, **args: object) -> None:
-        """Take an English form that marks its places as `{name}`, and what fills them: sentences among it."""
-        self.says = _form_of(says)
-        self.args = args
 
-    def __str__(self) -> str:
-        return _filled(self.says, {name: str(value) for name, value in self.args.items()})
+_lazy = lazy(_filled, str)
+
+
+def sentence(says: Text, **args: object) -> Text:
+    """Return a text that is put into words in the language in which it is asked for them.
+
+    Args:
+        says: the English form, which marks its places as `{name}`.
+        args: what fills them: sentences and moments among it.
+    """
+    return _lazy(_made_of(says)["says"] if isinstance(says, Promise) else says, args)
 
 
 def joined(texts: Sequence[Text], *, between: str = " ") -> Text:
     """Return one text of several."""
     places = {f"n{number}": text for number, text in enumerate(texts)}
-    return Sentence(between.join(f"{{{place}}}" for place in places), **places)
+    return sentence(between.join(f"{{{place}}}" for place in places), **places)
 
 
 def kept(text: object) -> Any:
     """Return what a row keeps of a text: {"says", "args"} of what the portal says, all else in words."""
-    if isinstance(text, Sentence):
-        return {"says": text.says, "args": {name: kept(value) for name, value in text.args.items()}}
-    if isinstance(text, Promise) and (form := _form_of(text)):
-        return {"says": form, "args": {}}
-    return str(text)
+    if isinstance(text, datetime):
+        return {MOMENT: text.isoformat()}
+    return (isinstance(text, Promise) and _made_of(text)) or str(text)
+
+
+def why(reason: Text) -> dict[str, Any]:
+    """Return what stands beside a reason's words, by which `said` words it anew; nothing of a person's."""
+    found = kept(reason)
+    return {} if isinstance(found, str) else {WHY: found}
+
+
+def said(told: Mapping[str, Any], reason: str) -> str:
+    """Put a reason into words, by the facts beside it where there are some."""
+    found = told.get(WHY)
+    return worded(found) if _is_kept(found) else reason
 
 
 def worded(found: Any) -> str:
     """Put into words what `kept` returned; a text is what it is."""
-    if _is_kept(found):
-        return _filled(found["says"], {name: worded(value) for name, value in found["args"].items()})
-    return str(found)
+    if isinstance(found, Mapping) and found.keys() == {MOMENT}:
+        found = _moment_in(found[MOMENT])
+    if isinstance(found, datetime):
+        return WRITERS[-1](found)
+    return _filled(found["says"], found["args"]) if _is_kept(found) else str(found)
+
+
+def _moment_in(found: object) -> object:
+    try:
+        return datetime.fromisoformat(str(found))
+    except ValueError:
+        return found
 
 
 def worded_in(found: Any) -> Any:
@@ -59,7 +91,7 @@ def worded_in(found: Any) -> Any:
     return [worded_in(each) for each in found] if isinstance(found, list) else found
 
 
-def _is_kept(found: Any) -> bool:
+def _is_kept(found: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a value has the shape of a kept sentence; what others answered may have it by chance."""
     return (
         isinstance(found, Mapping)
@@ -69,15 +101,11 @@ def _is_kept(found: Any) -> bool:
     )
 
 
-def _filled(says: str, args: Mapping[str, str]) -> str:
-    """Fill the places that are named, and nothing else: what others wrote is no format to be carried out."""
-    text = gettext(says) if says else says
-    return PLACES.sub(lambda place: args.get(place[1], place[0]), text)
-
-
-def _form_of(text: Text) -> str:
-    """The English form of a lazy text, by what it would be pickled as; of others none is known."""
-    if not isinstance(text, Promise):
-        return text
-    make, args, *_rest = text.__reduce__()[1]  # type: ignore[misc]
-    return str(args[0]) if make is gettext and args else ""
+def _made_of(text: Promise) -> dict[str, Any]:
+    """The English form of a lazy text, and what fills it, by what it would be pickled as; {} of others."""
+    pickled: Any = text.__reduce__()
+    make, args = pickled[1][:2]
+    if make is _filled:
+        says, filling = args
+        return {"says": says, "args": {name: kept(value) for name, value in filling.items()}}
+    return {"says": str(args[0]), "args": {}} if make is gettext else {}

@@ -11,6 +11,7 @@ from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict
 from portal.live.publish import publish
+from portal.sentences import Text, sentence, why
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def move(
     state: str,
     *,
     actor: Actor,
-    reason: str = "",
+    reason: Text = "",
     fields: Iterable[str] = (),
     topic: str = "",
     data: dict[str, Any] | None = None,
@@ -60,7 +61,7 @@ def move(
     before = row.state
     if not can_move(row, state):
         text = _("It is in state {before}; this is not possible from there.")
-        raise Conflict(text.format(before=row.get_state_display()))
+        raise Conflict(sentence(text, before=row.get_state_display()))
     row.state = str(state)
     row.save(update_fields=["state", *fields])
     action = f"{row.KIND}.{row.state}"
@@ -78,4 +79,8 @@ def move(
     words = f"{row.KIND} {row.pk}: {before} to {row.state}"
     transaction.on_commit(lambda: logger.info("%s", words, extra={"by": actor.name, "cause": actor.cause}))
     if topic:
-        publish(topic, action, {"from": before, "reason": reason, "by": actor.name, **(data or {})})
+        publish(
+            topic,
+            action,
+            {"from": before, "reason": str(reason), **why(reason), "by": actor.name, **(data or {})},
+        )

@@ -23,7 +23,7 @@ def missing_in_draft(release: Release) -> list[tuple[str, str]]:
         needed.append(("items", _("At least one service is needed.")))
     if release.plan_id is None and not release.operation:
         needed.append(("plan", _("This environment has no plan. A platform engineer must add one.")))
-    needed += [("items", text) for text in stations.missing_before(release)]
+    needed += [("items", text) for text in map(str, stations.missing_before(release))]
     if grades.is_lowered(release.grade, proposed) and not release.grade_reason:
         text = _("Say why the grade is lower than the proposed {grade}.").format(grade=proposed)
         needed.append(("grade_reason", text))

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from portal import access, clock
 from portal.actors import Actor
 from portal.errors import Conflict, NotAllowed
+from portal.sentences import sentence
 from releases.catalog.models import Service
 from releases.models import Release
 from releases.states import ReleaseState
@@ -17,12 +18,12 @@ def require_state(release: Release, states: Collection[str]) -> None:
     if release.state in states:
         return
     if release.state == ReleaseState.SUPERSEDED:
-        text = _("Replaced by #{number}.").format(number=release.superseded_by_id)
+        text = sentence(_("Replaced by #{number}."), number=release.superseded_by_id)
         raise Conflict(text, code="superseded")
     if release.state == ReleaseState.EXPIRED:
         raise Conflict(_("Expired. Duplicate it and submit again."), code="expired")
-    sentence = _("The release is {state}; this is not possible from there.")
-    raise Conflict(sentence.format(state=release.get_state_display()))
+    text = _("The release is {state}; this is not possible from there.")
+    raise Conflict(sentence(text, state=ReleaseState(release.state).label))
 
 
 def require_in_time(release: Release) -> None:
@@ -36,7 +37,7 @@ def require_scope(actor: Actor, scope: str) -> None:
     """Raise NotAllowed when the token is not cut for this kind of act."""
     if not actor.has_scope(scope):
         text = _("This access token has no scope {scope}. Make one that has it, or use the browser.")
-        raise NotAllowed(text.format(scope=scope))
+        raise NotAllowed(sentence(text, scope=scope))
 
 
 def require_compose(actor: Actor, services: Iterable[Service]) -> None:
@@ -46,14 +47,14 @@ def require_compose(actor: Actor, services: Iterable[Service]) -> None:
         if not may_compose(actor, service):
             text = _("You may not compose releases of {service}.")
             missing = access.who_may("compose", service)
-            raise NotAllowed(text.format(service=service.name), missing=missing)
+            raise NotAllowed(sentence(text, service=service.name), missing=missing)
 
 
 def require_deploy(actor: Actor, release: Release) -> None:
     """Raise NotAllowed unless the person has the deploy right on the environment."""
     require_scope(actor, "operate")
     if actor.user is not None and not access.allowed(actor.user, "deploy", release.environment):
-        text = _("You may not roll out to {environment}.").format(environment=release.environment.name)
+        text = sentence(_("You may not roll out to {environment}."), environment=release.environment.name)
         raise NotAllowed(text, missing=access.who_may("deploy", release.environment))
 
 

@@ -22,6 +22,7 @@ from portal.notices.telling import Notice, tell, zone_of
 from portal.outbox.models import Message
 from portal.people.models import Role, RoleAssignment, User
 from portal.people.queries import administrators
+from portal.sentences import Text
 from portal.ui import times
 from releases import observations, wording
 from releases.announcement import announcement_of
@@ -51,7 +52,7 @@ def tell_submitted(release: Release, rows: Sequence[policy.RequiredRow]) -> None
     _touch([*deciders, release.author])
 
 
-def tell_settled(release: Release, *, reason: str) -> None:
+def tell_settled(release: Release, *, reason: Text) -> None:
     """Tell author and contributors that the review came to something, or opened again."""
     people = _owners(release)
     what = f"settled.{release.state}.{_times(release)}"
@@ -147,7 +148,7 @@ def tell_announced(release: Release, text: str) -> None:
     _tell(release, [_about(user, release, "announced", "shared", title, body=text) for user in people])
 
 
-def tell_missed(release: Release, *, scheduled_by: User | None, reason: str) -> None:
+def tell_missed(release: Release, *, scheduled_by: User | None, reason: Text) -> None:
     """Tell its owners and who scheduled it that the release did not start at its time, and why."""
     people = dict.fromkeys([*_owners(release), *([scheduled_by] if scheduled_by else [])])
     title = _("{release} did not start at its time")
@@ -156,7 +157,7 @@ def tell_missed(release: Release, *, scheduled_by: User | None, reason: str) -> 
     _touch(people)
 
 
-def tell_given_back(release: Release, place: int, *, asked_by: User | None, reason: str) -> None:
+def tell_given_back(release: Release, place: int, *, asked_by: User | None, reason: Text) -> None:
     """Tell its owners and who asked for it that the release did not start when its turn came, and why."""
     people = dict.fromkeys([*_owners(release), *([asked_by] if asked_by else [])])
     title = _("{release} did not start when its turn came")
@@ -165,7 +166,7 @@ def tell_given_back(release: Release, place: int, *, asked_by: User | None, reas
     _touch(people)
 
 
-def tell_trouble(release: Release, *, reason: str) -> None:
+def tell_trouble(release: Release, *, reason: Text) -> None:
     """Tell those in charge of the rollout, its author and who started it, that it needs somebody."""
     started = User.objects.filter(is_active=True, pk__in=release.rollouts.values("started_by"))
     people = {release.author, *started}
@@ -266,7 +267,7 @@ def _tell(release: Release, notices: Sequence[Notice]) -> None:
 
 
 def _about(
-    user: User, release: Release, what: str, kind: str, title: str, *, body: str = "", **words: object
+    user: User, release: Release, what: str, kind: str, title: str, *, body: Text = "", **words: object
 ) -> Notice:
     """One message for each person, occasion and round; the key makes a repetition harmless.
 
@@ -282,14 +283,14 @@ def _about(
             kind=kind,
             key=f"release.{release.number}.round.{rounds}.{what}:{user.username}",
             subject=gettext(title).format(release=release, **words),
-            body=body,
+            body=str(body),
             link=f"/releases/{release.number}/",
         )
 
 
-def _state_of(user: User, release: Release, what: str, kind: str, reason: str) -> Notice:
+def _state_of(user: User, release: Release, what: str, kind: str, reason: Text) -> Notice:
     with _language_of(user):
-        state, why = release.get_state_display(), observations.reason(reason)
+        state, why = release.get_state_display(), observations.reason(str(reason))
     return _about(user, release, what, kind, _("{release} is {state}"), body=why, state=state)
 
 

@@ -6,17 +6,17 @@ from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from approvals import grades
 from approvals.calendar import operations, queries
 from approvals.calendar.models import Freeze, OpenHours
 from approvals.calendar.places import Place
 from approvals.calendar.rules import Closure, Verdict, Window, Windows
-from portal import clock
 from portal.actors import Actor
 from portal.errors import Missing
-from portal.ui import times
+from portal.sentences import Text, joined
+from portal.sentences import sentence as sentence_of
 from releases.catalog.models import Environment
 from releases.models import Release
 
@@ -124,21 +124,25 @@ def sentence(fact: Missing, *, opens_at: datetime | None = None, lifting: bool =
         opens_at: the next moment at which nothing is closed.
         lifting: name who may lift it; of a stop that is said always, as nothing else ends it.
     """
+    return str(_sentence(fact, opens_at=opens_at, lifting=lifting))
+
+
+def _sentence(fact: Missing, *, opens_at: datetime | None = None, lifting: bool = False) -> Text:
     until = _moment(fact["until"] and datetime.fromisoformat(fact["until"]))
     if fact["kind"] == "windows":
         text = _("It is outside the windows of {name}. The next one opens: {until}.")
-        return text.format(name=fact["name"], until=until)
+        return sentence_of(text, name=fact["name"], until=until)
     text = (
         _("The line is stopped ({reason}).")
         if fact["kind"] == "stop"
         else _('The freeze "{name}" ({reason}) lasts until {until}.')
     )
-    told = [text.format(name=fact["name"], until=until, reason=fact["reason"])]
+    told = [sentence_of(text, name=fact["name"], until=until, reason=fact["reason"])]
     if lifting or fact["kind"] == "stop":
-        told.append(_("It can be lifted by: {people}.").format(people=_lifters(fact["id"])))
+        told.append(sentence_of(_("It can be lifted by: {people}."), people=_lifters(fact["id"])))
     if opens_at is not None:
-        told.append(_("Next opening: {opens}.").format(opens=_moment(opens_at)))
-    return " ".join(told)
+        told.append(sentence_of(_("Next opening: {opens}."), opens=opens_at))
+    return joined(told)
 
 
 def facts_of(closure: Closure) -> Missing:
@@ -152,14 +156,15 @@ def facts_of(closure: Closure) -> Missing:
 def _missing(closure: Closure, opens_at: datetime | None) -> Missing:
     facts = facts_of(closure)
     opens = opens_at.isoformat() if opens_at else None
-    return {"code": "freeze", **facts, "opens_at": opens, "text": sentence(facts, opens_at=opens_at)}
+    return {"code": "freeze", **facts, "opens_at": opens, "text": _sentence(facts, opens_at=opens_at)}
 
 
-def _moment(moment: datetime | None) -> str:
-    return times.absolute(moment, now=clock.now()) if moment else _("not in sight")
+def _moment(moment: datetime | None) -> object:
+    return moment or _("not in sight")
 
 
-def _lifters(freeze_id: int) -> str:
+def _lifters(freeze_id: int) -> Text:
     freeze = Freeze.objects.filter(pk=freeze_id).first()
     found = queries.lifters(freeze) if freeze else []
-    return "; ".join(str(each["text"]) for each in found) or _("nobody, until somebody holds such a role")
+    nobody = _("nobody, until somebody holds such a role")
+    return joined([each["text"] for each in found], between="; ") if found else nobody

@@ -3,17 +3,16 @@
 import logging
 from collections.abc import Sequence
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from approvals import backing, grades
 from approvals import queries as approval_queries
 from approvals.digests import digest_of
 from approvals.models import Request, Requirement
 from approvals.states import Phase
-from portal import clock
 from portal.actors import Actor
 from portal.errors import Conflict, Missing
-from portal.ui import times
+from portal.sentences import Text, joined, sentence
 from releases import content, openings, queries, stations, wording
 from releases.guards import require_deploy, require_in_time, require_state
 from releases.models import CheckPhase, CheckResult, Release
@@ -34,7 +33,7 @@ SINGLE_CODES = {
 
 
 def require_startable(
-    release: Release, *, actor: Actor, queued_behind: str = "", also: Sequence[Missing] = ()
+    release: Release, *, actor: Actor, queued_behind: Text = "", also: Sequence[Missing] = ()
 ) -> None:
     """Raise unless the locked release may start now: the state first, then everything missing together.
 
@@ -61,14 +60,14 @@ def refuse(missing: Sequence[Missing]) -> None:
     kinds = {entry["code"] for entry in missing}
     kind = kinds.pop() if len(kinds) == 1 else ""
     raise Conflict(
-        " ".join(str(entry["text"]) for entry in missing),
+        joined([entry["text"] for entry in missing]),
         code=SINGLE_CODES.get(kind, kind) or "not_approved",
         title=_("Something is missing"),
         missing=missing,
     )
 
 
-def missing_for_start(release: Release, *, queued_behind: str = "") -> list[Missing]:
+def missing_for_start(release: Release, *, queued_behind: Text = "") -> list[Missing]:
     """Everything that a start would be refused for, the state and the right aside."""
     found = [
         *still_approved(release),
@@ -78,7 +77,7 @@ def missing_for_start(release: Release, *, queued_behind: str = "") -> list[Miss
         *_runs_otherwise(release),
     ]
     if queued_behind:
-        text = _("It has to wait for its turn: {name}.").format(name=queued_behind)
+        text = sentence(_("It has to wait for its turn: {name}."), name=queued_behind)
         found.append({"code": "queue", "text": text})
     found += [{"code": "untried", "text": text} for text in stations.missing_before(release)]
     return [*found, *openings.missing_for(release)]
@@ -187,18 +186,20 @@ def _overdue(emergency: Release, rows: Sequence[Requirement]) -> Missing:
         "Nothing else of these services starts until it is given. Awaited: {who}."
     )
     named = [
-        who.format(role=wording.role_name(row.role), scope=wording.place(row.scope, titles)) for row in rows
+        sentence(who, role=wording.role_label(row.role), scope=wording.place(row.scope, titles))
+        for row in rows
     ]
     return {
         **wording.missing_row(rows[0]),
         "code": "owed",
         "id": emergency.number,
         "since": request.deadline_at.isoformat(),
-        "text": text.format(
+        "text": sentence(
+            text,
             number=emergency.number,
             services=", ".join(emergency.items.values_list("service__name", flat=True)),
-            since=times.absolute(request.deadline_at, now=clock.now()),
-            who=", ".join(named),
+            since=request.deadline_at,
+            who=joined(named, between=", "),
         ),
     }
 
@@ -208,7 +209,7 @@ def _runs_otherwise(release: Release) -> list[Missing]:
     text = _("{service} runs something else than when this was submitted. Duplicate it, and submit that.")
     items = release.items.select_related("service") if release.operation else ()
     return [
-        {"code": "digest", "text": text.format(service=item.service.name)}
+        {"code": "digest", "text": sentence(text, service=item.service.name)}
         for item in items
         if not runs_already(item, running_of(item.service, release.environment))
     ]
@@ -222,7 +223,7 @@ def _objections(release: Release) -> list[Missing]:
         {
             "code": "objection",
             "id": objection.pk,
-            "text": _("{name} objects: {reason}").format(name=objection.person, reason=objection.reason),
+            "text": sentence(_("{name} objects: {reason}"), name=objection.person, reason=objection.reason),
         }
         for objection in approval_queries.open_objections(release.subject).select_related("person")
     ]

@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from approvals import grades
 from portal.people.models import Role
+from portal.sentences import Text, sentence
 from releases.catalog.models import Environment, Running, Stage
 from releases.models import Check, CheckResult, Item, Release
 from releases.states import ReleaseState
@@ -145,7 +146,7 @@ def onward(release: Release, user_environments: QuerySet[Environment]) -> list[E
     return [each for each in candidates if before_of(each) == release.environment.name]
 
 
-def missing_before(release: Release) -> list[str]:
+def missing_before(release: Release) -> list[Text]:
     """What the environment before has not shown yet of these images, in sentences; an emergency goes first.
 
     Services that do not run there are not asked for, and nothing of what runs here already.
@@ -157,7 +158,7 @@ def missing_before(release: Release) -> list[str]:
     return list(dict.fromkeys(text for texts in found.values() for text in texts))
 
 
-def held_back(items: Iterable[Item], target: Environment) -> dict[int, list[str]]:
+def held_back(items: Iterable[Item], target: Environment) -> dict[int, list[Text]]:
     """By item what the environment before the target has not shown yet of its image, in sentences.
 
     Args:
@@ -177,8 +178,8 @@ def held_back(items: Iterable[Item], target: Environment) -> dict[int, list[str]
 
 
 def _lacking(
-    item: Item, proofs: dict[tuple[int, str], int], untested: dict[int, str], before: Environment
-) -> list[str]:
+    item: Item, proofs: dict[tuple[int, str], int], untested: dict[int, Text], before: Environment
+) -> list[Text]:
     number = proofs.get((item.service_id, item.digest))
     if number is None:
         return [_unseen(item, before)]
@@ -218,12 +219,12 @@ def _was_put(service: str, verdict: dict[str, Any] | None) -> bool:
     return all(each["ok"] for each in found if each["service"] == service)
 
 
-def _unseen(item: Item, before: Environment) -> str:
+def _unseen(item: Item, before: Environment) -> Text:
     text = _("{service} {version} did not go out to {environment} yet, or was taken back there.")
-    return text.format(service=item.service, version=item.version, environment=before)
+    return sentence(text, service=item.service, version=item.version, environment=before)
 
 
-def _untested(numbers: Collection[int], before: Environment) -> dict[int, str]:
+def _untested(numbers: Collection[int], before: Environment) -> dict[int, Text]:
     """By release what QA has not answered there."""
     checks = Check.objects.filter(release__in=numbers, role=Role.QA, required=True)
     results: dict[int, list[str]] = {number: [] for number in sorted(numbers)}
@@ -233,15 +234,15 @@ def _untested(numbers: Collection[int], before: Environment) -> dict[int, str]:
     return {number: text for number, text in sentences.items() if text is not None}
 
 
-def _qa_sentence(number: int, results: Collection[str], before: Environment) -> str | None:
+def _qa_sentence(number: int, results: Collection[str], before: Environment) -> Text | None:
     if not results:
         text = _("QA was not asked about #{number} in {environment}: its checklist has no item for QA.")
-        return text.format(number=number, environment=before)
+        return sentence(text, number=number, environment=before)
     open_now = sum(result not in ANSWERED for result in results)
     if not open_now:
         return None
     text = _("QA has {count} open items at #{number} in {environment}.")
-    return text.format(count=open_now, number=number, environment=before)
+    return sentence(text, count=open_now, number=number, environment=before)
 
 
 def qa_checks(release: Release) -> list[Check]:

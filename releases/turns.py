@@ -3,13 +3,14 @@
 from typing import Protocol
 
 from portal.actors import Actor
+from portal.sentences import Text
 from releases.models import Release
 
 
 class Leave(Protocol):
     """Takes a locked release out of its line, where it has a place there."""
 
-    def __call__(self, release: Release, *, actor: Actor, reason: str) -> None:
+    def __call__(self, release: Release, *, actor: Actor, reason: Text) -> None:
         """End its place and record why."""
 
 
@@ -21,7 +22,7 @@ def register(leave: Leave) -> None:
     _LINES.append(leave)
 
 
-def leave_line(release: Release, *, actor: Actor, reason: str) -> None:
+def leave_line(release: Release, *, actor: Actor, reason: Text) -> None:
     """Give up the place of a locked release, if it has one."""
     for leave in _LINES:
         leave(release, actor=actor, reason=reason)

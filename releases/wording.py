@@ -11,6 +11,7 @@ from approvals.models import Requirement
 from approvals.policy import RequiredRow
 from portal.errors import Missing
 from portal.people.models import Role, Team
+from portal.sentences import Text, sentence
 
 # What can stand against an approval besides a row that is not met.
 AGAINST: dict[str, Promise] = {
@@ -46,9 +47,14 @@ def place(scope: str, titles: Mapping[str, str]) -> str:
     return titles.get(name, name) if kind == "team" else bare(scope)
 
 
+def role_label(role: str) -> Text:
+    """The role in the reader's language, whoever that will be."""
+    return Role(role).label if role in Role.values else role
+
+
 def role_name(role: str) -> str:
     """The role in the reader's language."""
-    return str(Role(role).label) if role in Role.values else role
+    return str(role_label(role))
 
 
 def why(word: str) -> str:
@@ -71,9 +77,10 @@ def climb_sentences(climbed: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def row_sentence(role: str, scope: str, count: int) -> str:
+def row_sentence(role: str, scope: str, count: int) -> Text:
     """What a row asks for."""
-    return _("{count} × {role} of {scope}").format(count=count, role=role_name(role), scope=bare(scope))
+    text = gettext_lazy("{count} × {role} of {scope}")
+    return sentence(text, count=count, role=role_label(role), scope=bare(scope))
 
 
 def missing_row(row: RequiredRow | Requirement) -> Missing:
@@ -94,9 +101,9 @@ def against(fact: Missing) -> Missing:
     if "why" not in fact:
         return fact
     if fact["why"] != "row":
-        return {"code": fact["code"], "text": str(AGAINST[fact["why"]]).format_map(fact)}
+        return {"code": fact["code"], "text": sentence(AGAINST[fact["why"]], **fact)}
     entry = _missing_row(fact["role"], fact["scope"], fact["count"])
     if fact["lost"]:
-        lost = _("{row}: the approval of {names} no longer counts")
-        entry["text"] = lost.format(row=entry["text"], names=", ".join(fact["lost"]))
+        lost = gettext_lazy("{row}: the approval of {names} no longer counts")
+        entry["text"] = sentence(lost, row=entry["text"], names=", ".join(fact["lost"]))
     return {**entry, "id": fact["id"]}

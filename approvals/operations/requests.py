@@ -19,6 +19,7 @@ from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import NotFound
 from portal.people.models import User
+from portal.sentences import Text
 from portal.transitions import move
 
 
@@ -64,7 +65,7 @@ def open_request(
 
 
 def void_request(
-    request_id: int, *, actor: Actor, reason: str = "", filed_under: int | None = None
+    request_id: int, *, actor: Actor, reason: Text = "", filed_under: int | None = None
 ) -> Request:
     """End a round because its content or its subject is no longer what was asked for."""
     with transaction.atomic():
@@ -96,12 +97,12 @@ def follow_rows(request: Request, *, actor: Actor, filed_under: int | None) -> t
     wanted = RequestState.APPROVED if met else RequestState.OPEN
     if request.state not in LIVE_STATES or request.state == wanted:
         return False, standing
-    reason = "" if met else str(_("A decision no longer counts."))
+    reason = "" if met else _("A decision no longer counts.")
     end(request, wanted, actor=actor, reason=reason, filed_under=filed_under)
     return True, standing
 
 
-def end(request: Request, state: str, *, actor: Actor, reason: str, filed_under: int | None) -> None:
+def end(request: Request, state: str, *, actor: Actor, reason: Text, filed_under: int | None) -> None:
     """Move a locked request and note when it was settled."""
     request.settled_at = None if state == RequestState.OPEN else clock.now()
     move(

@@ -9,6 +9,7 @@ from portal.actors import Actor
 from portal.audit.actions import ACTIONS
 from portal.audit.canonical import canonical
 from portal.holding import Row, hold_or_write
+from portal.sentences import Text, why
 
 # One statement, because nothing is written as often. The time is the database's, or counted on from it in a
 # block that does so; it is put between the two halves of the text in the form of datetime.isoformat.
@@ -46,7 +47,7 @@ def record(
     subject: tuple[str, str],
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
-    reason: str = "",
+    reason: Text = "",
     content_digest: str = "",
     release: int | None = None,
     service: str = "",
@@ -72,11 +73,15 @@ def record(
     if not connection.in_atomic_block:
         raise NoTransaction(action)
     # The form sorts the keys: "at" stands behind those of the first half and before those of the second.
-    first = {"action": action, "actor": _described(actor, on_behalf_of), "after": after or {}}
+    first = {
+        "action": action,
+        "actor": _described(actor, on_behalf_of),
+        "after": {**(after or {}), **why(reason)},
+    }
     second = {
         "before": before or {},
         "content_digest": content_digest,
-        "reason": reason,
+        "reason": str(reason),
         "release": release,
         "service": service,
         "subject": {"key": subject[1], "kind": subject[0]},

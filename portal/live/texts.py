@@ -5,6 +5,8 @@ from typing import Any
 
 from django.utils.functional import Promise
 
+from portal.sentences import WHY, said
+
 Words = str | Promise | Callable[[Mapping[str, Any]], str]
 TEXTS: dict[str, Words] = {}
 
@@ -22,6 +24,8 @@ def register(texts: Mapping[str, Words]) -> None:
 def render(kind: str, data: Mapping[str, Any]) -> str:
     """Say what happened, in the active language; "" for a kind without words."""
     template = TEXTS.get(kind, "")
+    if WHY in data:
+        data = {**data, "reason": said(data, str(data.get("reason", "")))}
     if callable(template):
         return template(data)
     return str(template).format_map(_Gaps(data)).strip()

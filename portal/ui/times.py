@@ -11,6 +11,8 @@ from django.utils import timezone
 from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
 
+from portal.sentences import WRITERS
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -27,6 +29,13 @@ def relative(moment: datetime, *, now: datetime) -> str:
 def absolute(moment: datetime, *, now: datetime) -> str:
     """Write a moment as day and clock time in the viewer's zone; the year only when it is another one."""
     return _dated(moment, this_year=timezone.localtime(now).year)
+
+
+def _now_absolute(moment: datetime) -> str:
+    return absolute(moment, now=timezone.now())
+
+
+WRITERS.append(_now_absolute)
 
 
 def _dated(moment: datetime, *, this_year: int) -> str:

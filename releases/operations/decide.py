@@ -10,6 +10,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.errors import Conflict, NotFound
 from portal.live.publish import publish
+from portal.sentences import Text
 from releases import notices
 from releases.guards import require_in_time
 from releases.models import Release
@@ -127,7 +128,7 @@ def recheck(number: int, *, actor: Actor) -> bool:
         if not operations.settle(request.pk, actor=actor, filed_under=number):
             return False
         request.refresh_from_db(fields=["state"])
-        reason = "" if request.state == RequestState.APPROVED else str(_("A decision no longer counts."))
+        reason = "" if request.state == RequestState.APPROVED else _("A decision no longer counts.")
         _move(release, request.state, actor=actor, reason=reason)
         return True
 
@@ -181,7 +182,7 @@ def _follow(release: Release, outcome: operations.Outcome, *, actor: Actor, reas
     return False
 
 
-def _move(release: Release, request_state: str, *, actor: Actor, reason: str) -> None:
+def _move(release: Release, request_state: str, *, actor: Actor, reason: Text) -> None:
     state = STATE_AFTER[RequestState(request_state)]
     release.approved_at = clock.now() if state == ReleaseState.APPROVED else None
     move_release(release, state, actor=actor, reason=reason, fields=["approved_at"])

@@ -8,6 +8,7 @@ from approvals.states import Phase
 from portal import access, clock
 from portal.actors import Actor
 from portal.errors import Conflict, Missing
+from portal.sentences import Text
 from portal.words import check_words
 from releases import notices, queries, wording
 from releases.announcement import announcement_of
@@ -74,7 +75,7 @@ def against_switch(release: Release) -> list[Missing]:
     return _open_rows(release, Phase.SIGNOFF)
 
 
-def announce(release: Release, *, actor: Actor, reason: str = "") -> None:
+def announce(release: Release, *, actor: Actor, reason: Text = "") -> None:
     """Move a locked release to announced and tell everybody its policy names; the record keeps the words."""
     text = announcement_of(release)
     move_release(release, S.ANNOUNCED, actor=actor, reason=reason, data={"text": text})
@@ -108,7 +109,7 @@ def close_reviewed(release: Release, *, actor: Actor) -> None:
         move_release(release, S.CLOSED, actor=actor)
 
 
-def owe_review(release: Release, *, actor: Actor, reason: str = "") -> None:
+def owe_review(release: Release, *, actor: Actor, reason: Text = "") -> None:
     """Hand a locked release over to those who review it after the fact."""
     move_release(release, S.REVIEW_OWED, actor=actor, reason=reason)
     notices.tell_review_owed(release)
@@ -126,7 +127,7 @@ def expire_release(number: int, *, actor: Actor) -> Release:
         assert request is not None
         if request.expires_at is None or request.expires_at > clock.now():
             raise Conflict(_("Its time is not over."))
-        reason = str(_("The deadline has passed."))
+        reason = _("The deadline has passed.")
         void_request(request.pk, actor=actor, reason=reason, filed_under=number)
         move_release(release, S.EXPIRED, actor=actor, reason=reason)
         notices.tell_settled(release, reason=reason)

@@ -7,6 +7,7 @@ from approvals.calendar import live as calendar
 from portal import clock
 from portal.actors import Actor
 from portal.live.publish import touch
+from portal.sentences import Text
 from portal.transitions import move
 from releases.models import Release
 from releases.states import ENDS, ReleaseState
@@ -20,7 +21,7 @@ def move_release(
     state: str,
     *,
     actor: Actor,
-    reason: str = "",
+    reason: Text = "",
     fields: Iterable[str] = (),
     data: dict[str, Any] | None = None,
 ) -> None:

@@ -2,11 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from portal import clock
 from portal.actors import Actor
 from portal.errors import Conflict, Invalid, field_error
+from portal.sentences import Text, sentence
 from portal.ui import times
 from portal.words import check_words
 from releases import notices, openings, turns
@@ -73,7 +74,7 @@ def unschedule_release(number: int, *, actor: Actor, reason: str = "") -> Releas
         return release
 
 
-def miss_schedule(number: int, *, at: datetime, actor: Actor, reason: str) -> Release:
+def miss_schedule(number: int, *, at: datetime, actor: Actor, reason: Text) -> Release:
     """Give a release back that could not start at its time, and tell its people why.
 
     Raises:
@@ -117,4 +118,4 @@ def _require_in_time(release: Release, moment: datetime, *, field: str) -> None:
     if request is not None and request.expires_at is not None and request.expires_at <= moment:
         text = _("The approval ends before that: {until}. Choose an earlier time, or ask for approval again.")
         until = times.absolute(request.expires_at, now=now)
-        raise Invalid(missing=[field_error(field, text.format(until=until))])
+        raise Invalid(missing=[field_error(field, sentence(text, until=until))])

@@ -160,7 +160,7 @@ def _seal(release: Release, *, actor: Actor) -> None:
             subject=("release", str(release.number)),
             before={"digest": before},
             after={"content": release.content, "digest": release.content_digest},
-            reason=str(_("Sealed anew at the submission.")),
+            reason=_("Sealed anew at the submission."),
             content_digest=release.content_digest,
             release=release.number,
         )
@@ -202,7 +202,7 @@ def _open(release: Release, moved: list[Moved], *, actor: Actor) -> None:
 def _approve_unasked(release: Release, *, actor: Actor) -> None:
     """Nobody is asked in an environment that is not protected (product.md, "A release's life")."""
     release.approved_at = clock.now()
-    reason = str(_("This environment asks for no approval."))
+    reason = _("This environment asks for no approval.")
     move_release(release, ReleaseState.APPROVED, actor=actor, reason=reason, fields=["approved_at"])
 
 

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from approvals.operations import void_request
 from portal.actors import Actor
 from portal.live.publish import publish
+from portal.sentences import sentence
 from releases import notices
 from releases.models import Release
 from releases.operations.moving import move_release
@@ -21,7 +22,7 @@ def supersede_older(release: Release, *, actor: Actor) -> list[Release]:
     older = [old for old in _overlapping(release, older=True) if _is_alike(old, release)]
     covered = [old for old in older if _services(old) <= _services(release)]
     for old in covered:
-        reason = str(_("Replaced by #{number}.").format(number=release.number))
+        reason = sentence(_("Replaced by #{number}."), number=release.number)
         if old.approval_request_id is not None:
             void_request(old.approval_request_id, actor=actor, reason=reason, filed_under=old.number)
         old.superseded_by = release

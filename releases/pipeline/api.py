@@ -88,7 +88,7 @@ def arrival_shape(arrival: Arrival) -> dict[str, Any]:
         "environment": arrival.environment.name,
         **{key: event.get(key, "") for key in ("repository", "ref", "commit", "by")},
         "state": arrival.state,
-        "reason": arrival.reason,
+        "reason": arrival.said,
         "release": arrival.release_id,
         "received_at": arrival.delivery.received_at,
         "ended_at": arrival.ended_at,

@@ -1,11 +1,12 @@
 """Nudges of what arrived, and the sweep that finds what nobody nudged."""
 
 from django.conf import settings
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from portal import clock
 from portal.actors import Actor
 from portal.jobs import Failure, enqueue, job, on_failure, sweep
+from portal.sentences import sentence
 from releases.pipeline.models import Arrival
 from releases.pipeline.states import ArrivalState
 
@@ -17,7 +18,9 @@ def broke_off(arrival_id: int, *, failure: Failure) -> None:
     from releases.pipeline import operations  # noqa: PLC0415  as below
 
     text = _("It broke off by a fault of the portal. Quote number {number}.")
-    operations.give_up_broken(arrival_id, text.format(number=failure.incident), actor=Actor.portal("sweep"))
+    operations.give_up_broken(
+        arrival_id, sentence(text, number=failure.incident), actor=Actor.portal("sweep")
+    )
 
 
 @on_failure(broke_off)

@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
+from portal.sentences import worded
 from releases.catalog.models import Connection, Environment
 from releases.models import Release
 from releases.pipeline.states import ARRIVAL_MOVES, ArrivalState
@@ -36,7 +37,8 @@ class Arrival(models.Model):
     """An event in one environment: a release is made of it, submitted and, where that may be, started.
 
     `services` are the names of those concerned. `wake_at` is when the sweep must look again, `tries` how
-    often somebody did, `give_up_at` when it is refused for good.
+    often somebody did, `give_up_at` when it is refused for good. `why` is the reason as `sentences.kept`
+    gives it.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = ARRIVAL_MOVES
@@ -50,6 +52,7 @@ class Arrival(models.Model):
     state = models.CharField(max_length=10, choices=ArrivalState.choices, default=ArrivalState.WAITING)
     release = models.ForeignKey(Release, models.SET_NULL, null=True, related_name="arrivals")
     reason = models.TextField(blank=True)
+    why = models.JSONField(null=True, blank=True)
     tries = models.PositiveIntegerField(default=0)
     wake_at = models.DateTimeField(null=True, blank=True)
     give_up_at = models.DateTimeField()
@@ -69,3 +72,8 @@ class Arrival(models.Model):
 
     def __str__(self) -> str:
         return f"{self.delivery} in {self.environment_id}"
+
+    @property
+    def said(self) -> str:
+        """The reason, in the reader's language; as it was written where an older portal wrote it."""
+        return worded(self.why or self.reason)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from portal import clock
 from portal.actors import Actor
@@ -28,6 +28,7 @@ from portal.integrations.hooks import events, signatures
 from portal.integrations.hooks.events import Built, CiEvent
 from portal.jobs import enqueue
 from portal.people.models import User
+from portal.sentences import Text, joined, kept, sentence
 from portal.transitions import move
 from releases import operations
 from releases.catalog import versions
@@ -164,7 +165,7 @@ def work(arrival_id: int) -> None:
     try:
         again = _carry_on(arrival, actor=actor)
     except TemporaryError as error:
-        _wait(arrival, str(error.detail), actor=actor)
+        _wait(arrival, error.detail, actor=actor)
     except (NotAllowed, NotFound, Invalid, Conflict, PermanentError) as error:
         _settle(arrival_id, A.REFUSED, actor=actor, reason=_words(error))
     else:
@@ -173,7 +174,7 @@ def work(arrival_id: int) -> None:
             enqueue(WORK, arrival_id)
 
 
-def give_up_broken(arrival_id: int, reason: str, *, actor: Actor) -> None:
+def give_up_broken(arrival_id: int, reason: Text, *, actor: Actor) -> None:
     """Refuse an arrival that broke off too often by a fault of our own."""
     if Arrival.objects.filter(pk=arrival_id, state=A.WAITING, tries__gte=MOST_BROKEN).exists():
         _settle(arrival_id, A.REFUSED, actor=actor, reason=reason)
@@ -215,7 +216,7 @@ def _compose(arrival: Arrival, *, actor: Actor) -> bool:
     lacking = [name for name, item in zip(arrival.services, items, strict=True) if item is None]
     if lacking:
         text = _("There is no image of {commit} yet for: {names}.")
-        _wait(arrival, text.format(commit=event.commit[:8], names=", ".join(lacking)), actor=actor)
+        _wait(arrival, sentence(text, commit=event.commit[:8], names=", ".join(lacking)), actor=actor)
         return False
     with transaction.atomic():
         # Whoever was taken for dead may have been here.
@@ -281,26 +282,27 @@ def _start(arrival: Arrival, release: Release, *, actor: Actor) -> None:
         _settle(arrival.pk, A.QUEUED if isinstance(begun, QueuePlace) else A.STARTED, actor=actor)
 
 
-def _wait(arrival: Arrival, reason: str, *, actor: Actor) -> None:
+def _wait(arrival: Arrival, reason: Text, *, actor: Actor) -> None:
     """Look again later; past its time it is refused."""
     now = clock.now()
     if now >= arrival.give_up_at:
         _settle(arrival.pk, A.REFUSED, actor=actor, reason=reason)
         return
     waiting = Arrival.objects.filter(pk=arrival.pk, state=A.WAITING)
-    waiting.update(reason=reason, wake_at=now + LOOK_AGAIN, tries=0)
+    waiting.update(reason=str(reason), why=kept(reason), wake_at=now + LOOK_AGAIN, tries=0)
 
 
-def _settle(arrival_id: int, state: str, *, actor: Actor, reason: str = "") -> None:
+def _settle(arrival_id: int, state: str, *, actor: Actor, reason: Text = "") -> None:
     with transaction.atomic():
         arrival = Arrival.objects.select_for_update(of=("self",)).get(pk=arrival_id)
         if arrival.state == A.WAITING:
             _end(arrival, state, actor=actor, reason=reason)
 
 
-def _end(arrival: Arrival, state: str, *, actor: Actor, reason: str) -> None:
-    arrival.reason, arrival.wake_at, arrival.ended_at = reason, None, clock.now()
-    fields = ["reason", "wake_at", "ended_at"]
+def _end(arrival: Arrival, state: str, *, actor: Actor, reason: Text) -> None:
+    arrival.reason, arrival.why = str(reason), kept(reason)
+    arrival.wake_at, arrival.ended_at = None, clock.now()
+    fields = ["reason", "why", "wake_at", "ended_at"]
     move(arrival, state, actor=actor, reason=reason, fields=fields, release=arrival.release_id)
 
 
@@ -311,6 +313,6 @@ def _actor(delivery: Delivery) -> Actor:
     return Actor(user=user, door="hook", cause=f"{delivery.connection.name}: {delivery}")
 
 
-def _words(error: PortalError) -> str:
-    texts = [str(each.get("text", "")) for each in error.missing]
-    return str(error.detail) or " ".join(texts) or str(error.title)
+def _words(error: PortalError) -> Text:
+    texts = [each.get("text", "") for each in error.missing]
+    return error.detail or joined(texts) or error.title

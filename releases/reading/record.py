@@ -12,6 +12,7 @@ from portal.audit.models import AuditEntry
 from portal.audit.queries import body_of
 from portal.outbox.models import Message
 from portal.people.models import User
+from portal.sentences import said
 from portal.ui.looks import STATES
 from releases import observations
 from releases.models import Release
@@ -71,7 +72,7 @@ def _entry(row: AuditEntry, body: Mapping[str, Any], people: Mapping[str, User])
         name=row.actor,
         action=row.action,
         what=str(ACTIONS.get(row.action, row.action)),
-        reason=observations.reason(str(body.get("reason") or "")),
+        reason=said(body["after"], observations.reason(str(body.get("reason") or ""))),
         state=verb if verb in STATES else "",
         door=str(body["actor"].get("door") or ""),
         giver=people.get(_giver(body)),

@@ -247,7 +247,7 @@ def _place(stand: line.Stand) -> dict[str, Any]:
         "environment": stand.environment,
         "state": place.state,
         "place": stand.number,
-        "waits_for": stand.text,
+        "waits_for": str(stand.text),
         "rollouts": [each.pk for each in (*stand.behind, *stand.unsettled)],
         "asked_by": place.asked_by.username if place.asked_by else None,
         "asked_at": place.asked_at,

@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Q
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from portal import clock, trace
 from portal.actors import Actor
 from portal.audit import checkpoints
 from portal.errors import DATABASE_AWAY, Conflict, NotFound, PortalError
 from portal.jobs import Failure, enqueue, for_each, job, on_failure, sweep
+from portal.sentences import Text
 from releases.models import Release
 from releases.operations import claim_due, miss_schedule
 from releases.operations.gates import MEASURE
@@ -106,7 +107,7 @@ def _start_due(release: Release) -> None:
         queueing.ask_start(release.number, actor=actor, due=at)
     except PortalError as error:
         gone = _("Who scheduled it may not start it any more.")
-        reason = gone if isinstance(error, NotFound) else str(error.detail)
+        reason = gone if isinstance(error, NotFound) else error.detail
         _give_back(release.number, at, reason)
     except DATABASE_AWAY:
         raise
@@ -129,7 +130,7 @@ def _has_come_before(at: datetime) -> bool:
     return until is not None and at <= until + CHECKPOINT
 
 
-def _give_back(number: int, at: datetime, reason: str) -> None:
+def _give_back(number: int, at: datetime, reason: Text) -> None:
     try:
         miss_schedule(number, at=at, actor=Actor.portal("schedule"), reason=reason)
     except Conflict as error:

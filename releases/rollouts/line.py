@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from portal import access
 from portal.people.models import User
+from portal.sentences import Text, joined, sentence
 from releases.catalog.models import Environment
 from releases.models import Item, Release
 from releases.rollouts import unsettled
@@ -57,18 +58,19 @@ class Stand:
         return self.is_free and not self.unsettled
 
     @property
-    def text(self) -> str:
+    def text(self) -> Text:
         """What it waits for where nobody starts it by hand, in words; "" where it is due."""
-        return "; ".join(filter(None, [self.behind_text, *map(unsettled.text_of, self.unsettled)]))
+        before = [] if self.is_free else [self.behind_text]
+        return joined([*before, *map(unsettled.text_of, self.unsettled)], between="; ")
 
     @property
-    def behind_text(self) -> str:
+    def behind_text(self) -> Text:
         """What stands before it, in words; "" where nothing does."""
-        texts = [_("rollout {number}").format(number=each.pk) for each in self.behind]
-        texts += [_("release #{number}, which came before").format(number=each) for each in self.after]
+        texts = [sentence(_("rollout {number}"), number=each.pk) for each in self.behind]
+        texts += [sentence(_("release #{number}, which came before"), number=each) for each in self.after]
         if self.is_full and not texts:
             texts = [_full(self.environment)]
-        return ", ".join(texts)
+        return joined(texts, between=", ")
 
 
 @dataclass
@@ -166,28 +168,28 @@ def stand_of(release: Release) -> Stand:
     return next(each for each in stands if each.release == release.pk)
 
 
-def waits_text(release: Release) -> str:
+def waits_text(release: Release) -> Text:
     """What a person's start of a release would have to wait for, in words; "" where it may begin."""
     return stand_of(release).behind_text
 
 
-def busy_text(release: Release) -> str:
+def busy_text(release: Release) -> Text:
     """The name of another release's rollout that moves these services, or was told to move them again."""
     found = [each for each in _moving(release.environment) if each.release_id != release.pk]
     own, had = _wanted_by([release.pk]).get(release.pk, set()), _had_by(found)
     other = next((each for each in found if had.get(each.pk, set()) & own), None)
-    return _("rollout {number}").format(number=other.pk) if other else ""
+    return sentence(_("rollout {number}"), number=other.pk) if other else ""
 
 
-def full_text(rollout: Rollout) -> str:
+def full_text(rollout: Rollout) -> Text:
     """That its environment has no room left for it beside the others, in words; "" where it has."""
     limit = limit_of(rollout.environment)
     others = [each for each in _moving(rollout.environment) if each.pk != rollout.pk] if limit else []
     return _full(rollout.environment.name) if limit and len(others) >= limit else ""
 
 
-def _full(environment: str) -> str:
-    return _("{environment} takes no more rollouts at once").format(environment=environment)
+def _full(environment: str) -> Text:
+    return sentence(_("{environment} takes no more rollouts at once"), environment=environment)
 
 
 def _moving(environment: Environment) -> Sequence[Rollout]:

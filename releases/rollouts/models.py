@@ -211,7 +211,7 @@ class QueuePlace(models.Model):
     """A start that waits for its turn: another rollout has its services, or the environment is full.
 
     `asked_at` and the key give the order. The release stays approved meanwhile; every rule is asked again
-    when its turn comes.
+    when its turn comes. `why` is the reason as `sentences.kept` gives it.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = PLACE_MOVES
@@ -225,6 +225,7 @@ class QueuePlace(models.Model):
     asked_at = models.DateTimeField()
     rollout = models.ForeignKey(Rollout, models.SET_NULL, null=True, related_name="+")
     reason = models.TextField(blank=True)
+    why = models.JSONField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

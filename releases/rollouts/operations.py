@@ -12,6 +12,7 @@ from portal.audit.record import record
 from portal.errors import Conflict, Invalid, NotFound, field_error
 from portal.jobs import enqueue
 from portal.live.publish import publish, touch
+from portal.sentences import Text, sentence
 from portal.words import check_words
 from releases import openings, start
 from releases.catalog.models import Environment, Service
@@ -75,7 +76,7 @@ def start_rollout(number: int, *, actor: Actor, due: datetime | None = None, con
         return begin(release, actor=actor, queued_behind=line.waits_text(release), confirmed=confirmed)
 
 
-def begin(release: Release, *, actor: Actor, queued_behind: str = "", confirmed: str = "") -> Rollout:
+def begin(release: Release, *, actor: Actor, queued_behind: Text = "", confirmed: str = "") -> Rollout:
     """Begin the rollout of a locked release, if nothing stands against it.
 
     Args:
@@ -102,7 +103,7 @@ def _require_confirmed(service: Service, *, actor: Actor, confirmed: str) -> Non
     """A restore asks again, and takes its own right again, each time it begins (product.md, "Decisions")."""
     access.require(actor, "restore", service)
     if confirmed.strip() != service.name:
-        text = _("Type {name} to restore its database.").format(name=service.name)
+        text = sentence(_("Type {name} to restore its database."), name=service.name)
         raise Invalid(missing=[field_error("confirm", text)])
 
 
@@ -272,7 +273,7 @@ def _require_possible(rollout: Rollout, kind: str, *, reason: str, step: Step | 
         raise Invalid(missing=[field_error("reason", _("Say why this step is skipped."))])
     if not is_possible(rollout, kind, step):
         text = _("The rollout is {state}; this is not possible from there.")
-        raise Conflict(text.format(state=rollout.get_state_display()))
+        raise Conflict(sentence(text, state=RolloutState(rollout.state).label))
     if kind == OrderKind.RESUME and not _goes_back(rollout) and (left := open_text(rollout.steps.all())):
         raise Conflict(left)
     goes_forward = kind in GOES_FORWARD and rollout.state not in MOVING and not _goes_back(rollout)
@@ -285,12 +286,12 @@ def _require_possible(rollout: Rollout, kind: str, *, reason: str, step: Step | 
         start.refuse([*openings.missing_for(rollout.release), *release_side.owed_for(rollout)])
 
 
-def open_text(steps: Iterable[Step]) -> str:
+def open_text(steps: Iterable[Step]) -> Text:
     """That a resume would do once more what a person has to decide about, in words; "" where it would not."""
     step = left_open(steps)
     if step is None:
         return ""
-    return str(RESTORE_OPEN if step.is_restore else JOB_OPEN)
+    return RESTORE_OPEN if step.is_restore else JOB_OPEN
 
 
 def _goes_back(rollout: Rollout) -> bool:
@@ -311,11 +312,11 @@ def _require_free(rollout: Rollout) -> None:
     release = rollout.release
     if rollout.state == RolloutState.FAILED and release.state in ENDS:
         text = _("The release is {state}; this is not possible from there.")
-        raise Conflict(text.format(state=release.get_state_display()))
+        raise Conflict(sentence(text, state=ReleaseState(release.state).label))
     other = line.busy_text(release)
     if other:
         text = _("Another rollout of these services is not over: {name}.")
-        raise Conflict(text.format(name=other), code="queue")
+        raise Conflict(sentence(text, name=other), code="queue")
     newer = replaced_by(rollout)
     if newer is not None:
         raise Conflict(REPLACED.format(number=newer.release_id))

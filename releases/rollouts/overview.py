@@ -279,7 +279,7 @@ def _closed(rollout: Rollout, may: frozenset[str]) -> Json:
     held = may & GOES_FORWARD if rollout.state in {RolloutState.PAUSED, RolloutState.FAILED} else frozenset()
     possible = [kind for kind in held if rollout.state in POSSIBLE[kind]]
     missing = [*_unapproved(rollout), *_not_now(rollout)] if possible else []
-    full = line.full_text(rollout) if possible and rollout.state in AT_AN_END else ""
+    full = str(line.full_text(rollout)) if possible and rollout.state in AT_AN_END else ""
     reason = " ".join(filter(None, [*(str(each["text"]) for each in missing), full]))
     return {str(kind): reason for kind in possible} if reason else {}
 

@@ -2,7 +2,7 @@
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from portal import access, clock
 from portal.actors import Actor
@@ -10,6 +10,7 @@ from portal.audit.record import record
 from portal.errors import Conflict, Invalid, Missing, NotFound, field_error
 from portal.live.publish import touch
 from portal.people.models import User
+from portal.sentences import Text, sentence
 from portal.words import check_words
 from releases.catalog.models import Environment
 from releases.models import Release
@@ -56,13 +57,13 @@ def missing_for(release: Release, *, actor: Actor) -> list[Missing]:
     ]
 
 
-def text_of(pin: Pin) -> str:
+def text_of(pin: Pin) -> Text:
     """Say which rollback pinned the service, and what ends it."""
     text = _(
         "{service} is pinned since #{number} was rolled back. Nothing starts it by itself: "
         "lift the pin, or start the release by hand."
     )
-    return text.format(service=pin.service.name, number=pin.rollout.release_id)
+    return sentence(text, service=pin.service.name, number=pin.rollout.release_id)
 
 
 def lift_pin(pin_id: int, *, actor: Actor, reason: str) -> Pin:

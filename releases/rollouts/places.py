@@ -3,6 +3,7 @@
 from portal import clock
 from portal.actors import Actor
 from portal.live.publish import touch
+from portal.sentences import Text, kept
 from portal.transitions import move
 from releases.models import Release
 from releases.rollouts.models import QueuePlace
@@ -15,10 +16,10 @@ def locked(place_id: int) -> QueuePlace:
     return rows.select_related("release", "environment", "asked_by").get(pk=place_id)
 
 
-def end(place: QueuePlace, state: PlaceState, *, actor: Actor, reason: str = "") -> None:
+def end(place: QueuePlace, state: PlaceState, *, actor: Actor, reason: Text = "") -> None:
     """End a locked place, which waits; its rollout is kept with it."""
-    place.ended_at, place.reason = clock.now(), reason
-    fields = ["ended_at", "reason", "rollout"]
+    place.ended_at, place.reason, place.why = clock.now(), str(reason), kept(reason)
+    fields = ["ended_at", "reason", "why", "rollout"]
     topic, number = place.release.topic, place.release_id
     move(place, state, actor=actor, reason=reason, fields=fields, topic=topic, release=number)
     tell_line(place)
@@ -29,7 +30,7 @@ def tell_line(place: QueuePlace) -> None:
     touch(f"board.{place.environment.name}")
 
 
-def leave(release: Release, *, actor: Actor, reason: str) -> None:
+def leave(release: Release, *, actor: Actor, reason: Text) -> None:
     """Take a locked release out of the line, if it waits there: see `releases.turns`."""
     waiting = QueuePlace.objects.filter(release=release, state=PlaceState.QUEUED)
     for pk in waiting.values_list("pk", flat=True):

@@ -9,7 +9,7 @@ import logging
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from portal import access, clock, trace
 from portal.actors import Actor
@@ -17,6 +17,7 @@ from portal.audit.record import record
 from portal.errors import DATABASE_AWAY, Conflict, NotFound, PortalError
 from portal.jobs import for_each
 from portal.live.publish import publish
+from portal.sentences import Text, joined, sentence
 from portal.words import check_words
 from releases import notices, start
 from releases.catalog.models import Environment
@@ -59,11 +60,11 @@ def ask_start(
             return _begin(release, stand.place, actor=actor, confirmed=confirmed)
         if stand.place is not None:
             text = _("It waits in the queue already, at place {number}: {text}.")
-            raise Conflict(text.format(number=stand.number, text=stand.text), code="queue")
+            raise Conflict(sentence(text, number=stand.number, text=stand.text), code="queue")
         if is_restore(release):
             # It asks whoever starts it; when its turn came, nobody would be there.
             text = _("A restore does not wait in the queue. Start it once this is over: {text}.")
-            raise Conflict(text.format(text=stand.text), code="queue")
+            raise Conflict(sentence(text, text=stand.text), code="queue")
         return _queue(release, stand, actor=actor)
 
 
@@ -71,7 +72,10 @@ def _require_settled(stand: line.Stand) -> None:
     """What has its time now does not begin later, when nobody thinks of it: its people are told."""
     if stand.unsettled:
         text = _("Nothing starts by itself behind {text}.")
-        raise Conflict(text.format(text="; ".join(map(unsettled.text_of, stand.unsettled))), code="queue")
+        raise Conflict(
+            sentence(text, text=joined([*map(unsettled.text_of, stand.unsettled)], between="; ")),
+            code="queue",
+        )
 
 
 def leave(place_id: int, *, actor: Actor, reason: str = "") -> QueuePlace:
@@ -90,7 +94,7 @@ def leave(place_id: int, *, actor: Actor, reason: str = "") -> QueuePlace:
         require_scope(actor, "operate")
         place = places.locked(found.pk)
         if place.state != PlaceState.QUEUED:
-            raise Conflict(_("It waits no more: {state}.").format(state=place.get_state_display()))
+            raise Conflict(sentence(_("It waits no more: {state}."), state=place.get_state_display()))
         places.end(place, PlaceState.CANCELLED, actor=actor, reason=reason)
     return place
 
@@ -124,7 +128,7 @@ def _take_turn(place: QueuePlace) -> None:
                 _begin(release, locked, actor=actor)
     except PortalError as error:
         gone = _("Who asked for it may not start it any more.")
-        _give_back(place, reason=gone if isinstance(error, NotFound) else str(error.detail))
+        _give_back(place, reason=gone if isinstance(error, NotFound) else error.detail)
     except DATABASE_AWAY:
         raise
     except Exception:
@@ -133,10 +137,10 @@ def _take_turn(place: QueuePlace) -> None:
         _give_back(place, reason=broke_off(incident))
 
 
-def broke_off(incident: str) -> str:
+def broke_off(incident: str) -> Text:
     """Why the portal gives a start back that it could not carry out."""
     text = _("The portal failed at this start by a fault of its own (incident {incident}).")
-    return text.format(incident=incident)
+    return sentence(text, incident=incident)
 
 
 def _begin(release: Release, place: QueuePlace | None, *, actor: Actor, confirmed: str = "") -> Rollout:
@@ -168,7 +172,7 @@ def _queue(release: Release, stand: line.Stand, *, actor: Actor) -> QueuePlace:
     return place
 
 
-def _give_back(place: QueuePlace, *, reason: str) -> None:
+def _give_back(place: QueuePlace, *, reason: Text) -> None:
     with transaction.atomic():
         Environment.objects.select_for_update(no_key=True).get(pk=place.environment_id)
         release = Release.objects.select_for_update(of=("self",)).get(pk=place.release_id)

@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 
 from portal import access
 from portal.people.models import User
+from portal.sentences import worded
 from releases.models import Release
 from releases.remarks import Remark
 from releases.rollouts import line, pins, unsettled
@@ -30,7 +31,7 @@ def _queue(release: Release, user: User) -> list[Remark]:
     left = [_left(each) for each in unsettled.of_release(release)]
     if place is None or place.state != PlaceState.GIVEN_BACK or release.state == ReleaseState.SCHEDULED:
         return left
-    text = _("It did not start when its turn came: {reason}").format(reason=place.reason)
+    text = _("It did not start when its turn came: {reason}").format(reason=worded(place.why or place.reason))
     return [Remark(shape="arrow-left", text=text), *left]
 
 
@@ -56,4 +57,4 @@ def _place(release: Release, place: QueuePlace, user: User) -> Remark:
 
 def _pin(pin: Pin) -> Remark:
     url = reverse("board-service", args=[pin.service.name, pin.environment.name])
-    return Remark(shape="pin", text=pins.text_of(pin), url=url, label=_("To the pin"))
+    return Remark(shape="pin", text=str(pins.text_of(pin)), url=url, label=_("To the pin"))

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import Invalid, Missing, field_error
 from portal.integrations.kubernetes.workloads import DAEMON_SET
+from portal.sentences import Text, sentence
 from releases.catalog import canaries
 from releases.catalog.schedule_checks import RESTORE
 from releases.rollouts.members import Member
@@ -29,7 +30,7 @@ def require_sound(spec: Mapping[str, Any], members: Sequence[Member]) -> None:
     for section, allowed in (("before", BEFORE), ("each", EACH), ("after", AFTER)):
         for index, each in enumerate(spec.get(section) or []):
             if each.get("kind") not in allowed:
-                text = _("“{kind}” is no step that can stand here.").format(kind=each.get("kind"))
+                text = sentence(_("“{kind}” is no step that can stand here."), kind=each.get("kind"))
                 wrong.append(field_error(f"plan.{section}[{index}].kind", text))
     wrong += _wrong_around(spec, members)
     placed = [name for wave in spec.get("waves") or [] for name in wave.get("services") or []]
@@ -39,7 +40,7 @@ def require_sound(spec: Mapping[str, Any], members: Sequence[Member]) -> None:
             owned = _("{service} is under Helm, and the plan has no helm_upgrade.")
             wrong.append(field_error("plan.each", owned.format(service=member.name)))
         if placed.count(member.name) != 1:
-            text = _("The plan has no place, or more than one, for {service}.").format(service=member.name)
+            text = sentence(_("The plan has no place, or more than one, for {service}."), service=member.name)
             wrong.append(field_error("plan.waves", text))
     if wrong:
         raise Invalid(_("The plan does not fit this release."), missing=wrong)
@@ -52,7 +53,7 @@ def _wrong_around(spec: Mapping[str, Any], members: Sequence[Member]) -> list[Mi
         if each.get("kind") in AROUND:
             wrong += _wrong_names(where, each, known)
         else:
-            text = _("“{kind}” is no step that can stand here.").format(kind=each.get("kind"))
+            text = sentence(_("“{kind}” is no step that can stand here."), kind=each.get("kind"))
             wrong.append(field_error(f"{where}.kind", text))
     for index, each in enumerate(spec.get("after") or []):
         if each.get("kind") in OF_A_SERVICE:
@@ -76,19 +77,19 @@ def steps_around(spec: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, An
                     yield f"plan.{part}[{number}].{place}[{index}]", each
 
 
-def _wrong_job(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
+def _wrong_job(document: Mapping[str, Any], member: Member) -> tuple[str, Text] | None:
     """A Job that is not there, or that restores a database where that is not what was asked and approved."""
     job = member.job(str(document.get("job")))
     names = {"service": member.name, "job": document.get("job")}
     if job is None:
-        return "job", _("{service} has no Job named {job}.").format(**names)
+        return "job", sentence(_("{service} has no Job named {job}."), **names)
     if (job.get("purpose") == RESTORE) != (document["kind"] == "restore_database"):
         text = _("A database is restored by a request of its own, and by a Job of that purpose.")
         return "job", str(text)
     return None
 
 
-def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
+def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, Text] | None:
     """Return (field, words) where a step names what its service does not have."""
     strange = [each for each in document.get("checks") or [] if each.get("kind") not in CHECKS]
     if strange:
@@ -99,16 +100,16 @@ def _wrong_name(document: Mapping[str, Any], member: Member) -> tuple[str, str] 
         return _wrong_colour(document, member)
     if document["kind"] == "apply_manifests" and not member.spec.get("manifests"):
         text = _("{service} does not say where its manifests are.")
-        return "service", text.format(service=member.name)
+        return "service", sentence(text, service=member.name)
     if document["kind"] == "cluster_view" and not member.spec.get("clusterView"):
         text = _("{service} does not say how its cluster view is asked.")
-        return "service", text.format(service=member.name)
+        return "service", sentence(text, service=member.name)
     if document["kind"] in {"run_job", "restore_database"}:
         return _wrong_job(document, member)
     return _wrong_size(document, member) if document["kind"] == "scale" else None
 
 
-def _wrong_colour(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
+def _wrong_colour(document: Mapping[str, Any], member: Member) -> tuple[str, Text] | None:
     """A colour is named where there are two, and switched to where Services tell them apart."""
     if not member.colours:
         return "colour", str(_("{service} has no colours.")).format(service=member.name)
@@ -118,13 +119,13 @@ def _wrong_colour(document: Mapping[str, Any], member: Member) -> tuple[str, str
     return None
 
 
-def _wrong_size(document: Mapping[str, Any], member: Member) -> tuple[str, str] | None:
+def _wrong_size(document: Mapping[str, Any], member: Member) -> tuple[str, Text] | None:
     workload = member.workload(str(document.get("workload") or ""))
     if workload is None:
         text = _("Say which one workload of {service} is scaled.")
-        return "workload", text.format(service=member.name)
+        return "workload", sentence(text, service=member.name)
     if workload.get("kind") == DAEMON_SET:
-        return "workload", _("{name} is a DaemonSet: it runs once on each node, and has no size.").format(
-            name=workload["name"]
+        return "workload", sentence(
+            _("{name} is a DaemonSet: it runs once on each node, and has no size."), name=workload["name"]
         )
     return None

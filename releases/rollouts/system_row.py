@@ -116,9 +116,7 @@ def lines_of(environments: Sequence[Environment], services: Sequence[Service]) -
         if (service.pk, environment.pk) in placed
     }
     brought = _brought(cells.values())
-    held = {
-        each.pk: stations.held_back(_candidates(each, environments, brought), each) for each in environments
-    }
+    held = {each.pk: _held_back(each, environments, brought) for each in environments}
     return [
         Line(
             service=service,
@@ -131,6 +129,11 @@ def lines_of(environments: Sequence[Environment], services: Sequence[Service]) -
         )
         for service in services
     ]
+
+
+def _held_back(target: Environment, among: Sequence[Environment], brought: Brought) -> dict[int, list[str]]:
+    found = stations.held_back(_candidates(target, among, brought), target)
+    return {item: [str(text) for text in texts] for item, texts in found.items()}
 
 
 def _brought(cells: Iterable[BoardCell]) -> Brought:

@@ -8,8 +8,9 @@ protected the next one goes on: there it is what mends.
 from collections.abc import Collection, Iterable
 
 from django.db.models import Max, Q
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
+from portal.sentences import Text, sentence
 from releases.catalog.models import Environment
 from releases.models import Release
 from releases.rollouts.models import Rollout
@@ -50,7 +51,7 @@ def of_release(release: Release) -> list[Rollout]:
     return sorted(set(found), key=lambda each: each.pk)
 
 
-def text_of(rollout: Rollout) -> str:
+def text_of(rollout: Rollout) -> Text:
     """Say which one, and what there is to do."""
     if rollout.state == RolloutState.STOPPED:
         text = _("rollout {number}, which was stopped: roll it back, close its release, or start by hand")
@@ -59,4 +60,4 @@ def text_of(rollout: Rollout) -> str:
             "rollout {number}, which did not end well: retry it, roll it back, close its release, "
             "or start by hand"
         )
-    return text.format(number=rollout.pk)
+    return sentence(text, number=rollout.pk)

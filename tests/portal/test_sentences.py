@@ -9,7 +9,7 @@ from django.utils.translation import override
 
 from portal.errors import TemporaryError
 from portal.integrations.kubernetes.errors import unreachable
-from portal.sentences import Sentence, joined, kept, worded, worded_in
+from portal.sentences import joined, kept, sentence, worded, worded_in
 
 UNREADABLE = _("The answer cannot be read.")
 OUTER = _("The cluster at {server} does not answer: {reason}")
@@ -26,14 +26,14 @@ def row(text: object) -> Any:
     [
         ("in the cluster's own words", "in the cluster's own words"),
         (UNREADABLE, "The answer cannot be read."),
-        (Sentence(OUTER, server="k8s", reason=7), "The cluster at k8s does not answer: 7"),
+        (sentence(OUTER, server="k8s", reason=7), "The cluster at k8s does not answer: 7"),
         (
-            Sentence(OUTER, server="{server}", reason=UNREADABLE),
+            sentence(OUTER, server="{server}", reason=UNREADABLE),
             "The cluster at {server} does not answer: The answer cannot be read.",
         ),
         (joined([UNREADABLE, "own"], between="; "), "The answer cannot be read.; own"),
         (joined([]), ""),
-        (Sentence("{braces} and nothing to fill"), "{braces} and nothing to fill"),
+        (sentence("{braces} and nothing to fill"), "{braces} and nothing to fill"),
     ],
 )
 def test_what_is_kept_is_worded_for_its_reader(text: object, said: str) -> None:

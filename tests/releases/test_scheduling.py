@@ -1,6 +1,7 @@
 """An approved release that starts by itself at its time, or says why it did not."""
 
 from datetime import datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from portal import clock
 from portal.audit import checkpoints
 from portal.audit.models import AuditEntry, Checkpoint
 from portal.outbox.models import Message
+from portal.people.models import User
 from portal.people.operations import revoke_role
+from portal.ui import times
 from releases import operations
 from releases.catalog.models import Plan
 from releases.models import Release
@@ -163,6 +166,24 @@ def test_a_freeze_that_came_meanwhile_gives_it_back_and_tells_why(shop: Shop, ap
     # The same people may start it when the freeze is over.
     Freeze.objects.all().delete()
     assert api.post(f"/releases/{release.number}/start").status_code in {200, 201, 202}
+
+
+@long
+def test_why_it_did_not_start_is_said_to_each_reader_whatever_the_worker_speaks(
+    shop: Shop, api: ApiClient
+) -> None:
+    release, author, now = scheduled(shop), shop.cast.author, clock.now()
+    freeze(starts=now, ends=now + HOUR)
+    User.objects.filter(pk=author.pk).update(language="en")
+    with translation.override("ko"):
+        jobs.start_due()
+    message = Message.objects.get(key__contains="missed", recipient="author")
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(author)
+    page = unescape(client.get(f"/releases/{release.pk}/").content.decode())
+    until = times.absolute(now + HOUR, now=now)
+    for told in (message.body, page.partition('id="record"')[2]):
+        assert f'The freeze "Year end" (Books) lasts until {until}.' in told
 
 
 @long

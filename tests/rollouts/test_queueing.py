@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connections
 from django.test import Client
+from django.utils import translation
 
 from portal import clock
 from portal.audit.models import AuditEntry
@@ -80,8 +81,8 @@ def test_it_waits_for_its_services_and_begins_by_itself(planned: Shop) -> None:
     assert isinstance(waiting, QueuePlace)
     second.refresh_from_db()
     assert second.state == "approved"
-    assert (
-        line.stand_of(second).text == f"rollout {running.pk}" or str(running.pk) in line.stand_of(second).text
+    assert line.stand_of(second).text == f"rollout {running.pk}" or str(running.pk) in str(
+        line.stand_of(second).text
     )
     jobs.begin_queued()
     assert place(second).state == "queued"
@@ -193,6 +194,29 @@ def test_a_rollback_pins_what_waits_behind_it(planned: Shop) -> None:
     assert isinstance(ask(planned, second), Rollout), "a person's start lifts the pin"
     assert not Pin.objects.filter(lifted_at=None).exists()
     assert AuditEntry.objects.filter(action="pin.lifted").exists()
+
+
+@long
+def test_why_it_was_given_back_is_said_to_each_reader_whatever_the_worker_speaks(planned: Shop) -> None:
+    author, running = planned.cast.author, ask(planned, release_of(planned))
+    second = release_of(planned, version="2.9.0")
+    ask(planned, second)
+    behind = over(running, "rolled_back")
+    Pin.objects.create(
+        service=planned.shopping, environment=planned.environment, rollout=behind, set_at=behind.queued_at
+    )
+    User.objects.filter(pk=author.pk).update(language="en")
+    with translation.override("ko"):
+        jobs.begin_queued()
+    why = f"shopping-service is pinned since #{behind.release_id} was rolled back."
+    assert why in Message.objects.get(key__contains="given_back").body
+    page = english(author).get(f"/releases/{second.pk}/").content.decode()
+    assert f"It did not start when its turn came: {why}" in page
+    record = page.partition('id="record"')[2]
+    assert why in record
+    # A row of an older portal has its words alone.
+    QueuePlace.objects.filter(release=second).update(why=None, reason="고정되어 있습니다")
+    assert "its turn came: 고정되어" in english(author).get(f"/releases/{second.pk}/").content.decode()
 
 
 @long

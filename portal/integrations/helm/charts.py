@@ -15,7 +15,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError
-from portal.sentences import Sentence
+from portal.sentences import sentence
 
 REFUSED = "chart_refused"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*){0,5}")
@@ -117,4 +117,4 @@ def _unreadable(name: str, error: OSError) -> PermanentError:
 
 
 def _refused(text: str | Promise, **values: object) -> PermanentError:
-    return PermanentError(Sentence(text, **values), code=REFUSED)
+    return PermanentError(sentence(text, **values), code=REFUSED)

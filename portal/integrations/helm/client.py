@@ -21,7 +21,7 @@ from portal.integrations.helm.process import Finished, no_beat, run
 from portal.integrations.kubernetes.connection import Access
 from portal.integrations.kubernetes.errors import UNREACHABLE
 from portal.masking import masked
-from portal.sentences import Sentence
+from portal.sentences import sentence
 
 Json = dict[str, Any]
 
@@ -279,7 +279,7 @@ def program_version(binary: str) -> tuple[int, ...]:
     found = tuple(int(each) for each in numbers.groups()) if numbers else ()
     if found[:2] < OLDEST:
         text = _("{binary} is version {version}; Helm 3.13 or newer is needed.")
-        words = Sentence(text, binary=binary, version=told.strip()[:80] or "?")
+        words = sentence(text, binary=binary, version=told.strip()[:80] or "?")
         raise PermanentError(words, code="helm_too_old")
     return found
 

@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.connection import Access
-from portal.sentences import Sentence
+from portal.sentences import sentence
 
 MISSING_BINARY = "helm_missing"
 TIMED_OUT = "helm_timeout"
@@ -60,7 +60,7 @@ def located(binary: str) -> str:
             "There is no program {binary}. Put Helm 3.13 or newer where the workers run, or name it in "
             "HELM_BINARY."
         )
-        raise PermanentError(Sentence(text, binary=binary), code=MISSING_BINARY)
+        raise PermanentError(sentence(text, binary=binary), code=MISSING_BINARY)
     return found
 
 
@@ -170,7 +170,7 @@ def _finish(
             if time.monotonic() > ends_at:
                 text = _("helm {call} took longer than {seconds} s and was ended.")
                 raise TemporaryError(
-                    Sentence(text, call=arguments[0], seconds=round(seconds)), retry_in=5.0, code=TIMED_OUT
+                    sentence(text, call=arguments[0], seconds=round(seconds)), retry_in=5.0, code=TIMED_OUT
                 )
             beat()
         return Finished(code=process.wait(), out=printed.text("out"), err=printed.text("err"))

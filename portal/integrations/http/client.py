@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.answers import read_body, read_json
-from portal.sentences import Sentence
+from portal.sentences import sentence
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -122,7 +122,7 @@ def get(
     except (urllib3.exceptions.HTTPError, OSError) as error:
         text = _("{host}:{port} does not answer: {reason}.")
         reason = type(error).__name__
-        raise TemporaryError(Sentence(text, host=host, port=port, reason=reason), code=UNREACHABLE) from error
+        raise TemporaryError(sentence(text, host=host, port=port, reason=reason), code=UNREACHABLE) from error
     finally:
         pool.close()
     return Answer(answer.status, _json(answer, body), time.monotonic() - started)
@@ -156,12 +156,12 @@ def checked_address(host: str, port: int, *, allow: Allow, resolve: Resolver | N
     try:
         found = [ipaddress.ip_address(text.partition("%")[0]) for text in (resolve or _resolve)(host, port)]
     except OSError as error:
-        text = Sentence(_("The name {host} cannot be resolved."), host=host)
+        text = sentence(_("The name {host} cannot be resolved."), host=host)
         raise TemporaryError(text, code=UNREACHABLE) from error
     addresses = [getattr(each, "ipv4_mapped", None) or each for each in found]
     named = allow.names(host, port)
     if not addresses or not all(_may_call(each, named=named, allow=allow) for each in addresses):
-        raise _refused(Sentence(_("{host} is not among the addresses that may be called."), host=host))
+        raise _refused(sentence(_("{host} is not among the addresses that may be called."), host=host))
     return str(addresses[0])
 
 

@@ -10,7 +10,7 @@ from portal.errors import PermanentError
 from portal.integrations.answers import read_json
 from portal.integrations.kubernetes.rollout_status import condition
 from portal.integrations.kubernetes.workloads import Json, containers
-from portal.sentences import Sentence
+from portal.sentences import sentence
 
 # A finished Job stays for a week: what it did can be looked up, and nobody makes it again meanwhile.
 KEPT_SECONDS = 7 * 24 * 3600
@@ -51,7 +51,7 @@ def job_from(
     found = {each["name"]: each for each in containers(spec["template"])}
     missing = sorted(set(images) - set(found))
     if missing:
-        text = Sentence(
+        text = sentence(
             _("{workload} has no container {names}."),
             workload=f"cronjob/{cron_job['metadata']['name']}",
             names=", ".join(missing),

@@ -47,7 +47,7 @@ from portal.integrations.kubernetes.workloads import (
     Workload,
     merged,
 )
-from portal.sentences import Sentence
+from portal.sentences import sentence
 
 # More of a log is not read: the server would cut off its newest lines.
 BYTES_A_LINE = 2_048
@@ -254,7 +254,7 @@ class Cluster(Server):
         """
         missing = sorted(set(images) - set(seen.images))
         if missing:
-            text = Sentence(
+            text = sentence(
                 _("{workload} has no container {names}."), workload=seen.reference, names=", ".join(missing)
             )
             raise PermanentError(text, code="no_such_container")

@@ -18,7 +18,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError
-from portal.sentences import Sentence
+from portal.sentences import sentence
 
 Json = dict[str, Any]
 
@@ -84,7 +84,7 @@ def read_kubeconfig(text: str, *, context: str = "", allow_insecure: bool = Fals
     wanted = context or str(config.get("current-context", ""))
     chosen = _named(config, "contexts", wanted).get("context")
     if not isinstance(chosen, dict):
-        raise _wrong(Sentence(_("The kubeconfig has no context “{name}”."), name=wanted))
+        raise _wrong(sentence(_("The kubeconfig has no context “{name}”."), name=wanted))
     cluster = _part(config, "clusters", "cluster", str(chosen.get("cluster", "")))
     user = _part(config, "users", "user", str(chosen.get("user", "")))
     _refuse_unknown(cluster, ALLOWED_CLUSTER_KEYS | ({INSECURE} if allow_insecure else frozenset()))
@@ -124,17 +124,17 @@ def _referenced(reference: str) -> str:
         return _file_text(Path(os.environ[f"{name}_FILE"]))
     value = os.environ.get(name, "")
     if not value:
-        raise _wrong(Sentence(_("{name} is not set; it should hold a kubeconfig or its path."), name=name))
+        raise _wrong(sentence(_("{name} is not set; it should hold a kubeconfig or its path."), name=name))
     return value if "\n" in value else _file_text(Path(value))
 
 
 def _file_text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise _wrong(Sentence(_("{path} is too large for a kubeconfig."), path=path))
+            raise _wrong(sentence(_("{path} is too large for a kubeconfig."), path=path))
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise _wrong(Sentence(_("{path} cannot be read: {error}."), path=path, error=error)) from error
+        raise _wrong(sentence(_("{path} cannot be read: {error}."), path=path, error=error)) from error
 
 
 def _parsed(text: str) -> Json:
@@ -163,7 +163,7 @@ def _part(config: Json, section: str, key: str, name: str) -> Json:
     found = _named(config, section, name).get(key)
     if not isinstance(found, dict):
         raise _wrong(
-            Sentence(_("The kubeconfig has no entry “{name}” under {section}."), name=name, section=section)
+            sentence(_("The kubeconfig has no entry “{name}” under {section}."), name=name, section=section)
         )
     return found
 
@@ -176,14 +176,14 @@ def _refuse_unknown(part: Json, allowed: frozenset[str]) -> None:
         text = _(
             "The kubeconfig holds {keys}, which is refused: only an address, inline certificates and a token."
         )
-        raise _wrong(Sentence(text, keys=", ".join(refused)))
+        raise _wrong(sentence(text, keys=", ".join(refused)))
 
 
 def _decoded(part: Json, key: str) -> str:
     try:
         return b64decode(str(part.get(key) or ""), validate=True).decode()
     except (Base64Error, UnicodeDecodeError) as error:
-        raise _wrong(Sentence(_("{key} in the kubeconfig is not base64 text."), key=key)) from error
+        raise _wrong(sentence(_("{key} in the kubeconfig is not base64 text."), key=key)) from error
 
 
 def _wrong(text: str | Promise) -> PermanentError:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.answers import kept, read_json
 from portal.masking import masked
-from portal.sentences import Sentence, Text
+from portal.sentences import Text, sentence
 
 MAX_WORDS = 2_000
 INVALID = "invalid"
@@ -56,14 +56,14 @@ def refused(code: int, body: bytes, headers: Mapping[str, str]) -> TemporaryErro
     said: Text = words
     if words in NO_SUCH_KIND:
         text = _("The cluster does not know this kind of object; install what defines it first ({words}).")
-        said = Sentence(text, words=words)
+        said = sentence(text, words=words)
     return PermanentError(said, code=PERMANENT.get(code, "refused_outside"))
 
 
 def unreachable(server: str, error: Exception) -> TemporaryError:
     """Return the error for a server that did not answer, or whose answer was cut."""
     reason = getattr(error, "reason", None) or error
-    text = Sentence(
+    text = sentence(
         _("The cluster at {server} does not answer: {reason}"), server=server, reason=_brief(reason)
     )
     return TemporaryError(text, retry_in=2.0, code=UNREACHABLE)

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.workloads import Json, containers
-from portal.sentences import Sentence
+from portal.sentences import sentence
 
 REFUSED = "manifests_refused"
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*){0,5}")
@@ -230,4 +230,4 @@ def _items(item: Any, named: Json) -> Iterator[Any]:
 
 
 def _refused(text: str | Promise, **values: object) -> PermanentError:
-    return PermanentError(Sentence(text, **values), code=REFUSED)
+    return PermanentError(sentence(text, **values), code=REFUSED)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError
 from portal.integrations.registry.transport import Reply, Transport, read_json
-from portal.sentences import Sentence
+from portal.sentences import sentence
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -135,12 +135,12 @@ class Registry:
         kind = reply.headers.get("Content-Type", "").partition(";")[0].strip()
         if kind not in (*INDEXES, *MANIFESTS):
             text = _("{image} is no image of a kind that nodes can run.")
-            raise PermanentError(Sentence(text, image=f"{repository}:{reference}"), code="image_unknown_kind")
+            raise PermanentError(sentence(text, image=f"{repository}:{reference}"), code="image_unknown_kind")
         said = reply.headers.get("Docker-Content-Digest", "")
         asked = reference if DIGEST.fullmatch(reference) else said
         if (said.startswith("sha256:") and said != reply.digest) or (asked and asked != reply.digest):
             text = _("The registry's answer for {image} does not have the digest that it names.")
-            raise PermanentError(Sentence(text, image=f"{repository}:{reference}"), code="image_damaged")
+            raise PermanentError(sentence(text, image=f"{repository}:{reference}"), code="image_damaged")
         return reply
 
     def _platforms(self, repository: str, body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -191,14 +191,14 @@ def version_order(tag: str) -> tuple[tuple[int, int, str], ...]:
 def _path(repository: str, reference: str) -> str:
     _check_repository(repository)
     if not (TAG.fullmatch(reference) or DIGEST.fullmatch(reference)):
-        text = Sentence(_("{version} is no version that an image can have."), version=reference[:60])
+        text = sentence(_("{version} is no version that an image can have."), version=reference[:60])
         raise PermanentError(text, code=IMAGE_NOT_FOUND)
     return f"/v2/{repository}/manifests/{reference}"
 
 
 def _check_repository(repository: str) -> None:
     if not REPOSITORY.fullmatch(repository):
-        text = Sentence(_("{repository} is no repository's name."), repository=repository[:60])
+        text = sentence(_("{repository} is no repository's name."), repository=repository[:60])
         raise PermanentError(text, code=IMAGE_NOT_FOUND)
 
 
@@ -208,8 +208,8 @@ def _scope(repository: str) -> str:
 
 def _not_found(image: str, reply: Reply) -> PermanentError:
     if reply.status == 404:
-        return PermanentError(Sentence(_("The registry has no {image}."), image=image), code=IMAGE_NOT_FOUND)
-    text = Sentence(_("The registry refuses {image} (HTTP {status})."), image=image, status=reply.status)
+        return PermanentError(sentence(_("The registry has no {image}."), image=image), code=IMAGE_NOT_FOUND)
+    text = sentence(_("The registry refuses {image} (HTTP {status})."), image=image, status=reply.status)
     return PermanentError(text, code="registry_answer")
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations import answers
-from portal.sentences import Sentence
+from portal.sentences import sentence
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 8.0
@@ -95,12 +95,12 @@ class Transport:
 
     def _judged(self, reply: Reply) -> Reply:
         if reply.status in {401, 403}:
-            refused = Sentence(_("The registry {host} does not let the portal in."), host=self.host)
+            refused = sentence(_("The registry {host} does not let the portal in."), host=self.host)
             raise PermanentError(refused, code=UNAUTHORIZED)
         if reply.status == 429 or reply.status >= 500:
             text = _("The registry {host} cannot answer now (HTTP {status}).")
             raise TemporaryError(
-                Sentence(text, host=self.host, status=reply.status),
+                sentence(text, host=self.host, status=reply.status),
                 retry_in=_retry_in(reply),
                 code=UNREACHABLE,
             )
@@ -117,7 +117,7 @@ class Transport:
             url = urljoin(url, target)
             if urlsplit(url)[:2] != urlsplit(self.url)[:2]:
                 break
-        text = Sentence(
+        text = sentence(
             _("The registry {host} points to another place, which is not followed."), host=self.host
         )
         raise PermanentError(text, code="registry_redirect")
@@ -140,7 +140,7 @@ class Transport:
         if parts.netloc not in self._token_hosts or not same_scheme or parts.scheme not in {"http", "https"}:
             text = _("The registry {host} sends the portal to {realm} for a token, which is not allowed.")
             raise PermanentError(
-                Sentence(text, host=self.host, realm=parts.netloc or realm[:60]), code="registry_realm"
+                sentence(text, host=self.host, realm=parts.netloc or realm[:60]), code="registry_realm"
             )
         started = time.monotonic()
         reply = self._send(
@@ -150,7 +150,7 @@ class Transport:
         answer = read_json(reply)
         value = answer.get("token") or answer.get("access_token")
         if reply.status != 200 or not isinstance(value, str):
-            refused = Sentence(_("The registry {host} gives no token."), host=self.host)
+            refused = sentence(_("The registry {host} gives no token."), host=self.host)
             raise PermanentError(refused, code=UNAUTHORIZED)
         lifetime = answer.get("expires_in")
         # A minute is what the protocol says when nothing is said; some seconds are kept for the way.
@@ -182,7 +182,7 @@ class Transport:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             text = _("The registry {host} does not answer ({reason}).")
             reason = type(error).__name__
-            raise TemporaryError(Sentence(text, host=self.host, reason=reason), code=UNREACHABLE) from error
+            raise TemporaryError(sentence(text, host=self.host, reason=reason), code=UNREACHABLE) from error
         if len(body) > limit:
             raise PermanentError(_("The registry's answer is too large."), code="registry_answer")
         return Reply(answer.status_code, answer.headers, body)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.http.client import UNREACHABLE, Allow, Resolver, checked_address
-from portal.sentences import Sentence
+from portal.sentences import sentence
 
 LONGEST = 200
 NAMES_SHOWN = 5
@@ -108,11 +108,11 @@ def _shake(context: ssl.SSLContext, address: str, port: int, server_name: str, s
         raise
     except ssl.SSLError as error:
         text = _("{host}:{port} answers, but not with TLS: {reason}.")
-        raise TemporaryError(Sentence(text, **told, reason=error.reason or "?"), code=UNREACHABLE) from error
+        raise TemporaryError(sentence(text, **told, reason=error.reason or "?"), code=UNREACHABLE) from error
     except (OSError, ValueError) as error:
         text = _("{host}:{port} does not answer: {reason}.")
         reason = type(error).__name__
-        raise TemporaryError(Sentence(text, **told, reason=reason), code=UNREACHABLE) from error
+        raise TemporaryError(sentence(text, **told, reason=reason), code=UNREACHABLE) from error
 
 
 def _read(encoded: bytes, *, fits: bool | None = True, doubt: str = "") -> Shown:

@@ -346,6 +346,20 @@ def test_an_account_without_the_right_starts_nothing(ci: Shop) -> None:
     assert not Release.objects.exists()
 
 
+def test_why_nothing_started_is_said_to_each_reader_whatever_the_worker_speaks(
+    ci: Shop, client: Client
+) -> None:
+    deactivate_person("robot", actor=BY_THE_PORTAL)
+    send("shop-ci", BUILD)
+    with translation.override("ko"):
+        work()
+    why = "The account of this connection is missing or closed."
+    [listed] = ApiClient(ci.cast.author).get("/arrivals", accept_language="en").json()["items"]
+    assert (listed["state"], listed["reason"]) == ("refused", why)
+    client.force_login(ci.cast.author)
+    assert why in client.get("/pipeline/", headers={"accept-language": "en"}).content.decode()
+
+
 def test_a_closed_account_starts_nothing(ci: Shop) -> None:
     deactivate_person("robot", actor=BY_THE_PORTAL)
     send("shop-ci", BUILD)
