@@ -26,6 +26,8 @@ class RolloutsConfig(AppConfig):
         observations.register(name=texts.gate_name, say=texts.measured, why=texts.reason)
         said = importlib.import_module("releases.rollouts.remarking")
         importlib.import_module("releases.remarks").register(said.remarks_on)
+        running = importlib.import_module("releases.rollouts.running")
+        importlib.import_module("releases.announcement").SKIPPED.append(running.left_out_of)
         places = importlib.import_module("releases.rollouts.places")
         importlib.import_module("releases.turns").register(places.leave)
         findings = importlib.import_module("releases.rollouts.findings.people")

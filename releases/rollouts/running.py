@@ -12,8 +12,9 @@ from portal import clock
 from portal.integrations.kubernetes.rollout_status import Progress, judge
 from portal.integrations.kubernetes.workloads import DAEMON_SET, Workload, container_statuses
 from portal.live.publish import touch
+from releases.announcement import LeftOut
 from releases.catalog.models import Environment, Running, Service
-from releases.models import Item
+from releases.models import Item, Release
 from releases.rollouts.findings.differences import OF_IMAGES, read
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.models import Finding, Rollout, Step
@@ -101,6 +102,20 @@ def _left_out(rollout: Rollout) -> dict[Service, bool]:
     ]
     partly = {each.service_id for each in steps if each not in left}
     return {each.service: each.service_id not in partly for each in left if each.service}
+
+
+def left_out_of(release: Release) -> dict[int, LeftOut]:
+    """Return what was skipped in the newest rollout of a release, by the keys of the services."""
+    rollout = release.rollouts.order_by("-pk").first()
+    if rollout is None or release.operation:
+        return {}
+    return {service.pk: _instead(rollout, service, whole) for service, whole in _left_out(rollout).items()}
+
+
+def _instead(rollout: Rollout, service: Service, whole: bool) -> LeftOut:
+    records = rollout.steps.filter(kind="record_running", service=service)
+    images = {image for step in records for image in (step.before.get("images") or {}).values()}
+    return LeftOut(whole=whole, images=sorted(images), digests=frozenset(_recorded(records)))
 
 
 def _runs_it_all_the_same(rollout: Rollout, service: Service | None) -> bool:

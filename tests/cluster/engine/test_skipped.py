@@ -135,6 +135,22 @@ def test_pages_proof_and_api_name_what_was_skipped(three: Guarded) -> None:
 
 
 @long
+def test_the_announcement_says_what_was_skipped_and_what_runs_there(three: Guarded) -> None:
+    rollout = three.refused()
+    three.skip(rollout, "succeeded")
+    release = Release.objects.get(pk=rollout.release_id)
+    shown = ApiClient(three.floor.shop.cast.auditor).get(f"/releases/{release.pk}").json()["announcement"]
+    assert "- 배포버전: b(2.0.0), c(2.0.0)" in shown.splitlines()
+    [left] = [line for line in shown.splitlines() if line.startswith("- 제외: ")]
+    assert left.startswith("- 제외: a(2.0.0 건너뜀, ")
+    assert left.endswith(" 실행 중)")
+    assert "1.0.0" in left
+    Release.objects.filter(pk=release.pk).update(announcement="우리 말로")
+    shown = ApiClient(three.floor.shop.cast.auditor).get(f"/releases/{release.pk}").json()["announcement"]
+    assert shown.splitlines() == ["우리 말로", left]
+
+
+@long
 def test_a_skipped_service_goes_on_with_what_ran_before_and_nothing_is_found(three: Guarded) -> None:
     rollout = three.refused()
     before = Running.objects.get(service__name="a")
