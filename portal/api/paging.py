@@ -43,7 +43,24 @@ def page(rows: QuerySet[Row], *, query: PageQuery, key: str = "pk", descending: 
     comparison = f"{key}__{'lt' if descending else 'gt'}"
     if query.cursor:
         rows = rows.filter(**{comparison: _read(query.cursor, example=key)})
-    found = list(rows.order_by(f"{'-' if descending else ''}{key}")[: query.limit + 1])
+    return _cut(rows.order_by(f"{'-' if descending else ''}{key}"), query=query, key=key)
+
+
+def page_in_order(rows_after: Callable[[int | None], QuerySet[Row]], *, query: PageQuery) -> Slice:
+    """Cut one page out of rows in an order of their own.
+
+    Args:
+        rows_after: the rows that follow one, by its key; all of them without it.
+
+    Raises:
+        Invalid: the cursor is none of ours.
+    """
+    last = int(_read(query.cursor, example="pk")) if query.cursor else None
+    return _cut(rows_after(last), query=query, key="pk")
+
+
+def _cut(rows: QuerySet[Row], *, query: PageQuery, key: str) -> Slice:
+    found = list(rows[: query.limit + 1])
     more = len(found) > query.limit
     found = found[: query.limit]
     return Slice(found, cursor(getattr(found[-1], key)) if more else None)

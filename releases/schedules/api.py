@@ -1,6 +1,7 @@
 """API v1: schedules, their runs, backups, and recovery beside its aims."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest
@@ -108,8 +109,9 @@ def list_scheduled_runs(request: HttpRequest, name: str, query: Query[PageQuery]
 
 @router.get("/environments/{name}/backups", response=Paged[BackupShape])
 def list_backups(request: HttpRequest, name: str, query: Query[PageQuery]) -> dict[str, Any]:
-    """List the backups that are there, the newest first."""
-    return paging.answer(paging.page(queries.backups_in(_environment(request, name)), query=query), _backup)
+    """List the backups that are there, the newest first; one that was written over stands where it is now."""
+    rows_after = partial(queries.backups_before, _environment(request, name))
+    return paging.answer(paging.page_in_order(rows_after, query=query), _backup)
 
 
 @router.get("/environments/{name}/recovery", response=Paged[RecoveryShape])

@@ -14,6 +14,7 @@ from releases.rollouts.steps.run_job import RunJob
 from releases.schedules import jobs
 from releases.schedules.models import Backup
 from tests.factories import Shop, make_release
+from tests.portal.api import ApiClient
 
 
 @pytest.fixture
@@ -77,3 +78,20 @@ def test_of_what_a_job_says_nothing_is_kept_but_what_is_asked_for() -> None:
     work = Work(step=Step(), release=Release(), environment=Environment(), items=())
     ended = RunJob().succeeded(work, "backup-1", {**told, "connection": "db://u:Zq9hunter2@db/x"})
     assert ended.observed["report"] == told
+
+
+def test_the_api_lists_the_newest_first_and_one_that_was_written_over_by_its_age_now(
+    shop: Shop, rollout: Rollout
+) -> None:
+    place = {"service": shop.shopping, "environment": shop.environment}
+    ages = {"latest": 60, "monday": 50, "tuesday": 40}
+    for name, hours in ages.items():
+        Backup.objects.create(**place, name=name, made_at=clock.now() - timedelta(hours=hours), rows=1)
+    api, path = ApiClient(shop.cast.author), "/environments/shop-production/backups?limit=2"
+    assert [each["name"] for each in api.get(path).json()["items"]] == ["tuesday", "monday"]
+    backed_up(rollout, shop, hours_ago=2, rows=200)
+    jobs.keep_backups()
+    first = api.get(path).json()
+    assert [(each["name"], each["rows"]) for each in first["items"]] == [("latest", 200), ("tuesday", 1)]
+    rest = api.get(f"{path}&cursor={first['next']}").json()
+    assert ([each["name"] for each in rest["items"]], rest["next"]) == (["monday"], None)
