@@ -84,8 +84,12 @@ class HappenedShape(Schema):
 
 
 class FullIncidentShape(IncidentShape):
-    """An incident with its clock, what went out, and its timeline, the newest first."""
+    """An incident with its clock, what went out, and its timeline, the newest first.
 
+    `mark` names what can be corrected of it, as it is now.
+    """
+
+    mark: str
     recovery: RecoveryClockShape
     releases: list[int] = Field(description="linked with it, or of its system and naming it")
     went_out: list[WentOutShape]
@@ -125,6 +129,7 @@ class LinkInput(Body):
 class CorrectInput(Body):
     """What to correct; what is left out stays."""
 
+    mark: str = Field(max_length=64, description="of the incident as it was read")
     title: str | None = Field(None, max_length=operations.LONGEST_TITLE)
     began_at: Moment | None = Field(None, description="since when it is in trouble")
 
@@ -191,7 +196,7 @@ def unlink_release(request: HttpRequest, incident: int, release: int) -> dict[st
 @router.patch("/incidents/{int:incident}", response=FullIncidentShape)
 def correct(request: HttpRequest, incident: int, body: CorrectInput) -> dict[str, Any]:
     """Correct its title, and since when the trouble lasts, of a closed incident as well."""
-    operations.correct_incident(incident, actor=actor_of(request), title=body.title, began_at=body.began_at)
+    operations.correct_incident(incident, actor=actor_of(request), **body.model_dump())
     return _shape(request, incident)
 
 

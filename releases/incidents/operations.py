@@ -17,12 +17,13 @@ from portal.audit.record import record
 from portal.errors import Conflict, Invalid, NotFound, field_error
 from portal.live.publish import touch, touch_each
 from portal.transitions import move
+from portal.ui import times
 from portal.words import check_words
 from releases.catalog.models import Environment, Service
 from releases.guards import require_scope
 from releases.incidents import notices
 from releases.incidents.models import STANDING, Entry, Incident
-from releases.incidents.queries import services_of
+from releases.incidents.queries import mark_of, services_of
 from releases.incidents.states import EntryKind, IncidentState
 from releases.models import Release
 from releases.operations.fields import Faults
@@ -162,19 +163,28 @@ def unlink_release(number: int, release: int, *, actor: Actor) -> Entry:
 
 
 def correct_incident(
-    number: int, *, actor: Actor, title: str | None = None, began_at: datetime | None = None
+    number: int,
+    *,
+    actor: Actor,
+    title: str | None = None,
+    began_at: datetime | None = None,
+    mark: str | None = None,
 ) -> Incident:
     """Correct its title, and since when the trouble lasts, of a closed incident as well.
 
     Args:
         title: None leaves it.
         began_at: None leaves it.
+        mark: of what the person saw; None for whoever saw nothing.
 
     Raises:
         NotFound, NotAllowed: as for a note.
         Invalid: names every wrong field.
+        Conflict: `stale_digest`, with what it is now, where somebody else was faster.
     """
     with _locked(number, actor=actor, or_closed=True) as incident:
+        if mark is not None and mark != mark_of(incident):
+            raise _stale(incident)
         before = _facts(incident)
         faults = Faults()
         if title is not None:
@@ -197,6 +207,12 @@ def correct_incident(
 def _facts(incident: Incident) -> dict[str, str]:
     """What can be corrected."""
     return {"title": incident.title, "began_at": incident.began_at.isoformat()}
+
+
+def _stale(incident: Incident) -> Conflict:
+    text = _("It was corrected since you looked: “{title}”, since {time}. Look whether that is right now.")
+    since = times.absolute(incident.began_at, now=clock.now())
+    return Conflict(text.format(title=incident.title, time=since), code="stale_digest")
 
 
 def close_incident(number: int, *, actor: Actor, cause: str) -> Incident:

@@ -1,5 +1,7 @@
 """What the doors show of incidents: what went out before, how it stands, what was done, and the clock."""
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -311,11 +313,18 @@ def shape(incident: Incident) -> Json:
     }
 
 
+def mark_of(incident: Incident) -> str:
+    """Names exactly what can be corrected of it, as it is now."""
+    facts = json.dumps([incident.title, incident.began_at.isoformat()])
+    return hashlib.sha256(facts.encode()).hexdigest()[:32]
+
+
 def full_shape(incident: Incident, reader: User | None) -> Json:
     """Return an incident as the API gives it alone."""
     found, out = clock_of(incident), went_out(incident)
     return {
         **shape(incident),
+        "mark": mark_of(incident),
         "recovery": {
             "seconds": found.seconds,
             "aim_seconds": found.aim,

@@ -119,6 +119,7 @@ def act(request: HttpRequest, number: int, kind: str) -> HttpResponse:
         "title": TITLES[kind],
         "form": form,
         "team": notices.team_of(incident) if kind == "tell" else [],
+        "mark": queries.mark_of(incident) if kind == "correct" else "",
         "once": request.POST.get("once") or secrets.token_hex(16),
     }
     template = f"incidents/panels/{'_' if is_fragment(request) else ''}act.html"
@@ -164,7 +165,9 @@ def _act(request: HttpRequest, number: int, kind: str, form: forms.Form) -> str:
     if not form.is_valid():
         faults = [field_error(name, str(text)) for name, texts in form.errors.items() for text in texts]
         raise Invalid(missing=faults)
-    said = form.changed if isinstance(form, CorrectForm) else form.cleaned_data
+    said = form.cleaned_data
+    if isinstance(form, CorrectForm):
+        said = {**form.changed, "mark": request.POST.get("mark")}
     ACTS[kind](number, actor=browser_actor(request), **said)
     return reverse("incidents:detail", args=[number])
 

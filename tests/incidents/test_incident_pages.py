@@ -450,3 +450,28 @@ def test_it_is_corrected_on_its_page_when_it_is_closed_as_well(shop: Shop, incid
     page = text_of(client, here)
     assert "Link taken back" in page
     assert f"{here}unlink/" not in page
+
+
+def test_who_corrects_second_is_shown_what_the_first_has_made_of_it(shop: Shop, incident: Incident) -> None:
+    first, second = browser(shop.cast.author), browser(shop.cast.pl)
+    here, wall = f"/incidents/{incident.number}/correct/", timezone.localtime(incident.began_at)
+    typed = {"title": incident.title, "began_at": f"{wall:%Y-%m-%dT%H:%M}"}
+    marks = [mark_in(text_of(each, here)) for each in (first, second)]
+    assert first.post(here, {**typed, "title": "Payments fail", "mark": marks[0]}).status_code == 302
+    earlier = f"{wall - timedelta(hours=1):%Y-%m-%dT%H:%M}"
+    late = second.post(here, {**typed, "began_at": earlier, "mark": marks[1]})
+    assert late.status_code == 409
+    shown = unescape(late.content.decode())
+    assert "It was corrected since you looked: “Payments fail”" in shown
+    assert f'value="{earlier}"' in shown, "what was typed is there still"
+    incident.refresh_from_db()
+    assert (incident.title, incident.entries.count()) == ("Payments fail", 1)
+    again = {"title": "Payments fail", "began_at": earlier, "mark": mark_in(shown)}
+    assert second.post(here, again).status_code == 302
+    incident.refresh_from_db()
+    assert incident.began_at == (wall - timedelta(hours=1)).replace(second=0, microsecond=0)
+
+
+def mark_in(page: str) -> str:
+    """What names, in a form, the state that was seen."""
+    return page.partition('name="mark" value="')[2].partition('"')[0]

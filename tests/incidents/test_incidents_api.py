@@ -44,11 +44,17 @@ def test_an_incident_is_opened_written_to_and_closed(shop: Shop) -> None:
 def test_an_incident_is_corrected_and_a_link_taken_back(shop: Shop, incident: Incident) -> None:
     api, here = ApiClient(shop.cast.author), f"/incidents/{incident.number}"
     began = clock.now() - timedelta(hours=2)
-    corrected = api.send("PATCH", here, {"began_at": began.isoformat()}).json()
+    seen = {"mark": api.get(here).json()["mark"]}
+    assert api.send("PATCH", here, {"title": "x"}).status_code == 422
+    corrected = api.send("PATCH", here, {**seen, "began_at": began.isoformat()}).json()
     assert (corrected["title"], corrected["recovery"]["seconds"] >= 7200) == (incident.title, True)
-    assert api.send("PATCH", here, {"title": " "}).json()["code"] == "invalid"
-    assert api.send("PATCH", here, {"began_at": "2020-01-01T00:00:00Z"}).status_code == 422
-    assert ApiClient(shop.cast.outsider).send("PATCH", here, {"title": "x"}).status_code == 403
+    now = {"mark": corrected["mark"]}
+    assert api.send("PATCH", here, {**now, "title": " "}).json()["code"] == "invalid"
+    assert api.send("PATCH", here, {**now, "began_at": "2020-01-01T00:00:00Z"}).status_code == 422
+    assert ApiClient(shop.cast.outsider).send("PATCH", here, {**now, "title": "x"}).status_code == 403
+    late = api.send("PATCH", here, {**seen, "title": "Mine"}, accept_language="en")
+    assert (late.status_code, late.json()["code"]) == (409, "stale_digest")
+    assert incident.title in late.json()["detail"]
     release = make_release(shop)
     api.post(f"{here}/releases", {"release": release.number})
     assert api.send("DELETE", f"{here}/releases/{release.number}").json()["releases"] == []
