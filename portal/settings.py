@@ -66,7 +66,6 @@ PORT = env.port("PORT", 8000)
 METRICS_PORT = env.optional_port("METRICS_PORT")
 PORTAL_DATA = Path(env.text("PORTAL_DATA", str(BASE_DIR / "var")))
 PUBLIC_URL = env.address("PUBLIC_URL", f"http://127.0.0.1:{PORT}", like="http://release.example.com")
-KUBECONFIG = env.text("KUBECONFIG", "")
 ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 SECURE = PUBLIC_URL.startswith("https://")
 DEBUG = False

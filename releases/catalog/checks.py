@@ -15,7 +15,7 @@ from portal.integrations.kubernetes.workloads import DAEMON_SET
 from releases.catalog import canaries, schedule_checks
 from releases.catalog.documents import Document, Problem
 from releases.catalog.plan_checks import problems_of_plan
-from releases.catalog.world import Known, World, recipients, reference, references
+from releases.catalog.world import Known, World, reference, references
 
 # What is measured of the start is known before it, what of the result after it.
 ONLY_IN = {
@@ -34,10 +34,6 @@ def problems_between(documents: list[Document], stored: Known) -> list[Problem]:
         if check := CHECKS.get(each.kind):
             found += check(each, world)
     return found
-
-
-def _team(document: Document, world: World) -> Iterator[Problem]:
-    yield from recipients(document, world, document.spec.get("notify", []), "notify")
 
 
 def _environment(document: Document, world: World) -> Iterator[Problem]:
@@ -304,7 +300,6 @@ def _way(start: str, end: str, came_from: Mapping[str, str]) -> list[str]:
 
 
 CHECKS = {
-    "Team": _team,
     "Environment": _environment,
     "Service": _service,
     "Checklist": _checklist,

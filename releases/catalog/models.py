@@ -33,7 +33,6 @@ class ConnectionKind(models.TextChoices):
     REGISTRY = "registry", _("Image registry")
     HTTP = "http", _("HTTP hosts")
     PROMETHEUS = "prometheus", _("Prometheus")
-    MAIL = "mail", _("Mail")
     GITLAB = "gitlab", _("GitLab")
     GITHUB = "github", _("GitHub")
     CI = "ci", _("CI system")

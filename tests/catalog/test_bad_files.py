@@ -53,7 +53,9 @@ def after(step: str, expected: str) -> tuple[str, str, str]:
 PLANNED = ("  each:", "  canary: {by: pods, steps: [50, 10], watch: {minutes: 5}}\n  each:")
 # What is replaced, by what, and the sentence that says so.
 MISTAKES = [
-    ("spec: {}", "spec: {colour: red}", "5: Unknown field colour in spec; known here: description, notify."),
+    ("spec: {}", "spec: {colour: red}", "5: Unknown field colour in spec; known here: description."),
+    ("spec: {}", "spec: {notify: [console]}", "5: spec.notify is no field any more"),
+    ("kind: kubernetes", "kind: mail", "10: There is no Connection of kind mail any more"),
     ("spec: {}\n", "", "2: The field spec is missing in the document."),
     ("production, c", "prod, c", "15: spec.stage: expected one of production, staging, development."),
     ("namespace: shop}", "namespace: 7}", "15: spec.namespace: expected a Kubernetes name"),

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from jsonschema import Draft202012Validator, validators
@@ -65,6 +66,19 @@ def _validator(kind: str) -> Draft202012Validator:
     return made
 
 
+# What earlier versions took and never used, by its place, and what to say to a document that still has it.
+GONE: dict[tuple[object, ...], Promise] = {
+    ("Team", "spec", "notify"): gettext_lazy(
+        "spec.notify is no field any more, as nothing was ever sent by it: leave it out. Who is told of a "
+        "rollout the step notice of a plan says."
+    ),
+    ("Connection", "spec", "kind", "mail"): gettext_lazy(
+        "There is no Connection of kind mail any more, as nothing was ever sent by it: leave the document "
+        "out. Mail goes out by the settings EMAIL_HOST and those beside it."
+    ),
+}
+
+
 def problems_of(document: Document) -> list[Problem]:
     """Everything in which a document departs from the schema of its kind."""
     if not isinstance(document.value, dict):
@@ -91,13 +105,16 @@ def _explain(document: Document, error: ValidationError) -> Iterator[Problem]:
         for name in sorted(set(cast("dict[str, Any]", error.instance)) - set(schema["properties"])):
             text = _("Unknown field %(field)s in %(where)s; known here: %(known)s.")
             values = {"field": name[:80], "where": where, "known": known}
-            yield document.problem(text % values, *path, name)
+            gone = GONE.get((document.kind, *path, name))
+            yield document.problem(str(gone or text % values), *path, name)
     elif rule == "required":
         text = _("The field %(field)s is missing in %(where)s.")
         yield document.problem(text % {"field": _missing_field(error, value), "where": where}, *path)
     else:
+        gone = GONE.get((document.kind, *path, str(error.instance))) if rule == "enum" else None
         text = _("%(where)s: expected %(expected)s.")
-        yield document.problem(text % {"where": where, "expected": expected(rule, value, schema)}, *path)
+        values = {"where": where, "expected": expected(rule, value, schema)}
+        yield document.problem(str(gone or text % values), *path)
 
 
 def _missing_field(error: ValidationError, names: list[str]) -> str:
