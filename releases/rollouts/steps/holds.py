@@ -1,7 +1,14 @@
 """A workload that stands paused before it changes: new pods would not come (protocols.md, A3)."""
 
+import re
+
+from django.utils.translation import gettext_lazy as _
+
 from portal.integrations.kubernetes.workloads import ROLLOUT, Workload
+from portal.sentences import kept, sentence
 from releases.rollouts.steps.kind import Json, Outcome, Work, failed
+
+NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 def refused(seen: Workload) -> Outcome | None:
@@ -15,7 +22,10 @@ def refused_as_it_stands(work: Work, seen: Workload) -> Outcome | None:
     """Refuse besides what another rollout was stopped at: with its template it would go on to the end."""
     holder = str(work.rollout.pk if work.rollout else 0)
     if seen.held_by and seen.held_by != holder:
-        return failed("workload_held", args={"object": str(seen.reference)})
+        named = kept(sentence(_("rollout {number}"), number=seen.held_by))
+        # Whoever else may write to the workload could have put anything there.
+        known = {"rollout": int(seen.held_by)} if NUMBER.fullmatch(seen.held_by) else {}
+        return failed("workload_held", named, args={"object": str(seen.reference), **known})
     return refused(seen)
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from releases.rollouts import operations, plans, stop_points
+from releases.rollouts import operations, plans, stop_points, texts
 from releases.rollouts.models import Finding, Order, Rollout
 from tests.cluster.api import Json
 from tests.cluster.engine.conftest import Lay
@@ -201,14 +201,23 @@ def test_the_next_release_after_a_stop_lets_it_go(floor: Floor) -> None:
 @long
 def test_a_restart_does_not_carry_to_the_end_what_was_stopped(floor: Floor) -> None:
     watch(floor)
-    asked(floor, under_way(floor), "stop")
+    stopped = under_way(floor)
+    asked(floor, stopped, "stop")
     rest = at_rest(floor)
     rollout = drive(
         operations.start_rollout(approved(floor, kind="restart").number, actor=floor.actor), *ENDS
     )
-    failure = rollout.steps.get(kind="restart").failure or {}
+    step = rollout.steps.get(kind="restart")
+    failure = step.failure or {}
     assert (rollout.state, failure["code"]) == ("failed", "workload_held")
     assert images(floor) == rest
+    with translation.override("en"):
+        said = texts.step_text(step)
+    assert said.endswith(f"roll that back, or bring out another release: rollout {stopped.pk}")
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(floor.shop.cast.author)
+    page = client.get(f"/rollouts/{rollout.pk}/").content.decode()
+    assert f'<a href="/rollouts/{stopped.pk}/">To the rollout that was stopped</a>' in page
 
 
 @long
