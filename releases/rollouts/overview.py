@@ -21,8 +21,8 @@ from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RIGHTS, open_text
 from releases.rollouts.orders import HONOURED, POSSIBLE, SKIPPABLE, is_possible
 from releases.rollouts.queries import HIDDEN_KINDS
+from releases.rollouts.reaching import ABORT, HOLD, HOLDS, REACHED, UNREACHED
 from releases.rollouts.reaching import GOES_ON as CANNOT_BE_HELD
-from releases.rollouts.reaching import HOLD, HOLDS, REACHED, UNREACHED
 from releases.rollouts.rollback import in_order_of_return, net_changes, touched
 from releases.rollouts.states import (
     ACTIVE,
@@ -42,6 +42,13 @@ GOING = ACTIVE - {RolloutState.STOPPING} | {RolloutState.PAUSED}
 # What a person halted stands where it is in these.
 HELD_IN = frozenset({RolloutState.PAUSED, RolloutState.STOPPED, RolloutState.FAILED})
 TO_COME = frozenset({StepState.WAITING, StepState.READY})
+# By which order of a person it came to stand, or goes back.
+CAME_BY = {
+    RolloutState.STOPPED: OrderKind.STOP,
+    RolloutState.ROLLING_BACK: OrderKind.ROLLBACK,
+    RolloutState.ROLLED_BACK: OrderKind.ROLLBACK,
+    RolloutState.ROLLBACK_FAILED: OrderKind.ROLLBACK,
+}
 # What nothing undoes, by the words that a way back has for it.
 STAYING: dict[str, Callable[[Step], str]] = {
     "run_job": lambda step: gettext("the Job {name}").format(name=step.params["job"]["cronJob"]),
@@ -76,6 +83,7 @@ class Overview:
     troubles: tuple[StepView, ...]
     warnings: tuple[StepView, ...]
     asked: tuple[Order, ...]
+    came_by: Order | None
     unreached: tuple[str, ...]
     held: tuple[str, ...]
     unheld: tuple[str, ...]
@@ -86,6 +94,7 @@ class Overview:
     eta: datetime | None = None
     verdict: Verdict | None = None
     back: bool = False
+    forward: tuple[WaveView, ...] = ()
     stays: tuple[str, ...] = ()
     back_because: str = ""
     stands_because: str = ""
@@ -100,6 +109,13 @@ class Overview:
         """The tone of the bar: bad where the rollout has failed."""
         failed = self.rollout.state in {RolloutState.FAILED, RolloutState.ROLLBACK_FAILED}
         return "bad" if failed else ""
+
+    @property
+    def aborted(self) -> list[str]:
+        """The canaries that gave way to the stable version when it was stopped."""
+        reach = (self.came_by.reach if self.came_by else None) or {}
+        found = reach.get("targets", [])
+        return texts.reached(each for each in found if (each["act"], each["state"]) == (ABORT, REACHED))
 
     @property
     def logged(self) -> list[Service]:
@@ -125,7 +141,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
     may -= off.keys()
     orders = frozenset(kind for kind in may if rollout.state in POSSIBLE[kind])
     versions = {item.service_id: item for item in rollout.release.items.all()}
-    views = {step.pk: _view(step, rollout, _of_step(step, may, user)) for step in steps}
+    views = {step.pk: _view(step, rollout, _of_step(step, may, user), way) for step in steps}
     troubles = [each for each in present if each.state in TROUBLED and not each.is_warning]
     return Overview(
         rollout=rollout,
@@ -134,6 +150,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
         troubles=tuple(views[each.pk] for each in troubles),
         warnings=tuple(views[each.pk] for each in present if each.is_warning),
         asked=tuple(rollout.orders.filter(honoured_at=None).select_related("by")),
+        came_by=_came_by(rollout),
         unreached=_unreached(rollout),
         held=_held(rollout, REACHED),
         unheld=_held(rollout, CANNOT_BE_HELD),
@@ -144,6 +161,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
         eta=durations.due_at(rollout),
         verdict=verdict_of(rollout, steps),
         back=way == Direction.BACK,
+        forward=waves_of([views[each.pk] for each in steps if each.direction != way], versions),
         stays=_stays(steps),
         back_because=by_itself.cause_of(rollout) if way == Direction.BACK else "",
         stands_because=by_itself.stands_because(rollout, troubles),
@@ -176,6 +194,15 @@ def _coming(rollout: Rollout, steps: Iterable[Step]) -> list[Step]:
             else:
                 found.append(step)
     return found
+
+
+def _came_by(rollout: Rollout) -> Order | None:
+    """The order of a person by which it was stopped, or goes or went back."""
+    kind = CAME_BY.get(RolloutState(rollout.state))
+    if kind is None:
+        return None
+    given = rollout.orders.filter(kind=kind, outcome=HONOURED, by__isnull=False)
+    return given.select_related("by").order_by("pk").last()
 
 
 def _unreached(rollout: Rollout) -> tuple[str, ...]:
@@ -303,7 +330,7 @@ def _not_now(rollout: Rollout) -> list[Missing]:
     return [*openings.missing_for(rollout.release), *release_side.owed_for(rollout)]
 
 
-def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
+def _view(step: Step, rollout: Rollout, may: frozenset[str], way: Direction) -> StepView:
     choices = set()
     if step.state in TROUBLED and is_possible(rollout, OrderKind.RETRY, step):
         choices.add(OrderKind.RETRY)
@@ -312,7 +339,7 @@ def _view(step: Step, rollout: Rollout, may: frozenset[str]) -> StepView:
     return StepView(
         step=step,
         title=texts.sized_title(step),
-        text="" if _said_by_title(step) else texts.step_text(step),
+        text=_said_beside(step, way),
         failure=worded_in(step.failure),
         cause=texts.cause(step.failure) if step.failure else texts.step_text(step),
         choices=frozenset(str(choice) for choice in choices & may),
@@ -326,6 +353,16 @@ def _spark(step: Step) -> Spark | None:
     """What was measured so far, where a step measures more than once."""
     points = step.observed.get("points") or []
     return watched.spark_of(points, step.params)
+
+
+def _said_beside(step: Step, way: Direction) -> str:
+    """What is said of a step in its list.
+
+    Of a failure on the way that it goes now, the cluster's own words stand above, in its panel.
+    """
+    if step.failure and step.state in TROUBLED and step.direction == way and not step.is_warning:
+        return texts.cause(step.failure)
+    return "" if _said_by_title(step) else texts.step_text(step)
 
 
 def _said_by_title(step: Step) -> bool:

@@ -16,6 +16,7 @@ from releases.rollouts.canary_share import share_text, stages_text
 from releases.rollouts.models import Step
 from releases.rollouts.queries import HIDDEN_KINDS
 from releases.rollouts.states import DONE, Direction, StepState
+from releases.rollouts.tables import WRITES_TEMPLATE
 
 Json = dict[str, Any]
 # How one word is found for a service from the states of its steps: the first that occurs.
@@ -151,21 +152,38 @@ def _members(group: Sequence[StepView]) -> dict[str, list[StepView]]:
 def _member(name: str, own: Sequence[StepView], items: dict[int, Any]) -> MemberView:
     shown, steps = _shown(own), [view.step for view in own]
     item = items.get(steps[0].service_id or 0)
-    counted: Json = next((each.observed for each in reversed(steps) if "wanted" in each.observed), {})
-    begun = any(each.acted for each in steps)
-    note = f"{counted.get('ready', 0)}/{counted['wanted']}" if begun and "ready" in counted else ""
-    old, new = str(item.running.get("version") or "") if item else "", item.version if item else ""
+    brought = item if any(each.kind in WRITES_TEMPLATE[each.direction] for each in steps) else None
+    old, new = (
+        str(brought.running.get("version") or "") if brought else "",
+        brought.version if brought else "",
+    )
     back = steps[0].direction == Direction.BACK
     return MemberView(
         name=name,
         state=_state_of(shown),
-        note=note,
+        note=_ready_of(steps),
         steps=shown,
         version=old if back else new,
         running=new if back else old,
         canary=share_text(steps),
         stages="" if back else stages_text(steps),
     )
+
+
+def _ready_of(steps: Sequence[Step]) -> str:
+    """How many pods are ready of those that the service was given here; "" where that says nothing.
+
+    A view of the cluster counts other pods as well, the share of a canary is said beside it, and of what has
+    gone back to no pods none is missing.
+    """
+    seen: Json = next((each.observed for each in reversed(steps) if _counts_own(each)), {})
+    if "ready" not in seen or not seen["wanted"] or not any(each.acted for each in steps):
+        return ""
+    return f"{seen['ready']}/{seen['wanted']}"
+
+
+def _counts_own(step: Step) -> bool:
+    return "wanted" in step.observed and "total" not in step.observed and step.kind != "cluster_view"
 
 
 def _state_of(shown: Sequence[StepView]) -> str:

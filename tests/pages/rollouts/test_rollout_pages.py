@@ -1,17 +1,21 @@
 """The pages of the top layer: who sees what, what a press does, what a refusal says."""
 
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.utils import translation
 
 from approvals.operations import publish_policy
+from portal import clock
 from releases.models import Release
 from releases.rollouts import plans
-from releases.rollouts.models import Order, Rollout
+from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.states import RolloutState, StepState
 from releases.rollouts.steps.kind import Planned
+from releases.rollouts.waves import StepView, waves_of
 from tests.factories import Shop, make_release, policy_table, runs
 from tests.pages.rollouts.conftest import browser
 from tests.people import BY_THE_PORTAL
@@ -71,6 +75,93 @@ def test_stopping_asks_why_and_then_orders(shop: Shop, rollout: Rollout) -> None
     order = Order.objects.get()
     assert (order.kind, order.reason, order.by) == ("stop", "Errors seen", shop.cast.author)
     assert b"Stop asked" in client.get(f"/rollouts/{rollout.pk}/").content
+
+
+@long
+@pytest.mark.parametrize(
+    ("kind", "state", "said"),
+    [
+        ("stop", "stopped", "Stop asked"),
+        ("rollback", "rolling_back", "Rollback asked"),
+        ("rollback", "rolled_back", "Rollback asked"),
+    ],
+)
+def test_who_stopped_or_rolled_back_and_why_is_said_first(
+    shop: Shop, rollout: Rollout, kind: str, state: str, said: str
+) -> None:
+    rollout.orders.create(
+        kind=kind,
+        by=shop.cast.qa,
+        door="browser",
+        reason="It sells nothing",
+        asked_at=clock.now(),
+        honoured_at=clock.now(),
+        outcome="honoured",
+    )
+    Rollout.objects.filter(pk=rollout.pk).update(state=state)
+    page = english(shop).get(f"/rollouts/{rollout.pk}/").content.decode()
+    first = page.partition('aria-labelledby="waves"')[0]
+    assert re.search(rf"<strong>{said}\s*</strong>.*>Qa</span>.*It sells nothing", first, re.DOTALL)
+    assert ("Roll it back, or bring out the next release" in first) is (state == "stopped")
+
+
+@long
+def test_a_failure_says_since_when_and_the_clusters_words_once(shop: Shop, rollout: Rollout) -> None:
+    since = clock.now() - timedelta(minutes=7)
+    failing = rollout.steps.get(kind="wait_rollout", service__name="auth-service")
+    Step.objects.filter(pk=failing.pk).update(
+        state="failed", ended_at=since, failure={"code": "ErrImagePull", "message": "rpc error: no manifest"}
+    )
+    Rollout.objects.filter(pk=rollout.pk).update(state="failed")
+    page = english(shop).get(f"/rollouts/{rollout.pk}/").content.decode()
+    panel = re.findall(r'<section class="failure.*?</section>', page, re.DOTALL)
+    assert "7 minutes ago" in panel[0].partition("</header>")[0]
+    assert panel[0].count("rpc error: no manifest") == page.count("rpc error: no manifest") == 1
+    assert page.count("The image cannot be pulled") == 2
+
+
+@long
+def test_on_the_way_back_the_way_forward_can_be_read_on(shop: Shop, rollout: Rollout) -> None:
+    failing = rollout.steps.get(kind="wait_rollout", service__name="auth-service")
+    failure = {"code": "ErrImagePull", "message": "rpc error: no manifest"}
+    Step.objects.filter(pk=failing.pk).update(state="failed", failure=failure)
+    rollout.steps.create(key="back", kind="notice", position=99, direction="back", timeout_seconds=1)
+    Rollout.objects.filter(pk=rollout.pk).update(state="rolling_back")
+    page = english(shop).get(f"/rollouts/{rollout.pk}/").content.decode()
+    [forward] = re.findall(r'aria-labelledby="forward">.*?</details>', page, re.DOTALL)
+    assert "First" in forward
+    assert "The image cannot be pulled: rpc error: no manifest" in forward
+
+
+@long
+def test_only_what_brings_a_version_out_shows_it(shop: Shop, rollout: Rollout) -> None:
+    brings = rollout.steps.get(kind="set_image", service__name="auth-service")
+    version = '<ins><span class="unseen">to </span>4.1.0</ins>|<span class="version">4.1.0</span>'
+    client = english(shop)
+    assert re.search(version, client.get(f"/rollouts/{rollout.pk}/").content.decode())
+    Step.objects.filter(pk=brings.pk).update(kind="run_job")
+    assert not re.search(version, client.get(f"/rollouts/{rollout.pk}/").content.decode())
+
+
+@long
+@pytest.mark.parametrize(
+    ("kind", "seen", "said"),
+    [
+        ("wait_rollout", {"ready": 2, "wanted": 3}, "2/3"),
+        ("wait_rollout", {"ready": 0, "wanted": 0}, ""),
+        ("cluster_view", {"ready": 21, "wanted": 21}, ""),
+        ("wait_rollout", {"ready": 1, "wanted": 10, "weight": 10, "updated": 1, "total": 10}, ""),
+    ],
+)
+def test_pods_are_counted_where_that_says_how_the_service_stands(
+    rollout: Rollout, kind: str, seen: dict[str, int], said: str
+) -> None:
+    rollout.steps.filter(kind="wait_rollout").update(
+        kind=kind, acted={"seen": True}, observed={"code": "", **seen}
+    )
+    views = [StepView(step=each, title="") for each in rollout.steps.order_by("position", "id")]
+    members = [each for wave in waves_of(views, {}) if not wave.plain for each in wave.members]
+    assert [each.note for each in members] == [said, said]
 
 
 @long
