@@ -91,5 +91,6 @@ def tell_step(step: Step, name: str, **data: Any) -> None:
         "direction": step.direction,
         "state": step.state,
         "attempt": step.attempt,
+        **({"title": step.params["title"]} if step.params.get("title") else {}),
     }
     publish(f"rollout.{step.rollout_id}", f"step.{name}", {**facts, **data})

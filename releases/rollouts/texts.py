@@ -40,6 +40,8 @@ from releases.rollouts.wordings import (
 )
 
 Json = Mapping[str, Any]
+# Of a measured value; one as large is told whole.
+DIGITS, LARGE = 4, 1_000
 
 
 def step_title(step: Step) -> str:
@@ -96,7 +98,7 @@ def observed(seen: Json) -> str:
 
 
 def gate_name(facts: Json) -> str:
-    """Return what is measured: the title in the plan or of the kind, and the service concerned."""
+    """Return what is done or measured: the title in the plan or of the kind, and the service concerned."""
     title = str(facts.get("title") or KINDS.get(str(facts.get("kind")), facts.get("key", "")))
     return f"{facts['service']}: {title}" if facts.get("service") else title
 
@@ -234,13 +236,13 @@ def event_text(kind: str, data: Json) -> str:
         return pause(data["pause"])
     state = str(data.get("state") or kind.partition(".")[2])
     label = str(RolloutState(state).label) if state in RolloutState.values else state
-    told = failure(data["failure"]) if data.get("failure") else own_reason(str(data.get("reason") or ""))
+    # The event of the step that failed has the cluster's own words.
+    told = cause(data["failure"]) if data.get("failure") else own_reason(str(data.get("reason") or ""))
     return f"{label}: {told}" if told else label
 
 
 def _step_event(kind: str, data: Json) -> str:
-    title = str(KINDS.get(str(data.get("kind")), data.get("key", "")))
-    name = f"{data['service']}: {title}" if data.get("service") else title
+    name = gate_name(data)
     state = kind.partition(".")[2]
     if state == "acted":
         told = "; ".join(change(each) for each in data.get("changes") or [])
@@ -271,7 +273,14 @@ def _filled(text: Text, args: Json) -> str:
     wrong = [str(UNMET[each["code"]]).format_map(each) for each in args.get("unmet") or []]
     if wrong:
         args = {**args, "status": f"{args['status']}: {', '.join(wrong)}"}
-    return str(text).format_map(_Args(args))
+    return str(text).format_map(_Args({name: _rounded(value) for name, value in args.items()}))
+
+
+def _rounded(value: Any) -> Any:
+    """What was measured, with as many digits as people compare."""
+    if not isinstance(value, float):
+        return value
+    return f"{value:.0f}" if abs(value) >= LARGE else f"{value:.{DIGITS}g}"
 
 
 class _Args(dict[str, Any]):

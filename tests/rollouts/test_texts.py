@@ -54,6 +54,27 @@ def test_the_share_of_a_canary_that_nothing_routes_is_told_in_pods() -> None:
     assert share_text([Step(observed={"weight": 20})]) == "canary 20 % of the traffic"
 
 
+def test_a_measured_value_has_the_digits_that_people_compare() -> None:
+    for value, said in ((0.190649, "0.1906"), (0.002, "0.002"), (200.0, "200"), (48_213.7, "48214")):
+        assert texts.observed({"code": "metric_now", "args": {"value": value}}) == said
+
+
+@translation.override("en")
+def test_an_event_of_a_step_has_the_title_that_the_plan_gives_it() -> None:
+    facts = {"kind": "watch", "key": "1.web.watch", "service": "web", "state": "running"}
+    assert texts.event_text("step.running", facts) == "web: Watch: running"
+    assert texts.event_text("step.running", {**facts, "title": "Old colour"}) == "web: Old colour: running"
+
+
+@translation.override("en")
+def test_the_clusters_own_words_of_a_failure_are_told_once() -> None:
+    failure = {"code": "ErrImagePull", "message": "rpc error"}
+    step = {"kind": "wait_rollout", "key": "1.web.wait", "service": "web", "state": "failed"}
+    assert "rpc error" in texts.event_text("step.failed", {**step, "failure": failure})
+    told = texts.event_text("rollout.failed", {"state": "failed", "failure": failure})
+    assert told == "failed: The image cannot be pulled"
+
+
 def test_words_of_outside_systems_are_only_data() -> None:
     text = texts.failure({"code": "invalid", "message": "<b>{object}</b> {0}"})
     assert text.endswith(": <b>{object}</b> {0}")
