@@ -111,6 +111,11 @@ class Overview:
         return "bad" if failed else ""
 
     @property
+    def may_change(self) -> bool:
+        """Whether something may happen here, so that a page without scripts has to look again."""
+        return self.rollout.state in {*ACTIVE, RolloutState.PAUSED, RolloutState.FAILED}
+
+    @property
     def aborted(self) -> list[str]:
         """The canaries that gave way to the stable version when it was stopped."""
         reach = (self.came_by.reach if self.came_by else None) or {}

@@ -121,6 +121,26 @@ def test_a_failure_says_since_when_and_the_clusters_words_once(shop: Shop, rollo
 
 
 @long
+def test_the_runbook_is_there_where_nobody_is_to_be_called(shop: Shop, rollout: Rollout) -> None:
+    shop.plan.spec = {key: value for key, value in shop.plan.spec.items() if key != "escalation"}
+    shop.plan.save(update_fields=["spec"])
+    rollout.steps.filter(kind="wait_rollout").update(state="failed", failure={"code": "ErrImagePull"})
+    Rollout.objects.filter(pk=rollout.pk).update(state="failed")
+    page = english(shop).get(f"/rollouts/{rollout.pk}/").content.decode()
+    assert page.count("https://wiki.example/rollback") == 1, "two services failed, and it is said once"
+
+
+@long
+@pytest.mark.parametrize(("state", "again"), [("running", True), ("failed", True), ("rolled_back", False)])
+def test_without_scripts_whoever_watches_sees_what_happens(
+    shop: Shop, rollout: Rollout, state: str, again: bool
+) -> None:
+    Rollout.objects.filter(pk=rollout.pk).update(state=state)
+    page = english(shop, "outsider").get(f"/rollouts/{rollout.pk}/").content.decode()
+    assert ('<noscript><meta http-equiv="refresh" content="10">' in page) is again
+
+
+@long
 def test_on_the_way_back_the_way_forward_can_be_read_on(shop: Shop, rollout: Rollout) -> None:
     failing = rollout.steps.get(kind="wait_rollout", service__name="auth-service")
     failure = {"code": "ErrImagePull", "message": "rpc error: no manifest"}
