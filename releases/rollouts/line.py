@@ -58,6 +58,11 @@ class Stand:
         return self.is_free and not self.unsettled
 
     @property
+    def in_the_way(self) -> tuple[Rollout, ...]:
+        """The rollouts that it waits for."""
+        return (*self.behind, *self.unsettled)
+
+    @property
     def text(self) -> Text:
         """What it waits for where nobody starts it by hand, in words; "" where it is due."""
         before = [] if self.is_free else [self.behind_text]

@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from portal.integrations.kubernetes.workloads import ROLLOUT
 from portal.live.models import Event
 from portal.sentences import worded
+from portal.ui import times
 from releases import openings, wording
 from releases.rollouts.models import Step
 from releases.rollouts.states import OrderKind, RolloutState, StepState
@@ -88,7 +89,8 @@ def observed(seen: Json) -> str:
     code = str(seen.get("code") or "")
     if not code:
         return ""
-    text = _filled(OBSERVED.get(code, code), {**seen, **(seen.get("args") or {}), **_gate_of(seen)})
+    args = {**seen, **(seen.get("args") or {}), **_gate_of(seen)}
+    text = _filled(OBSERVED.get(code, code), {**args, "span": times.span(args.get("seconds") or 0)})
     if seen.get("unprobed"):
         text = f"{text}; {_filled(UNPROBED, {'containers': ', '.join(seen['unprobed'])})}"
     if seen.get("ending"):

@@ -60,6 +60,15 @@ def test_a_measured_value_has_the_digits_that_people_compare() -> None:
 
 
 @translation.override("en")
+def test_a_span_is_told_in_the_units_that_people_use() -> None:
+    for seconds, said in ((30, "30 s"), (300, "5 min"), (90, "1 min 30 s")):
+        told = texts.observed({"code": "watched", "args": {"seconds": seconds}})
+        assert told == f"Watched for {said}, every gate is green"
+        settling = {"code": "settling", "ready": 1, "wanted": 1, "seconds": seconds}
+        assert texts.observed(settling) == f"1/1 ready, watched for {said} more"
+
+
+@translation.override("en")
 def test_an_event_of_a_step_has_the_title_that_the_plan_gives_it() -> None:
     facts = {"kind": "watch", "key": "1.web.watch", "service": "web", "state": "running"}
     assert texts.event_text("step.running", facts) == "web: Watch: running"

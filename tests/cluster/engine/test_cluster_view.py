@@ -56,7 +56,7 @@ def test_the_rollout_goes_on_once_every_pod_sees_all_the_others(lay_floor: Lay) 
     [
         ("rebalances", "failed", "The cluster rebalances: HEALTHY_REBALANCING"),
         ("split", "failed", "3 members are expected; 1 (× 3)"),
-        ("silent", "paused", "3 pods do not answer: "),
+        ("silent", "paused", "Pods that do not answer (3): "),
     ],
 )
 def test_a_cluster_that_is_not_whole_and_at_rest_holds_it(
