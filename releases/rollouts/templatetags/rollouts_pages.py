@@ -1,7 +1,8 @@
-"""What a release's page says of how it was rolled out."""
+"""What pages say of how a release was rolled out."""
 
 from django import template
 
+from portal.people.models import User
 from releases.rollouts import verdicts
 from releases.rollouts.models import Rollout
 
@@ -12,3 +13,10 @@ register = template.Library()
 def verdict(rollout: Rollout) -> verdicts.Verdict:
     """Whether exactly what was approved runs, or the difference."""
     return verdicts.verdict_of(rollout)
+
+
+@register.filter
+def called(username: str) -> str:
+    """What people call somebody of whom a row kept the account."""
+    user = User.objects.filter(username=username).first()
+    return user.get_full_name() if user else username

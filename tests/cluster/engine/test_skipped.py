@@ -65,6 +65,11 @@ class Guarded:
         """Who skips."""
         return self.floor.shop.cast.author.username
 
+    @property
+    def called(self) -> str:
+        """What people call them."""
+        return self.floor.shop.cast.author.get_full_name()
+
 
 @pytest.fixture
 def lay_guarded(cluster: Cluster, space: Space, tmp_path: Path, transactional_db: None) -> Iterator[Any]:
@@ -119,14 +124,14 @@ def test_pages_proof_and_api_name_what_was_skipped(three: Guarded) -> None:
     shown = page(three.floor.shop.cast.author, f"/rollouts/{rollout.pk}/")
     assert "Exactly what was approved." not in shown
     assert "What runs differs from what was approved" in shown
-    assert f"a skipped by {three.by}: {REASON}" in shown
+    assert f"a skipped by {three.called}: {REASON}" in shown
     panel = page(User.objects.get(username="floor-pl"), f"/rollouts/{rollout.pk}/signoff/")
     assert "Exactly what was approved." not in panel
-    assert f"a skipped by {three.by}: {REASON}" in panel
+    assert f"a skipped by {three.called}: {REASON}" in panel
     auditor = three.floor.shop.cast.auditor
     told = page(auditor, f"/releases/{rollout.release_id}/proof/")
     assert "No. Part of it was skipped" in told
-    assert f"a skipped by {three.by}: {REASON}" in told
+    assert f"a skipped by {three.called}: {REASON}" in told
     assert "nothing else." not in told
     proof = json.loads(ApiClient(auditor).get(f"/releases/{rollout.release_id}/proof").content)
     assert proof["answer"]["ran"] == "skipped"
@@ -217,6 +222,6 @@ def test_what_was_skipped_on_the_way_back_is_named_too(three: Guarded) -> None:
     assert of_service(rollout, kept)[0]["skipped"]["by"] == three.by
     shown = page(three.floor.shop.cast.author, f"/rollouts/{rollout.pk}/")
     assert "Exactly what ran before runs again." not in shown
-    assert f"{kept} skipped by {three.by}: {REASON}" in shown
+    assert f"{kept} skipped by {three.called}: {REASON}" in shown
     three.watch()
     assert not Finding.objects.exists()
