@@ -67,6 +67,7 @@ def visible_service(user: User, name: str, env: str) -> tuple[Service, Environme
 def portrait_of(service: Service, environment: Environment) -> Portrait:
     """Gather what is known, with one bounded look into the cluster."""
     history = Release.objects.filter(environment=environment, items__service=service).select_related("author")
+    pins = Pin.objects.filter(service=service, environment=environment, lifted_at=None)
     seen = looking.look(service, environment)
     return Portrait(
         service=service,
@@ -76,7 +77,7 @@ def portrait_of(service: Service, environment: Environment) -> Portrait:
         checks=_checks(service, environment),
         jobs=_jobs(service, environment),
         history=list(history.order_by("-number")[:HISTORY]),
-        pin=Pin.objects.filter(service=service, environment=environment, lifted_at=None).first(),
+        pin=pins.select_related("rollout").first(),
         colours=_colours(service, environment, seen),
     )
 

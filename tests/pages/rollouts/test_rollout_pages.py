@@ -116,6 +116,7 @@ def test_a_failure_says_since_when_and_the_clusters_words_once(shop: Shop, rollo
     page = english(shop).get(f"/rollouts/{rollout.pk}/").content.decode()
     panel = re.findall(r'<section class="failure.*?</section>', page, re.DOTALL)
     assert "7 minutes ago" in panel[0].partition("</header>")[0]
+    assert "Wait for the rollout:</span> The image cannot be pulled" in panel[0], "which step it was"
     assert panel[0].count("rpc error: no manifest") == page.count("rpc error: no manifest") == 1
     assert page.count("The image cannot be pulled") == 2
 
