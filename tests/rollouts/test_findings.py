@@ -18,7 +18,7 @@ from releases.rollouts.findings import operations
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.findings.people import waiting_for
 from releases.rollouts.models import Finding, Rollout, Step
-from releases.rollouts.running import View, expect_recorded, expect_release
+from releases.rollouts.running import View, expect_recorded, expect_release, write_running
 from tests.factories import Shop, approve_all, digest_for, make_release, roll_out
 from tests.people import acting, person
 from tests.soak import long
@@ -382,6 +382,18 @@ def test_a_person_settles_what_they_saw_once_and_says_why(seen: Shop) -> None:
     settle(seen, lead)
     with pytest.raises(Conflict):
         settle(seen, lead)
+
+
+def test_what_came_after_what_a_person_saw_is_not_adopted_with_it(seen: Shop) -> None:
+    look(seen.environment, CHANGED)
+    # As the watcher has just written it, a moment before it changes the finding.
+    write_running(seen.environment, [seen.shopping], FOREIGN)
+
+    with pytest.raises(Conflict) as refused:
+        settle(seen, seen.cast.team_lead)
+
+    assert refused.value.code == "stale_digest"
+    assert NEW not in Running.objects.get(service=seen.shopping).expected["digests"]
 
 
 @long

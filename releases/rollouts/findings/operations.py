@@ -5,6 +5,7 @@ from contextlib import suppress
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal import access, clock
 from portal.actors import Actor
@@ -22,7 +23,7 @@ from releases.operations.locking import require_compose, require_scope
 from releases.rollouts import queries
 from releases.rollouts.findings import notices
 from releases.rollouts.findings.comparing import expect_seen
-from releases.rollouts.findings.differences import OF_IMAGES, read
+from releases.rollouts.findings.differences import OF_IMAGES, differences, mark_of, read
 from releases.rollouts.findings.people import FIRST, deciders_of
 from releases.rollouts.findings.wording import in_short
 from releases.rollouts.models import Finding
@@ -30,6 +31,7 @@ from releases.rollouts.states import STANDING, FindingState
 from releases.states import ENDS
 
 LONGEST_REASON = 2_000
+CHANGED = gettext_lazy("It changed since you looked. See what differs now, then decide.")
 
 
 def adopt(finding_id: int, *, actor: Actor, reason: str, mark: str) -> Finding:
@@ -49,6 +51,10 @@ def adopt(finding_id: int, *, actor: Actor, reason: str, mark: str) -> Finding:
         row = Running.objects.get(service=finding.service, environment=finding.environment)
         if queries.moving_at(row) is not None:
             raise Conflict(_("Something rolls out there now. Wait until it is over."))
+        seen = differences(row.expected, row.seen, scale=finding.service.scale)
+        if mark_of(seen) != mark:
+            # It was seen already, and is about to be written into the finding.
+            raise Conflict(CHANGED, code="stale_digest")
         row.release = None
         row.save(update_fields=["release"])
         expect_seen(row, anew=True)
@@ -153,9 +159,7 @@ def _require_standing(finding: Finding, *, mark: str) -> None:
         text = _("It is {state} already.")
         raise Conflict(text.format(state=finding.get_state_display()))
     if mark != finding.mark:
-        raise Conflict(
-            _("It changed since you looked. See what differs now, then decide."), code="stale_digest"
-        )
+        raise Conflict(CHANGED, code="stale_digest")
 
 
 def _settle(
