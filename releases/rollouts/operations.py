@@ -25,10 +25,10 @@ from releases.rollouts.events import by
 from releases.rollouts.graph import Node, build_graph
 from releases.rollouts.members import Member
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.orders import is_possible, left_open
+from releases.rollouts.orders import is_closed, is_possible, left_open
 from releases.rollouts.queries import replaced_by
 from releases.rollouts.states import ACTIVE, GOES_ON, MOVING, Direction, OrderKind, RolloutState
-from releases.states import ENDS, ReleaseState
+from releases.states import ReleaseState
 
 ADVANCE = "releases.rollouts.jobs.advance"
 # Who may give which order: stopping is wide by policy, everything else is not.
@@ -310,7 +310,7 @@ def refusal_of(rollout: Rollout, kind: str) -> Conflict | None:
 def _require_free(rollout: Rollout) -> None:
     """Raise where its release is over, or another rollout has its services now or has changed them since."""
     release = rollout.release
-    if rollout.state == RolloutState.FAILED and release.state in ENDS:
+    if is_closed(rollout):
         text = _("The release is {state}; this is not possible from there.")
         raise Conflict(sentence(text, state=ReleaseState(release.state).label))
     other = line.busy_text(release)

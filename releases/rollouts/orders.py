@@ -17,7 +17,7 @@ from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.states import MOVING, TROUBLED, Direction, OrderKind, RolloutState, StepState
 from releases.rollouts.steps.kind import Json
 from releases.rollouts.steps.kinds import KINDS
-from releases.states import ReleaseState
+from releases.states import ENDS, ReleaseState
 
 HONOURED = "honoured"
 REFUSED = "refused"
@@ -68,6 +68,11 @@ def is_possible(rollout: Rollout, kind: str, step: Step | None = None) -> bool:
     """Whether an order can be honoured where the rollout stands."""
     tidies = kind == OrderKind.RETRY and step is not None and step.is_warning
     return rollout.state in POSSIBLE[kind] or (tidies and rollout.state in TIDIED_IN)
+
+
+def is_closed(rollout: Rollout) -> bool:
+    """Whether its release was closed over its failure, be it since an order: nothing goes on any more."""
+    return rollout.state == R.FAILED and rollout.release.state in ENDS
 
 
 def left_open(steps: Iterable[Step]) -> Step | None:
@@ -142,7 +147,8 @@ def _open(rollout_id: int) -> QuerySet[Order]:
 
 def _honour(course: Course, order: Order, *, actor: Actor) -> None:
     cause = _cause(order, actor)
-    refusal = "" if is_possible(course.rollout, order.kind, course.find(order.step_id)) else "wrong_state"
+    possible = is_possible(course.rollout, order.kind, course.find(order.step_id))
+    refusal = "" if possible and not is_closed(course.rollout) else "wrong_state"
     way = course.way
     refusal = refusal or HONOURS[OrderKind(order.kind)](course, order, cause)
     targets = [] if refusal else _targets(course, order, way)

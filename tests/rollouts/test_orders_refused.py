@@ -11,7 +11,7 @@ from releases.catalog.models import Plan
 from releases.catalog.rights import grant
 from releases.models import Release
 from releases.operations import close_release
-from releases.rollouts import operations
+from releases.rollouts import engine, operations
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release
 from tests.people import acting
@@ -157,6 +157,26 @@ def test_a_closed_release_is_not_carried_on(shop: Shop) -> None:
     assert step is not None
     with pytest.raises(Conflict):
         operations.give_order(old.pk, "retry", actor=acting(shop.cast.author), step_id=step.pk)
+
+
+@long
+@pytest.mark.parametrize("kind", ["retry", "rollback"])
+def test_what_was_asked_before_the_release_was_closed_is_not_carried_out_after_it(
+    shop: Shop, kind: str
+) -> None:
+    old, actor = failed(shop), acting(shop.cast.author)
+    step = old.steps.order_by("position").first()
+    assert step is not None
+    old.steps.filter(pk=step.pk).update(state="failed")
+    order = operations.give_order(old.pk, kind, actor=actor, step_id=step.pk)
+    close_release(old.release_id, actor=actor)
+
+    engine.advance(old.pk)
+
+    old.refresh_from_db()
+    order.refresh_from_db()
+    assert (old.state, order.outcome) == ("failed", "refused: wrong_state")
+    assert Release.objects.get(pk=old.release_id).state == "closed"
 
 
 @long
