@@ -15,7 +15,7 @@ from approvals import policy
 from approvals import queries as approval_queries
 from approvals.models import Decision
 from approvals.states import Phase
-from portal import clock
+from portal import access, clock
 from portal.audit.models import AuditEntry
 from portal.live.publish import touch_each
 from portal.notices.telling import Notice, tell, zone_of
@@ -26,7 +26,8 @@ from portal.sentences import Text
 from portal.ui import times
 from releases import observations, wording
 from releases.announcement import announcement_of
-from releases.catalog.models import Service
+from releases.catalog.models import Connection, Service
+from releases.catalog.rights import in_charge
 from releases.gates import breach_sentence
 from releases.models import Answer, Gate, Release
 from releases.queries import scopes_of
@@ -150,7 +151,7 @@ def tell_announced(release: Release, text: str) -> None:
 
 def tell_missed(release: Release, *, scheduled_by: User | None, reason: Text) -> None:
     """Tell its owners and who scheduled it that the release did not start at its time, and why."""
-    people = dict.fromkeys([*_owners(release), *([scheduled_by] if scheduled_by else [])])
+    people = _readers(release, [*_owners(release), *([scheduled_by] if scheduled_by else [])])
     title = _("{release} did not start at its time")
     what = f"missed.{_times(release)}"
     tell([_about(user, release, what, "trouble", title, body=reason) for user in people])
@@ -159,7 +160,7 @@ def tell_missed(release: Release, *, scheduled_by: User | None, reason: Text) ->
 
 def tell_given_back(release: Release, place: int, *, asked_by: User | None, reason: Text) -> None:
     """Tell its owners and who asked for it that the release did not start when its turn came, and why."""
-    people = dict.fromkeys([*_owners(release), *([asked_by] if asked_by else [])])
+    people = _readers(release, [*_owners(release), *([asked_by] if asked_by else [])])
     title = _("{release} did not start when its turn came")
     what = f"given_back.{place}"
     tell([_about(user, release, what, "trouble", title, body=reason) for user in people])
@@ -169,7 +170,7 @@ def tell_given_back(release: Release, place: int, *, asked_by: User | None, reas
 def tell_trouble(release: Release, *, reason: Text) -> None:
     """Tell those in charge of the rollout, its author and who started it, that it needs somebody."""
     started = User.objects.filter(is_active=True, pk__in=release.rollouts.values("started_by"))
-    people = {release.author, *started}
+    people = _readers(release, [release.author, *started])
     what = f"trouble.{release.state}.{_times(release)}"
     _tell(release, [_state_of(user, release, what, "trouble", reason) for user in people])
     _touch(people)
@@ -248,6 +249,21 @@ def _touch(people: Iterable[User]) -> None:
 def _owners(release: Release) -> list[User]:
     """The author, and whoever contributed."""
     return list(dict.fromkeys([release.author, *release.contributors.all()]))
+
+
+def _readers(release: Release, people: Iterable[User]) -> list[User]:
+    """These people; where they are accounts of CI systems only, who built it or is in charge as well."""
+    found = list(dict.fromkeys(people))
+    named = Connection.objects.filter(spec__account__in=[user.username for user in found])
+    accounts = set(named.values_list("spec__account", flat=True))
+    if any(user.username not in accounts for user in found):
+        return found
+    items = release.items.select_related("service__team")
+    builders = User.objects.filter(is_active=True, username__in=items.values("built_by"))
+    built_by = [user for user in builders if access.allowed(user, "view", release)]
+    charged = in_charge(release.environment, [item.service for item in items])
+    others = built_by or charged.exclude(username__in=accounts) or administrators()
+    return list(dict.fromkeys([*found, *others]))
 
 
 def _deciders(release: Release, *phases: str) -> list[User]:

@@ -40,7 +40,8 @@ from releases.pipeline.models import Arrival, Delivery
 from releases.pipeline.states import ArrivalState
 from releases.rollouts.models import QueuePlace
 from releases.rollouts.queueing import ask_start
-from releases.states import ReleaseState
+from releases.rollouts.states import PlaceState
+from releases.states import PENDING, ReleaseState
 
 A = ArrivalState
 WORK = "releases.pipeline.jobs.work"
@@ -203,11 +204,21 @@ def _carry_on(arrival: Arrival, *, actor: Actor) -> bool:
     if release.state == ReleaseState.DRAFT:
         operations.submit_release(release.number, actor=actor)
         return True
-    if arrival.starts and release.state == ReleaseState.APPROVED:
+    came_to = _came_to(release)
+    if arrival.starts and release.state == ReleaseState.APPROVED and came_to == A.SUBMITTED:
         _start(arrival, release, actor=actor)
     else:
-        _settle(arrival.pk, A.SUBMITTED, actor=actor)
+        _settle(arrival.pk, came_to, actor=actor)
     return False
+
+
+def _came_to(release: Release) -> ArrivalState:
+    """What has become of a submitted release: who was at it before may have died before saying so."""
+    if QueuePlace.objects.filter(release=release, state=PlaceState.QUEUED).exists():
+        return A.QUEUED
+    if release.state == ReleaseState.SCHEDULED:
+        return A.SCHEDULED
+    return A.STARTED if release.rollouts.exists() else A.SUBMITTED
 
 
 def _compose(arrival: Arrival, *, actor: Actor) -> bool:
@@ -218,13 +229,33 @@ def _compose(arrival: Arrival, *, actor: Actor) -> bool:
         text = _("There is no image of {commit} yet for: {names}.")
         _wait(arrival, sentence(text, commit=event.commit[:8], names=", ".join(lacking)), actor=actor)
         return False
+    twin = _twin(arrival, [item for item in items if item is not None])
     with transaction.atomic():
         # Whoever was taken for dead may have been here.
         locked = Arrival.objects.select_for_update().get(pk=arrival.pk)
         if locked.release_id is None and locked.state == A.WAITING:
-            locked.release = operations.create_release(_draft(arrival, event, items), actor=actor)
+            locked.release = twin or operations.create_release(_draft(arrival, event, items), actor=actor)
             locked.save(update_fields=["release"])
     return True
+
+
+def _twin(arrival: Arrival, items: list[dict[str, str]]) -> Release | None:
+    """A release that waits there with the very same images: another one would void what was decided on it.
+
+    Where the event starts it, one that an event has made.
+    """
+    waiting = Release.objects.filter(environment=arrival.environment, state__in=PENDING, operation={})
+    if arrival.starts:
+        waiting = waiting.filter(arrivals__isnull=False)
+    rows = list(waiting.distinct().order_by("-number"))
+    if not rows:
+        return None
+    services = Service.objects.in_bulk([item["service"] for item in items], field_name="name")
+    wanted = {
+        item["service"]: versions.resolve(services[item["service"]], item["version"]).digest for item in items
+    }
+    same = (each for each in rows if dict(each.items.values_list("service__name", "digest")) == wanted)
+    return next(same, None)
 
 
 def _draft(arrival: Arrival, event: CiEvent, items: list[dict[str, str] | None]) -> dict[str, Any]:

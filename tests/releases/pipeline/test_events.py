@@ -12,16 +12,18 @@ from pytest_django.fixtures import Settings
 from approvals.calendar import operations as calendar
 from portal import clock
 from portal.audit.models import AuditEntry
+from portal.outbox.models import Message
 from portal.people.operations import create_person, deactivate_person, grant_role
 from releases import operations
 from releases.catalog import rights
 from releases.catalog.models import Connection, Environment, Plan
 from releases.models import Release
 from releases.pipeline import jobs
+from releases.pipeline import operations as pipeline
 from releases.pipeline.models import Arrival, Delivery
 from releases.pipeline.operations import give_up_broken
 from releases.rollouts.models import Pin, QueuePlace, Rollout
-from tests.factories import ENGINE, FakeRegistry, Shop
+from tests.factories import ENGINE, FakeRegistry, Shop, approve_all
 from tests.people import BY_THE_PORTAL
 from tests.portal.api import ApiClient
 from tests.releases.pipeline.signing import SECRET, github, send
@@ -332,6 +334,67 @@ def test_it_waits_for_its_turn_while_the_same_service_rolls_out(ci: Shop) -> Non
 
     assert [each.state for each in Arrival.objects.order_by("pk")] == ["started", "queued"]
     assert QueuePlace.objects.get().release == arrival().release
+
+
+@long
+def test_one_that_waits_for_its_turn_is_said_to_by_whoever_follows_a_worker_that_died(
+    ci: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send("shop-ci", BUILD)
+    work()
+    send("shop-ci", {**BUILD, "commit": "decade00"}, delivery="d2")
+    settle, waiting = pipeline._settle, arrival().pk
+
+    def die(arrival_id: int, *_args: Any, **_words: Any) -> None:
+        raise SystemExit(arrival_id)
+
+    monkeypatch.setattr(pipeline, "_settle", die)
+    with pytest.raises(SystemExit):
+        work()
+    monkeypatch.setattr(pipeline, "_settle", settle)
+    Arrival.objects.filter(pk=waiting).update(wake_at=clock.now())
+    work()
+
+    assert (arrival().state, QueuePlace.objects.get().state) == ("queued", "queued")
+
+
+@long
+def test_the_same_tag_once_more_voids_no_approval(ci: Shop, registry: FakeRegistry) -> None:
+    tag = {**BUILD, "ref": "refs/tags/v2.8.0"}
+    send("shop-ci", tag)
+    work()
+    first = arrival().release
+    assert first is not None
+    approve_all(first)
+
+    send("shop-ci", tag, delivery="d2")
+    work()
+
+    first.refresh_from_db()
+    assert (first.state, arrival().release, arrival().state) == ("approved", first, "submitted")
+    registry.move("shopping-service", "2.8.0")
+    send("shop-ci", tag, delivery="d3")
+    work()
+    first.refresh_from_db()
+    assert (first.state, arrival().release == first) == ("superseded", False), (
+        "another image is another release"
+    )
+
+
+@long
+@pytest.mark.parametrize(
+    ("by", "told"), [("author", {"robot", "author"}), ("nobody-here", {"robot", "author", "lead", "pl"})]
+)
+def test_of_what_an_event_started_people_hear_that_it_failed(ci: Shop, by: str, told: set[str]) -> None:
+    send("shop-ci", {**BUILD, "by": by})
+    work()
+    release = arrival().release
+    assert release is not None
+
+    operations.follow(release, "failed", actor=ENGINE)
+
+    found = Message.objects.filter(key__contains=".trouble.failed").values_list("person__username", flat=True)
+    assert set(found) == told
 
 
 def test_an_account_without_the_right_starts_nothing(ci: Shop) -> None:
