@@ -184,10 +184,13 @@ class Round:
         except (TemporaryError, PermanentError) as error:
             logger.info("%s cannot be read: %s", environment.name, error.detail)
             return error.code not in {UNREACHABLE, CONNECTION}
+        if not self.leader.leads_for(self.name):
+            return True  # it was lost while this process stood still: another one has seen newer things
         mark = _mark_of(environment, view)
         known, at = self.compared.get(environment.pk, (frozenset(), 0.0))
         if told or mark != known or began - at > COMPARED_SECONDS:
-            jobs.for_each([environment], lambda each: look(each, view))
+            age = time.monotonic() - began
+            jobs.for_each([environment], lambda each: look(each, view, age_seconds=age))
             self.compared[environment.pk] = (mark, began)
         return True
 

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from portal import clock
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import Cluster, Listing
 from portal.integrations.kubernetes.connection import Access
 from releases.catalog.models import Connection, Environment, Running
 from releases.rollouts import rounds
+from releases.rollouts.findings.comparing import look
+from releases.rollouts.models import Finding, Rollout
 from releases.rollouts.rounds import Round, Rounds
+from releases.rollouts.running import expect_release
 from tests.cluster.objects import wait_for
-from tests.factories import Shop, make_service
+from tests.factories import Shop, make_release, make_service
 from tests.rollouts.test_findings import CALM, service
 from tests.soak import long
 
@@ -114,7 +118,7 @@ def looks(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> tuple[Answering, Calla
     """A cluster that answers, and a look at its one namespace that says how often it was compared by then."""
     cluster, compared = Answering(), list[int]()
     monkeypatch.setattr(rounds, "connect", lambda _spec: cluster)
-    monkeypatch.setattr(rounds, "look", lambda environment, _view: compared.append(environment.pk))
+    monkeypatch.setattr(rounds, "look", lambda environment, _view, **_age: compared.append(environment.pk))
     turn = Round(Leads(), shop.environment.cluster_id, shop.environment.cluster.name)
 
     def look(*, told: bool = False) -> int:
@@ -183,10 +187,61 @@ def test_an_environment_that_is_no_more_leaves_nothing_behind(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rounds, "connect", lambda _spec: Answering())
-    monkeypatch.setattr(rounds, "look", lambda *_asked: None)
+    monkeypatch.setattr(rounds, "look", lambda *_asked, **_age: None)
     turn = Round(Leads(), shop.environment.cluster_id, shop.environment.cluster.name)
     assert turn._look(shop.environment, told=True)
     turn.due[shop.environment.pk] = 0.0
     monkeypatch.setattr(turn, "_environments", list)
     assert not turn._go_round()
     assert (turn.due, turn.looked, turn.compared) == ({}, {}, {})
+
+
+class Slow(Answering):
+    """One at which something happens after its Deployments were listed."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        super().__init__()
+        self.happens = happens
+
+    def find(self, plural: str, namespace: str, *, fields: str = "") -> Listing:
+        """What is there now; the pods come last."""
+        if plural == "pods":
+            self.happens()
+        return super().find(plural, namespace, fields=fields)
+
+
+@long
+def test_what_was_read_before_a_rollout_ended_is_no_finding_after_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.payment.environments.clear()
+    shop.auth.environments.clear()
+    look(shop.environment, CALM)
+    rollout = Rollout.objects.get(release=make_release(shop, at="rolling_out"))
+
+    def end() -> None:
+        expect_release(rollout)
+        Rollout.objects.update(state="succeeded", ended_at=clock.now())
+
+    monkeypatch.setattr(rounds, "connect", lambda _spec: Slow(end))
+    turn = Round(Leads(), shop.environment.cluster_id, shop.environment.cluster.name)
+
+    assert turn._look(shop.environment, told=True)
+
+    assert not Finding.objects.exists()
+
+
+def test_what_was_read_by_one_that_leads_no_more_is_not_written(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = Leads()
+
+    def lost() -> None:
+        monkeypatch.setattr(leader, "leads_for", lambda _cluster: False)
+
+    monkeypatch.setattr(rounds, "connect", lambda _spec: Slow(lost))
+    turn = Round(leader, shop.environment.cluster_id, shop.environment.cluster.name)
+
+    turn._look(shop.environment, told=True)
+
+    assert row() is None

@@ -4,9 +4,11 @@ The watcher calls `look` with what it read; where it could not read, nothing is 
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from portal import clock
 from portal.actors import Actor
@@ -55,13 +57,17 @@ FIELDS = {
 SIZES = ("replicas", "autoscaler")
 
 
-def look(environment: Environment, view: View) -> None:
-    """Write down what runs in an environment, and open, change or end its findings."""
+def look(environment: Environment, view: View, *, age_seconds: float = 0.0) -> None:
+    """Write down what runs in an environment, and open, change or end its findings.
+
+    Args:
+        age_seconds: how long ago it was begun to read the view; what a rollout did since is not in it.
+    """
     services = list(environment.services.all())
     rows = write_running(environment, services, view)
     standing = Finding.objects.filter(environment=environment, state__in=STANDING)
     open_ones = {each.service_id: each for each in standing.select_related("service")}
-    moving = _moving(environment)
+    moving = _moving(environment, age_seconds)
     for service in [each for each in services if each.pk not in moving]:
         row = rows[service.pk]
         if service.pk in open_ones or _is_incomplete(row) or _differences(service, row):
@@ -71,9 +77,12 @@ def look(environment: Environment, view: View) -> None:
             end(finding)
 
 
-def _moving(environment: Environment) -> set[int]:
-    """The services in a rollout that goes on: it explains whatever is seen of them."""
-    going = Rollout.objects.filter(environment=environment, state__in=[*ACTIVE, RolloutState.PAUSED])
+def _moving(environment: Environment, seconds: float) -> set[int]:
+    """The services in a rollout that goes on, or did so many seconds ago: it explains what is seen."""
+    lately = Q(ended_at__gte=clock.NOW - timedelta(seconds=seconds))
+    going = Rollout.objects.filter(
+        lately | Q(state__in=[*ACTIVE, RolloutState.PAUSED]), environment=environment
+    )
     return set(Item.objects.filter(release__in=going.values("release")).values_list("service_id", flat=True))
 
 
