@@ -5,6 +5,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.html import escape
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from portal.errors import Conflict, NotFound, PermanentError, TemporaryError
@@ -30,8 +32,19 @@ def of_pod(request: HttpRequest, name: str, env: str, pod: str) -> HttpResponse:
 
 @require_safe
 def of_pod_part(request: HttpRequest, name: str, env: str, pod: str) -> HttpResponse:
-    """The lines alone, for who follows; past their time the polling is told to end."""
-    context = _of_pod(request, name, env, pod)
+    """The lines alone, for who follows; past their time the polling is told to end.
+
+    Of a pod that is gone the lines stay that were read last: they say most of why.
+    """
+    service, environment = visible_service(person(request), name, env)
+    try:
+        context = _of_pod(request, name, env, pod)
+    except NotFound:
+        text = _("{service} has no such pod any more in {environment}. These are its last lines.")
+        told = escape(text.format(service=service.name, environment=environment))
+        return HttpResponse(
+            told, status=END_OF_POLLING, headers={"HX-Retarget": "#log-follows", "HX-Reswap": "innerHTML"}
+        )
     return render(request, "services/_log.html", context, status=_status(context))
 
 

@@ -92,6 +92,18 @@ def test_who_follows_is_told_to_stop_after_a_while(lay_floor: Lay) -> None:
     assert "every 3s" not in ended.content.decode()
 
 
+@long
+def test_who_follows_a_pod_that_goes_away_keeps_its_last_lines(lay_floor: Lay) -> None:
+    floor = lay_floor()
+
+    gone = page(floor, "api-that-was", part="part/", query="?until=99999999999")
+
+    assert (gone.status_code, gone["HX-Retarget"]) == (286, "#log-follows"), "the lines are not replaced"
+    assert "api has no such pod any more" in gone.content.decode()
+    assert page(floor, "api-that-was").status_code == 404
+    assert reader(floor).get("/services/no/floor-production/pods/x/log/part/").status_code == 404
+
+
 @pytest.mark.skipif(USES_CONTROL_PLANE, reason="simulated nodes have no logs")
 def test_too_many_readers_are_asked_to_wait(lay_floor: Lay) -> None:
     floor = lay_floor()
