@@ -15,9 +15,11 @@ from portal.audit.record import record
 from portal.jobs import for_each
 from releases import openings
 from releases.catalog.counts import count_in
+from releases.catalog.models import Environment, Service
 from releases.catalog.schedule_checks import BACKUP, RETENTION
-from releases.rollouts.models import Step
-from releases.rollouts.states import Direction, StepState
+from releases.operating import OperationKind
+from releases.rollouts.models import Rollout, Step
+from releases.rollouts.states import ACTIVE, Direction, RolloutState, StepState
 from releases.schedules import notices, queries
 from releases.schedules.due import LATE_SECONDS, SWEEP, subject_of
 from releases.schedules.models import Backup, Outcome, ScheduledRun, What
@@ -43,12 +45,12 @@ def claim_due() -> list[int]:
 def begin(run: ScheduledRun, claim: datetime) -> bool:
     """Write down that it begins, before anything is done outside; False where it may not, yet or any more."""
     now = clock.now()
-    closures = _closures(run)
+    held = _held(run)
     if now > run.due_at + timedelta(seconds=run.spec.get("deadlineSeconds", LATE_SECONDS)):
-        end(run, claim, Outcome.MISSED, observed={"code": "held" if closures else "too_late", **closures})
+        end(run, claim, Outcome.MISSED, observed=held or {"code": "too_late"})
         return False
-    if closures:
-        wait(run, claim, observed={"code": "held", **closures}, seconds=HELD_SECONDS)
+    if held:
+        wait(run, claim, observed=held, seconds=HELD_SECONDS)
         return False
     with transaction.atomic():
         if not _still_ours(run, claim):
@@ -63,17 +65,34 @@ def begin(run: ScheduledRun, claim: datetime) -> bool:
     return True
 
 
-def _closures(run: ScheduledRun) -> Json:
-    """The freezes and stops that hold it; a look and a backup change nothing and are never held."""
-    if run.what == What.HEALTH or _purpose(run) == BACKUP or run.service is None:
+def _held(run: ScheduledRun) -> Json:
+    """What holds it, as it is kept with it; a look changes nothing and is never held."""
+    if run.what == What.HEALTH or run.service is None:
+        return {}
+    restore = _restoring(run.service, run.environment)
+    if restore is not None:
+        return {"code": "restoring", "args": {"number": restore.pk}}
+    return _closures(run, run.service)
+
+
+def _restoring(service: Service, environment: Environment) -> Rollout | None:
+    """The rollout that restores the service's database: a backup of it now would be of half the data."""
+    going = Rollout.objects.filter(environment=environment, state__in=[*ACTIVE, RolloutState.PAUSED])
+    steps = Step.objects.filter(kind=OperationKind.RESTORE, service=service)
+    return going.filter(pk__in=steps.values("rollout")).first()
+
+
+def _closures(run: ScheduledRun, service: Service) -> Json:
+    """The freezes and stops that hold it; a backup changes nothing."""
+    if _purpose(run) == BACKUP:
         return {}
     place = Place(
         environment=run.environment.name,
-        teams=frozenset({run.service.team.key}),
-        services=frozenset({run.service.name}),
+        teams=frozenset({service.team.key}),
+        services=frozenset({service.name}),
     )
     closures = calendar.verdict_for(place, None).closures
-    return {"closures": [openings.facts_of(each) for each in closures]} if closures else {}
+    return {"code": "held", "closures": [openings.facts_of(each) for each in closures]} if closures else {}
 
 
 def _purpose(run: ScheduledRun) -> str:

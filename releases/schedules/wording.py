@@ -18,6 +18,7 @@ OBSERVED: dict[str, str | Promise] = {
     "overtaken": _("The next time had come before it could begin"),
     "still_runs": _("The run before it had not ended"),
     "held": _("It may not begin now"),
+    "restoring": _("It waits until rollout {number} has restored the database"),
     "asking_services": _("{asked} of {count} services asked so far"),
     "no_time_left": _("Not asked: the time of the check was over"),
     "services_healthy": _("All {count} services are healthy"),

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.utils import translation
 
 from portal import clock
 from portal.audit.models import AuditEntry
@@ -11,8 +12,9 @@ from releases.models import Release
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.steps.kind import Work
 from releases.rollouts.steps.run_job import RunJob
-from releases.schedules import jobs
-from releases.schedules.models import Backup
+from releases.schedules import jobs, operations
+from releases.schedules.models import Backup, ScheduledRun
+from releases.schedules.wording import outcome_text
 from tests.factories import Shop, make_release
 from tests.portal.api import ApiClient
 
@@ -95,3 +97,27 @@ def test_the_api_lists_the_newest_first_and_one_that_was_written_over_by_its_age
     assert [(each["name"], each["rows"]) for each in first["items"]] == [("latest", 200), ("tuesday", 1)]
     rest = api.get(f"{path}&cursor={first['next']}").json()
     assert ([each["name"] for each in rest["items"]], rest["next"]) == (["monday"], None)
+
+
+def test_none_is_made_by_the_clock_while_the_database_is_restored(shop: Shop, rollout: Rollout) -> None:
+    step = Step.objects.create(rollout=rollout, key="r", kind="restore_database", service=shop.shopping)
+    now = clock.now()
+    run = ScheduledRun.objects.create(
+        service=shop.shopping,
+        environment=shop.environment,
+        schedule="nightly",
+        what="job",
+        spec={"name": "nightly", "job": {"name": "backup", "cronJob": "backup", "purpose": "backup"}},
+        due_at=now,
+        wake_at=now,
+    )
+
+    assert not operations.begin(run, now)
+
+    run.refresh_from_db()
+    assert (run.started_at, run.outcome) == (None, "")
+    with translation.override("en"):
+        assert outcome_text(run) == f"It waits until rollout {step.rollout_id} has restored the database"
+    assert run.wake_at is not None
+    Rollout.objects.update(state="succeeded")
+    assert operations.begin(run, run.wake_at)
