@@ -36,7 +36,11 @@ class Time:
 
 
 def follow_catalog() -> None:
-    """Bring the rows to what the environments' files say; a new schedule is due from now on."""
+    """Bring the rows to what the environments' files say; a new schedule is due from now on.
+
+    One whose times stay keeps what is due already; where others are written, what was due by the old ones and
+    had not begun is named as missed.
+    """
     wanted = {
         (environment.pk, spec["name"]): spec
         for environment in Environment.objects.filter(spec__has_key="schedules")
@@ -49,9 +53,27 @@ def follow_catalog() -> None:
     Schedule.objects.filter(pk__in=[row.pk for key, row in present.items() if key not in wanted]).delete()
     for (environment, name), spec in wanted.items():
         row = present.get((environment, name))
-        if row is None or row.spec != spec:
+        if row is not None and times_of(row.spec) == times_of(spec):
+            Schedule.objects.filter(pk=row.pk).update(spec=spec)
+        elif row is None or row.spec != spec:
             values = {"spec": spec, "next_at": next_time(spec["cron"], zone_of(spec), now)}
-            Schedule.objects.update_or_create(environment_id=environment, name=name, defaults=values)
+            with transaction.atomic():
+                _miss_old(row, now)
+                Schedule.objects.update_or_create(environment_id=environment, name=name, defaults=values)
+
+
+def times_of(spec: Json) -> tuple[str, ZoneInfo]:
+    """What says when a schedule is due."""
+    return spec["cron"], zone_of(spec)
+
+
+def _miss_old(row: Schedule | None, now: datetime) -> None:
+    locked = Schedule.objects.select_for_update(of=("self",)).select_related("environment")
+    old = locked.filter(pk=row.pk, next_at__lte=now).first() if row else None
+    if old is not None:
+        cron, zone = times_of(old.spec)
+        found = last_times(cron, zone, since=old.next_at, until=now, most=MOST_NAMED)
+        _write(old, [Time(at, Outcome.MISSED, "changed") for at in found], now)
 
 
 def zone_of(spec: Json) -> ZoneInfo:

@@ -16,6 +16,7 @@ Json = Mapping[str, Any]
 OBSERVED: dict[str, str | Promise] = {
     "too_late": _("The portal did not run at that time, nor within what it may be late"),
     "overtaken": _("The next time had come before it could begin"),
+    "changed": _("Its times were changed in the catalog before it could begin"),
     "still_runs": _("The run before it had not ended"),
     "held": _("It may not begin now"),
     "restoring": _("It waits until rollout {number} has restored the database"),

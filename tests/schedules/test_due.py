@@ -28,6 +28,7 @@ from tests.people import person
 from tests.portal.api import ApiClient
 from tests.soak import long
 
+Json = dict[str, Any]
 HEALTH = {"name": "health", "cron": "*/5 * * * *", "what": "health", "deadlineSeconds": 240}
 
 
@@ -110,6 +111,24 @@ def test_a_new_schedule_is_due_from_now_on_and_one_that_is_gone_no_more(schedule
     scheduled.save(update_fields=["spec"])
     jobs.start_what_is_due()
     assert not Schedule.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome", "why"),
+    [({"title": "Health"}, "succeeded", ""), ({"cron": "30 * * * *"}, "missed", "changed")],
+)
+def test_what_was_due_is_not_lost_when_the_catalog_is_loaded(
+    time: Clock, scheduled: Environment, change: Json, outcome: str, why: str
+) -> None:
+    scheduled.spec["schedules"] = [{**HEALTH, **change}]
+    scheduled.save(update_fields=["spec"])
+
+    time.go(6)
+
+    [run] = ScheduledRun.objects.all()
+    assert (run.due_at.minute, run.outcome) == (5, outcome)
+    assert why in {"", run.observed.get("code")}
+    assert Schedule.objects.get().spec == {**HEALTH, **change}
 
 
 def test_a_due_time_is_one_run_however_often_it_is_swept(time: Clock, health: Asked) -> None:
