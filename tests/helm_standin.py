@@ -195,7 +195,7 @@ def _send(given: argparse.Namespace, rows: list[Json], description: str) -> None
             _apply(_patch(last.get(_name(each), {}), each), each, given.namespace, release)
     except urllib.error.HTTPError as error:
         words = json.loads(error.read()).get("message", "")
-        _end(release, rows, "failed", f'Upgrade "{release}" failed: {words}')
+        _end(release, rows, "failed", f'{given.command.capitalize()} "{release}" failed: {words}')
     earlier = [{**row, "status": "superseded"} if row["status"] == "deployed" else row for row in rows[:-1]]
     _keep(release, [*earlier, {**rows[-1], "status": "deployed", "description": description}])
 

@@ -38,11 +38,11 @@ class HelmRollback(ActingKind):
                 return Change(changes=held, payload=Back(target, sent=newest.number))
             acted = under.remembered_release(work, revision=newest.number, previous=target)
             return Found(acted=acted, observed=_said(newest.number, target))
-        refused = self._held(work, helm, newest, returned=returned)
+        refused = self._held(work, helm, newest, ours=returned or _broke_off(work, newest))
         return refused or _change(helm, release, history, target, held=held)
 
-    def _held(self, work: Work, helm: Helm, newest: Revision, *, returned: bool) -> Outcome | None:
-        ours = returned or helm.is_marked(under.release_of(work), under.rollout_mark(work))
+    def _held(self, work: Work, helm: Helm, newest: Revision, *, ours: bool) -> Outcome | None:
+        ours = ours or helm.is_marked(under.release_of(work), under.rollout_mark(work))
         if not newest.is_pending:
             return under.foreign(work, helm, newest, ours=ours)
         if not ours:
@@ -63,6 +63,12 @@ class HelmRollback(ActingKind):
         """Helm's answer said it: done."""
         acted = work.step.acted or {}
         return done(**_said(acted["revision"], acted["previous"]))
+
+
+def _broke_off(work: Work, newest: Revision) -> bool:
+    """Whether the newest revision is what an earlier attempt came to: helm gives it no mark of ours."""
+    words = f'Rollback "{under.release_of(work)}" failed'
+    return work.step.intent is not None and newest.status == "failed" and newest.description.startswith(words)
 
 
 def _target(work: Work) -> int:

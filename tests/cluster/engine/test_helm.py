@@ -33,6 +33,7 @@ from tests.rollouts.floor import Floor, drive, states, why
 from tests.soak import long
 
 ENDS = ("failed", "succeeded", "paused")
+BACK = ("rolled_back", "rollback_failed", "paused")
 EACH: tuple[Json, ...] = (
     {"kind": "helm_backup"},
     {"kind": "helm_upgrade", "timeoutSeconds": 120},
@@ -166,6 +167,28 @@ def test_pods_that_cannot_start_fail_it_and_helm_brings_back_what_ran(shore: Sho
     assert shore.statuses() == ["superseded", "superseded", "deployed"]
     assert shore.helm.history("api")[-1].description == "Rollback to 1"
     assert Pin.objects.filter(service=floor.services["api"], lifted_at=None).exists()
+
+
+@long
+def test_a_way_back_that_helm_could_not_go_is_tried_again_and_taken_for_nobody_elses(shore: Shore) -> None:
+    write_chart(shore.charts, template_annotations=failing("ErrImagePull"))
+    floor, space = shore.floor, shore.floor.space
+    rollout = drive(floor.start(), *ENDS)
+    # Somebody makes it anew with pods of other labels: no patch can give the old ones back.
+    space.delete("deployments", "api")
+    body = owned_deployment(space.name, image=f"registry.test/floor/api@{OLD}")
+    labels = {"tier": "other"}
+    body["spec"]["selector"] = {"matchLabels": labels}
+    body["spec"]["template"]["metadata"]["labels"] = labels
+    space.create(body)
+    floor.order(rollout, "rollback")
+    assert drive(rollout, *BACK).state == "rollback_failed", states(rollout)
+    assert shore.statuses()[-1] == "failed"
+    space.delete("deployments", "api")
+    step = rollout.steps.get(kind="helm_rollback")
+    floor.order(rollout, "retry", step=step)
+    assert drive(rollout, *BACK).state == "rolled_back", why(rollout)
+    assert floor.image("api") == f"registry.test/floor/api@{OLD}"
 
 
 def killed_at(shore: Shore, rollout: Rollout, monkeypatch: pytest.MonkeyPatch) -> None:
