@@ -5,7 +5,7 @@ somebody else's and stay as they are.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from portal.errors import PermanentError
@@ -32,7 +32,8 @@ ROUTES = "httproutes"
 POLL_SECONDS = 1.0
 WHOLE = 100
 OWNED_BY = "kubernetes.io/service-name"
-# By rule: its name, or its place where it has none; for each of the two Services its weight.
+# By rule: its name, or its place among those that lead to both where it has none; for each of the two
+# Services its weight.
 Weights = dict[str, dict[str, int]]
 
 
@@ -59,8 +60,8 @@ class _Weighing(ActingKind):
     reached: ClassVar[str]
 
     @abstractmethod
-    def wanted(self, work: Work) -> Weights:
-        """Return the weight that each of the two Services shall have, by rule."""
+    def wanted(self, work: Work, present: Weights) -> Weights:
+        """Return the weight that each of the two Services shall have, by rule, in every rule there is."""
 
     def plan(self, work: Work) -> Planned:
         """Let the server check the patch without keeping it; nobody has recorded anything yet."""
@@ -81,7 +82,10 @@ class _Weighing(ActingKind):
         seen = _read(work)
         if seen is None:
             return hold("drift", **deleted(_name(work)).args)
-        wanted, present = self.wanted(work), weights_of(seen, _route(work))
+        present = weights_of(seen, _route(work))
+        if not present:
+            return failed("route_without_backends", args=_route(work))
+        wanted = self.wanted(work, present)
         if present == wanted:
             return Found(acted=_remembered(work, wanted), observed={"code": self.reached})
         if present not in _expected(work):
@@ -121,10 +125,10 @@ class SetWeight(_Weighing):
     name = "set_weight"
     reached = "weighted"
 
-    def wanted(self, work: Work) -> Weights:
+    def wanted(self, work: Work, present: Weights) -> Weights:
         """The share of the plan, or what was recorded at the start."""
-        recorded = _recorded(work)
-        return recorded if work.step.params.get("recorded") else _shared(recorded, work)
+        is_back = work.step.params.get("recorded")
+        return _as_recorded(work, present) if is_back else _shared(present, work)
 
     def hindrance(self, work: Work) -> Outcome | None:
         """Traffic is never led to where no pod is ready."""
@@ -138,23 +142,15 @@ class RestoreWeights(_Weighing):
     name = "restore_weights"
     reached = "switched_back"
 
-    def wanted(self, work: Work) -> Weights:
+    def wanted(self, work: Work, present: Weights) -> Weights:
         """What was recorded."""
-        return _recorded(work)
+        return _as_recorded(work, present)
 
 
 def weights_of(seen: Json, route: Mapping[str, Any]) -> Weights:
     """Return the weights of the two Services in the rules that lead to both, or in the one that is named."""
-    found: Weights = {}
-    for place, rule in enumerate((seen.get("spec") or {}).get("rules") or []):
-        both = {
-            each["name"]: int(each.get("weight", 1))
-            for each in rule.get("backendRefs") or []
-            if each["name"] in {route["stable"], route["canary"]}
-        }
-        if len(both) == 2 and route.get("rule") in {None, "", rule.get("name")}:
-            found[_key(place, rule)] = both
-    return found
+    rules = (seen.get("spec") or {}).get("rules") or []
+    return {key: _both(rules[place], route) for place, key in _leading(rules, route).items()}
 
 
 def share_of(weights: Weights, route: Mapping[str, Any]) -> int:
@@ -164,8 +160,24 @@ def share_of(weights: Weights, route: Mapping[str, Any]) -> int:
     return round(first.get(str(route["canary"]), 0) * WHOLE / whole) if whole else 0
 
 
-def _key(place: int, rule: Mapping[str, Any]) -> str:
-    return str(rule.get("name") or f"#{place}")
+def _both(rule: Json, route: Mapping[str, Any]) -> dict[str, int]:
+    """The weights of those of the two Services to which a rule leads."""
+    named = {route["stable"], route["canary"]}
+    return {
+        each["name"]: int(each.get("weight", 1))
+        for each in rule.get("backendRefs") or []
+        if each["name"] in named
+    }
+
+
+def _leading(rules: Sequence[Json], route: Mapping[str, Any]) -> dict[int, str]:
+    """The rules of the canary by their places, each with its key; what others put beside them is theirs."""
+    places = [
+        place
+        for place, rule in enumerate(rules)
+        if len(_both(rule, route)) == 2 and route.get("rule") in {None, "", rule.get("name")}
+    ]
+    return {place: str(rules[place].get("name") or f"#{at}") for at, place in enumerate(places)}
 
 
 def _route(work: Work) -> Json:
@@ -203,6 +215,13 @@ def _recorded(work: Work) -> Weights:
         raise PermanentError(code="nothing_recorded")
     weights: Weights = found[0]
     return weights
+
+
+def _as_recorded(work: Work, present: Weights) -> Weights:
+    """The weights at the start; a rule that leads to both since then gets those of the first."""
+    recorded = _recorded(work)
+    first = next(iter(recorded.values()))
+    return {rule: recorded.get(rule, first) for rule in present}
 
 
 def _expected(work: Work) -> list[Weights]:
@@ -244,9 +263,9 @@ def _differences(work: Work, present: Weights, wanted: Weights) -> list[Json]:
 
 def _patch(seen: Json, wanted: Weights, work: Work) -> Json:
     """The rules as they were read, with other weights: the API takes this list as a whole."""
-    rules = []
+    rules, keys = [], _leading(seen["spec"]["rules"], _route(work))
     for place, rule in enumerate(seen["spec"]["rules"]):
-        weights = wanted.get(_key(place, rule), {})
+        weights = wanted.get(keys.get(place, ""), {})
         backends = [
             {**each, "weight": weights[each["name"]]} if each["name"] in weights else each
             for each in rule.get("backendRefs") or []

@@ -164,6 +164,49 @@ def test_weights_that_somebody_else_changed_hold(lay_floor: Lay, monkeypatch: py
 
 
 @long
+@pytest.mark.parametrize(
+    ("first", "well", "end"),
+    [
+        ({"api": 7}, 99, "succeeded"),
+        ({"api": 7}, 0, "rolled_back"),
+        ({"api": 7, "api-canary": 3}, 99, "succeeded"),
+        ({"api": 7, "api-canary": 3}, 0, "rolled_back"),
+    ],
+)
+def test_a_rule_that_somebody_puts_before_the_canarys_changes_nothing_of_its_weights(
+    lay_floor: Lay, monkeypatch: pytest.MonkeyPatch, first: dict[str, int], well: int, end: str
+) -> None:
+    metrics = Metrics()
+    with canaried(lay_floor, metrics, by="weight", size=2) as floor:
+        floor.plan.spec["canary"]["steps"] = [50, 100]
+        floor.plan.save(update_fields=["spec"])
+        rollout = floor.start()
+        observe = watch.Watch.observe
+
+        def meddled(kind: watch.Watch, work: Any) -> Any:
+            rules = floor.space.get("httproutes", "api")["spec"]["rules"]
+            more = http_route("api", first)["spec"]["rules"]
+            floor.space.patch("httproutes", "api", {"spec": {"rules": [*more, *rules]}}, kind="merge")
+            monkeypatch.setattr(watch.Watch, "observe", observe)
+            metrics.well = well
+            return observe(kind, work)
+
+        monkeypatch.setattr(watch.Watch, "observe", meddled)
+        drive(rollout, *ENDS[1:], seconds=60)
+        before = {"api": 1, "api-canary": 0}
+        # What leads to stable alone is somebody else's; what leads to both as well is a change that is asked.
+        if "api-canary" in first:
+            assert (rollout.state, (rollout.pause or {})["reason"]) == ("paused", "drift"), why(rollout)
+            floor.order(rollout, "resume")
+            drive(rollout, *ENDS[1:], seconds=60)
+            first = before
+        assert rollout.state == end, why(rollout)
+        rules = floor.space.get("httproutes", "api")["spec"]["rules"]
+        weights = [{each["name"]: each["weight"] for each in rule["backendRefs"]} for rule in rules]
+        assert weights == [first, before]
+
+
+@long
 def test_a_worker_that_dies_at_a_weight_leaves_what_the_next_one_ends(
     lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
