@@ -226,6 +226,7 @@ FAILURES: dict[str, Text] = {
     "route_without_backends": _("No rule of the route {name} leads to both {stable} and {canary}"),
     "route_refused": _("The gateway does not take the route"),
     "no_ready_pods": _("No pod is ready where the traffic would go: {names}"),
+    "has_traffic": _("{names} still leads to the pods of {object}: switch the traffic first, then retry"),
     "colours_unknown": _("Which colour is live cannot be known: {selectors}"),
     "colours_both": _("Which colour is live cannot be known, one alone must have pods: {sizes}"),
     "colour_mislabelled": _("The pods of {name} do not carry the label {label}"),

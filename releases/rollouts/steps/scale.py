@@ -8,6 +8,7 @@ from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workloa
 from releases.catalog import canaries
 from releases.rollouts.drift import Drift, deleted, find_drift
 from releases.rollouts.models import Step
+from releases.rollouts.states import Direction
 from releases.rollouts.steps import endings, evidence, git_owned, habits, steadiness
 from releases.rollouts.steps.kind import (
     ActingKind,
@@ -60,7 +61,7 @@ class _Scaling(ActingKind):
         owned = git_owned.refused(work, seen)
         if owned is not None:
             return owned
-        return _foreign(work, seen, owner) or found
+        return _foreign(work, seen, owner) or _with_traffic(work, found) or found
 
     def act(self, work: Work, change: Change) -> Json:
         """Send one patch."""
@@ -134,6 +135,14 @@ class RestoreScale(_Scaling):
 
     name = "restore_scale"
 
+    def prepare(self, work: Work) -> Change | Found | Outcome:
+        """Refuse besides to take a canary's pods while stable, which had some, has none that are ready."""
+        undone = next((each for each in work.siblings if each.pk == work.step.undo_of_id), None)
+        share = (undone.params.get("share") if undone is not None else None) or {}
+        is_canary = work.step.params["workload"]["name"] == share.get("canary")
+        is_last = is_canary and bool(_size(work, share["stable"]))
+        return (_uncovered_by(work, share["stable"]) if is_last else None) or super().prepare(work)
+
     def wanted(self, work: Work, owner: Json | None) -> Bounds:
         """The recorded bounds, or the recorded replicas where there was no autoscaler."""
         return _recorded(work, owner)
@@ -163,10 +172,44 @@ def _shared(work: Work, share: Json) -> int:
 def _uncovered(work: Work) -> Outcome | None:
     """A step before may have been skipped, or its pods have died since: the last ones never go for none."""
     share = work.step.params.get("share") or {}
-    if not share or work.step.params["workload"]["name"] == share["canary"]:
+    is_stable = work.step.params["workload"]["name"] == share.get("stable")
+    return _uncovered_by(work, share["canary"]) if is_stable else None
+
+
+def _uncovered_by(work: Work, name: str) -> Outcome | None:
+    seen = _present(work, _record_of(work, name))
+    return None if seen.ready else failed("no_ready_pods", args={"names": name})
+
+
+def _with_traffic(work: Work, change: Change) -> Outcome | None:
+    """What was to lose its traffic before has it still where a person skipped the switch: its pods stay."""
+    seen, _scaler, (low, _high) = change.payload
+    clears = bool(work.step.params.get("cleanup")) or low == 0
+    if not clears or low >= seen.replicas:
         return None
-    seen = _present(work, _record_of(work, share["canary"]))
-    return None if seen.ready else failed("no_ready_pods", args={"names": share["canary"]})
+    labels = seen.template["metadata"].get("labels") or {}
+    is_back = work.step.direction == Direction.BACK
+    names = [
+        name
+        for name, selector in _switched(work).items()
+        # A way back may lead to where there were no pods at the start either.
+        if _leads(work, name, labels) and not (is_back and selector.items() <= labels.items())
+    ]
+    args = {"object": str(seen.reference), "names": ", ".join(names)}
+    return failed("has_traffic", args=args) if names else None
+
+
+def _switched(work: Work) -> dict[str, Json]:
+    """The Services that this rollout leads from some pods of the service to others, as they were recorded."""
+    same = ("record_services", work.step.service_id)
+    steps = [each for each in work.siblings if (each.kind, each.service_id) == same and each.before]
+    return {name: kept["selector"] for each in steps for name, kept in each.before.items()}
+
+
+def _leads(work: Work, name: str, labels: Json) -> bool:
+    seen = work.cluster.read("services", work.environment.namespace, name)
+    selector: Json = ((seen or {}).get("spec") or {}).get("selector") or {}
+    return bool(selector) and selector.items() <= labels.items()
 
 
 def _size(work: Work, name: str) -> int:

@@ -95,9 +95,9 @@ class _Weighing(ActingKind):
         changes = _differences(work, present, wanted)
         return self.hindrance(work) or Change(changes=changes, payload=(seen, wanted))
 
-    def hindrance(self, work: Work) -> Outcome | None:  # noqa: ARG002
+    @abstractmethod
+    def hindrance(self, work: Work) -> Outcome | None:
         """What forbids the write now."""
-        return None
 
     def act(self, work: Work, change: Change) -> Json:
         """Send one patch."""
@@ -145,6 +145,12 @@ class RestoreWeights(_Weighing):
     def wanted(self, work: Work, present: Weights) -> Weights:
         """What was recorded."""
         return _as_recorded(work, present)
+
+    def hindrance(self, work: Work) -> Outcome | None:
+        """Nor is it taken from pods that are ready; where none is there either, nothing is lost."""
+        stable, canary = (_route(work)[key] for key in ("stable", "canary"))
+        is_lost = not _ready(work, stable) and _ready(work, canary)
+        return failed("no_ready_pods", args={"names": stable}) if is_lost else None
 
 
 def weights_of(seen: Json, route: Mapping[str, Any]) -> Weights:

@@ -5,6 +5,7 @@ The switch is atomic at the API, not in the data plane: what follows is read fro
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from portal.errors import PermanentError
@@ -79,10 +80,12 @@ class _Switching(ActingKind):
     def prepare(self, work: Work) -> Change | Found | Outcome:
         """Hold where a selector is neither as it was recorded nor as it is wanted."""
         wanted, patches, changes = self.wanted(work), [], []
+        present: dict[str, Json] = {}
         for name, selector in wanted.items():
             seen = work.cluster.read("services", work.environment.namespace, name)
             if seen is None:
                 return hold("drift", **deleted(f"service/{name}").args)
+            present[name] = _selector(seen)
             differing = _differences(seen, selector)
             drift = self.foreign(work, seen) if differing else None
             if drift is not None and drift.args not in work.accepted_drifts:
@@ -92,11 +95,14 @@ class _Switching(ActingKind):
             changes += differing
         if not patches:
             return Found(acted={"selectors": wanted}, observed={"code": self.reached})
-        return self.hindrance(work, wanted) or Change(changes=changes, payload=(wanted, patches))
+        empty = self.empty(work, wanted, present)
+        if empty:
+            return failed("no_ready_pods", args={"names": ", ".join(empty)})
+        return Change(changes=changes, payload=(wanted, patches))
 
-    def hindrance(self, work: Work, wanted: dict[str, Json]) -> Outcome | None:  # noqa: ARG002
-        """What forbids the switch now."""
-        return None
+    @abstractmethod
+    def empty(self, work: Work, wanted: dict[str, Json], present: dict[str, Json]) -> list[str]:
+        """Return the Services whose traffic would go to where no pod is ready, which forbids it now."""
 
     def foreign(self, work: Work, seen: Json) -> Drift | None:
         """A selector that somebody else has changed."""
@@ -138,11 +144,9 @@ class SwitchService(_Switching):
         """The selectors with the plan's labels in them."""
         return {name: {**_base(work, name), **work.step.params["selector"]} for name in _names(work)}
 
-    def hindrance(self, work: Work, wanted: dict[str, Json]) -> Outcome | None:
+    def empty(self, work: Work, wanted: dict[str, Json], present: dict[str, Json]) -> list[str]:  # noqa: ARG002
         """Traffic is never led to where no pod is ready."""
-        pods = work.collection("pods")
-        empty = [name for name, selector in wanted.items() if not any(map(_ready, pods_with(selector, pods)))]
-        return failed("no_ready_pods", args={"names": ", ".join(empty)}) if empty else None
+        return _without_pods(work, wanted)
 
 
 class RestoreServices(_Switching):
@@ -154,6 +158,11 @@ class RestoreServices(_Switching):
     def wanted(self, work: Work) -> dict[str, Json]:
         """What was recorded."""
         return {name: _recorded_of(work, name) for name in _names(work)}
+
+    def empty(self, work: Work, wanted: dict[str, Json], present: dict[str, Json]) -> list[str]:
+        """Nor is it taken from pods that are ready; where none is there either, nothing is lost."""
+        nothing_to_lose = _without_pods(work, present)
+        return [name for name in _without_pods(work, wanted) if name not in nothing_to_lose]
 
     def expected(self, work: Work, name: str) -> list[Json]:
         """What the switch wrote, whether or not its act was recorded, and what it had not come to."""
@@ -227,6 +236,12 @@ def _follows(work: Work, name: str, selector: Json) -> bool:
     uids = {str((end.get("targetRef") or {}).get("uid")) for end in ends}
     ready = any((end.get("conditions") or {}).get("ready") for end in ends)
     return ready and uids <= meant
+
+
+def _without_pods(work: Work, selectors: Mapping[str, Json]) -> list[str]:
+    """Return the Services that have no ready pod by these selectors."""
+    pods = work.collection("pods")
+    return [name for name, selector in selectors.items() if not any(map(_ready, pods_with(selector, pods)))]
 
 
 def _ready(pod: Json) -> bool:

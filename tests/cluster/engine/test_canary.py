@@ -207,6 +207,35 @@ def test_a_rule_that_somebody_puts_before_the_canarys_changes_nothing_of_its_wei
 
 
 @long
+@pytest.mark.parametrize(("by", "kind"), [("pods", "restore_scale"), ("weight", "restore_weights")])
+def test_a_way_back_leaves_the_canary_its_share_while_stable_has_no_pod(
+    lay_floor: Lay, by: str, kind: str
+) -> None:
+    metrics = Metrics()
+    with canaried(lay_floor, metrics, by=by, size=4) as floor:
+        floor.plan.spec["canary"]["steps"] = [50, 100]
+        floor.plan.spec["onFailure"] = "hold"
+        floor.plan.save(update_fields=["spec"])
+        metrics.well = 0
+        rollout = drive(floor.start(), *ENDS, seconds=60)
+        # Somebody takes the pods of the stable workload away; to give them back is skipped.
+        floor.space.patch("deployments", "api", {"spec": {"replicas": 0}})
+        floor.space.settle("api")
+        floor.order(rollout, "rollback")
+        drive(rollout, *ENDS[2:])
+        if by == "pods":
+            assert (rollout.state, (rollout.pause or {})["reason"]) == ("paused", "drift")
+            held = rollout.steps.get(pk=(rollout.pause or {})["step"])
+            floor.order(rollout, "skip", step=held, reason="there is no room")
+            floor.order(rollout, "resume")
+            drive(rollout, *ENDS[3:])
+        failed = rollout.steps.get(direction="back", state="failed")
+        assert rollout.state == "rollback_failed", why(rollout)
+        assert (failed.kind, (failed.failure or {})["code"]) == (kind, "no_ready_pods")
+        assert sizes(floor) == (0, 2)
+
+
+@long
 def test_a_worker_that_dies_at_a_weight_leaves_what_the_next_one_ends(
     lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
 ) -> None:

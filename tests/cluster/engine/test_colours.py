@@ -134,6 +134,40 @@ def test_while_the_old_colour_stands_the_traffic_goes_back_first(lay_floor: Lay)
 
 
 @long
+def test_the_colour_that_kept_the_traffic_as_its_switch_was_skipped_keeps_its_pods(lay_floor: Lay) -> None:
+    floor = two_colours(lay_floor, checks=())
+    rollout = floor.start()
+    engine.advance(rollout.pk)
+    floor.order(rollout, "skip", step=rollout.steps.get(kind="switch_service"), reason="by hand, tomorrow")
+    drive(rollout, *ENDS)
+    sign_off(rollout.release)
+    drive(rollout, *set(ENDS) - {"awaiting_signoff"})
+    assert rollout.state == "succeeded", why(rollout)
+    assert standing(floor) == ("blue", {"blue": 3, "green": 3})
+    shrunk = rollout.steps.filter(kind="scale", params__cleanup=True)
+    assert {(each.failure or {})["code"] for each in shrunk} == {"has_traffic"}
+
+
+@long
+def test_nor_does_a_way_back_take_the_pods_of_the_colour_that_keeps_it(lay_floor: Lay) -> None:
+    floor = two_colours(lay_floor, checks=())
+    rollout = verified(floor)
+    sign_off(rollout.release)
+    drive(rollout, *set(ENDS) - {"awaiting_signoff"})
+    floor.order(rollout, "rollback")
+    drive(rollout, "rolling_back")
+    floor.order(rollout, "pause")
+    drive(rollout, "paused")
+    back = rollout.steps.filter(direction="back")
+    floor.order(rollout, "skip", step=back.get(kind="restore_services"), reason="by hand, tomorrow")
+    floor.order(rollout, "resume")
+    drive(rollout, "rolled_back", "rollback_failed", "paused")
+    failed = back.get(state="failed")
+    assert (rollout.state, (failed.failure or {})["code"]) == ("rollback_failed", "has_traffic"), why(rollout)
+    assert standing(floor) == ("green", {"blue": 3, "green": 3})
+
+
+@long
 def test_a_rejected_result_leaves_the_traffic_where_it_was(lay_floor: Lay) -> None:
     floor = two_colours(lay_floor)
     rollout = verified(floor)

@@ -91,6 +91,25 @@ def test_traffic_is_not_led_to_where_no_pod_is_ready(lay_floor: Lay) -> None:
 
 
 @long
+def test_it_is_not_led_back_either_to_where_no_pod_is_left(lay_floor: Lay) -> None:
+    floor = two_colours(lay_floor)
+    rollout = drive(floor.start(), *ENDS)
+    floor.space.patch("deployments", "blue", {"spec": {"replicas": 0}})
+    floor.space.settle("blue")
+    floor.order(rollout, "rollback")
+    drive(rollout, "rolled_back", "rollback_failed", "paused")
+    step = rollout.steps.get(kind="restore_services")
+    assert (rollout.state, (step.failure or {})["code"]) == ("rollback_failed", "no_ready_pods")
+    assert selectors(floor) == [{"app": "green"}] * 2
+    # Where none is left at the other side either there is nothing to lose.
+    floor.space.patch("deployments", "green", {"spec": {"replicas": 0}})
+    floor.space.settle("green")
+    floor.order(rollout, "retry", step=step)
+    drive(rollout, "rolling_back")
+    assert selectors(floor) == [{"app": "blue"}] * 2
+
+
+@long
 def test_a_selector_that_somebody_else_changed_holds_the_switch(lay_floor: Lay) -> None:
     floor = two_colours(lay_floor, minReadySeconds=2)
     rollout = floor.start()
