@@ -76,17 +76,25 @@ def start_rollout(number: int, *, actor: Actor, due: datetime | None = None, con
         return begin(release, actor=actor, queued_behind=line.waits_text(release), confirmed=confirmed)
 
 
-def begin(release: Release, *, actor: Actor, queued_behind: Text = "", confirmed: str = "") -> Rollout:
+def begin(
+    release: Release,
+    *,
+    actor: Actor,
+    queued_behind: Text = "",
+    confirmed: str = "",
+    asked_at: datetime | None = None,
+) -> Rollout:
     """Begin the rollout of a locked release, if nothing stands against it.
 
     Args:
+        asked_at: when it was put into the line, where it waited for its turn.
         queued_behind: what has its services or its room there; found by the caller.
         confirmed: as for a start.
 
     Raises:
         NotAllowed, Conflict, Invalid: as for a start.
     """
-    pinned = pins.missing_for(release, actor=actor)
+    pinned = pins.missing_for(release, actor=actor, asked_at=asked_at)
     start.require_startable(release, actor=actor, queued_behind=queued_behind, also=pinned)
     if is_restore(release):
         service = release.items.select_related("service").get().service
@@ -207,8 +215,8 @@ def _create(release: Release, *, actor: Actor) -> Rollout:
     except IntegrityError as error:
         raise Conflict(_("A rollout of this release is not over yet.")) from error
     write_steps(rollout, nodes)
-    if not pins.is_automatic(actor):
-        pins.lift_for(release)
+    # What nobody may pass has refused it by now.
+    pins.lift_for(release)
     subject = ("rollout", str(rollout.pk))
     digest = release.content_digest
     record("rollout.queued", actor=actor, subject=subject, release=release.number, content_digest=digest)

@@ -1,5 +1,7 @@
 """Pins: after a rollback no automation rolls a service forward until somebody lifts the pin with a reason."""
 
+from datetime import datetime
+
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
@@ -47,13 +49,18 @@ def visible_pins(user: User) -> QuerySet[Pin]:
     return found.select_related("service", "environment", "rollout").order_by("pk")
 
 
-def missing_for(release: Release, *, actor: Actor) -> list[Missing]:
-    """What pins hold against a start; nothing against that of a person, which lifts them and says so."""
+def missing_for(release: Release, *, actor: Actor, asked_at: datetime | None = None) -> list[Missing]:
+    """What pins hold against a start; nothing against that of a person, which lifts them and says so.
+
+    Args:
+        asked_at: when it was put into the line; a pin that stood then was seen by the person who did.
+    """
     if not is_automatic(actor):
         return []
     return [
         {"code": "pin", "id": pin.pk, "service": pin.service.name, "text": text_of(pin)}
         for pin in pins_of(release)
+        if asked_at is None or pin.set_at > asked_at
     ]
 
 
@@ -91,7 +98,7 @@ def lift_pin(pin_id: int, *, actor: Actor, reason: str) -> Pin:
 
 
 def lift_for(release: Release) -> None:
-    """A person's release lifts the pins of its services, and the record says so."""
+    """A release that a person starts lifts the pins of its services, and the record says so."""
     actor = Actor.portal(f"release {release.number}")
     for pin in pins_of(release):
         _lift(pin, actor=actor, reason=ROLLS_OUT, release=release.number)

@@ -144,7 +144,8 @@ def broke_off(incident: str) -> Text:
 
 
 def _begin(release: Release, place: QueuePlace | None, *, actor: Actor, confirmed: str = "") -> Rollout:
-    rollout = operations.begin(release, actor=actor, confirmed=confirmed)
+    asked_at = place.asked_at if place is not None else None
+    rollout = operations.begin(release, actor=actor, confirmed=confirmed, asked_at=asked_at)
     if place is not None:
         place.rollout = rollout
         places.end(place, PlaceState.BEGUN, actor=actor)
@@ -156,8 +157,6 @@ def _queue(release: Release, stand: line.Stand, *, actor: Actor) -> QueuePlace:
     pinned = pins.missing_for(release, actor=actor)
     start.require_startable(release, actor=actor, also=pinned)
     operations.graph_of(release)
-    if not pins.is_automatic(actor):
-        pins.lift_for(release)
     if release.state == ReleaseState.SCHEDULED:
         move_release(release, ReleaseState.APPROVED, actor=actor, reason=WAITS_TURN)
     place = QueuePlace.objects.create(

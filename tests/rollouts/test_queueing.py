@@ -180,13 +180,32 @@ def test_where_the_portal_itself_fails_at_a_start_the_others_begin(
 
 
 @long
+def test_a_pin_stands_until_what_a_person_put_into_the_line_begins(planned: Shop) -> None:
+    running = ask(planned, release_of(planned))
+    assert isinstance(running, Rollout)
+    where = {"service": planned.shopping, "environment": planned.environment}
+    pin = Pin.objects.create(**where, rollout=running, set_at=clock.now())
+    second = release_of(planned, version="2.9.0")
+    ask(planned, second)
+    queueing.leave(place(second).pk, actor=acting(planned.cast.author))
+    pin.refresh_from_db()
+    assert pin.lifted_at is None, "nothing has gone out"
+    ask(planned, second)
+    over(running)
+    jobs.begin_queued()
+    pin.refresh_from_db()
+    assert place(second).state == "begun"
+    assert pin.lifted_at is not None
+
+
+@long
 def test_a_rollback_pins_what_waits_behind_it(planned: Shop) -> None:
     running = ask(planned, release_of(planned))
     assert isinstance(running, Rollout)
     second = release_of(planned, version="2.9.0")
     ask(planned, second)
     over(running, "rolled_back")
-    now = running.queued_at
+    now = clock.now()
     Pin.objects.create(service=planned.shopping, environment=planned.environment, rollout=running, set_at=now)
     jobs.begin_queued()
     assert place(second).state == "given_back"
