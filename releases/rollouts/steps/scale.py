@@ -144,7 +144,7 @@ class RestoreScale(_Scaling):
         return (_uncovered_by(work, share["stable"]) if is_last else None) or super().prepare(work)
 
     def wanted(self, work: Work, owner: Json | None) -> Bounds:
-        """The recorded bounds, or the recorded replicas where there was no autoscaler."""
+        """The recorded bounds, or the recorded replicas where there is no autoscaler."""
         return _recorded(work, owner)
 
 
@@ -153,10 +153,11 @@ def _recorded(work: Work, owner: Json | None) -> Bounds:
     if record is None or not record.before:
         raise PermanentError(code="nothing_recorded")
     before = record.before
-    bounds = before.get("autoscaler") if owner else None
-    if bounds:
-        return int(bounds["min"] or 1), int(bounds["max"])
-    return int(before["replicas"]), int(before["replicas"])
+    if owner is None:
+        return int(before["replicas"]), int(before["replicas"])
+    # One that came since owns the size now: nothing is written over its own bounds.
+    bounds = before.get("autoscaler") or owner
+    return int(bounds["min"] or 1), int(bounds["max"])
 
 
 def _shared(work: Work, share: Json) -> int:

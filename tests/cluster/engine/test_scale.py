@@ -97,6 +97,15 @@ def test_what_somebody_else_scaled_meanwhile_holds_and_is_named(lay_floor: Lay) 
 
 
 @long
+def test_an_autoscaler_that_came_meanwhile_keeps_its_own_bounds_on_the_way_back(lay_floor: Lay) -> None:
+    floor = scaled(lay_floor, 3)
+    rollout = drive(floor.start(), *ENDS)
+    floor.space.create(autoscaler("api", minimum=2, maximum=6))
+    assert back(floor, rollout).state == "rolled_back", why(rollout)
+    assert (bounds(floor), floor.image("api")[-6:]) == ((2, 6), ":1.0.0")
+
+
+@long
 def test_what_somebody_changes_beside_a_size_is_not_taken_for_ours(
     lay_floor: Lay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
