@@ -134,6 +134,22 @@ def _arrived(lease: Lease, order: Order, *, actor: Actor) -> bool:
     return True
 
 
+def break_off(rollout: Rollout, order: Order, *, code: str, told: str, actor: Actor) -> None:
+    """Report an order at which the portal itself fails again and again, with the rollout locked.
+
+    What it has changed in the portal stands, and ends: it is the cluster that was not reached.
+
+    Args:
+        told: what people may be shown of the fault.
+    """
+    if order.reach is None:
+        report(rollout, order, refusal=code, actor=actor)
+        return
+    reaching.give_up(order, told)
+    _end_stop(rollout, order, actor=_cause(order, actor))
+    report(rollout, order, refusal="", actor=actor)
+
+
 def _follow(rollout: Rollout, order: Order) -> None:
     """What is done from now on follows from this order."""
     rollout.trace = order.trace

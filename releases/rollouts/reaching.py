@@ -153,6 +153,15 @@ def reach(lease: Lease, order: Order) -> bool:
     return all(each["state"] not in OPEN for each in order.reach["targets"])
 
 
+def give_up(order: Order, message: str) -> None:
+    """Leave what is not reached yet; the order's row is locked."""
+    assert order.reach is not None
+    for target in order.reach["targets"]:
+        if target["state"] in OPEN:
+            target |= {"state": UNREACHED, "message": message}
+    order.save(update_fields=["reach"])
+
+
 def _note(lease: Lease, order: Order, target: Json, came: _Try) -> None:
     """Write down what came of a try."""
     if (came.state, came.message) == (target["state"], target["message"]):

@@ -85,7 +85,8 @@ def _park(course: Course, at: str, failure: Json, *, actor: Actor) -> None:
     order = _order_at(rollout, at)
     step = _step_at(course, at)
     if order is not None:
-        orders.report(rollout, order, refusal=failure["code"], actor=actor)
+        told = f"{failure['code']} {failure['args'].get('incident', '')}".strip()
+        orders.break_off(rollout, order, code=failure["code"], told=told, actor=actor)
     elif step is not None:
         outcomes.park(course, step, failure, actor=actor)
     else:

@@ -7,12 +7,12 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from portal import clock
+from portal import clock, jobs
 from portal.audit.models import AuditEntry
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import unreachable
 from portal.integrations.kubernetes.workloads import Reference, Workload
-from releases.rollouts import engine, leases, operations, reaching, release_side, stop_points
+from releases.rollouts import engine, leases, operations, reaching, release_side, stop_points, stumbles
 from releases.rollouts.drift import find_drift
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Order, Rollout
@@ -302,3 +302,28 @@ def test_what_a_korean_worker_met_an_english_reader_reads_in_english(
     assert target["message"] == "The cluster at https://k8s does not answer: OSError: refused"
     answer = ApiClient(shop.cast.author).get(f"/rollouts/{rollout.pk}", accept_language="ko").json()
     assert "응답하지 않습니다" in answer["orders"][0]["reached"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "act"), [("stop", "stopped", "abort"), ("pause", "paused", "hold")]
+)
+def test_where_the_portal_itself_fails_at_a_canary_the_order_ends_all_the_same(
+    rollout: Rollout,
+    shop: Shop,
+    canary: OneCanary,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    state: str,
+    act: str,
+) -> None:
+    # The runner would close the connection that has the test's transaction.
+    monkeypatch.setattr(jobs, "close_old_connections", lambda: None)
+    canary.broken = [KeyError("a fault of our own")] * 9
+    order = operations.give_order(rollout.pk, kind, actor=acting(shop.cast.author))
+    for _round in range(stumbles.MOST):
+        Rollout.objects.filter(pk=rollout.pk).update(lease_until=None)
+        with pytest.raises(KeyError):
+            jobs.run(operations.ADVANCE, rollout.pk)
+    hear(rollout, order)
+    assert (rollout.state, states(order), order.outcome) == (state, [(act, "unreached")], "honoured")
+    assert rollout.stumble is None
