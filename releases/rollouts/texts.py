@@ -90,7 +90,7 @@ def observed(seen: Json) -> str:
     if not code:
         return ""
     args = {**seen, **(seen.get("args") or {}), **_gate_of(seen)}
-    text = _filled(OBSERVED.get(code, code), {**args, "span": times.span(args.get("seconds") or 0)})
+    text = _said(OBSERVED, code, {**args, "span": times.span(args.get("seconds") or 0)})
     if seen.get("unprobed"):
         text = f"{text}; {_filled(UNPROBED, {'containers': ', '.join(seen['unprobed'])})}"
     if seen.get("ending"):
@@ -115,7 +115,7 @@ def measured(seen: Json) -> str:
 
 def note(found: Json) -> str:
     """Return what is worth knowing of a step before it begins."""
-    return _filled(NOTES[found["code"]], found["args"])
+    return _said(NOTES, found["code"], found["args"])
 
 
 def failure(found: Json) -> str:
@@ -131,7 +131,7 @@ def cause(found: Json) -> str:
 
 def _cause(found: Json) -> str:
     code = str(found.get("code") or "")
-    return _filled(FAILURES.get(code, code), {**(found.get("args") or {}), **_gate_of(found)})
+    return _said(FAILURES, code, {**(found.get("args") or {}), **_gate_of(found)})
 
 
 def _advised(found: Json, text: str) -> str:
@@ -149,7 +149,7 @@ def pause(reason: Json) -> str:
     """Return why the rollout waits for a person."""
     args = {**(reason.get("args") or {}), "by": _who(reason)}
     code = str(reason.get("reason") or "")
-    text = _filled(PAUSES.get(code, code), args)
+    text = _said(PAUSES, code, args)
     own = str(args.get("text") or "")
     missing = " ".join(str(wording.against(each)["text"]) for each in args.get("missing") or [])
     closed = [openings.sentence(each, lifting=True) for each in args.get("closures") or []]
@@ -271,8 +271,13 @@ def _who(data: Json) -> str:
     return str(data.get("called") or data.get("by") or "")
 
 
+def _said(known: Mapping[str, Text], code: str, args: Json) -> str:
+    """Return the words of a code; one that is not known here, such as a cluster's own, is no text to fill."""
+    return _filled(known[code], args) if code in known else code
+
+
 def _filled(text: Text, args: Json) -> str:
-    wrong = [str(UNMET[each["code"]]).format_map(each) for each in args.get("unmet") or []]
+    wrong = [_said(UNMET, each["code"], each) for each in args.get("unmet") or []]
     if wrong:
         args = {**args, "status": f"{args['status']}: {', '.join(wrong)}"}
     return str(text).format_map(_Args({name: _rounded(value) for name, value in args.items()}))

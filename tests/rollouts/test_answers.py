@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from releases.rollouts import texts
-from releases.rollouts.steps.answers import at, unmet
+from releases.rollouts.steps.answers import at, health_of, unmet
 from tests.soak import long
 
 
@@ -61,3 +61,11 @@ def test_no_answer_is_too_odd_and_what_is_well_is_a_number_below(body: Any, path
     is_well = unmet(body, [{"path": path, "below": limit}]) == []
     found = at(body, path)
     assert is_well == (isinstance(found, int) and not isinstance(found, bool) and found < limit)
+
+
+def test_however_much_a_pod_says_little_of_it_is_kept() -> None:
+    _is_well, said = health_of(
+        {"kind": "actuator"}, 200, {"status": "UP password=Zq9hunter2 " + "x" * 100_000}
+    )
+    assert len(said["status"]) < 100
+    assert "Zq9" not in said["status"]

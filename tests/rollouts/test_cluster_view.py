@@ -82,3 +82,12 @@ def test_what_is_long_ago_is_forgotten_but_since_when_it_stands_is_not() -> None
 def test_an_answer_of_any_shape_is_read_without_a_fault(body: Any, path: str) -> None:
     at(body, path)
     assert read_view("pod", body, SHAPES["jgroups"]).pod == "pod"
+
+
+def test_however_much_a_pod_says_little_of_it_is_kept_and_another_view_is_another() -> None:
+    def told(name: str) -> View:
+        health = {"number_of_nodes": 2, "node_names": ["x" * 100_000, name], "health_status": "y" * 100_000}
+        return read_view("pod-0", {"cluster_health": health}, SHAPES["infinispan"])
+
+    assert len(told("a").identity) + len(told("a").health) < 300
+    assert told("a").identity == told("a").identity != told("b").identity

@@ -89,3 +89,16 @@ def test_words_of_outside_systems_are_only_data() -> None:
     assert text.endswith(": <b>{object}</b> {0}")
     told = texts.observed({"code": "unreachable", "args": {"message": "{count} {0} %s"}})
     assert told.endswith("{count} {0} %s")
+
+
+def test_a_code_that_is_not_known_here_is_shown_as_it_is() -> None:
+    """A cluster has names of its own for trouble, and a newer version of the portal for what it saw."""
+    name = "Err{message.__class__} {"
+    assert texts.failure({"code": name, "message": "words"}) == f"{name}: words"
+    assert texts.observed({"code": name}) == name
+    assert texts.pause({"reason": name}) == name
+    unmet = [{"code": "of_tomorrow", "path": "a.b", "found": "{x}"}]
+    assert "of_tomorrow" in texts.observed(
+        {"code": "unhealthy", "args": {"status": "HTTP 200", "unmet": unmet}}
+    )
+    assert texts.note({"code": name, "args": {}}) == name

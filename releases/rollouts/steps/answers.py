@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from portal.masking import masked
+
 Json = dict[str, Any]
 LONGEST = 80
 # Spring counts an unknown part as healthy.
@@ -19,7 +21,7 @@ def health_of(document: Mapping[str, Any], status: int, body: Any) -> tuple[bool
     """
     if document.get("kind") == "actuator":
         said = str(body.get("status", "")) if isinstance(body, dict) else ""
-        shown, is_well = said or f"HTTP {status}", status == HTTPStatus.OK and said in UP
+        shown, is_well = _shown(said) or f"HTTP {status}", status == HTTPStatus.OK and said in UP
     else:
         shown, is_well = f"HTTP {status}", status == int(document.get("expect") or HTTPStatus.OK)
     wrong = unmet(body, document.get("json") or ())
@@ -72,5 +74,5 @@ def _is_number(found: Any) -> bool:
 
 
 def _shown(found: Any) -> str:
-    text = str(found).lower() if isinstance(found, bool) else str(found)
+    text = str(found).lower() if isinstance(found, bool) else masked(str(found)[: 4 * LONGEST])
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

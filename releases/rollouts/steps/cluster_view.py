@@ -4,6 +4,7 @@ Every pod is asked, through the API server: a Service would answer for one. It p
 the same view of the expected size, unchanged for a time; a view that swings fails (protocols.md, E).
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ ASK_SECONDS = 2.0
 ANSWER_SECONDS = 3.0
 AT_ONCE = 8
 SHOWN = 5
+# Of what a pod says no more is kept (characters).
+LONGEST = 80
 CHANGES = {"atMost": 3, "withinSeconds": 300}
 STABLE_HEALTH = frozenset({"", "HEALTHY"})
 # Where the answers of these say what is asked, unless the catalog says otherwise. JGroups has no view of its
@@ -102,9 +105,11 @@ def read_view(pod: str, body: Any, contract: Mapping[str, Any]) -> View:
     told = ",".join(sorted(map(str, names))) if isinstance(names, list) else ""
     number = at(body, contract.get("id", ""))
     identity = f"{number if number is not None else ''} {told}".strip()
-    return View(
-        pod=pod, size=count, identity=identity, health=str(at(body, contract.get("health", "")) or "")
-    )
+    if len(identity) > LONGEST:
+        # Kept with each change of the view: what it is called is of no use, only that it is another.
+        identity = hashlib.sha256(identity.encode()).hexdigest()
+    health = str(at(body, contract.get("health", "")) or "")[:LONGEST]
+    return View(pod=pod, size=count, identity=identity, health=health)
 
 
 def at(body: Any, path: str) -> Any:
