@@ -124,7 +124,8 @@ def once(request: HttpRequest, act: Callable[[], str]) -> str:
         return kept.body
     try:
         kept.body = act()
-    except PortalError:
+    except Exception:
+        # What was done is gone with it, also where the portal itself failed: it can be pressed again.
         kept.delete()
         raise
     kept.status = 302

@@ -242,6 +242,23 @@ def test_it_is_noted_told_and_closed_on_its_page(shop: Shop, incident: Incident)
     assert "No incident is open." in text_of(client, "/incidents/")
 
 
+def test_a_press_at_which_the_portal_itself_fails_can_be_made_again(
+    shop: Shop, incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, here = browser(shop.cast.author), f"/incidents/{incident.number}/"
+    client.raise_request_exception = False
+    sent = {"once": "a", "text": "Disk full"}
+
+    def fault(*_given: object, **_more: object) -> None:
+        raise KeyError("a fault of our own")
+
+    with monkeypatch.context() as patched:
+        patched.setitem(views.ACTS, "note", fault)
+        assert client.post(f"{here}note/", sent).status_code == 500
+    assert client.post(f"{here}note/", sent).status_code == 302
+    assert incident.entries.get().text == "Disk full"
+
+
 def test_what_is_wrong_stands_beside_its_field_and_the_text_stays(shop: Shop, incident: Incident) -> None:
     client, here = browser(shop.cast.author), f"/incidents/{incident.number}/"
     assert client.post(f"{here}note/", {"text": " "}).status_code == 422

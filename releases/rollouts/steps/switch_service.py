@@ -122,6 +122,7 @@ class _Switching(ActingKind):
         """Send a patch for each Service."""
         wanted, patches = change.payload
         for seen, body in patches:
+            work.beat()
             work.cluster.change("services", seen, {**body, "metadata": {"annotations": work.mark}})
         return {"selectors": wanted}
 
