@@ -104,14 +104,15 @@ def honour(lease: Lease, orders: Iterable[int], *, actor: Actor) -> bool:
     """Carry out orders one after the other; False while one is still on its way to a canary.
 
     Raises:
-        OfANewerPortal: one is of a kind that this worker does not know; the others are carried out.
+        OfANewerPortal: one is of a kind, or goes to the cluster in a way, that this worker does not know; the
+            others are carried out.
     """
     unknown = False
     for pk in orders:
         say_at(lease, f"order:{pk}")
         with writing(lease) as rollout:
             order = _open(rollout.pk).select_related("by").filter(pk=pk).first()
-            if order is not None and order.kind not in POSSIBLE:
+            if order is not None and (order.kind not in POSSIBLE or not reaching.is_known(order)):
                 order, unknown = None, True
             if order is not None:
                 _follow(rollout, order)

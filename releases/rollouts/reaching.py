@@ -39,7 +39,7 @@ from releases.rollouts.states import DONE, Direction, OrderKind, StepState
 from releases.rollouts.steps.kind import Json
 from releases.rollouts.tables import DEFAULT_WORKLOAD_KIND, WRITES_TEMPLATE
 
-HOLD, LET_GO, ABORT = "hold", "let_go", "abort"
+ACTS = HOLD, LET_GO, ABORT = "hold", "let_go", "abort"
 ASKED, WRITTEN, REACHED, UNNEEDED, UNREACHED = "asked", "written", "reached", "unneeded", "unreached"
 # There is no way to hold it.
 GOES_ON = "goes_on"
@@ -137,6 +137,11 @@ def _target(key: Key, act: str) -> Json:
 
 def _reached_before(rollout: Rollout) -> bool:
     return rollout.orders.filter(reach__isnull=False).exists()
+
+
+def is_known(order: Order) -> bool:
+    """Whether this worker knows all that an order is to do in the cluster: a newer one may have begun it."""
+    return all(each["act"] in ACTS for each in (order.reach or {"targets": []})["targets"])
 
 
 def reach(lease: Lease, order: Order) -> bool:

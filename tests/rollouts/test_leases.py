@@ -15,6 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 from portal import clock
 from releases.catalog.models import Connection, Environment
 from releases.models import Release
+from releases.operations import waking
 from releases.rollouts import leases
 from releases.rollouts.models import Order, Rollout
 from releases.rollouts.states import OrderKind
@@ -174,3 +175,18 @@ def test_whoever_takes_it_up_or_finds_it_taken_says_that_a_nudge_was_heard(shop:
         assert rollout.heard_at is not None
         heard.append(rollout.heard_at)
     assert heard == sorted(set(heard))
+
+
+def test_what_people_do_while_a_look_ends_is_looked_at_though_its_nudge_is_lost(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waking, "enqueue", lambda *_nudge: None)
+    with transaction.atomic():
+        rollout = roll_out(make_release(shop, at="approved"), shop)
+    Rollout.objects.filter(pk=rollout.pk).update(state="awaiting_signoff")
+    lease = leases.take(rollout.pk)
+    assert lease is not None
+    waking.wake(rollout.release)
+    in_ten_minutes = clock.now() + timedelta(minutes=10)
+    assert not leases.release(lease, wake_at=lambda: in_ten_minutes)
+    assert leases.release(lease, wake_at=lambda: in_ten_minutes)

@@ -327,3 +327,17 @@ def test_where_the_portal_itself_fails_at_a_canary_the_order_ends_all_the_same(
     hear(rollout, order)
     assert (rollout.state, states(order), order.outcome) == (state, [(act, "unreached")], "honoured")
     assert rollout.stumble is None
+
+
+def test_what_only_a_newer_worker_can_do_in_the_cluster_is_left_to_it(
+    rollout: Rollout, shop: Shop, canary: OneCanary
+) -> None:
+    order = ask(rollout, shop, "pause")
+    assert order.reach is not None
+    [target] = order.reach["targets"]
+    of_tomorrow = {**order.reach, "targets": [{**target, "act": "of_tomorrow", "state": "asked"}]}
+    Order.objects.filter(pk=order.pk).update(reach=of_tomorrow)
+    order = hear(rollout, order)
+    assert (states(order), order.honoured_at) == ([("of_tomorrow", "asked")], None)
+    assert (rollout.stumble, rollout.lease_until) == (None, None)
+    assert rollout.wake_at is not None
