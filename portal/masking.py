@@ -9,6 +9,8 @@ from typing import Any
 
 MASK = "•••"
 LONGEST_LINE = 4_000
+# Of a message, and of a value of several lines, no more is read: who writes it decides how long that takes.
+LONGEST_MESSAGE, LONGEST_TEXT = 16_000, 64_000
 # A word that names a secret, whatever it is part of: DB_PASSWORD, "accessToken", X-Api-Key.
 NAMES = (
     "passw(?:or)?d|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|signing[-_]?key"
@@ -27,7 +29,7 @@ NAMES_ONLY = frozenset({"secretName"})
 NAME_IN_PATH = re.compile(r"(?:\[([^\[\]]*)\](?:\.value)?|([^.\[\]]+))$")
 # A scheme before a credential, wherever it stands.
 BEARER = re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-URL = re.compile(r"""(://)(?:[^\s/@"':]*:[^\s"']*|[^\s/@"']*)@""")
+URL = re.compile(r"""(://)(?:[^\s/@"':]{0,200}:[^\s"']{0,1000}|[^\s/@"']{0,1000})@""")
 JWT = re.compile(r"\beyJ[\w-]{4,}\.[\w-]{4,}(?:\.[\w-]*)?")
 # What is known by how it begins.
 KNOWN = re.compile(
@@ -52,7 +54,7 @@ def masked_lines(lines: Iterable[str]) -> list[str]:
 
 def masked(text: str) -> str:
     """Return one line, or a message, without what looks like a secret; a PEM block in it goes as a whole."""
-    text = _without_pem_inside(text)
+    text = _without_pem_inside(_cut(text, LONGEST_MESSAGE))
     text = NAMED.sub(rf"\1\2{MASK}", text)
     text = BEARER.sub(rf"\1\2{MASK}", text)
     text = URL.sub(rf"\1{MASK}@", text)
@@ -75,7 +77,9 @@ def masked_within(found: Any, *, named: str = "") -> Any:
         return [masked_within(each, named=named) for each in found]
     if not isinstance(found, str):
         return found
-    return MASK if found and named not in NAMES_ONLY and OF_A_SECRET.search(named) else masked(found)
+    if found and named not in NAMES_ONLY and OF_A_SECRET.search(named):
+        return MASK
+    return "\n".join(masked_lines(_cut(found, LONGEST_TEXT).split("\n")))
 
 
 def masked_change(field: str, before: Any, after: Any) -> tuple[Any, Any]:
@@ -94,7 +98,11 @@ def masked_change(field: str, before: Any, after: Any) -> tuple[Any, Any]:
 
 def _plain(line: str) -> str:
     line = NO_TEXT.sub("\ufffd", ORDERS.sub("", line))
-    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
+    return _cut(line, LONGEST_LINE)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _without_pem(lines: list[str]) -> list[str]:

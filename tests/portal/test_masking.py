@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.masking import LONGEST_LINE, MASK, masked_change, masked_lines
+from portal.masking import LONGEST_LINE, MASK, masked, masked_change, masked_lines
 from tests.soak import long
 
 LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
@@ -55,6 +55,14 @@ def test_a_block_is_one_line_even_where_its_beginning_is_cut_off(key: list[str],
     block = ["-----BEGIN RSA PRIVATE KEY-----", *key, "-----END RSA PRIVATE KEY-----"]
     shown = masked_lines(["before", *block[min(skipped, len(block) - 1) :], "after"])
     assert shown == ["before", MASK, "after"]
+
+
+@pytest.mark.parametrize("part", ["://a:", "://", "-----BEGIN A-----x", "password=", "token", '"', "\x1b]"])
+def test_who_writes_a_message_cannot_keep_its_reader(part: str) -> None:
+    endless = part * (3_000_000 // len(part))
+    assert len(masked(endless)) < 200_000
+    was, becomes = masked_change("data.note", endless, f"{endless} and more")
+    assert was != becomes
 
 
 def env(name: str, value: str) -> dict[str, str]:
