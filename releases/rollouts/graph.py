@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 from releases.catalog import canaries, metrics, watches
+from releases.rollouts.keys import fitting
 from releases.rollouts.members import Member
 from releases.rollouts.soundness import require_sound, steps_around
 from releases.rollouts.states import SWITCH
@@ -323,7 +324,8 @@ class _Builder:
 
     def _unique(self, key: str) -> str:
         taken = {node.key for node in self.nodes}
-        candidates = (key, *(f"{key}.{number}" for number in range(2, len(taken) + 3)))
+        numbered = (key, *(f"{key}.{number}" for number in range(2, len(taken) + 3)))
+        candidates = map(fitting, numbered)
         return next(each for each in candidates if each not in taken)
 
 

@@ -7,6 +7,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.integrations.kubernetes.workloads import ROLLOUT
+from releases.rollouts.keys import fitting
 from releases.rollouts.models import Pin, Rollout, Step
 from releases.rollouts.states import Direction, StepState
 from releases.rollouts.tables import GIVES_BACK, PARTS, TIMEOUTS, UNDONE_BY, WRITES_TEMPLATE
@@ -201,6 +202,7 @@ class _WayBack:
     def _add(self, step: Step, *, after: Sequence[Step]) -> Step:
         last = max((each.position for each in self.steps), default=0)
         step.rollout, step.direction = self.rollout, Direction.BACK
+        step.key = fitting(step.key)
         step.position = last + len(self.made) + 1
         step.params = {**step.params, "section": "back"}
         step.save()

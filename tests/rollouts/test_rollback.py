@@ -112,3 +112,27 @@ def test_what_was_changed_again_and_again_is_taken_back_once(rollout: Rollout) -
     assert made[0].undo_of == last
     [net] = rollback.net_changes(steps, last)
     assert (net["before"], net["after"]) == ("4", "1")
+
+
+@pytest.mark.parametrize("long_name", ["s" * 95, "s" * 110])
+def test_however_long_the_names_are_it_begins_and_there_is_a_way_back(shop: Shop, long_name: str) -> None:
+    shop.plan.spec = {**PLAN, "waves": [{"title": "All", "services": [long_name]}]}
+    shop.plan.save(update_fields=["spec"])
+    shop.shopping.name = long_name
+    shop.shopping.spec["workloads"] = [
+        {"kind": "Deployment", "name": f"{'w' * 118}-{number}", "containers": ["web"]} for number in (1, 2)
+    ]
+    shop.shopping.save(update_fields=["name", "spec"])
+    release = make_release(shop, at="approved", items=[{"service": long_name, "version": "2.8.0"}])
+    made = way_back(operations.start_rollout(release.number, actor=acting(shop.cast.author)), long_name)
+    assert [each.kind for each in made].count("restore_image") == 2
+
+
+def test_of_a_service_with_a_long_name_there_is_a_way_back(shop: Shop) -> None:
+    shop.plan.spec = {**PLAN, "waves": [{"title": "All", "services": ["s" * 95]}]}
+    shop.plan.save(update_fields=["spec"])
+    shop.shopping.name = "s" * 95
+    shop.shopping.save(update_fields=["name"])
+    release = make_release(shop, at="approved", items=[{"service": "s" * 95, "version": "2.8.0"}])
+    made = way_back(operations.start_rollout(release.number, actor=acting(shop.cast.author)), "s" * 95)
+    assert [each.kind for each in made][:2] == ["restore_image", "wait_rollout"]
