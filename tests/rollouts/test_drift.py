@@ -13,10 +13,8 @@ RECORDED: Json = {"replicas": 2, "template": {"metadata": {"labels": {"app": "we
 
 def workload(spec: Json, *, manager: str = "kubectl-edit") -> Workload:
     """A Deployment whose spec somebody has written."""
-    touched = {"f:metadata": {"f:annotations": {}}, "f:spec": {}}
+    touched: Json = {"f:metadata": {"f:annotations": {}}, "f:spec": {}}
     wrote: Json = {"f:spec": {"f:replicas": {}, "f:template": touched}}
-        "f:spec": {"f:replicas": {}, "f:template": {"f:metadata": {"f:annotations": {}}, "f:spec": {}}}
-    }
     managed = [{"manager": manager, "fieldsV1": wrote, "time": "2026-11-21T05:00:00Z"}]
     metadata = {"name": "web", "namespace": "shop", "uid": "u1", "generation": 1, "managedFields": managed}
     return Workload({"kind": "Deployment", "metadata": metadata, "spec": spec, "status": {}})

@@ -8,7 +8,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from portal import clock
-from releases.models import Release
 from releases.rollouts import engine, operations
 from releases.rollouts.models import Rollout
 from releases.rollouts.steps.kind import Outcome, Verdict, Work, failed, wait

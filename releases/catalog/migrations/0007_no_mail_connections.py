@@ -1,11 +1,13 @@
 """Connections of kind mail go: nothing was ever sent by one. Back again there are none."""
 
+from typing import Any
+
 from django.db import migrations, models
 
 KINDS = [('kubernetes', 'Kubernetes'), ('registry', 'Image registry'), ('http', 'HTTP hosts'), ('prometheus', 'Prometheus'), ('gitlab', 'GitLab'), ('github', 'GitHub'), ('ci', 'CI system')]
 
 
-def remove(apps, schema_editor):
+def remove(apps: Any, schema_editor: Any) -> None:
     apps.get_model('catalog', 'Connection').objects.filter(kind='mail').delete()
 
 
