@@ -157,15 +157,16 @@ def _member(name: str, own: Sequence[StepView], items: dict[int, Any]) -> Member
         str(brought.running.get("version") or "") if brought else "",
         brought.version if brought else "",
     )
-    back = steps[0].direction == Direction.BACK
+    back, state = steps[0].direction == Direction.BACK, _state_of(shown)
     return MemberView(
         name=name,
-        state=_state_of(shown),
+        state=state,
         note=_ready_of(steps),
         steps=shown,
         version=old if back else new,
         running=new if back else old,
-        canary=share_text(steps),
+        # The stable workload has it all once it is done.
+        canary="" if state == StepState.SUCCEEDED else share_text(steps),
         stages="" if back else stages_text(steps),
     )
 

@@ -14,6 +14,7 @@ from portal.errors import Missing, PortalError
 from portal.people.doors import browser_actor
 from portal.people.models import User
 from releases import start as starting
+from releases.guards import require_state
 from releases.models import Release
 from releases.operating import is_restore, plan_of
 from releases.rollouts import line, pins, plans, queueing
@@ -28,7 +29,7 @@ def start(request: HttpRequest, number: int) -> HttpResponse:
     release = _visible(request, number)
     if request.method == "POST":
         return _start(request, release)
-    return _panel(request, release)
+    return _panel(request, release, problem=_gone_on(release))
 
 
 @require_safe
@@ -62,6 +63,15 @@ def _start(request: HttpRequest, release: Release) -> HttpResponse:
     return go(request, reverse("rollouts:detail", args=[begun.pk]))
 
 
+def _gone_on(release: Release) -> PortalError | None:
+    """Why a release in its state is not started any more, or not yet; None where it can be."""
+    try:
+        require_state(release, starting.STARTABLE)
+    except PortalError as error:
+        return error
+    return None
+
+
 def _panel(request: HttpRequest, release: Release, *, problem: PortalError | None = None) -> HttpResponse:
     missing = starting.missing_for_start(release)
     context = {
@@ -74,6 +84,7 @@ def _panel(request: HttpRequest, release: Release, *, problem: PortalError | Non
         "opens_at": _next_opening(release, missing),
         "minutes": plan_of(release).get("expectedMinutes"),
         "problem": problem,
+        "startable": release.state in starting.STARTABLE,
     }
     template = f"rollouts/panels/{'_' if is_fragment(request) else ''}start.html"
     return render(request, template, context, status=refusal_status(request, problem) if problem else 200)

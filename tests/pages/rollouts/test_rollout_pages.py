@@ -122,6 +122,15 @@ def test_a_failure_says_since_when_and_the_clusters_words_once(shop: Shop, rollo
 
 
 @long
+def test_a_release_that_has_started_is_not_offered_once_more(shop: Shop, rollout: Rollout) -> None:
+    answer = english(shop).get(f"/releases/{rollout.release_id}/start/")
+    assert answer.status_code == 409
+    panel = re.findall(r'<form class="panel.*?</form>', answer.content.decode(), re.DOTALL)[0]
+    assert 'class="problem"' in panel
+    assert "<button" not in panel
+
+
+@long
 def test_the_runbook_is_there_where_nobody_is_to_be_called(shop: Shop, rollout: Rollout) -> None:
     shop.plan.spec = {key: value for key, value in shop.plan.spec.items() if key != "escalation"}
     shop.plan.save(update_fields=["spec"])
