@@ -17,6 +17,7 @@ from portal.audit.keys import signer
 from portal.audit.models import AuditEntry
 from portal.audit.readers import require_reader
 from portal.errors import NotFound
+from portal.sentences import WHY, said
 
 ROWS = 50
 SHOWN_CHECKPOINTS = 5
@@ -127,6 +128,7 @@ def _row(entry: AuditEntry, body: dict[str, Any], people: Mapping[str, Any]) -> 
         "entry": entry,
         "body": body,
         "what": ACTIONS.get(entry.action, entry.action),
+        "reason": said(body["after"], body["reason"]),
         "who": people.get(actor["name"]),
         "giver": people.get(actor["on_behalf_of"]),
         "door": wording.door_name(actor["door"]),
@@ -138,6 +140,7 @@ def _row(entry: AuditEntry, body: dict[str, Any], people: Mapping[str, Any]) -> 
                 "after": wording.value_text(name, body["after"].get(name)),
             }
             for name in sorted({*body["before"], *body["after"]})
+            if not (name == WHY and isinstance(body["after"].get(name), dict))
         ],
     }
 

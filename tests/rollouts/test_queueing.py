@@ -233,6 +233,7 @@ def test_why_it_was_given_back_is_said_to_each_reader_whatever_the_worker_speaks
     assert f"It did not start when its turn came: {why}" in page
     record = page.partition('id="record"')[2]
     assert why in record
+    assert "고정" in AuditEntry.objects.get(action="place.given_back").body, "the record keeps what was said"
     # A row of an older portal has its words alone.
     QueuePlace.objects.filter(release=second).update(why=None, reason="고정되어 있습니다")
     assert "its turn came: 고정되어" in english(author).get(f"/releases/{second.pk}/").content.decode()

@@ -14,12 +14,14 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 
 from portal.actors import Actor
 from portal.audit import export, wording
 from portal.audit.models import AuditEntry, ChainCheck, Checkpoint
 from portal.audit.record import record
 from portal.people.models import User
+from portal.sentences import sentence
 from tests.people import Cast, acting, person
 from tests.portal.api import ApiClient
 from tests.portal.audit.signing import let_workers_verify, new_key, without_guards, write
@@ -65,6 +67,26 @@ def test_the_record_is_open_to_its_readers(entries: Cast, who: str) -> None:
     answer = page(getattr(entries, who), "/audit/")
     assert answer.status_code == 200
     assert len(answer.context["rows"]) == 50
+
+
+def test_a_reason_of_the_portals_own_is_said_in_the_readers_language(cast: Cast) -> None:
+    with translation.override("ko"):
+        record(
+            "person.changed",
+            actor=acting(cast.author),
+            subject=("person", "p"),
+            after={"name": "x"},
+            reason=sentence("Replaced by #{number}.", number=7),
+        )
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    [entry] = AuditEntry.objects.filter(action="person.changed", number__isnull=False)
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(cast.auditor)
+    for path in ("/audit/", f"/audit/{entry.number}/"):
+        assert ">Replaced by #7.<" in client.get(path).content.decode()
+    body = json.loads(entry.body)
+    assert ("7" in body["reason"], body["reason"] == "Replaced by #7.") == (True, False)
 
 
 @long
