@@ -2,14 +2,16 @@
 
 import logging
 from collections.abc import Iterable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 from django.db import transaction
+from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict
+from portal.kept import save
 from portal.live.publish import publish
 from portal.sentences import Text, sentence, why
 
@@ -26,9 +28,6 @@ class Stateful(Protocol):
 
     def get_state_display(self) -> str:
         """The word people read for the state."""
-
-    def save(self, *, update_fields: Iterable[str]) -> None:
-        """Store the named fields."""
 
 
 def can_move(row: Stateful, state: str) -> bool:
@@ -63,7 +62,7 @@ def move(
         text = _("It is in state {before}; this is not possible from there.")
         raise Conflict(sentence(text, before=row.get_state_display()))
     row.state = str(state)
-    row.save(update_fields=["state", *fields])
+    save(cast(Model, row), ["state", *fields])
     action = f"{row.KIND}.{row.state}"
     record(
         action,

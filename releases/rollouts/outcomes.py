@@ -9,6 +9,7 @@ from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import CONFLICT, SERVER_ERROR, UNAVAILABLE, UNREACHABLE
+from portal.kept import save
 from portal.outbox.post import post_all
 from portal.sentences import kept
 from releases.rollouts import by_itself, lifting, release_side, rollback, settling
@@ -126,7 +127,7 @@ def put(course: Course, step: Step, outcome: Outcome, *, actor: Actor, fields: S
         outcome = replace(_of_deadline(step, outcome), verdict_found=outcome.verdict_found)
     if outcome.verdict_found is not None:
         rollout.verdict = outcome.verdict_found
-        rollout.save(update_fields=["verdict"])
+        save(rollout, ["verdict"])
     if outcome.verdict == Verdict.WAIT:
         _wait(step, outcome, now, fields=fields)
         return False
@@ -212,7 +213,7 @@ def _wait(step: Step, outcome: Outcome, now: datetime, *, fields: Sequence[str])
     step.observed = outcome.observed
     step.tries = int(outcome.observed.get("tries") or 0)
     step.wake_at = now + timedelta(seconds=outcome.wake_seconds)
-    step.save(update_fields=["observed", "tries", "wake_at", *fields])
+    save(step, ["observed", "tries", "wake_at", *fields])
     if news:
         tell_step(step, "observed", observed=_visible(outcome.observed))
 
@@ -227,7 +228,7 @@ def _finish(
         changed.append("before")
     for other, params in outcome.resolved:
         other.params = {**other.params, **params}
-        other.save(update_fields=["params"])
+        save(other, ["params"])
     post_all(outcome.messages)
     data = {"observed": _visible(outcome.observed), **_found_running(outcome)}
     move_step(step, StepState.SUCCEEDED, actor=actor, fields=changed, data=data)
@@ -294,7 +295,7 @@ def _hold(
 ) -> bool:
     step.wake_at = now + timedelta(seconds=LONGEST_BACKOFF_SECONDS)
     step.tries = 1
-    step.save(update_fields=["wake_at", "tries", *fields])
+    save(step, ["wake_at", "tries", *fields])
     if rollout.state not in MOVING:
         return False
     pause_rollout(rollout, step, reason, actor=actor)
