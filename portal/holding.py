@@ -3,7 +3,8 @@
 Only what nothing in between reads may be held, or whoever reads it calls `write_out` first.
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -70,6 +71,11 @@ def write_out() -> None:
     rows, held.rows = held.rows, {}
     for write, own in rows.items():
         write(own)
+
+
+def as_json(names: Sequence[str], rows: Iterable[Row]) -> str:
+    """Write rows as `json_to_recordset` reads them; arrays would be put together value by value."""
+    return json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=str)
 
 
 def _depth() -> int:

@@ -8,7 +8,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.audit.actions import ACTIONS
 from portal.audit.canonical import canonical
-from portal.holding import Row, hold_or_write
+from portal.holding import Row, as_json, hold_or_write
 from portal.sentences import Text, why
 
 # One statement, because nothing is written as often. The time is the database's, or counted on from it in a
@@ -24,12 +24,25 @@ APPEND_SEVERAL = """
 INSERT INTO audit_auditentry (at, actor, action, subject_kind, subject, release, service, body)
 SELECT present.at, actor, action, subject_kind, subject, release, service,
        opening || to_char(present.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || ending
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-            %s::timestamptz[]) WITH ORDINALITY
+FROM ROWS FROM (json_to_recordset(%s) AS (
+         actor text, action text, subject_kind text, subject text, release bigint, service text, opening text,
+         ending text, counted timestamptz
+     )) WITH ORDINALITY
      AS given (actor, action, subject_kind, subject, release, service, opening, ending, counted, place),
      LATERAL (SELECT coalesce(counted, statement_timestamp()) AS at) AS present
 ORDER BY place
 """
+COLUMNS = (
+    "actor",
+    "action",
+    "subject_kind",
+    "subject",
+    "release",
+    "service",
+    "opening",
+    "ending",
+    "counted",
+)
 
 
 class UnknownAction(Exception):
@@ -95,7 +108,7 @@ def _append(entries: list[Row]) -> None:
         if len(entries) == 1:
             cursor.execute(APPEND, entries[0])
         else:
-            cursor.execute(APPEND_SEVERAL, [list(column) for column in zip(*entries, strict=True)])
+            cursor.execute(APPEND_SEVERAL, [as_json(COLUMNS, entries)])
 
 
 def _described(actor: Actor, on_behalf_of: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 
-from portal.holding import Row, hold_or_write, holding
+from portal.holding import Row, as_json, hold_or_write, holding
 from portal.live.bell import ring
 
 # One statement: the number, the time and the row; the topic's row stays locked until commit.
@@ -23,14 +23,15 @@ SELECT name, last, clock_timestamp(), %s, %s::jsonb FROM numbered RETURNING numb
 WRITE_SEVERAL = """
 WITH given AS (
     SELECT topic, kind, data, row_number() OVER own AS rank, count(*) OVER (PARTITION BY topic) AS total
-    FROM unnest(%s::text[], %s::text[], %s::jsonb[]) WITH ORDINALITY AS given (topic, kind, data, place)
+    FROM ROWS FROM (json_to_recordset(%s) AS (topic text, kind text, data text)) WITH ORDINALITY
+         AS given (topic, kind, data, place)
     WINDOW own AS (PARTITION BY topic ORDER BY place)
 ), numbered AS (
     INSERT INTO live_topic (name, last) SELECT topic, count(*) FROM given GROUP BY topic ORDER BY topic
     ON CONFLICT (name) DO UPDATE SET last = live_topic.last + EXCLUDED.last RETURNING name, last
 )
 INSERT INTO live_event (topic_id, number, at, kind, data)
-SELECT name, last - total + rank, clock_timestamp(), kind, data
+SELECT name, last - total + rank, clock_timestamp(), kind, data::jsonb
 FROM given JOIN numbered ON name = topic ORDER BY name, rank RETURNING number
 """
 
@@ -59,10 +60,10 @@ def _write(events: list[Row]) -> list[int]:
         if len(events) == 1:
             cursor.execute(WRITE, events[0])
         else:
-            cursor.execute(WRITE_SEVERAL, [list(column) for column in zip(*events, strict=True)])
+            cursor.execute(WRITE_SEVERAL, [as_json(("topic", "kind", "data"), events)])
         numbers = [number for (number,) in cursor.fetchall()]
-    for topic in sorted({topic for topic, _kind, _data in events}):
-        transaction.on_commit(lambda stream=topic: ring(stream))  # type: ignore[misc]
+    topics = sorted({topic for topic, _kind, _data in events})
+    transaction.on_commit(lambda: ring(topics))
     return numbers
 
 
@@ -84,8 +85,5 @@ def touch_each(topics: Iterable[str]) -> None:
 def _write_after_commit(events: list[Row]) -> None:
     once = list(dict.fromkeys(events))
 
-    def write() -> None:
-        with transaction.atomic():
-            _write(once)
-
-    transaction.on_commit(write)
+    # One statement is a transaction of its own.
+    transaction.on_commit(lambda: _write(once))

@@ -419,7 +419,7 @@ def test_a_bell_that_cannot_be_reached_does_not_undo_the_event(
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     monkeypatch.setattr(bell, "_redis_rests", impatient.Rest())
     write("practice.1")
-    ring("practice.1")
+    ring(["practice.1"])
     assert Event.objects.filter(topic="practice.1").count() == 1
 
 
