@@ -8,14 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache, cached_property
 
+from portal.kept import Given, Question, Statement
 from releases.catalog.models import Service
+from releases.items import items_of
 from releases.rollouts.leases import Lease, writing
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import Direction, RolloutState, StepState
 
 UNREAD = frozenset({"history", "planned"})
+# Without what is large and of no use to any step.
+STEPS = Statement(
+    Step,
+    """
+SELECT {columns}, ARRAY(SELECT to_step_id FROM rollouts_step_depends_on WHERE from_step_id = rollouts_step.id)
+FROM rollouts_step WHERE rollout_id = %s ORDER BY position, id
+""",
+    but=UNREAD,
+    beside=("earlier",),
+)
+SERVICES = Question(lambda: Service.objects.defer("source").filter(pk__among=Given("keys")))
 UNFINISHED = frozenset({StepState.READY, StepState.RUNNING})
 
 
@@ -24,7 +36,8 @@ class Course:
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.steps = list(Step.objects.raw(_steps(), [lease.rollout_id]))
+        self.steps = STEPS.ask(lease.rollout_id)
+        self.items = items_of(lease.rollout.release)
         self._name_services()
         self._name_rollout(lease.rollout)
 
@@ -36,8 +49,10 @@ class Course:
             yield rollout
 
     def _name_services(self) -> None:
-        """Read each service once: a join would decode the same document for every one of its steps."""
-        services = Service.objects.in_bulk({each.service_id for each in self.steps if each.service_id})
+        """Take each service from the items: a join would decode its document for every one of its steps."""
+        services = {each.service_id: each.service for each in self.items}
+        left = {each.service_id for each in self.steps if each.service_id} - services.keys()
+        services |= {each.pk: each for each in SERVICES.ask(keys=list(left))} if left else {}
         for step in self.steps:
             step.service = services.get(step.service_id) if step.service_id else None
 
@@ -84,15 +99,11 @@ class Course:
         if not waiting:
             return []
         done = {each.pk for each in self.steps if each.is_settled}
-        return [each for each in waiting if self._earlier.get(each.pk, set()) <= done]
+        return [each for each in waiting if done.issuperset(each.earlier)]  # type: ignore[attr-defined]  # read beside
 
     def find(self, pk: int | None) -> Step | None:
         """Return the step with this key."""
         return next((each for each in self.steps if each.pk == pk), None)
-
-    @cached_property
-    def _earlier(self) -> dict[int, set[int]]:
-        return self.rollout.dependencies()
 
 
 def is_switching(steps: Iterable[Step]) -> bool:
@@ -101,10 +112,3 @@ def is_switching(steps: Iterable[Step]) -> bool:
     untouched = {StepState.WAITING, StepState.SKIPPED}
     after = [each for each in steps if each.is_after_signoff]
     return any(each.started_at is not None or each.state not in untouched for each in after)
-
-
-@cache
-def _steps() -> str:
-    """The statement that reads the steps of a rollout, without what is large and of no use to any step."""
-    columns = ", ".join(str(each.column) for each in Step._meta.concrete_fields if each.name not in UNREAD)
-    return f"SELECT {columns} FROM {Step._meta.db_table} WHERE rollout_id = %s ORDER BY position, id"  # noqa: S608

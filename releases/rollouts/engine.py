@@ -17,6 +17,7 @@ from portal import clock, jobs, trace
 from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import CONFLICT
+from portal.kept import save
 from releases.rollouts import gates, leases, orders, outcomes, settling, signing, stop_points, stumbles
 from releases.rollouts.course import Course
 from releases.rollouts.events import tell_step
@@ -114,8 +115,6 @@ class Pass:
         self.course = course
         if self.lease.heard != self.lease.rollout.nudges:
             self._hear()
-        # Read when a step first asks for them.
-        self.items = course.rollout.release.items.select_related("service")
         self.looked: set[int] = set()
         self.left: set[int] = set()
         self.listed: dict[str, list[Json]] = {}
@@ -181,7 +180,7 @@ class Pass:
             step=step,
             release=rollout.release,
             environment=rollout.environment,
-            items=self.items,
+            items=self.course.items,
             rollout=rollout,
             siblings=self.course.steps,
             listed=self.listed,
@@ -324,7 +323,7 @@ class Pass:
         if step.state == StepState.READY:
             settling.begin(rollout, step, actor=ENGINE, fields=fields)
         else:
-            step.save(update_fields=fields)
+            save(step, fields)
 
     def _acted(self, work: Work, acted: Json, *, changes: list[Json]) -> bool:
         """Write down the act together with what it came to."""

@@ -16,6 +16,7 @@ from django.db import connection, transaction
 
 from portal import clock, env
 from portal.holding import holding
+from portal.kept import Given, Question, Statement, save
 from releases.models import Release
 from releases.rollouts.models import Order, Rollout
 from releases.rollouts.states import HALTING_ORDERS
@@ -28,33 +29,55 @@ KEEP_SECONDS = LEASE_SECONDS / 3
 # Asked before every write, so that it reads no more than what may have changed since the lease was taken.
 # Parent before child: approvals and edits lock the release first as well. PostgreSQL locks the rows of a join
 # in the order of the list. The environment, which people lock first, is never locked here.
-LOCK = """
-SELECT rollouts_rollout.*, releases_release.state AS release_state, clock_timestamp() AS read_at
+LOCK = Statement(
+    Rollout,
+    """
+SELECT {columns}, releases_release.state, clock_timestamp()
 FROM rollouts_rollout JOIN releases_release ON releases_release.number = rollouts_rollout.release_id
 WHERE rollouts_rollout.id = %s FOR UPDATE OF releases_release, rollouts_rollout
-"""
+""",
+    table="rollouts_rollout",
+    beside=("release_state", "read_at"),
+)
 
 
-# Taken in one statement; who had it before says whether a round has died, and the rest is as it is now.
-# Whether orders wait is as it was when the statement began, and so are the nudges counted by then: an order
-# is both, and one that came while the row's lock was waited for is not taken for heard.
-TAKE = """
-WITH found AS (SELECT id, lease_owner, lease_until FROM rollouts_rollout WHERE id = %s FOR UPDATE)
+# Taken, or a nudge counted for its holder, in one statement; who had it before says whether a round has died,
+# and the rest is as it is now. Whether orders wait is as it was when the statement began, and so are the
+# nudges counted by then: an order is both, and one that came while the lock was waited for is not taken for
+# heard.
+TAKE = Statement(
+    Rollout,
+    """
+WITH found AS (SELECT id, lease_owner, lease_until FROM rollouts_rollout WHERE id = %s FOR UPDATE),
+judged AS MATERIALIZED (
+    SELECT id, lease_owner, lease_until IS NULL OR lease_until <= clock_timestamp() AS is_free FROM found
+)
 UPDATE rollouts_rollout AS row
-SET lease_owner = %s, lease_epoch = lease_epoch + 1, lease_until = clock_timestamp() + %s,
-    heard_at = clock_timestamp()
-FROM found
-WHERE row.id = found.id AND (found.lease_until IS NULL OR found.lease_until <= clock_timestamp())
-RETURNING row.*, found.lease_owner AS held_by, clock_timestamp() AS read_at,
-    (SELECT nudges FROM rollouts_rollout AS before WHERE before.id = row.id) AS nudges_then,
-    EXISTS (SELECT FROM rollouts_order WHERE rollout_id = row.id AND honoured_at IS NULL) AS orders_wait
-"""
+SET lease_owner = CASE WHEN is_free THEN %s ELSE row.lease_owner END,
+    lease_epoch = lease_epoch + is_free::int,
+    lease_until = CASE WHEN is_free THEN clock_timestamp() + %s ELSE lease_until END,
+    nudges = nudges + (NOT is_free)::int, heard_at = clock_timestamp()
+FROM judged WHERE row.id = judged.id
+RETURNING {columns}, is_free, judged.lease_owner, clock_timestamp(),
+    (SELECT nudges FROM rollouts_rollout AS before WHERE before.id = row.id),
+    EXISTS (SELECT FROM rollouts_order WHERE rollout_id = row.id AND honoured_at IS NULL)
+""",
+    table="row",
+    beside=("taken", "held_by", "read_at", "nudges_then", "orders_wait"),
+)
 # Given back in one statement where nobody nudged meanwhile and the lease is still this one.
 GIVE_BACK = """
 UPDATE rollouts_rollout SET lease_owner = '', lease_until = NULL, stumble = NULL, wake_at = %s
 WHERE id = %s AND lease_epoch = %s AND lease_until IS NOT NULL AND (nudges = %s OR %s)
 """
-NUDGE = "UPDATE rollouts_rollout SET nudges = nudges + 1, heard_at = clock_timestamp() WHERE id = %s"
+# The content is large, and compared with nothing here: a seal is computed anew from the rows.
+AROUND = Question(
+    lambda: (
+        Release.objects.select_related("environment__cluster")
+        .defer("content", "environment__source", "environment__cluster__source")
+        .filter(pk=Given("number"))
+    )
+)
 
 
 class LeaseLost(Exception):
@@ -104,14 +127,11 @@ class Lease:
 
 def take(rollout_id: int) -> Lease | None:
     """Take the lease, or count a nudge for whoever holds it and return None."""
-    with transaction.atomic():
-        lasts = timedelta(seconds=LEASE_SECONDS)
-        taken = list(Rollout.objects.raw(TAKE, [rollout_id, _owner(), lasts]))
-        if not taken:
-            with connection.cursor() as cursor:
-                cursor.execute(NUDGE, [rollout_id])
-            return None
-    (rollout,) = taken
+    lasts = timedelta(seconds=LEASE_SECONDS)
+    found = TAKE.ask(rollout_id, _owner(), lasts)
+    if not found or not found[0].taken:  # type: ignore[attr-defined]  # annotated
+        return None
+    (rollout,) = found
     _read_around(rollout)
     now: datetime = rollout.read_at  # type: ignore[attr-defined]  # annotated
     lease = _lease_of(rollout, now, dead=rollout.held_by)  # type: ignore[attr-defined]  # annotated
@@ -142,9 +162,7 @@ def _lease_of(rollout: Rollout, now: datetime, *, dead: str = "") -> Lease:
 
 def _read_around(rollout: Rollout) -> None:
     """Read all that the engine reads of what is around a rollout; both are of the same environment."""
-    # The content is large, and compared with nothing here: a seal is computed anew from the rows.
-    found = Release.objects.select_related("environment__cluster").defer("content")
-    rollout.release = found.get(pk=rollout.release_id)
+    (rollout.release,) = AROUND.ask(number=rollout.release_id)
     rollout.environment = rollout.release.environment
 
 
@@ -175,14 +193,14 @@ def writing(lease: Lease, *, halts: bool = False) -> Iterator[Rollout]:
             raise OrdersWait
         if row.lease_until < now + timedelta(seconds=RENEW_BELOW_SECONDS):
             row.lease_until = now + timedelta(seconds=LEASE_SECONDS)
-            row.save(update_fields=["lease_until"])
+            save(row, ["lease_until"])
         with clock.counting_on(now), holding():
             yield row
 
 
 def _locked(known: Rollout) -> Rollout:
     """Lock the release and the rollout and read the row anew; what is around it is taken over."""
-    row: Rollout = Rollout.objects.raw(LOCK, [known.pk])[0]
+    (row,) = LOCK.ask(known.pk)
     row.release, row.environment = known.release, known.environment
     row.release.state = row.release_state  # type: ignore[attr-defined]  # annotated
     return row

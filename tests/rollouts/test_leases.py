@@ -190,3 +190,22 @@ def test_what_people_do_while_a_look_ends_is_looked_at_though_its_nudge_is_lost(
     in_ten_minutes = clock.now() + timedelta(minutes=10)
     assert not leases.release(lease, wake_at=lambda: in_ten_minutes)
     assert leases.release(lease, wake_at=lambda: in_ten_minutes)
+
+
+def test_who_finds_it_taken_counts_a_nudge_and_nothing_else_in_one_statement(
+    shop: Shop, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    lease = taken(shop)
+    before = Rollout.objects.get(pk=lease.rollout_id)
+    with django_assert_num_queries(1):
+        assert leases.take(lease.rollout_id) is None
+    after = Rollout.objects.get(pk=lease.rollout_id)
+    assert after.nudges == before.nudges + 1
+    same = ("lease_owner", "lease_epoch", "lease_until", "stumble", "wake_at", "state")
+    assert [getattr(after, name) for name in same] == [getattr(before, name) for name in same]
+    with leases.writing(lease):
+        pass
+
+
+def test_a_rollout_that_is_gone_is_not_taken(shop: Shop) -> None:
+    assert leases.take(0) is None
