@@ -3,7 +3,7 @@
 Asked before a start and before each wave (attacks.md, 1a): what is not in the record does not count.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -18,10 +18,18 @@ KINDS = ("release", "request", "decision")
 Acts = Mapping[tuple[str, str], list[Act]]
 
 
-def unbacked(request: Request, *, filed_under: int, state: str, first_state: str) -> list[Missing]:
+def unbacked(
+    request: Request,
+    *,
+    filed_under: int,
+    state: str,
+    first_state: str,
+    approvals: Sequence[Decision] | None = None,
+) -> list[Missing]:
     """Find where the rows of a request, and the state of what it asks for, differ from the record.
 
     Args:
+        approvals: those of the request that were just read to be counted; read here by default.
         filed_under: the number under which the release stands in the record.
         state: the release's state as its row has it.
         first_state: in which a release begins.
@@ -30,7 +38,7 @@ def unbacked(request: Request, *, filed_under: int, state: str, first_state: str
         {"why": a code, and what its sentence names}, for words in any language.
     """
     # The rows first: what was written before them stands in the record by the time that it is read.
-    approvals = list(_approvals(request))
+    approvals = list(_approvals(request)) if approvals is None else approvals
     acts = record.acts_of_release(filed_under, KINDS)
     found = [*_of_request(request, acts), *_of_approvals(approvals, acts), *_of_objections(request, acts)]
     if state != _state(acts.get(("release", str(filed_under)), []), first_state):

@@ -3,9 +3,11 @@
 Only active people count, and no grant or delegation that somebody barred made for the occasion.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+
+from django.db import connection
 
 from approvals.matching import Capacity
 from approvals.models import Decision, Request
@@ -13,6 +15,13 @@ from approvals.policy import People
 from approvals.policy_table import MANDATES
 from portal.people.models import Delegation, RoleAssignment, User
 from portal.people.queries import delegations_in_force
+
+# Written down: it is asked before each wave.
+GRANTS = """
+SELECT held.user_id, held.role, held.scope, held.granted_by_id, held.granted_at
+FROM people_roleassignment AS held JOIN people_user AS person ON person.id = held.user_id AND person.is_active
+WHERE held.revoked_at IS NULL AND held.role = ANY(%s)
+"""
 
 
 @dataclass(frozen=True)
@@ -29,11 +38,18 @@ class Grant:
         return watched_since is None or self.granted_by not in barred or self.granted_at < watched_since
 
 
-def grants() -> list[Grant]:
-    """Every role that can decide, and who holds it at this moment."""
-    held = RoleAssignment.objects.filter(revoked_at=None, user__is_active=True, role__in=MANDATES)
-    rows = held.values_list("user_id", "role", "scope", "granted_by_id", "granted_at")
-    return [Grant(person, (role, scope), by, at) for person, role, scope, by, at in rows]
+def grants(*, among: Collection[Capacity] | None = None) -> list[Grant]:
+    """Every role that can decide, and who holds it at this moment.
+
+    Args:
+        among: only these pairs of role and scope; all of them by default.
+    """
+    held = GRANTS if among is None else f"{GRANTS} AND held.role = ANY(%s) AND held.scope = ANY(%s)"
+    wanted = [sorted(set(each)) for each in zip(*among, strict=True)] if among else [[], []]
+    with connection.cursor() as cursor:
+        cursor.execute(held, [sorted(MANDATES), *(wanted if among is not None else ())])
+        found = [Grant(person, (role, scope), by, at) for person, role, scope, by, at in cursor.fetchall()]
+    return [each for each in found if among is None or each.capacity in among]
 
 
 def people(

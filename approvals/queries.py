@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Q, QuerySet, prefetch_related_objects
 from django.utils.translation import gettext_lazy as _
 
 from approvals import grades, matching, policy, policy_table
@@ -16,6 +16,7 @@ from approvals.states import Phase, RequestState, Verdict
 from portal import access
 from portal.actors import Actor
 from portal.errors import Conflict
+from portal.kept import Given, Question, hold_related
 from portal.people.models import Delegation, Role, User
 from portal.people.queries import delegations_in_force
 
@@ -77,6 +78,11 @@ class Standing:
     request: Request
     rows: tuple[RowStanding, ...]
 
+    @property
+    def approvals(self) -> list[Decision]:
+        """The approvals that were counted, to be compared with the record."""
+        return _approvals(self.request)
+
     def phase(self, phase: str) -> tuple[RowStanding, ...]:
         """The rows of one phase."""
         return tuple(row for row in self.rows if row.requirement.phase == phase)
@@ -137,6 +143,29 @@ def required_rows(
     )
 
 
+_REQUESTS = Question(
+    lambda: Request.objects.select_related("policy").defer("policy__table").filter(pk__among=Given("keys"))
+)
+_ROWS = Question(lambda: Requirement.objects.filter(request__pk__among=Given("requests")))
+_BARRED = Question(
+    lambda: (
+        Request.barred.through.objects.select_related("user")
+        .defer("user__password")
+        .filter(request__pk__among=Given("requests"))
+    )
+)
+_APPROVALS = Question(
+    lambda: (
+        Decision.objects.select_related("person", "on_behalf_of")
+        .defer("person__password", "on_behalf_of__password")
+        .filter(request__pk__among=Given("requests"), revoked_at=None, verdict=Verdict.APPROVE)
+        .order_by("id")
+    )
+)
+_USERS = Question(lambda: User.objects.defer("password").filter(pk__among=Given("keys")))
+_DELEGATIONS = Question(lambda: delegations_in_force().select_related("giver", "taker"))
+
+
 def standing(request: Request) -> Standing:
     """How one request stands, judged by who holds what at this moment."""
     return standings([request.pk])[request.pk]
@@ -144,41 +173,60 @@ def standing(request: Request) -> Standing:
 
 def standings(request_ids: Iterable[int]) -> dict[int, Standing]:
     """How several requests stand, by id, in a fixed number of queries."""
-    yes = (
-        Decision.objects.filter(revoked_at=None, verdict=Verdict.APPROVE)
-        .select_related("person")
-        .prefetch_related("delegations")
-        .order_by("id")
-    )
-    found = Request.objects.select_related("policy").defer("policy__table")
-    every = list(found.filter(pk__in=list(request_ids)).prefetch_related("requirements"))
+    every = _REQUESTS.ask(keys=list(request_ids))
+    _read_rows(every)
+    decisions = _read_people(every)
     requests = [request for request in every if request.requirements.all()]
     nothing_asked = {
         each.pk: Standing(request=each, rows=()) for each in every if not each.requirements.all()
     }
     if not requests:
         return nothing_asked
-    prefetch_related_objects(requests, "barred", Prefetch("decisions", queryset=yes, to_attr="approvals"))
-    decisions = [decision for request in requests for decision in _approvals(request)]
     asked = {
         capacity
         for request in requests
         for row in request.requirements.all()
         for capacity in accepted_by(row)
     }
-    held = [grant for grant in grants() if grant.capacity in asked]
+    held = grants(among=asked)
     present = _Present(
         users={
             **{decision.person_id: decision.person for decision in decisions},
-            **User.objects.in_bulk({grant.person for grant in held}),
+            **{user.pk: user for user in _USERS.ask(keys=list({grant.person for grant in held}))},
         },
-        delegations=tuple(delegations_in_force().select_related("giver", "taker")),
+        delegations=tuple(_DELEGATIONS.ask()),
         moved=moved(decisions),
     )
     return nothing_asked | {
         request.pk: Standing(request=request, rows=_rows(request, people_for(request, held), present))
         for request in requests
     }
+
+
+def _read_rows(requests: Sequence[Request]) -> None:
+    """Let each request hold its rows."""
+    rows: dict[int, list[Requirement]] = {request.pk: [] for request in requests}
+    owners = {request.pk: request for request in requests}
+    for row in _ROWS.ask(requests=list(rows)):
+        row.request = owners[row.request_id]
+        rows[row.request_id].append(row)
+    for request in requests:
+        hold_related(request, "requirements", rows[request.pk])
+
+
+def _read_people(requests: Sequence[Request]) -> list[Decision]:
+    """Let each request hold who is barred from it and the approvals that nobody took back; return these."""
+    keys = [request.pk for request in requests]
+    barred: dict[int, list[User]] = {key: [] for key in keys}
+    for each in _BARRED.ask(requests=keys):
+        barred[each.request_id].append(each.user)
+    decisions = _APPROVALS.ask(requests=keys)
+    prefetch_related_objects([each for each in decisions if each.on_behalf_of_id is not None], "delegations")
+    for request in requests:
+        hold_related(request, "barred", barred[request.pk])
+        own = [each for each in decisions if each.request_id == request.pk]
+        request.approvals = own  # type: ignore[attr-defined]  # read back by `_approvals`
+    return decisions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +243,7 @@ class _Present:
 
 
 def _approvals(request: Request) -> list[Decision]:
-    found: list[Decision] = request.approvals  # type: ignore[attr-defined]  # prefetched under this name
+    found: list[Decision] = request.approvals  # type: ignore[attr-defined]  # put there by `_read_people`
     return found
 
 

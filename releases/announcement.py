@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.utils import translation
 
 from releases import operating, proposal
+from releases.items import changes_of, items_of
 from releases.models import Item, Release
 from releases.states import ReleaseState
 
@@ -71,7 +72,7 @@ def write(announcement: Announcement) -> str:
 
 def announcement_of(release: Release) -> str:
     """The wording the author gave, or the generated text; both say which services were skipped."""
-    items = list(release.items.select_related("service"))
+    items = items_of(release)
     left = _left_out(release)
     gone = {key for key, each in left.items() if each.whole}
     text = release.announcement or write(
@@ -79,8 +80,8 @@ def announcement_of(release: Release) -> str:
             system=release.environment.system,
             versions=[(each.service.name, each.version) for each in items if each.service_id not in gone],
             grade=release.grade,
-            has_database_change="database_change" in proposal.facts_of(release),
-            changes=[(change.area, change.text) for change in release.changes.all()],
+            has_database_change="database_change" in proposal.facts_in(release, items),
+            changes=[(change.area, change.text) for change in changes_of(release)],
             operation=_operation(release),
         )
     )

@@ -10,6 +10,7 @@ from releases.catalog import charts, manifests
 from releases.catalog.connections import place_of, registries_of
 from releases.catalog.models import Environment
 from releases.catalog.versions import split_image
+from releases.items import changes_of, items_of
 from releases.models import Change, Item, Release
 
 FACTS = (
@@ -36,7 +37,7 @@ def content_of(release: Release) -> dict[str, Any]:
         },
         "registries": registries_of(split_image(item.image)[0] for item in items),
         "items": [_item(item, environment) for item in items],
-        "changes": [_change(change) for change in release.changes.all()],
+        "changes": [_change(change) for change in changes_of(release)],
         "database_changes": release.database_changes,
         "facts": {fact: bool(release.facts.get(fact)) for fact in FACTS},
         "grade": release.grade,
@@ -75,7 +76,7 @@ def places_of(content: dict[str, Any]) -> dict[str, str]:
 
 
 def _items(release: Release) -> list[Item]:
-    return sorted(release.items.select_related("service"), key=lambda item: item.service.name)
+    return sorted(items_of(release), key=lambda item: item.service.name)
 
 
 def _item(item: Item, environment: Environment) -> dict[str, Any]:

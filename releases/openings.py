@@ -18,6 +18,7 @@ from portal.errors import Missing
 from portal.sentences import Text, joined
 from portal.sentences import sentence as sentence_of
 from releases.catalog.models import Environment
+from releases.items import items_of
 from releases.models import Release
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -73,9 +74,12 @@ def _in_file(environment: Environment) -> list[Window]:
 
 def place_of(release: Release) -> Place:
     """What a release touches."""
-    services = release.items.values_list("service__name", "service__team__key")
-    names, teams = zip(*services, strict=True) if services else ((), ())
-    return Place(environment=release.environment.name, teams=frozenset(teams), services=frozenset(names))
+    services = [item.service for item in items_of(release)]
+    return Place(
+        environment=release.environment.name,
+        teams=frozenset(each.team.key for each in services),
+        services=frozenset(each.name for each in services),
+    )
 
 
 def verdict_for(release: Release, *, at: datetime | None = None) -> Verdict:

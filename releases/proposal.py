@@ -1,7 +1,7 @@
 """From a release's rows to what approvals asks: facts of each item, parts, and who does not count."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import Any
@@ -12,6 +12,7 @@ from django.db.models.functions import Lower
 from approvals import grades, policy
 from portal.people.models import User
 from releases.catalog.models import Environment, Running, Service
+from releases.items import items_of
 from releases.models import Item, Release
 from releases.operating import plan_of
 from releases.planned import facts_of_plan
@@ -74,8 +75,12 @@ def stated_of(release: Release, item: Item) -> frozenset[str]:
 
 def facts_of(release: Release) -> frozenset[str]:
     """Every fact that is true of some item, stated or known to the portal."""
-    items = [item_facts(release, item) for item in release.items.select_related("service")]
-    return frozenset(fact for item in items for fact in grades.further(item))
+    return facts_in(release, items_of(release))
+
+
+def facts_in(release: Release, items: Iterable[Item]) -> frozenset[str]:
+    """Every fact that is true of some of these items of the release."""
+    return frozenset(fact for item in items for fact in grades.further(item_facts(release, item)))
 
 
 def runs_already(item: Item, seen: Mapping[str, Any] | None = None) -> bool:

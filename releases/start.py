@@ -8,14 +8,15 @@ from django.utils.translation import gettext_lazy as _
 from approvals import backing, grades
 from approvals import queries as approval_queries
 from approvals.digests import digest_of
-from approvals.models import Request, Requirement
+from approvals.models import Decision, Request, Requirement
 from approvals.states import Phase
 from portal.actors import Actor
 from portal.errors import Conflict, Missing
+from portal.kept import Given, Question
 from portal.sentences import Text, joined, sentence
 from releases import content, openings, queries, stations, wording
 from releases.guards import require_deploy, require_in_time, require_state
-from releases.models import CheckPhase, CheckResult, Release
+from releases.models import Check, CheckPhase, CheckResult, Release
 from releases.proposal import running_of, runs_already
 from releases.states import ReleaseState
 
@@ -30,6 +31,12 @@ SINGLE_CODES = {
     "gate": "gate_breached",
     "pin": "pinned",
 }
+
+_OPEN_CHECKS = Question(
+    lambda: Check.objects.filter(release=Given("release"), phase=Given("phase"), required=True).exclude(
+        result__in=[CheckResult.DONE, CheckResult.NOT_APPLICABLE]
+    )
+)
 
 
 def require_startable(
@@ -97,23 +104,22 @@ def against(release: Release) -> list[Missing]:
     Returns:
         {"code", "why", and what its sentence names} for `wording.against`: rows of the portal keep no words.
     """
-    request = release.approval_request
-    if request is None:
+    if release.approval_request_id is None:
         return [{"code": "requirement", "why": "never_submitted"}]
+    standing = approval_queries.standings([release.approval_request_id])[release.approval_request_id]
     found: list[Missing] = []
     if release.grade != grades.EMERGENCY:
-        standing = approval_queries.standing(request)
-        request = standing.request  # with all that the comparison below reads as well
         found = [row_fact(row) for row in standing.open(Phase.REVIEW)]
         if not standing.phase(Phase.REVIEW) and release.environment.protected:
             found = [{"code": "requirement", "why": "nobody_asked"}]
-    found += [{"code": "requirement", **each} for each in _unbacked(release, request)]
-    return found if is_sealed(release) else [*found, *_what_changed(release)]
+    found += [{"code": "requirement", **each} for each in _unbacked(release, standing)]
+    return found if is_sealed(release, standing.request) else [*found, *_what_changed(release)]
 
 
-def _unbacked(release: Release, request: Request) -> list[Missing]:
+def _unbacked(release: Release, standing: approval_queries.Standing) -> list[Missing]:
     """Where the rows differ from the record; looked at twice, as somebody may act between two readings."""
-    if not _compared(release, request):
+    # The rows that were counted are the ones that the record must have.
+    if not _compared(release, standing.request, standing.approvals):
         return []
     fresh = Release.objects.select_related("approval_request__policy").defer("content").get(pk=release.pk)
     differing = _compared(fresh, fresh.approval_request) if fresh.approval_request else []
@@ -123,8 +129,16 @@ def _unbacked(release: Release, request: Request) -> list[Missing]:
     return differing
 
 
-def _compared(release: Release, request: Request) -> list[Missing]:
-    return backing.unbacked(request, filed_under=release.number, state=release.state, first_state=S.DRAFT)
+def _compared(
+    release: Release, request: Request, approvals: Sequence[Decision] | None = None
+) -> list[Missing]:
+    return backing.unbacked(
+        request,
+        filed_under=release.number,
+        state=release.state,
+        first_state=S.DRAFT,
+        approvals=approvals,
+    )
 
 
 def row_fact(row: approval_queries.RowStanding) -> Missing:
@@ -141,11 +155,10 @@ def row_fact(row: approval_queries.RowStanding) -> Missing:
     }
 
 
-def is_sealed(release: Release) -> bool:
-    """Whether the rows, computed anew, are exactly what the request asked about."""
+def is_sealed(release: Release, request: Request) -> bool:
+    """Whether the rows, computed anew, are exactly what its request asked about."""
     present = digest_of(content.content_of(release))
-    request = release.approval_request
-    return request is not None and present == request.content_digest == release.content_digest
+    return present == request.content_digest == release.content_digest
 
 
 def _what_changed(release: Release) -> list[Missing]:
@@ -159,8 +172,7 @@ def _what_changed(release: Release) -> list[Missing]:
 
 def missing_checks(release: Release, phase: str) -> list[Missing]:
     """Required checks of a phase that are not answered well; of one that the portal measures, what it saw."""
-    answered = [CheckResult.DONE, CheckResult.NOT_APPLICABLE]
-    checks = release.checks.filter(phase=phase, required=True).exclude(result__in=answered)
+    checks = _OPEN_CHECKS.ask(release=release.pk, phase=phase)
     return [
         {"code": "checklist", "id": check.pk, "role": check.role, "text": queries.open_text(check)}
         for check in checks

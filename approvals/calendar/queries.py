@@ -14,6 +14,7 @@ from approvals.calendar.rules import Closing, Rule, Verdict, Window, Windows, ev
 from approvals.calendar.zones import zone_named
 from portal import access, clock
 from portal.errors import Missing
+from portal.kept import Given, Question
 from portal.people.models import Role, RoleAssignment, User
 from portal.ui.looks import role_entry
 
@@ -21,6 +22,9 @@ from portal.ui.looks import role_entry
 MAY_ADD = frozenset({Role.RELEASE_MANAGER, Role.TEAM_LEAD, Role.DIRECTOR, Role.ADMINISTRATOR})
 MAY_STOP = MAY_ADD | {Role.PL, Role.INFRA_SENIOR, Role.QA}
 MAY_LIFT = frozenset({Role.TEAM_LEAD, Role.DIRECTOR, Role.ADMINISTRATOR})
+
+_HOURS = Question(lambda: OpenHours.objects.filter(scope__among=Given("scopes"), ended_at=None))
+_FREEZES = Question(lambda: standing(Given("at")).filter(scope__among=Given("scopes")))
 
 
 def standing(at: datetime | Combinable) -> QuerySet[Freeze]:
@@ -60,7 +64,7 @@ def closing_of(freeze: Freeze) -> Closing:
 
 def hours_of(scopes: Iterable[str]) -> list[OpenHours]:
     """The windows that stand for these places, said on the page."""
-    return list(OpenHours.objects.filter(scope__in=list(scopes), ended_at=None))
+    return _HOURS.ask(scopes=list(scopes))
 
 
 def window_of(hours: OpenHours) -> Window:
@@ -77,7 +81,7 @@ def window_of(hours: OpenHours) -> Window:
 
 def rules_for(place: Place, windows: Windows | None, *, at: datetime) -> list[Rule]:
     """Everything that has a say at a place from a moment on."""
-    freezes = standing(at).filter(scope__in=place.scopes)
+    freezes = _FREEZES.ask(at=at, scopes=list(place.scopes))
     return [*([] if windows is None else [windows]), *(closing_of(freeze) for freeze in freezes)]
 
 

@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 
 from portal.audit.models import AuditEntry, ChainCheck, Checkpoint, Verification
 from portal.audit.verifier import REMOVED_ACTION, digest_of
+from portal.holding import write_out
+from portal.kept import Given, Question
 
 WHOLE: Final[dict[str, Any]] = {
     "action": "",
@@ -27,6 +29,14 @@ WHOLE: Final[dict[str, Any]] = {
 
 # The stream of what is done to the record as a whole.
 TOPIC = "record"
+
+_ACTS = Question(
+    lambda: (
+        AuditEntry.objects.only("number", "body", "previous", "digest")
+        .filter(release=Given("release"), subject_kind__among=Given("kinds"))
+        .order_by("pk")
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +97,8 @@ def acts_of_release(number: int, kinds: Collection[str]) -> dict[tuple[str, str]
     its own digest says nothing.
     """
     found: dict[tuple[str, str], list[Act]] = {}
-    for entry in AuditEntry.objects.filter(release=number, subject_kind__in=kinds).order_by("pk"):
+    write_out()
+    for entry in _ACTS.ask(release=number, kinds=list(kinds)):
         if entry.digest is None or entry.digest == sealed(entry):
             body = body_of(entry)
             key = (str(body["subject"]["kind"]), str(body["subject"]["key"]))

@@ -5,8 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from django.db.models.fields.json import KeyTextTransform
+
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.connection import read_connection
+from portal.kept import Given, Question
 from releases.catalog.documents import Document, Problem
 from releases.catalog.models import Connection, ConnectionKind
 
@@ -15,6 +18,15 @@ PLACE = {
     ConnectionKind.KUBERNETES: ("kubeconfigRef", "context", "inCluster"),
     ConnectionKind.REGISTRY: ("host", "url"),
 }
+
+_REGISTRIES = Question(
+    lambda: (
+        Connection.objects.annotate(host=KeyTextTransform("host", "spec"))
+        .defer("source")
+        .filter(kind=ConnectionKind.REGISTRY, host__among=Given("hosts"))
+        .order_by("name")
+    )
+)
 
 
 def place_of(connection: Connection) -> dict[str, Any]:
@@ -25,8 +37,8 @@ def place_of(connection: Connection) -> dict[str, Any]:
 
 def registries_of(hosts: Iterable[str]) -> list[dict[str, Any]]:
     """The registries behind these hosts of images, in the order in which they are asked."""
-    found = Connection.objects.filter(kind=ConnectionKind.REGISTRY, spec__host__in=sorted(set(hosts)))
-    return [{"name": row.name, "place": place_of(row)} for row in found.order_by("name")]
+    found = _REGISTRIES.ask(hosts=sorted(set(hosts)))
+    return [{"name": row.name, "place": place_of(row)} for row in found]
 
 
 def unusable_connections(documents: Iterable[Document]) -> list[Problem]:

@@ -8,6 +8,8 @@ from portal import clock
 from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.workloads import Reference, Workload
+from portal.kept import Given, Question
+from releases.items import hold_items
 from releases.models import Release
 from releases.rollouts import release_side
 from releases.rollouts.drift import Drift, deleted, find_drift
@@ -17,6 +19,13 @@ from releases.rollouts.steps.kind import Json, Work
 from releases.rollouts.steps.kinds import KINDS
 from releases.rollouts.tables import RELEASING
 
+RELEASE = Question(
+    lambda: (
+        Release.objects.select_related("plan", "environment__cluster")
+        .defer("content", "plan__source", "environment__source", "environment__cluster__source")
+        .filter(pk=Given("number"))
+    )
+)
 # What was asked for one write of a wave holds so long for the next ones.
 ASKED_FOR = timedelta(seconds=5)
 
@@ -44,8 +53,8 @@ def refused(step: Step, *, siblings: Sequence[Step], actor: Actor) -> Json | Non
     begun = _last_begun(step, siblings)
     if begun is not None and clock.now() - begun < ASKED_FOR:
         return None
-    around = ("approval_request", "plan", "environment__cluster")
-    release = Release.objects.select_related(*around).defer("content").get(pk=step.rollout.release_id)
+    (release,) = RELEASE.ask(number=step.rollout.release_id)
+    hold_items(release)
     return _unapproved(step, release) or (None if begun is not None else _closed(release, actor))
 
 

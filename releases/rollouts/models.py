@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
 
 from releases.catalog.models import Environment, Service
@@ -28,6 +28,11 @@ from releases.rollouts.states import (
     RolloutState,
     StepState,
 )
+
+DEPENDENCIES = """
+SELECT edge.from_step_id, edge.to_step_id FROM rollouts_step_depends_on AS edge
+JOIN rollouts_step AS later ON later.id = edge.from_step_id WHERE later.rollout_id = %s
+"""
 
 
 class Rollout(models.Model):
@@ -96,10 +101,11 @@ class Rollout(models.Model):
 
     def dependencies(self) -> dict[int, set[int]]:
         """What each step depends on, by their keys; the graph never changes once it is written."""
-        rows = Step.depends_on.through.objects.filter(from_step__rollout=self)
         found: dict[int, set[int]] = {}
-        for later, earlier in rows.values_list("from_step_id", "to_step_id"):
-            found.setdefault(later, set()).add(earlier)
+        with connection.cursor() as cursor:
+            cursor.execute(DEPENDENCIES, [self.pk])
+            for later, earlier in cursor.fetchall():
+                found.setdefault(later, set()).add(earlier)
         return found
 
 
