@@ -6,7 +6,6 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext, override
 from django.utils.translation import gettext_noop as _
@@ -17,6 +16,7 @@ from approvals.models import Decision
 from approvals.states import Phase
 from portal import access, clock
 from portal.audit.models import AuditEntry
+from portal.kept import Given, Question
 from portal.live.publish import touch_each
 from portal.notices.telling import Notice, tell, zone_of
 from portal.outbox.models import Message
@@ -29,10 +29,24 @@ from releases.announcement import announcement_of
 from releases.catalog.models import Connection, Service
 from releases.catalog.rights import in_charge
 from releases.gates import breach_sentence
+from releases.items import items_of
 from releases.models import Answer, Gate, Release
 from releases.queries import scopes_of
 
 LEADS = (Role.PL, Role.TEAM_LEAD, Role.DIRECTOR)
+_HOLDERS = Question(
+    lambda: (
+        User.objects.defer("password")
+        .filter(
+            assignments__scope__among=Given("scopes"),
+            assignments__role__among=Given("roles"),
+            assignments__revoked_at=None,
+            is_active=True,
+        )
+        .distinct()
+        .order_by("pk")
+    )
+)
 
 
 def tell_submitted(release: Release, rows: Sequence[policy.RequiredRow]) -> None:
@@ -224,15 +238,14 @@ def shared_with(release: Release) -> list[User]:
     if request is None:
         return []
     audience = approval_queries.grade_policy(request.policy, request.grade).shared
-    services = Service.objects.filter(items__release=release).select_related("team")
+    services = [item.service for item in items_of(release)]
     if audience == "core_pls":
-        services = Service.objects.filter(core=True, system=release.environment.system).select_related("team")
+        core = Service.objects.filter(core=True, system=release.environment.system)
+        services = list(core.select_related("team"))
     scopes = {f"service:{service.name}" for service in services}
     scopes |= {f"team:{service.team.key}" for service in services}
-    held = Q(assignments__scope__in=scopes, assignments__revoked_at=None)
-    if audience != "team":
-        held &= Q(assignments__role__in=LEADS)
-    return list(User.objects.filter(held, is_active=True).distinct().order_by("pk"))
+    roles = Role.values if audience == "team" else LEADS
+    return _HOLDERS.ask(scopes=list(scopes), roles=list(roles))
 
 
 def _ask(release: Release, phase: Phase, title: str) -> None:

@@ -8,12 +8,15 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from portal import clock
+from portal.kept import Given, Question
 from portal.notices.hours import next_digest, quiet_until
 from portal.notices.kinds import TROUBLE
 from portal.notices.models import Preferences, Way
 from portal.outbox.models import MessageState
 from portal.outbox.post import Letter, post_all
 from portal.people.models import User
+
+_CHOSEN = Question(lambda: Preferences.objects.filter(person__pk__among=Given("people")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,8 @@ def letters(notices: Sequence[Notice]) -> list[Letter]:
 def preferences_of(people: Iterable[User]) -> dict[int, Preferences]:
     """What each of these people chose, by id; who chose nothing has the defaults."""
     ids = {person.pk for person in people}
-    return {pk: Preferences(person_id=pk) for pk in ids} | Preferences.objects.in_bulk(ids)
+    chosen = {each.pk: each for each in _CHOSEN.ask(people=list(ids))}
+    return {pk: chosen.get(pk) or Preferences(person_id=pk) for pk in ids}
 
 
 def zone_of(person: User) -> ZoneInfo:

@@ -36,20 +36,19 @@ class Letter:
 def post(key: str, *, channel: str, recipient: str, subject: str, body: str, link: str = "") -> Message:
     """Write a message in the present transaction; a second one under the same key changes nothing."""
     letter = Letter(key=key, channel=channel, recipient=recipient, subject=subject, body=body, link=link)
-    return post_all([letter])[0]
+    post_all([letter])
+    return Message.objects.get(key=key)
 
 
-def post_all(letters: Iterable[Letter]) -> list[Message]:
+def post_all(letters: Iterable[Letter]) -> None:
     """Write messages in one insert; those whose key is there already change nothing."""
     now = clock.now()
     rows = {letter.key: _row(letter, now) for letter in letters}
     if not rows:
-        return []
+        return
     Message.objects.bulk_create(rows.values(), ignore_conflicts=True)
-    written = Message.objects.in_bulk(rows, field_name="key")
-    if any(each.state == MessageState.WAITING and each.next_at <= now for each in written.values()):
+    if any(each.state == MessageState.WAITING and each.next_at <= now for each in rows.values()):
         jobs.enqueue("portal.outbox.jobs.send_due")
-    return [written[key] for key in rows]
 
 
 def _row(letter: Letter, now: datetime) -> Message:

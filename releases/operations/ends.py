@@ -13,6 +13,7 @@ from portal.words import check_words
 from releases import notices, queries, wording
 from releases.announcement import announcement_of
 from releases.gates import missing_gates
+from releases.items import hold_items
 from releases.models import CheckPhase, Release
 from releases.operations.locking import act, may_compose, require_deploy, require_scope, require_state
 from releases.operations.moving import move_release
@@ -77,6 +78,7 @@ def against_switch(release: Release) -> list[Missing]:
 
 def announce(release: Release, *, actor: Actor, reason: Text = "") -> None:
     """Move a locked release to announced and tell everybody its policy names; the record keeps the words."""
+    hold_items(release)
     text = announcement_of(release)
     move_release(release, S.ANNOUNCED, actor=actor, reason=reason, data={"text": text})
     notices.tell_announced(release, text)

@@ -1,13 +1,31 @@
 """How the engine moves a release along with its rollout."""
 
+from approvals.models import Requirement
 from approvals.states import Phase
 from portal.actors import Actor
+from portal.kept import Given, Question
 from releases import notices, stations
 from releases.models import CheckPhase, Release
 from releases.operations.ends import announce, missing_after_result, owe_review, owes_review
 from releases.operations.moving import move_release
 from releases.start import missing_checks
 from releases.states import ReleaseState
+
+_LOCKED = Question(
+    lambda: (
+        Release.objects.select_for_update(of=("self",))
+        .select_related("environment", "plan", "author", "approval_request__policy")
+        .defer(
+            "content",
+            "environment__source",
+            "plan__source",
+            "author__password",
+            "approval_request__policy__table",
+        )
+        .filter(pk=Given("number"))
+    )
+)
+_ROWS = Question(lambda: Requirement.objects.only("phase").filter(request=Given("request")))
 
 
 def follow(release: Release, state: str, *, actor: Actor, reason: str = "") -> Release:
@@ -80,7 +98,7 @@ def await_signoff(release: Release, *, actor: Actor, reason: str = "") -> None:
 
 def _phases(release: Release) -> set[str]:
     request = release.approval_request
-    return set(request.requirements.values_list("phase", flat=True)) if request is not None else set()
+    return {row.phase for row in _ROWS.ask(request=request.pk)} if request is not None else set()
 
 
 def _is_awaited(release: Release, phases: set[str]) -> bool:
@@ -88,8 +106,5 @@ def _is_awaited(release: Release, phases: set[str]) -> bool:
 
 
 def _lock(release: Release) -> Release:
-    return (
-        Release.objects.select_for_update(of=("self",))
-        .select_related("environment", "author", "approval_request")
-        .get(pk=release.pk)
-    )
+    (locked,) = _LOCKED.ask(number=release.pk)
+    return locked
