@@ -152,7 +152,9 @@ def _send(name: str, args: tuple[Argument, ...]) -> bool:
             asked.llen(queue.key)
             marked, waiting = asked.execute()
         if marked and waiting < MOST_WAITING:
-            queue.enqueue_call(RUNNER, args=(name, *args), ttl=WAITING_SECONDS)
+            with client.pipeline(transaction=False) as sent:
+                queue.enqueue_call(RUNNER, args=(name, *args), ttl=WAITING_SECONDS, pipeline=sent)
+                sent.execute()
     except impatient.AWAY as error:
         _redis_rests.begin()
         logger.warning("queue out of reach, %s waits for the sweep: %s", name, error)

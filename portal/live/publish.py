@@ -84,6 +84,5 @@ def touch_each(topics: Iterable[str]) -> None:
 
 def _write_after_commit(events: list[Row]) -> None:
     once = list(dict.fromkeys(events))
-
     # One statement is a transaction of its own.
     transaction.on_commit(lambda: _write(once))

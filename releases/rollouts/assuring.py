@@ -85,11 +85,13 @@ class Assurance:
             for pk in known.keys() - places.keys():
                 del known[pk]
         self._judge()
-        for pk, place in places.items():
-            now = time.monotonic()
-            if self.turns.setdefault(pk, now + random.uniform(0, EVERY_SECONDS)) <= now:  # noqa: S311  spreads
-                self.turns[pk] = now + (DOUBTED_EVERY_SECONDS if self._is_doubted(pk) else EVERY_SECONDS)
-                self._ask(place)
+        for pk in places.keys() - self.turns.keys():
+            self.turns[pk] = time.monotonic() + random.uniform(0, EVERY_SECONDS)  # noqa: S311  spreads
+        now = time.monotonic()
+        for pk in [pk for pk, at in self.turns.items() if at <= now]:
+            rest = DOUBTED_EVERY_SECONDS if self._is_doubted(pk) else EVERY_SECONDS
+            self.turns[pk] = time.monotonic() + rest
+            self._ask(places[pk])
 
     def _is_doubted(self, pk: int) -> bool:
         return time.monotonic() < self.doubted.get(pk, 0.0)

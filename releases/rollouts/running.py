@@ -1,12 +1,12 @@
 """What runs where, for the board: read from a namespace's objects, written only when it changed."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
-from django.db import transaction
-from django.db.models import Q
+from django.db import connection
 
 from portal import clock
 from portal.integrations.kubernetes.rollout_status import Progress, judge
@@ -16,9 +16,10 @@ from portal.live.publish import touch
 from releases.announcement import LeftOut
 from releases.catalog.models import Environment, Running, Service
 from releases.items import items_of
-from releases.models import Item, Release
+from releases.models import Release
 from releases.rollouts.findings.differences import OF_IMAGES, read
 from releases.rollouts.images import accepted_digests, digest_of
+from releases.rollouts.kept import Kept
 from releases.rollouts.models import Finding, Rollout, Step
 from releases.rollouts.states import STANDING, Direction, StepState
 from releases.rollouts.steps.colours import colours_with_traffic, selector_of
@@ -27,7 +28,22 @@ from releases.rollouts.verification import wrote_nothing
 
 Json = dict[str, Any]
 Objects = Mapping[tuple[str, str], Json]
-SAID_AGAIN = timedelta(seconds=30)
+# While these are the same, so is the version: an update changes at least the last.
+NAMED_BY = ("images", "digests", "generation")
+# The newest item with such a digest; nodes report the platform's, which is among those accepted for the index
+# that was released. An operation takes all that it finds, of several versions where it finds several, and
+# names none.
+VERSION = """
+SELECT item.version FROM releases_item AS item
+JOIN releases_release AS release ON release.number = item.release_id
+WHERE item.service_id = %s AND release.operation = '{}' AND (item.digest = ANY(%s) OR item.accepted ?| %s)
+ORDER BY item.id DESC LIMIT 1
+"""
+WRITE = """
+UPDATE catalog_running
+SET seen = %s::jsonb, seen_at = clock_timestamp(), since = CASE WHEN %s THEN clock_timestamp() ELSE since END
+WHERE id = %s
+"""
 # Also a canary that stands at one of its own steps is on its way.
 MOVING = frozenset({"observed", "updated", "old_pods", "promotion", "pause"})
 HEALTHY, PROGRESSING, DEGRADED, UNKNOWN = "healthy", "progressing", "degraded", "unknown"
@@ -35,6 +51,22 @@ HEALTHY, PROGRESSING, DEGRADED, UNKNOWN = "healthy", "progressing", "degraded", 
 _SKIPPED = Question(
     lambda: Step.objects.only("key").filter(rollout=Given("rollout"), state=StepState.SKIPPED)
 )
+
+
+class Catalogued(Protocol):
+    """A service, as far as a look needs it: a row of the catalog, or what is kept of one."""
+
+    @property
+    def id(self) -> int:
+        """Its key."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def spec(self) -> Json:
+        """What the catalog says of it."""
 
 
 @dataclass(frozen=True)
@@ -49,25 +81,28 @@ class View:
     autoscalers: list[Json] | None = None
     services: list[Json] | None = None
 
+    @cached_property
+    def reports(self) -> list[tuple[Json, list[tuple[str, str]]]]:
+        """What nodes report of the pods that stay: labels, and digests with the container's name."""
+        return [
+            (pod["metadata"].get("labels") or {}, reported_by(pod))
+            for pod in self.pods
+            if not pod["metadata"].get("deletionTimestamp")
+        ]
 
-def write_running(environment: Environment, services: Iterable[Service], view: View) -> dict[int, Running]:
-    """Bring the rows of an environment up to date, and return them by service."""
-    found = Running.objects.filter(environment=environment).annotate(read_at=clock.NOW)
-    rows: dict[int, Running] = {row.service_id: row for row in found}
+
+def write_running(environment: Environment, services: Iterable[Kept], view: View) -> None:
+    """Bring the rows of an environment up to date, and what is known of its services."""
     for service in services:
-        row = rows.get(service.pk)
-        seen = seen_of(service, view, before=row.seen if row else {})
-        same = row is not None and {**row.seen, "version": None} == {**seen, "version": None}
-        if same and row is not None and row.seen.get("version"):
-            continue
+        seen = seen_of(service, view, before=service.seen)
         # A version that was unknown is looked up again: a release may have named it since.
-        seen["version"] = version_of(service, seen)
-        if same and not seen["version"]:
-            continue
-        rows[service.pk] = _write(environment, service, seen, row)
-    if any(row.seen_at and row.seen_at < row.read_at - SAID_AGAIN for row in found):
+        is_named = all(seen[name] == service.seen.get(name) for name in NAMED_BY)
+        known = service.seen.get("version") if is_named else ""
+        seen["version"] = known or version_of(service, seen)
+        if service.row is None or seen != service.seen:
+            _write(environment, service, seen)
+    if any(service.is_old for service in services):
         _still_seen(environment)
-    return rows
 
 
 def expect_release(rollout: Rollout) -> None:
@@ -226,7 +261,7 @@ def _still_seen(environment: Environment) -> None:
     Running.objects.filter(environment=environment).update(seen_at=clock.now())
 
 
-def seen_of(service: Service, view: View, *, before: Json) -> Json:
+def seen_of(service: Catalogued, view: View, *, before: Json) -> Json:
     """Return what is seen of a service: images, digests, counts of pods, and a word for its health.
 
     Args:
@@ -236,19 +271,20 @@ def seen_of(service: Service, view: View, *, before: Json) -> Json:
     found = [(each, view.workloads.get((each["kind"], each["name"]))) for each in documents]
     present = [(each, Workload(body)) for each, body in found if body is not None]
     absent = [each["name"] for each, body in found if body is None]
-    seen = _seen(present, view, health=UNKNOWN if absent else "", text=", ".join(absent))
     known = before.get("workloads") or {}
     facts = {_name(each): _facts(each, workload, view, known) for each, workload in present}
-    selectors = _selectors(present, view, known=before.get("selectors") or {})
+    workloads = [workload for _document, workload in present]
+    seen = _seen(workloads, facts, health=UNKNOWN if absent else "", text=", ".join(absent))
+    selectors = _selectors(workloads, view, known=before.get("selectors") or {})
     return {**seen, "workloads": {_name(each): facts.get(_name(each)) for each, _ in found}} | selectors
 
 
-def documents_of(service: Service) -> list[Json]:
+def documents_of(service: Catalogued) -> list[Json]:
     """Return which workloads a service consists of, as the catalog names them."""
     return service.spec.get("workloads") or [{"kind": "Deployment", "name": service.name}]
 
 
-def _with_traffic(service: Service, view: View, *, known: Json) -> list[Json]:
+def _with_traffic(service: Catalogued, view: View, *, known: Json) -> list[Json]:
     """Of colours only the live one, where that can be told: what the other runs gets no traffic."""
     documents, colours = documents_of(service), service.spec.get("colours")
     if not colours:
@@ -266,15 +302,16 @@ def _name(document: Json) -> str:
 
 def _facts(document: Json, workload: Workload, view: View, known: Json) -> Json:
     """What of a workload is compared with what should be."""
-    names = document.get("containers") or list(workload.images)
+    images = workload.images
+    names = document.get("containers") or list(images)
     name = _name(document)
     scaled = (known.get(name) or {}).get("autoscaler")
     return {
         "uid": workload.uid,
         # How many nodes there are is nothing that a release decides.
-        **({} if workload.reference.kind == DAEMON_SET else {"replicas": workload.replicas}),
-        "images": {name: workload.images[name] for name in names if name in workload.images},
-        "digests": sorted(_digests(workload, names, view.pods)),
+        **({} if workload.kind == DAEMON_SET else {"replicas": workload.replicas}),
+        "images": {name: images[name] for name in names if name in images},
+        "digests": sorted(_digests(workload.selector, images, names, view)),
         "autoscaler": scaled if view.autoscalers is None else _autoscaler(document, view.autoscalers),
     }
 
@@ -288,12 +325,12 @@ def _autoscaler(document: Json, autoscalers: list[Json]) -> Json | None:
     return None
 
 
-def _selectors(present: list[tuple[Json, Workload]], view: View, *, known: Json) -> Json:
+def _selectors(present: list[Workload], view: View, *, known: Json) -> Json:
     """The selectors of Services that lead to the service's pods, or did."""
     if view.services is None:
         return {"selectors": known}
     found = {}
-    labels = [(each.template.get("metadata") or {}).get("labels") or {} for _document, each in present]
+    labels = [(each.template.get("metadata") or {}).get("labels") or {} for each in present]
     for each in view.services:
         selector = (each.get("spec") or {}).get("selector") or {}
         name = each["metadata"]["name"]
@@ -303,65 +340,65 @@ def _selectors(present: list[tuple[Json, Workload]], view: View, *, known: Json)
     return {"selectors": found}
 
 
-def version_of(service: Service, seen: Json) -> str:
+def version_of(service: Catalogued, seen: Json) -> str:
     """Return the version people know: of the newest item with such a digest, else the image's tag."""
-    reported = Q(digest__in=seen["digests"])
-    for digest in seen["digests"]:
-        # Nodes report the platform's digest, which is among those accepted for the index that was released.
-        reported |= Q(accepted__contains=[digest])
-    # An operation takes all that it finds, of several versions where it finds several, and names none.
-    named = Item.objects.filter(reported, service=service, release__operation={})
-    item = named.order_by("-pk").first()
-    if item is not None:
-        return item.version
+    digests = seen["digests"]
+    if digests:
+        with connection.cursor() as cursor:
+            cursor.execute(VERSION, [service.id, digests, digests])
+            if (named := cursor.fetchone()) is not None:
+                return str(named[0])
     tags = [_tag(image) for image in seen["images"].values()]
     return next((tag for tag in tags if tag), "")
 
 
-def _seen(present: list[tuple[Json, Workload]], view: View, *, health: str, text: str) -> Json:
-    images: dict[str, str] = {}
-    digests: set[str] = set()
-    judged = []
-    for document, workload in present:
-        names = document.get("containers") or list(workload.images)
-        images |= {name: workload.images[name] for name in names if name in workload.images}
-        digests |= _digests(workload, names, view.pods)
-        judged.append(judge(workload))
+def _seen(present: list[Workload], facts: Mapping[str, Json], *, health: str, text: str) -> Json:
+    judged = [judge(workload) for workload in present]
     return {
         "version": "",
-        "images": images,
-        "digests": sorted(digests),
-        "ready": sum(workload.ready for _document, workload in present),
+        "images": {name: image for each in facts.values() for name, image in each["images"].items()},
+        "digests": sorted({digest for each in facts.values() for digest in each["digests"]}),
+        "ready": sum(workload.ready for workload in present),
         "wanted": sum(each.wanted for each in judged),
         "health": health or _health(judged, present),
         "text": text,
-        "generation": max((workload.generation for _document, workload in present), default=0),
+        "generation": max((workload.generation for workload in present), default=0),
     }
 
 
-def _health(judged: list[Progress], present: list[tuple[Json, Workload]]) -> str:
+def _health(judged: list[Progress], present: list[Workload]) -> str:
     if any(each.failure for each in judged):
         return DEGRADED
     if all(each.done for each in judged):
-        short = any(workload.ready < workload.replicas for _document, workload in present)
+        short = any(workload.ready < workload.replicas for workload in present)
         return DEGRADED if short else HEALTHY
     # What the portal itself holds stands in the middle of its way.
-    held = any(workload.held_by for _document, workload in present)
+    held = any(workload.held_by for workload in present)
     rolling = held or any(each.waits_for in MOVING for each in judged)
     return PROGRESSING if rolling else DEGRADED
 
 
-def _digests(workload: Workload, names: Iterable[str], pods: list[Json]) -> set[str]:
-    wanted = set(names)
-    found = {
-        digest_of(status.get("imageID") or "")
-        for pod in pods
-        if not pod["metadata"].get("deletionTimestamp")
-        and workload.selector.items() <= (pod["metadata"].get("labels") or {}).items()
+def reported_by(pod: Json) -> list[tuple[str, str]]:
+    """Return the digests that a node reports, with the container's name."""
+    return [
+        (status["name"], digest)
         for status in container_statuses(pod)
-        if status["name"] in wanted
-    } - {""}
-    return found or {digest_of(workload.images.get(name, "")) for name in wanted} - {""}
+        if (digest := digest_of(status.get("imageID") or ""))
+    ]
+
+
+def _digests(
+    selector: Mapping[str, str], images: Mapping[str, str], names: Iterable[str], view: View
+) -> set[str]:
+    wanted, labels = set(names), selector.items()
+    found = {
+        digest
+        for own, reported in view.reports
+        if labels <= own.items()
+        for name, digest in reported
+        if name in wanted
+    }
+    return found or {digest_of(images.get(name, "")) for name in wanted} - {""}
 
 
 def _tag(image: str) -> str:
@@ -369,18 +406,17 @@ def _tag(image: str) -> str:
     return last.partition(":")[2]
 
 
-def _write(environment: Environment, service: Service, seen: Json, row: Running | None) -> Running:
-    now = clock.now()
-    written: Json = {"seen": seen, "seen_at": now}
-    if row is None or row.seen.get("digests") != seen["digests"]:
-        written["since"] = now
-    with transaction.atomic():
-        if row is None:
-            row, _made = Running.objects.update_or_create(
-                service=service, environment=environment, defaults=written
-            )
-        else:
-            Running.objects.filter(pk=row.pk).update(**written)
-            row.seen = seen
-        touch(f"board.{environment.name}", data={"service": service.name})
-    return row
+def _write(environment: Environment, service: Kept, seen: Json) -> None:
+    if service.row is None:
+        now = clock.now()
+        Running.objects.update_or_create(
+            service_id=service.id,
+            environment=environment,
+            defaults={"seen": seen, "seen_at": now, "since": now},
+        )
+    else:
+        is_other = service.seen.get("digests") != seen["digests"]
+        with connection.cursor() as cursor:
+            cursor.execute(WRITE, [json.dumps(seen), is_other, service.row])
+    service.seen = seen
+    touch(f"board.{environment.name}", data={"service": service.name})

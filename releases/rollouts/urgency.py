@@ -9,10 +9,11 @@ from typing import Any
 
 from portal.integrations.kubernetes import rollout_status
 from portal.integrations.kubernetes.trouble import TOLD_IN_EVENTS
-from portal.integrations.kubernetes.workloads import Workload, container_statuses
+from portal.integrations.kubernetes.workloads import ROLLOUT, Workload, container_statuses
+from releases.rollouts.running import reported_by
 
 Json = dict[str, Any]
-ROLLOUTS, PODS, REPLICA_SETS, EVENTS = "rollouts", "pods", "replicasets", "events"
+ROLLOUTS, PODS, EVENTS = "rollouts", "pods", "events"
 KINDS = {
     "deployments": "Deployment",
     "statefulsets": "StatefulSet",
@@ -21,8 +22,8 @@ KINDS = {
 }
 STARTING_PHASES = frozenset({"Pending", "Running"})
 STARTING_REASONS = frozenset({"ContainerCreating", "PodInitializing"})
-# What a pod looks like that starts, and a set that has no trouble.
-CALM: dict[str, Any] = {PODS: (False, "", "", ()), REPLICA_SETS: (), EVENTS: ""}
+# What a pod looks like that starts, and an event of no trouble.
+CALM: dict[str, Any] = {PODS: (False, "", "", ()), EVENTS: ""}
 
 
 class Urgency(IntEnum):
@@ -39,6 +40,20 @@ class Seen:
     def __init__(self, plural: str) -> None:
         self.plural = plural
         self.known: dict[str, object] = {}
+        self.shown: dict[str, object] = {}
+
+    def shows(self, kind: str, body: Json) -> bool:
+        """Whether the board may show a change: of pods, what nodes report of those that stay; no event."""
+        if self.plural != PODS:
+            return self.plural != EVENTS
+        uid = str((body.get("metadata") or {}).get("uid"))
+        if kind == "LISTED":
+            self.shown.clear()
+        if kind in {"LISTED", "DELETED"}:
+            return bool(self.shown.pop(uid, True))
+        before = self.shown.get(uid, () if kind == "ADDED" else None)
+        now = self.shown[uid] = _shown_of(body)
+        return now != before
 
     def judge(self, kind: str, body: Json) -> Urgency:
         """Say how much a change matters, and remember it.
@@ -59,19 +74,22 @@ class Seen:
         if self.plural == PODS and metadata.get("deletionTimestamp"):
             return Urgency.ROWS  # told of when it is gone
         before = self.known.get(uid, CALM.get(self.plural) if kind == "ADDED" else None)
-        now = self.known[uid] = _sight_of(self.plural, body)
+        if self.plural in KINDS:
+            workload = Workload({"kind": KINDS[self.plural], **body})
+            progress = rollout_status.judge(workload)
+            now, ends = _of_workload(workload, progress), _ends_wait(workload, progress)
+        else:
+            now, ends = _sight_of(self.plural, body), _has_succeeded(self.plural, body)
+        self.known[uid] = now
         if now == before:
             return Urgency.ROWS
-        ends = ends_wait(self.plural, body) if self.plural in KINDS else _has_succeeded(self.plural, body)
         return Urgency.NOW if ends else Urgency.SOON
 
 
-def ends_wait(plural: str, body: Json) -> bool:
+def _ends_wait(workload: Workload, progress: rollout_status.Progress) -> bool:
     """Whether a change of a workload may be what a step waits for: a rollout that is done, or cannot be."""
-    workload = _workload(plural, body)
-    progress = rollout_status.judge(workload)
     # The rules of a rollout wait for no pods that are only too many; a falling size waits for nothing else.
-    shrinks = plural != ROLLOUTS and int(workload.status.get("replicas") or 0) > workload.replicas
+    shrinks = workload.kind != ROLLOUT and int(workload.status.get("replicas") or 0) > workload.replicas
     done = progress.done and not shrinks
     return done or bool(progress.failure) or progress.waits_for == "promotion"
 
@@ -81,26 +99,29 @@ def _has_succeeded(plural: str, body: Json) -> bool:
     return plural == PODS and (body.get("status") or {}).get("phase") == "Succeeded"
 
 
-def _workload(plural: str, body: Json) -> Workload:
-    return Workload({"kind": KINDS[plural], **body})
-
-
 def _sight_of(plural: str, body: Json) -> object:
     if plural == PODS:
         return _of_pod(body)
     if plural == EVENTS:
         # How often it has come since is no news.
         return reason if (reason := body.get("reason")) in TOLD_IN_EVENTS else CALM[EVENTS]
-    status = body.get("status") or {}
-    if plural == REPLICA_SETS:
-        return _conditions(status)
-    if plural == ROLLOUTS:
-        return repr(sorted(status.items()))
-    if plural in KINDS:
-        metadata = body["metadata"]
-        rules = rollout_status.judge(_workload(plural, body))
-        return (rules, metadata.get("generation"), metadata.get("deletionTimestamp"), _conditions(status))
     return body["metadata"].get("resourceVersion")
+
+
+def _of_workload(workload: Workload, progress: rollout_status.Progress) -> object:
+    """How far it is; what keeps a ReplicaSet from making pods is among its conditions."""
+    status, metadata = workload.status, workload.raw["metadata"]
+    if workload.kind == ROLLOUT:
+        return repr(sorted(status.items()))
+    return (progress, metadata.get("generation"), metadata.get("deletionTimestamp"), _conditions(status))
+
+
+def _shown_of(pod: Json) -> object:
+    """What a pod adds to what is seen to run; nothing while it goes."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return ()
+    reported = reported_by(pod)
+    return (pod["metadata"].get("labels"), reported) if reported else ()
 
 
 def _conditions(status: Json) -> tuple[tuple[object, ...], ...]:

@@ -4,6 +4,7 @@ It only observes. Any number may run; per cluster one leads, by a row that it re
 something rolls out are watched here; the others are left to `rounds`.
 """
 
+import contextlib
 import logging
 import math
 import os
@@ -12,8 +13,8 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
@@ -25,17 +26,18 @@ from portal.integrations.kubernetes.trouble import WARNINGS
 from portal.integrations.kubernetes.watch import CollectionWatch
 from releases.catalog.models import Environment
 from releases.rollouts.findings.comparing import look
-from releases.rollouts.models import Rollout, WatchLead
+from releases.rollouts.models import WatchLead
 from releases.rollouts.rounds import COMPARED_SECONDS, Rounds, workloads_in, workloads_of
 from releases.rollouts.running import View
 from releases.rollouts.states import WATCHED
-from releases.rollouts.urgency import EVENTS, KINDS, PODS, REPLICA_SETS, Seen, Urgency
+from releases.rollouts.urgency import EVENTS, KINDS, PODS, Seen, Urgency
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 ADVANCE = "releases.rollouts.jobs.advance"
-BESIDE = (REPLICA_SETS, PODS, EVENTS)
+# What keeps a ReplicaSet from making pods its owner says as well (protocols.md, A4).
+BESIDE = (PODS, EVENTS)
 FIELDS = {EVENTS: WARNINGS}
 SERVICES, STATEFUL_SETS = "services", "statefulsets"
 RENEW_SECONDS = 3.0
@@ -53,6 +55,19 @@ LOST_SECONDS, MOST_NUDGES = 3.5, 3
 ROWS_SECONDS, UNSEEN_SECONDS = 0.5, 3.0
 # A watch goes on for a while after the last rollout: the next one often follows.
 LINGER_SECONDS = 20.0
+GOING_STATES = sorted(map(str, WATCHED))
+# How many seconds ago each rollout last heard a nudge, and how many ago, or ahead, is the moment for which it
+# asked, where that is near and nobody holds it. Read five times a second: a statement of its own.
+GOING = """
+SELECT rollout.id, rollout.environment_id, cluster.name,
+    coalesce(extract(epoch FROM clock_timestamp() - heard_at), 'infinity')::float8,
+    CASE WHEN lease_until IS NULL AND abs(extract(epoch FROM clock_timestamp() - wake_at)) < %s
+        THEN extract(epoch FROM clock_timestamp() - wake_at)::float8 END
+FROM rollouts_rollout AS rollout
+JOIN catalog_environment AS environment ON environment.id = rollout.environment_id
+JOIN catalog_connection AS cluster ON cluster.id = environment.cluster_id
+WHERE state = ANY(%s)
+"""
 
 
 @dataclass
@@ -184,22 +199,24 @@ class Watcher:
     def plan(self) -> None:
         """Watch where something rolls out, and stop watching where nothing does."""
         active: dict[int, set[int]] = {}
-        going = Rollout.objects.filter(state__in=[*WATCHED]).annotate(now=clock.NOW)
+        clusters: dict[int, str] = {}
+        heard: dict[int, float] = {}
         # Read before the rows: what was heard while they are read counts from the next time on.
         asked_at = time.monotonic()
-        rows = list(going.values_list("pk", "environment", "heard_at", "now", "wake_at", "lease_until"))
+        rows = _going()
         read_at = time.monotonic()
-        for pk, environment, _heard_at, now, wake_at, held in rows:
+        for pk, environment, cluster, since_heard, late in rows:
             active.setdefault(environment, set()).add(pk)
-            late = _seconds_since(wake_at, now)
-            if held is None and abs(late) < WAKE_SECONDS:
+            clusters[environment], heard[pk] = cluster, since_heard
+            if late is not None:
                 # Not before the moment for which it asked; what is missed the sweep finds a second later.
                 self.changes.put(Wake(pk, read_at - late))
-        heard = {pk: _seconds_since(heard_at, now) for pk, _environment, heard_at, now, *_rest in rows}
         self._nudge_again(self.unheard.lost(heard, now=asked_at))
-        for pk, rollouts in active.items():
-            self._watch(pk, rollouts)
-        for pk in [pk for pk in self.places if pk not in active]:
+        leading = {each for each in set(clusters.values()) if self.leads_for(each)}
+        self._watch({pk: rollouts for pk, rollouts in active.items() if clusters[pk] in leading})
+        for pk in self.places.keys() & {pk for pk in active if clusters[pk] not in leading}:
+            self.places.pop(pk).end()
+        for pk in self.places.keys() - active.keys():
             self._idle(pk)
 
     def _nudge_again(self, lost: dict[int, int]) -> None:
@@ -211,19 +228,21 @@ class Watcher:
             sent = jobs.enqueue_now(ADVANCE, rollout)
             self.unheard.sent(rollout, time.monotonic(), times=times + sent)
 
-    def _watch(self, pk: int, rollouts: set[int]) -> None:
-        place = self.places.get(pk)
-        if place is None:
-            environment = Environment.objects.select_related("cluster").get(pk=pk)
-            if not self.leads_for(environment.cluster.name):
-                return
-            place = self._open(environment)
-            if place is None:
-                return
-            self.places[pk] = place
-        elif not self.leads_for(place.environment.cluster.name):
-            self.places.pop(pk).end()
+    def _watch(self, active: Mapping[int, set[int]]) -> None:
+        """Watch these places for these rollouts."""
+        for pk in active.keys() & self.places.keys():
+            self._tell_of(self.places[pk], active[pk])
+        missing = active.keys() - self.places.keys()
+        if not missing:
             return
+        found = Environment.objects.select_related("cluster").prefetch_related("services")
+        for environment in found.filter(pk__in=missing):
+            place = self._open(environment)
+            if place is not None:
+                self.places[environment.pk] = place
+                self._tell_of(place, active[environment.pk])
+
+    def _tell_of(self, place: Place, rollouts: set[int]) -> None:
         for rollout in rollouts - place.rollouts:
             # What changed before it was known here was told to nobody.
             self.changes.put(Wake(rollout, time.monotonic()))
@@ -253,7 +272,9 @@ class Watcher:
         seen = Seen(plural)
 
         def tell(kind: str, body: Json) -> None:
-            self.changes.put((pk, seen.judge(kind, body)))
+            urgency, shows = seen.judge(kind, body), seen.shows(kind, body)
+            if shows or urgency != Urgency.ROWS:
+                self.changes.put((pk, urgency))
 
         return tell
 
@@ -267,16 +288,17 @@ class Watcher:
     def nudge(self, *, seconds: float) -> None:
         """Take the next change, wait for one no longer than this, and nudge where it is time."""
         due = min(self.due.values(), default=math.inf) - time.monotonic()
-        try:
-            found = self.changes.get(timeout=max(min(seconds, due), 0.001))
-        except queue.Empty:
-            pass
-        else:
-            if isinstance(found, Wake):
-                self.due[found.rollout] = min(found.at, self.due.get(found.rollout, found.at))
-            else:
-                self._changed(*found)
+        with contextlib.suppress(queue.Empty):
+            self._heed(self.changes.get(timeout=max(min(seconds, due), 0.001)))
+        for _each in range(self.changes.qsize()):  # what came along; nobody else takes any
+            self._heed(self.changes.get_nowait())
         self._send_due(time.monotonic())
+
+    def _heed(self, found: tuple[int, Urgency] | Wake) -> None:
+        if isinstance(found, Wake):
+            self.due[found.rollout] = min(found.at, self.due.get(found.rollout, found.at))
+        else:
+            self._changed(*found)
 
     def _changed(self, pk: int, urgency: Urgency) -> None:
         place = self.places.get(pk)
@@ -344,8 +366,11 @@ def take_lead(cluster: str, owner: str) -> bool:
         return True
 
 
-def _seconds_since(at: datetime | None, now: datetime) -> float:
-    return (now - at).total_seconds() if at is not None else math.inf
+def _going() -> list[tuple[int, int, str, float, float | None]]:
+    with connection.cursor() as cursor:
+        cursor.execute(GOING, [WAKE_SECONDS, GOING_STATES])
+        rows: list[tuple[int, int, str, float, float | None]] = cursor.fetchall()
+    return rows
 
 
 def _watched_in(environment: Environment) -> set[str]:

@@ -8,7 +8,7 @@ from portal import holding
 from portal.audit.models import AuditEntry
 from portal.audit.record import record
 from portal.live.models import Event
-from portal.live.publish import publish, publish_now
+from portal.live.publish import publish, publish_now, touch_each
 from tests.people import BY_THE_PORTAL
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,6 +54,16 @@ def test_numbers_go_on_where_the_topic_stands() -> None:
     own = Event.objects.filter(topic="rollout.1").order_by("number")
     assert [(each.number, each.data["number"]) for each in own] == [(1, 0), (2, 1), (3, 2)]
     assert [each.number for each in Event.objects.filter(topic="rollout.2")] == [1]
+
+
+def test_streams_are_touched_each_once_with_one_statement_and_no_more() -> None:
+    with CaptureQueriesContext(connection) as asked:
+        touch_each(["board.west", "board.east", "board.west"])
+    assert len(asked) == 1
+    assert list(Event.objects.order_by("topic").values_list("topic", "kind")) == [
+        ("board.east", "changed"),
+        ("board.west", "changed"),
+    ]
 
 
 def test_what_is_undone_leaves_nothing_behind() -> None:

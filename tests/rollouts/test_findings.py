@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from portal import clock
 from portal.audit.models import AuditEntry
@@ -12,11 +13,12 @@ from portal.outbox.models import Message
 from portal.people.models import User
 from releases import operations as release_operations
 from releases.catalog.models import Running
-from releases.models import Release
+from releases.models import Item, Release
 from releases.rollouts import queries
 from releases.rollouts.findings import operations
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.findings.people import waiting_for
+from releases.rollouts.kept import kept_in
 from releases.rollouts.models import Finding, Rollout, Step
 from releases.rollouts.running import View, expect_recorded, expect_release, write_running
 from tests.factories import Shop, approve_all, digest_for, make_release, roll_out
@@ -122,6 +124,39 @@ def test_the_first_sight_is_no_finding_and_neither_is_the_same_again(seen: Shop)
     look(seen.environment, CALM)
     assert not Finding.objects.exists()
     assert cell(seen).drift is None
+
+
+def test_a_look_asks_once_and_writes_only_what_differs(
+    seen: Shop, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    make_release(seen, items=[{"service": "shopping-service", "version": "2.7.4"}])
+    look(seen.environment, CALM)
+    rested = Running.objects.get().seen_at
+    with django_assert_num_queries(1):
+        look(seen.environment, CALM)
+    assert Running.objects.get().seen_at == rested
+    ends = workload()
+    ends["status"]["readyReplicas"] = 1
+    roll_out(make_release(seen, at="approved"), seen)
+    with django_assert_num_queries(2):  # what it touches comes with the end of this test's transaction
+        look(seen.environment, view(ends))
+    row = Running.objects.get()
+    assert (row.seen["ready"], row.seen["health"]) == (1, "degraded")
+    assert row.seen_at != rested
+
+
+def test_the_same_image_under_a_new_name_is_called_by_it_once_it_was_rolled_out(seen: Shop) -> None:
+    make_release(seen, items=[{"service": "shopping-service", "version": "2.7.4"}])
+    later = workload()
+    later["metadata"]["generation"] = 2
+    look(seen.environment, view(later))
+    assert Running.objects.get().seen["version"] == "2.7.4"
+    Item.objects.update(version="2.7.4-final")
+    look(seen.environment, view(later))
+    assert Running.objects.get().seen["version"] == "2.7.4"
+    later["metadata"]["generation"] = 3
+    look(seen.environment, view(later))
+    assert Running.objects.get().seen["version"] == "2.7.4-final"
 
 
 @pytest.mark.parametrize(
@@ -387,7 +422,7 @@ def test_a_person_settles_what_they_saw_once_and_says_why(seen: Shop) -> None:
 def test_what_came_after_what_a_person_saw_is_not_adopted_with_it(seen: Shop) -> None:
     look(seen.environment, CHANGED)
     # As the watcher has just written it, a moment before it changes the finding.
-    write_running(seen.environment, [seen.shopping], FOREIGN)
+    write_running(seen.environment, kept_in(seen.environment), FOREIGN)
 
     with pytest.raises(Conflict) as refused:
         settle(seen, seen.cast.team_lead)

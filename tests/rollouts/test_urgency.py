@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from portal.integrations.kubernetes.trouble import INIT_RUNS, Sights, find_trouble
-from releases.rollouts.urgency import EVENTS, PODS, REPLICA_SETS, Seen, Urgency
+from releases.rollouts.urgency import EVENTS, PODS, Seen, Urgency
 
 Json = dict[str, Any]
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -145,12 +145,40 @@ def test_a_size_that_falls_is_told_at_once_when_the_pods_are_gone_and_not_when_i
     assert watched.judge("MODIFIED", workload(**gone)) == Urgency.NOW
 
 
-def test_what_keeps_a_replica_set_from_making_pods_is_told() -> None:
-    watched = Seen(REPLICA_SETS)
-    calm: Json = {"metadata": {"uid": "three"}, "status": {"replicas": 1}}
-    assert watched.judge("ADDED", calm) == Urgency.ROWS
+def test_what_keeps_pods_from_being_made_is_told_of_their_owner() -> None:
     failing = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}]
-    assert watched.judge("MODIFIED", {**calm, "status": {"conditions": failing}}) == Urgency.SOON
+    for plural in ("deployments", "rollouts"):
+        watched = Seen(plural)
+        watched.judge("ADDED", workload())
+        assert watched.judge("MODIFIED", workload(conditions=failing)) == Urgency.SOON
+        assert watched.judge("MODIFIED", workload(conditions=failing)) == Urgency.ROWS
+
+
+def test_of_a_pod_the_board_is_shown_what_its_node_reports_until_it_goes() -> None:
+    watched = Seen(PODS)
+    waits = container(waiting={"reason": "ContainerCreating"})
+    runs = [{**each, "imageID": "web@sha256:1"} for each in container(running={})]
+    one = pod("Running", containerStatuses=runs)
+    other = pod("Running", containerStatuses=[{**runs[0], "imageID": "web@sha256:2"}])
+    going = {**one, "metadata": {**one["metadata"], "deletionTimestamp": "2026-03-02T00:01:00Z"}}
+    way = [
+        ("ADDED", pod(), False),
+        ("MODIFIED", pod(containerStatuses=waits), False),
+        ("MODIFIED", one, True),
+        ("MODIFIED", pod("Running", ready=True, containerStatuses=runs), False),
+        ("MODIFIED", other, True),
+        ("MODIFIED", one, True),
+        ("MODIFIED", going, True),
+        ("MODIFIED", going, False),
+        ("DELETED", going, False),
+        ("LISTED", {}, True),
+        ("MODIFIED", one, True),
+    ]
+    assert [watched.shows(kind, body) for kind, body, _shown in way] == [shown for *_way, shown in way]
+
+
+def test_no_event_is_shown_and_every_workload_is() -> None:
+    assert [Seen(plural).shows("MODIFIED", workload()) for plural in (EVENTS, "deployments")] == [False, True]
 
 
 def test_after_a_list_every_change_is_told_as_nobody_knows_what_it_was_before() -> None:

@@ -168,6 +168,26 @@ def test_what_shows_nothing_new_nudges_nobody(scene: Scene) -> None:
     assert scene.own.places[1].rows_due is not None
 
 
+@pytest.mark.django_db
+def test_one_that_does_not_lead_asks_for_the_lead_once_for_all_places_of_a_cluster(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(scene.own, "leads_for", asked.append)
+    shop = make_shop()
+    first = roll_out(make_release(shop, at="approved"), shop)
+    beside = Environment.objects.create(
+        name="beside", system="shop", stage="staging", cluster=shop.environment.cluster, namespace="beside"
+    )
+    items = [{"service": "auth-service", "version": "2.8.0"}]
+    other = roll_out(make_release(shop, at="approved", items=items), shop)
+    Rollout.objects.filter(pk=other.pk).update(environment=beside)
+    place = scene.own.places.setdefault(first.environment_id, Place(first.environment, watches={}))
+    scene.own.plan()
+    assert asked == [shop.environment.cluster.name]
+    assert place not in scene.own.places.values()
+
+
 class Going:
     """One rollout that goes on, as the watcher's own statement would read it."""
 

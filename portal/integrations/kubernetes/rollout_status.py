@@ -47,13 +47,13 @@ def judge(workload: Workload, *, images: Mapping[str, str] | None = None) -> Pro
     status = workload.raw.get("status") or {}
     if images and any(workload.images.get(name) != image for name, image in images.items()):
         return _progress(workload, status, waits_for="template")
-    if workload.reference.kind == "Deployment":
+    if workload.kind == "Deployment":
         return _deployment(workload, status)
-    if workload.reference.kind == "StatefulSet":
+    if workload.kind == "StatefulSet":
         return _stateful_set(workload, status)
-    if workload.reference.kind == DAEMON_SET:
+    if workload.kind == DAEMON_SET:
         return _daemon_set(workload, status)
-    if workload.reference.kind == ROLLOUT:
+    if workload.kind == ROLLOUT:
         return _canary(workload, status)
     return _progress(workload, status, failure="kind_not_supported")
 
@@ -149,7 +149,7 @@ def _progress(
 
 
 def _is_on_nodes(workload: Workload) -> bool:
-    return workload.reference.kind == DAEMON_SET
+    return workload.kind == DAEMON_SET
 
 
 def _count(status: Json, field: str) -> int:

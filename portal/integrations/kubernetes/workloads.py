@@ -76,6 +76,11 @@ class Workload:
         return Reference(self.raw["kind"], metadata["namespace"], metadata["name"])
 
     @property
+    def kind(self) -> str:
+        """Its kind, without all else of its name."""
+        return str(self.raw["kind"])
+
+    @property
     def holder(self) -> Json | None:
         """The Deployment that holds a Rollout's template; None where it holds its own."""
         found: Json | None = self.raw.get(HOLDER)
@@ -199,8 +204,10 @@ def with_holder(body: Json, deployments: Iterable[Json]) -> Json:
         deployments: those of its namespace.
     """
     name = (body["spec"].get("workloadRef") or {}).get("name")
+    if not name:
+        return body
     found = next((each for each in deployments if each["metadata"]["name"] == name), None)
-    return {**body, HOLDER: found} if name and found else body
+    return {**body, HOLDER: found} if found else body
 
 
 def _tidy(template: Json) -> Json:

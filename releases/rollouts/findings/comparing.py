@@ -4,11 +4,9 @@ The watcher calls `look` with what it read; where it could not read, nothing is 
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 
 from portal import clock
 from portal.actors import Actor
@@ -16,8 +14,7 @@ from portal.audit.record import record
 from portal.integrations.kubernetes.workloads import last_change_of
 from portal.live.publish import touch
 from portal.transitions import move
-from releases.catalog.models import Environment, Running, Service
-from releases.models import Item
+from releases.catalog.models import Environment, Running
 from releases.operating import OperationKind
 from releases.rollouts import queries
 from releases.rollouts.findings import notices
@@ -35,9 +32,10 @@ from releases.rollouts.findings.differences import (
     read,
 )
 from releases.rollouts.images import accepted_digests, digest_of
+from releases.rollouts.kept import Kept, kept_in
 from releases.rollouts.models import Finding, Rollout
 from releases.rollouts.running import DEGRADED, HEALTHY, View, foreign_before, write_running
-from releases.rollouts.states import ACTIVE, STANDING, FindingState, RolloutState
+from releases.rollouts.states import STANDING, FindingState, RolloutState
 
 Json = dict[str, Any]
 WATCHER = Actor.portal("watcher")
@@ -63,52 +61,45 @@ def look(environment: Environment, view: View, *, age_seconds: float = 0.0) -> N
     Args:
         age_seconds: how long ago it was begun to read the view; what a rollout did since is not in it.
     """
-    services = list(environment.services.all())
-    rows = write_running(environment, services, view)
-    standing = Finding.objects.filter(environment=environment, state__in=STANDING)
-    open_ones = {each.service_id: each for each in standing.select_related("service")}
-    moving = _moving(environment, age_seconds)
-    for service in [each for each in services if each.pk not in moving]:
-        row = rows[service.pk]
-        if service.pk in open_ones or _is_incomplete(row) or _differences(service, row):
+    kept = kept_in(environment, age_seconds=age_seconds)
+    here = [each for each in kept if each.is_here]
+    write_running(environment, here, view)
+    for service in here:
+        # A rollout that goes on, or did when the view was read, explains whatever is seen.
+        if not service.moves and (service.finding or _is_incomplete(service) or _differences(service)):
             _judge(environment, service, view)
-    for finding in open_ones.values():
-        if finding.service not in services:
-            end(finding)
+    for finding in [each.finding for each in kept if each.finding and not each.is_here]:
+        _end_of_stranger(finding)
 
 
-def _moving(environment: Environment, seconds: float) -> set[int]:
-    """The services in a rollout that goes on, or did so many seconds ago: it explains what is seen."""
-    lately = Q(ended_at__gte=clock.NOW - timedelta(seconds=seconds))
-    going = Rollout.objects.filter(
-        lately | Q(state__in=[*ACTIVE, RolloutState.PAUSED]), environment=environment
-    )
-    return set(Item.objects.filter(release__in=going.values("release")).values_list("service_id", flat=True))
+def _differences(service: Kept) -> list[Difference]:
+    return differences(service.expected, service.seen, scale=service.scale)
 
 
-def _differences(service: Service, row: Running) -> list[Difference]:
-    return differences(row.expected or {}, row.seen, scale=service.scale)
-
-
-def _is_incomplete(row: Running) -> bool:
+def _is_incomplete(known: Kept | Running) -> bool:
     """Whether something is seen, and settled, that nothing was expected of yet."""
-    should = (row.expected or {}).get("workloads")
-    now = row.seen.get("workloads") or {}
-    return row.seen.get("health") in SETTLED and (should is None or not now.keys() <= should.keys())
+    should = known.expected.get("workloads")
+    now = known.seen.get("workloads") or {}
+    return known.seen.get("health") in SETTLED and (should is None or not now.keys() <= should.keys())
 
 
-def _judge(environment: Environment, service: Service, view: View) -> None:
+def _judge(environment: Environment, service: Kept, view: View) -> None:
     """Compare again under lock; a rollout that is not over explains whatever is seen."""
     with transaction.atomic():
-        row = Running.objects.select_for_update().get(service=service, environment=environment)
+        rows = Running.objects.select_for_update(of=("self",)).select_related("service", "environment")
+        row = rows.get(service=service.id, environment=environment)
         if queries.moving_at(row) is not None:
             return
-        found = _differences(service, row)
-        if found and _takes_account(row, service):
-            found = _differences(service, row)
+        found = _found(row)
+        if found and _takes_account(row):
+            found = _found(row)
         if _is_incomplete(row) and not found:
             expect_seen(row)
-        _settle(row, service, [_with_writer(each, view) for each in found])
+        _settle(row, [_with_writer(each, view) for each in found])
+
+
+def _found(row: Running) -> list[Difference]:
+    return differences(row.expected, row.seen, scale=row.service.scale)
 
 
 def expect_seen(row: Running, *, anew: bool = False) -> None:
@@ -139,7 +130,7 @@ def _last_rollout(row: Running) -> Rollout | None:
     return Rollout.objects.filter(environment=row.environment_id, **acted).order_by("-pk").first()
 
 
-def _takes_account(row: Running, service: Service) -> bool:
+def _takes_account(row: Running) -> bool:
     """Let what a rollout left that ended since be expected; False where there was none.
 
     One that was stopped or failed half-way put there what was approved as well. An operation explains no more
@@ -155,7 +146,7 @@ def _takes_account(row: Running, service: Service) -> bool:
         return True
     digests = set(row.expected.get("digests") or ())
     if last.state not in NOTED:
-        for item in last.release.items.filter(service=service).select_related("service"):
+        for item in last.release.items.filter(service=row.service).select_related("service"):
             digests |= accepted_digests(item)
     row.expected = {"digests": sorted(digests), "rollout": last.pk, **foreign_before(row)}
     row.save(update_fields=["expected"])
@@ -170,29 +161,29 @@ def _take_size(row: Running, workload: str, *, kind: str) -> None:
             should[name] |= {key: seen[name][key] for key in SIZES if key in seen[name]}
 
 
-def _settle(row: Running, service: Service, found: list[Difference]) -> None:
+def _settle(row: Running, found: list[Difference]) -> None:
     standing = Finding.objects.select_for_update().filter(
-        service=service, environment=row.environment_id, state__in=STANDING
+        service=row.service_id, environment=row.environment_id, state__in=STANDING
     )
     finding = standing.first()
     if finding is None:
         if found:
-            _open(row, service, found)
+            _open(row, found)
     elif not found:
         end(finding)
     elif finding.state == FindingState.EXPLAINED:
         # Part of it may be gone; what nobody has explained is another finding.
         if not {each.what for each in found} <= {each.what for each in read(finding.differences)}:
             end(finding)
-            _open(row, service, found)
+            _open(row, found)
     elif finding.mark != mark_of(found):
         _change(finding, found)
 
 
-def _open(row: Running, service: Service, found: list[Difference]) -> None:
+def _open(row: Running, found: list[Difference]) -> None:
     now = clock.now()
     finding = Finding.objects.create(
-        service=service,
+        service=row.service,
         environment=row.environment,
         differences=[each.as_json for each in found],
         mark=mark_of(found),
@@ -222,6 +213,15 @@ def _note(finding: Finding, action: str, *, before: Json | None = None) -> None:
         service=finding.service.name,
     )
     touch(f"board.{finding.environment.name}", data={"service": finding.service.name})
+
+
+def _end_of_stranger(pk: int) -> None:
+    """End the finding of a service that has left the environment, unless somebody settled it meanwhile."""
+    with transaction.atomic():
+        rows = Finding.objects.select_for_update(of=("self",)).select_related("service", "environment")
+        finding = rows.filter(pk=pk, state__in=STANDING).first()
+        if finding is not None:
+            end(finding)
 
 
 def end(finding: Finding) -> None:

@@ -10,8 +10,9 @@ from releases.catalog.models import Running
 from releases.rollouts import plans
 from releases.rollouts.canary_share import share_text
 from releases.rollouts.colours import colours_of
+from releases.rollouts.findings.comparing import look
 from releases.rollouts.models import Rollout
-from releases.rollouts.running import View, write_running
+from releases.rollouts.running import View
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.engine.dying import dying, outlived
 from tests.cluster.objects import deployment, failing
@@ -157,7 +158,7 @@ def test_pages_say_who_has_the_pods_and_the_board_what_runs(lay_floor: Lay) -> N
     assert share_text(steps) == "canary 100 %: 4 of 4 pods"
     workloads = {("Deployment", name): floor.space.get("deployments", name) for name in NAMES}
     service = floor.services["api"]
-    write_running(floor.environment, [service], View(workloads=workloads, pods=floor.space.find("pods")))
+    look(floor.environment, View(workloads=workloads, pods=floor.space.find("pods")))
     seen = Running.objects.get(service=service).seen
     # What the other colour still asks for runs nowhere.
     assert (seen["version"], seen["ready"], seen["wanted"], seen["health"]) == ("2.0.0", 4, 4, "healthy")
