@@ -170,7 +170,8 @@ def test_a_kind_that_the_cluster_does_not_know_is_told_from_a_missing_object(
     with translation.override("en"), pytest.raises(PermanentError) as refusal:
         cluster.workload(Reference("Rollout", "shop", "web"))
     assert refusal.value.code == "missing"
-    assert "does not know this kind of object" in str(refusal.value.detail)
+    with translation.override("en"):
+        assert "does not know this kind of object" in str(refusal.value.detail)
 
 
 @pytest.mark.parametrize(

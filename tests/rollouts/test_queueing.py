@@ -172,7 +172,8 @@ def test_where_the_portal_itself_fails_at_a_start_the_others_begin(
         return begin(release, **asked)
 
     monkeypatch.setattr(operations, "begin", breaking_off)
-    jobs.begin_queued()
+    with translation.override("en"):
+        jobs.begin_queued()
     assert (place(bad).state, place(good).state) == ("given_back", "begun")
     assert "fault of its own" in place(bad).reason
     told = Message.objects.filter(key__contains="given_back").values_list("person__username", flat=True)

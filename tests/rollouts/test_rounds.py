@@ -169,7 +169,7 @@ def test_a_namespace_at_which_the_portal_itself_fails_keeps_no_other_from_being_
     other = Environment.objects.create(name="another-place", **place)
     compared = list[int]()
 
-    def look(environment: Environment, _view: Any) -> None:
+    def look(environment: Environment, _view: Any, **_age: float) -> None:
         compared.append(environment.pk)
         if environment.pk == shop.environment.pk:
             raise KeyError("a fault of our own")
