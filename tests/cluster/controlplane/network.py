@@ -87,7 +87,7 @@ class Mirror:
 
 
 class Tunnels:
-    """What the API server's proxy reaches: the pod that has the address, whatever its port."""
+    """What the API server's proxy reaches: the running pod that has the address, whatever its port."""
 
     def __init__(self, store: Store, pages: Pages) -> None:
         self._store = store
@@ -106,8 +106,12 @@ class Tunnels:
         writer.close()
 
     def _pod_at(self, address: str) -> Json | None:
-        pods: list[Json] = self._store.every(kinds.PODS)
-        return next((pod for pod in pods if pod.get("status", {}).get("podIP") == address), None)
+        # One that still waits for its image has an address, and nobody who listens there.
+        for pod in self._store.every(kinds.PODS):
+            status = pod.get("status") or {}
+            if (status.get("podIP"), status.get("phase")) == (address, "Running"):
+                return pod
+        return None
 
 
 def _response(code: int, type_: str, body: str) -> bytes:
