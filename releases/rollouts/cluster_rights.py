@@ -26,7 +26,7 @@ def _rights(group: str, resources: Iterable[str], verbs: Iterable[str]) -> list[
 # Without these a rollout stops: reading and changing workloads, and saying why pods do not start.
 NEEDED = [
     *_rights(APPS, ("deployments", "statefulsets"), (*READ, "patch")),
-    *_rights(APPS, ("replicasets",), READ),
+    *_rights(APPS, ("replicasets",), ("get", "list")),
     *_rights("", ("pods", "events"), READ),
     *_rights("", ("pods/log", "services"), ("get",)),
 ]
