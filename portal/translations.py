@@ -20,6 +20,11 @@ SOURCES = ("portal", "approvals", "releases", "templates", "locale")
 LANGUAGE = "ko"
 CATALOG = Path("locale") / LANGUAGE / "LC_MESSAGES" / "django.po"
 PLACEHOLDER = re.compile(r"%\((\w+)\)[a-z]|\{(\w*)\}|%[sd]")
+# Which of two particles is right depends on the last sound of the name before it, which only a person hears.
+PARTICLE_AFTER_A_NAME = re.compile(
+    rf"(?:{PLACEHOLDER.pattern})[\"'”’`]?(?:을|를|이|가|은|는|와|과|으?로|이?라는)(?![가-힣])"
+    r"|[을를이가은는와과]\([을를이가은는와과]\)|\(으\)로"
+)
 
 
 def compile_catalogs() -> None:
@@ -31,7 +36,7 @@ def compile_catalogs() -> None:
 
 
 def problems_in(file: Path) -> Iterator[str]:
-    """Name every text that is not translated, only guessed, or loses a placeholder."""
+    """Name every text that is not translated, only guessed, loses a placeholder, or declines a name."""
     for entry in polib.pofile(str(file)):
         if entry.obsolete:
             continue
@@ -41,14 +46,24 @@ def problems_in(file: Path) -> Iterator[str]:
             yield f"not translated: {entry.msgid!r}"
         else:
             yield from _lost_placeholders(entry)
+            yield from _particles_after_names(entry)
 
 
 def _lost_placeholders(entry: polib.POEntry) -> Iterator[str]:
-    texts = entry.msgstr_plural.values() if entry.msgid_plural else [entry.msgstr]
     wanted = _placeholders(entry.msgid_plural or entry.msgid)
-    for text in texts:
+    for text in _texts(entry):
         if _placeholders(text) != wanted:
             yield f"other placeholders: {entry.msgid!r} as {text!r}"
+
+
+def _particles_after_names(entry: polib.POEntry) -> Iterator[str]:
+    for text in _texts(entry):
+        if PARTICLE_AFTER_A_NAME.search(text):
+            yield f"a particle after a name: {text!r}"
+
+
+def _texts(entry: polib.POEntry) -> list[str]:
+    return list(entry.msgstr_plural.values()) if entry.msgid_plural else [entry.msgstr]
 
 
 def _placeholders(text: str) -> list[str]:

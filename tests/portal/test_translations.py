@@ -40,6 +40,22 @@ def catalog(folder: Path, *entries: polib.POEntry) -> Path:
             {"msgid": "%(n)s day", "msgid_plural": "%(n)s days", "msgstr_plural": {0: "일"}},
             "other placeholders: '%(n)s day' as '일'",
         ),
+        (
+            {"msgid": "{name} left", "msgstr": "{name}이(가) 나감"},
+            "a particle after a name: '{name}이(가) 나감'",
+        ),
+        (
+            {"msgid": "“%(name)s” left", "msgstr": "“%(name)s”은 나감"},
+            "a particle after a name: '“%(name)s”은 나감'",
+        ),
+        (
+            {"msgid": "Name and age", "msgstr": "이름와(과) 나이"},
+            "a particle after a name: '이름와(과) 나이'",
+        ),
+        (
+            {"msgid": "%(n)s day", "msgid_plural": "%(n)s days", "msgstr_plural": {0: "%(n)s으로"}},
+            "a particle after a name: '%(n)s으로'",
+        ),
     ],
 )
 def test_an_incomplete_translation_is_named(tmp_path: Path, fields: dict[str, object], problem: str) -> None:
@@ -51,6 +67,7 @@ def test_a_complete_catalog_has_no_problems(tmp_path: Path) -> None:
         entry(msgid="Approve", msgstr="승인"),
         entry(msgid="%(a)s before %(b)s", msgstr="%(b)s 이전의 %(a)s"),
         entry(msgid="%(n)s day", msgid_plural="%(n)s days", msgstr_plural={0: "%(n)s일"}),
+        entry(msgid="{name} left {number} ({name})", msgstr="{name} 님이 {number}번을 나감 ({name}의 기록)"),
         entry(msgid="Gone", msgstr="", obsolete=True),
     ]
     assert list(translations.problems_in(catalog(tmp_path, *entries))) == []
