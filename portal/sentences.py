@@ -75,6 +75,14 @@ def worded(found: Any) -> str:
     return _filled(found["says"], found["args"]) if _is_kept(found) else str(found)
 
 
+def with_words(found: Any, change: Callable[[str], str]) -> Any:
+    """Return what `kept` returned with every word changed that others wrote; what the portal says stays."""
+    if _is_kept(found):
+        args = {name: with_words(each, change) for name, each in found["args"].items()}
+        return {"says": found["says"], "args": args}
+    return change(found) if isinstance(found, str) else found
+
+
 def _moment_in(found: object) -> object:
     try:
         return datetime.fromisoformat(str(found))

@@ -9,7 +9,7 @@ from django.utils.translation import override
 
 from portal.errors import TemporaryError
 from portal.integrations.kubernetes.errors import unreachable
-from portal.sentences import joined, kept, sentence, worded, worded_in
+from portal.sentences import joined, kept, sentence, with_words, worded, worded_in
 
 UNREADABLE = _("The answer cannot be read.")
 OUTER = _("The cluster at {server} does not answer: {reason}")
@@ -74,3 +74,11 @@ def test_what_others_wrote_in_the_shape_of_a_sentence_is_carried_out_as_none(
 @pytest.mark.parametrize("found", [{"says": "hello", "args": "you"}, {"says": 7, "args": {}}])
 def test_what_only_looks_like_a_sentence_stays_what_it_is(found: Any) -> None:
     assert worded_in({"reported": found}) == {"reported": found}
+
+
+def test_of_a_kept_sentence_only_what_others_wrote_is_changed() -> None:
+    found = row(sentence(OUTER, server="k8s", reason=joined([UNREADABLE, "own"])))
+    with override("en"):
+        said = worded(with_words(found, str.upper))
+    assert said == "The cluster at K8S does not answer: The answer cannot be read. OWN"
+    assert with_words("own", str.upper) == "OWN"

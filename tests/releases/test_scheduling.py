@@ -75,8 +75,8 @@ def test_where_the_portal_itself_fails_at_a_start_the_others_start(
         return begin(release, **asked)
 
     monkeypatch.setattr(rollout_operations, "begin", breaking_off)
-    with translation.override("en"):
-        jobs.start_due()
+    User.objects.filter(pk=shop.cast.author.pk).update(language="en")
+    jobs.start_due()
     assert Rollout.objects.get().release_id == good.pk
     assert Release.objects.get(pk=bad.pk).state == "approved"
     [told] = Message.objects.filter(key__contains=".missed.")

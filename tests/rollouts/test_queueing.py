@@ -223,7 +223,7 @@ def test_why_it_was_given_back_is_said_to_each_reader_whatever_the_worker_speaks
     ask(planned, second)
     behind = over(running, "rolled_back")
     Pin.objects.create(
-        service=planned.shopping, environment=planned.environment, rollout=behind, set_at=behind.queued_at
+        service=planned.shopping, environment=planned.environment, rollout=behind, set_at=clock.now()
     )
     User.objects.filter(pk=author.pk).update(language="en")
     with translation.override("ko"):

@@ -20,6 +20,7 @@ from portal.integrations.kubernetes.workloads import (
 )
 from portal.masking import masked
 from portal.outbox.post import Letter
+from portal.sentences import with_words
 from releases.catalog.models import Environment
 from releases.models import Item, Release
 from releases.rollouts.models import Rollout, Step
@@ -280,9 +281,14 @@ def wait(code: str, *, seconds: float = 1.0, **args: Any) -> Outcome:
     return Outcome(verdict=Verdict.WAIT, observed={"code": code, **args}, wake_seconds=seconds)
 
 
-def failed(code: str, message: str = "", **more: Any) -> Outcome:
-    """Measured bad; `message` are the outside system's own words, kept without what looks like a secret."""
-    return Outcome(verdict=Verdict.FAILED, failure={"code": code, "message": masked(message), **more})
+def failed(code: str, message: str | Json = "", **more: Any) -> Outcome:
+    """Measured bad; `message` are the outside system's own words, kept without what looks like a secret.
+
+    Args:
+        message: these words, or a kept sentence that holds them (`portal.sentences`).
+    """
+    failure = {"code": code, "message": with_words(message, masked), **more}
+    return Outcome(verdict=Verdict.FAILED, failure=failure)
 
 
 def hold(reason: str, **args: Any) -> Outcome:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from portal.audit.models import AuditEntry
+from portal.sentences import worded
 from releases.catalog.models import Connection
 from releases.models import Release
 from releases.rollouts import jobs, outcomes, queueing
@@ -189,7 +190,7 @@ def test_a_cluster_that_is_lost_pauses_and_goes_on_when_it_is_back(
     drive(rollout, "paused")
     assert rollout.pause is not None
     assert rollout.pause["reason"] == "cluster_lost"
-    assert "127.0.0.1:9" in rollout.pause["args"]["message"]
+    assert "127.0.0.1:9" in worded(rollout.pause["args"]["message"])
     file.write_text(there)
     floor.order(rollout, "resume")
     drive(rollout, "running", "verifying", "succeeded")
