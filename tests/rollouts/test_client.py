@@ -17,7 +17,13 @@ from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes import client, server
 from portal.integrations.kubernetes.client import Answered, Cluster, Right
 from portal.integrations.kubernetes.connection import Access
-from portal.integrations.kubernetes.workloads import Reference, Workload, changed_fields, last_manager
+from portal.integrations.kubernetes.workloads import (
+    Reference,
+    Workload,
+    changed_fields,
+    last_change_of,
+    last_manager,
+)
 from tests.portal.integrations.answering import never_ending
 from tests.rollouts.scripted_server import Script, scripted_cluster
 
@@ -454,3 +460,14 @@ def test_the_last_writer_of_a_field_is_named() -> None:
     ]
     assert last_manager(Workload(deployment(managedFields=managed)), "replicas") == "hands"
     assert last_manager(Workload(deployment()), "replicas") == ""
+
+
+def test_of_two_who_wrote_in_one_second_the_one_who_has_the_image_wrote_it() -> None:
+    def wrote(manager: str, container: dict[str, Any]) -> dict[str, Any]:
+        spec = {"f:template": {"f:spec": {"f:containers": {'k:{"name":"web"}': container}}}}
+        return {"manager": manager, "fieldsV1": {"f:spec": spec}, "time": "2026-11-23T04:30:00Z"}
+
+    managed = [wrote("kubectl-set", {"f:image": {}}), wrote("kubectl-create", {".": {}, "f:name": {}})]
+    for order in (managed, managed[::-1]):
+        found = deployment(managedFields=order)
+        assert last_change_of(found, "template.spec.containers.*.image")[0] == "kubectl-set"

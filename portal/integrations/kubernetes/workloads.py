@@ -285,9 +285,14 @@ def last_manager_of(found: Json, field: str) -> str:
 
 
 def last_change_of(found: Json, field: str) -> tuple[str, str]:
-    """Return who last wrote a field of any object's spec, and when; both empty if unknown."""
+    """Return who last wrote a field of any object's spec, and when; both empty if unknown.
+
+    Args:
+        field: as `template.spec`; `*` is each of a list. Of two in the same second times say nothing.
+    """
     entries = found["metadata"].get("managedFields") or []
-    steps = ["f:spec", *(f"f:{part}" for part in field.split("[", maxsplit=1)[0].split("."))]
+    parts = field.split("[", maxsplit=1)[0].split(".")
+    steps = ["f:spec", *(part if part == "*" else f"f:{part}" for part in parts)]
     owners = [
         each for each in entries if not each.get("subresource") and _depth(each.get("fieldsV1"), steps) > 1
     ]
@@ -296,13 +301,10 @@ def last_change_of(found: Json, field: str) -> tuple[str, str]:
 
 
 def _depth(fields: object, steps: list[str]) -> int:
-    depth = 0
-    for step in steps:
-        if not isinstance(fields, dict) or step not in fields:
-            return depth
-        fields = fields[step]
-        depth += 1
-    return depth
+    if not steps or not isinstance(fields, dict):
+        return 0
+    below = (each for key, each in fields.items() if key == steps[0] or (steps[0] == "*" and key != "."))
+    return max((1 + _depth(each, steps[1:]) for each in below), default=0)
 
 
 def _named(value: object) -> bool:

@@ -45,7 +45,7 @@ SETTLED = frozenset({HEALTHY, DEGRADED})
 NOTED = frozenset({RolloutState.SUCCEEDED, RolloutState.ROLLED_BACK})
 # By the kind of difference: the field whose last writer is named.
 FIELDS = {
-    IMAGE: "template.spec.containers",
+    IMAGE: "template.spec.containers.*.image",
     CONTENT: "template.spec.containers",
     REPLICAS: "replicas",
     SELECTOR: "selector",
