@@ -16,9 +16,9 @@ from approvals.states import Phase, RequestState, Verdict
 from portal import access
 from portal.actors import Actor
 from portal.errors import Conflict
-from portal.kept import Given, Question, hold_related
 from portal.people.models import Delegation, Role, User
 from portal.people.queries import delegations_in_force
+from portal.statements import Given, Question, hold_related
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import Conflict
-from portal.kept import save
 from portal.live.publish import publish
 from portal.sentences import Text, sentence, why
+from portal.statements import save
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """What a release brings out and what is said of it: asked at each start, before each wave and at each end."""
 
-from portal.kept import Given, Question
+from portal.statements import Given, Question
 from releases.models import Change, Item, Release
 
 _ITEMS = Question(

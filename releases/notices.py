@@ -16,13 +16,13 @@ from approvals.models import Decision
 from approvals.states import Phase
 from portal import access, clock
 from portal.audit.models import AuditEntry
-from portal.kept import Given, Question
 from portal.live.publish import touch_each
 from portal.notices.telling import Notice, tell, zone_of
 from portal.outbox.models import Message
 from portal.people.models import Role, RoleAssignment, User
 from portal.people.queries import administrators
 from portal.sentences import Text
+from portal.statements import Given, Question
 from portal.ui import times
 from releases import observations, wording
 from releases.announcement import announcement_of

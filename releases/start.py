@@ -12,8 +12,8 @@ from approvals.models import Decision, Request, Requirement
 from approvals.states import Phase
 from portal.actors import Actor
 from portal.errors import Conflict, Missing
-from portal.kept import Given, Question
 from portal.sentences import Text, joined, sentence
+from portal.statements import Given, Question
 from releases import content, openings, queries, stations, wording
 from releases.guards import require_deploy, require_in_time, require_state
 from releases.models import Check, CheckPhase, CheckResult, Release

@@ -14,8 +14,8 @@ from approvals.calendar.rules import Closing, Rule, Verdict, Window, Windows, ev
 from approvals.calendar.zones import zone_named
 from portal import access, clock
 from portal.errors import Missing
-from portal.kept import Given, Question
 from portal.people.models import Role, RoleAssignment, User
+from portal.statements import Given, Question
 from portal.ui.looks import role_entry
 
 # Stopping is wide and lifting is narrower, as with a rollout: starting again takes a role that approves.

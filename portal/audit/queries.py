@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from portal.audit.models import AuditEntry, ChainCheck, Checkpoint, Verification
 from portal.audit.verifier import REMOVED_ACTION, digest_of
 from portal.holding import write_out
-from portal.kept import Given, Question
+from portal.statements import Given, Question
 
 WHOLE: Final[dict[str, Any]] = {
     "action": "",

@@ -48,15 +48,15 @@ def read_json(text: bytes | str) -> Any:
     text = text if isinstance(text, str) else text.decode()
     try:
         found = json.loads(text)
-        return kept(found) if ESCAPED.search(text) else found
+        return storable(found) if ESCAPED.search(text) else found
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
 
-def kept(found: Any) -> Any:
+def storable(found: Any) -> Any:
     """Return the same with only such characters as a row can keep."""
     if isinstance(found, str):
         return UNKEPT.sub(INSTEAD, found)
     if isinstance(found, dict):
-        return {kept(key): kept(value) for key, value in found.items()}
-    return [kept(each) for each in found] if isinstance(found, list) else found
+        return {storable(key): storable(value) for key, value in found.items()}
+    return [storable(each) for each in found] if isinstance(found, list) else found

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from portal import clock
-from portal.kept import Given, Question
 from portal.notices.hours import next_digest, quiet_until
 from portal.notices.kinds import TROUBLE
 from portal.notices.models import Preferences, Way
 from portal.outbox.models import MessageState
 from portal.outbox.post import Letter, post_all
 from portal.people.models import User
+from portal.statements import Given, Question
 
 _CHOSEN = Question(lambda: Preferences.objects.filter(person__pk__among=Given("people")))
 

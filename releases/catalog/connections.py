@@ -9,7 +9,7 @@ from django.db.models.fields.json import KeyTextTransform
 
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.connection import read_connection
-from portal.kept import Given, Question
+from portal.statements import Given, Question
 from releases.catalog.documents import Document, Problem
 from releases.catalog.models import Connection, ConnectionKind
 

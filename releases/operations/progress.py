@@ -3,7 +3,7 @@
 from approvals.models import Requirement
 from approvals.states import Phase
 from portal.actors import Actor
-from portal.kept import Given, Question
+from portal.statements import Given, Question
 from releases import notices, stations
 from releases.models import CheckPhase, Release
 from releases.operations.ends import announce, missing_after_result, owe_review, owes_review

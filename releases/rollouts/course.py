@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from portal.kept import Given, Question, Statement
+from portal.statements import Given, Question, Statement
 from releases.catalog.models import Service
 from releases.items import items_of
 from releases.rollouts.leases import Lease, writing

@@ -17,7 +17,7 @@ from portal import clock, jobs, trace
 from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import CONFLICT
-from portal.kept import save
+from portal.statements import save
 from releases.rollouts import gates, leases, orders, outcomes, settling, signing, stop_points, stumbles
 from releases.rollouts.course import Course
 from releases.rollouts.events import tell_step

@@ -8,7 +8,7 @@ from portal import clock
 from portal.actors import Actor
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.workloads import Reference, Workload
-from portal.kept import Given, Question
+from portal.statements import Given, Question
 from releases.items import hold_items
 from releases.models import Release
 from releases.rollouts import release_side

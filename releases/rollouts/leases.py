@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from portal import clock, env
 from portal.holding import holding
-from portal.kept import Given, Question, Statement, save
+from portal.statements import Given, Question, Statement, save
 from releases.models import Release
 from releases.rollouts.models import Order, Rollout
 from releases.rollouts.states import HALTING_ORDERS

@@ -9,9 +9,9 @@ from portal.actors import Actor
 from portal.audit.record import record
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import CONFLICT, SERVER_ERROR, UNAVAILABLE, UNREACHABLE
-from portal.kept import save
 from portal.outbox.post import post_all
 from portal.sentences import kept
+from portal.statements import save
 from releases.rollouts import by_itself, lifting, release_side, rollback, settling
 from releases.rollouts.course import UNFINISHED, Course
 from releases.rollouts.events import move_rollout, move_step, tell_step

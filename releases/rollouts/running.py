@@ -11,8 +11,8 @@ from django.db import connection
 from portal import clock
 from portal.integrations.kubernetes.rollout_status import Progress, judge
 from portal.integrations.kubernetes.workloads import DAEMON_SET, Workload, container_statuses
-from portal.kept import Given, Question
 from portal.live.publish import touch
+from portal.statements import Given, Question
 from releases.announcement import LeftOut
 from releases.catalog.models import Environment, Running, Service
 from releases.items import items_of

@@ -23,11 +23,11 @@ from releases import operations
 from releases.catalog.models import Plan
 from releases.models import Release
 from releases.rollouts import jobs
-from releases.rollouts import operations as rollout_operations
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release
 from tests.people import BY_THE_PORTAL, acting
 from tests.portal.api import ApiClient
+from tests.rollouts.waiting import breaking_off
 from tests.soak import long
 
 WAVES = {"expectedMinutes": 30, "waves": [{"title": "All", "services": ["shopping-service"]}]}
@@ -67,14 +67,7 @@ def test_where_the_portal_itself_fails_at_a_start_the_others_start(
     each = [{"services": [name]} for name in ("shopping-service", "auth-service")]
     Plan.objects.filter(pk=shop.plan.pk).update(spec={**WAVES, "waves": each})
     bad, good = scheduled(shop), scheduled(shop, late=timedelta(0), service="auth-service")
-    begin = rollout_operations.begin
-
-    def breaking_off(release: Release, **asked: Any) -> Rollout:
-        if release.pk == bad.pk:
-            raise KeyError("a fault of our own")
-        return begin(release, **asked)
-
-    monkeypatch.setattr(rollout_operations, "begin", breaking_off)
+    breaking_off(monkeypatch, bad)
     User.objects.filter(pk=shop.cast.author.pk).update(language="en")
     jobs.start_due()
     assert Rollout.objects.get().release_id == good.pk

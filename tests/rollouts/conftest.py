@@ -3,12 +3,14 @@
 import pytest
 from django.db import transaction
 
+from releases.catalog.models import Plan
 from releases.rollouts import operations
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release, registry, roll_out, shop
 
 __all__ = ["registry", "shop"]
+SERVICES = ("shopping-service", "payment-service", "auth-service")
 
 
 @pytest.fixture
@@ -24,3 +26,11 @@ def notices(shop: Shop) -> Rollout:
         made = roll_out(release, shop)
         operations.write_steps(made, nodes)
     return made
+
+
+@pytest.fixture
+def planned(shop: Shop) -> Shop:
+    """The shop, whose plan has a wave for each service."""
+    waves = [{"title": name, "services": [name]} for name in SERVICES]
+    Plan.objects.filter(pk=shop.plan.pk).update(spec={"waves": waves, "each": [{"kind": "set_image"}]})
+    return shop

@@ -15,7 +15,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
-from portal.integrations.answers import kept, read_json
+from portal.integrations.answers import read_json, storable
 from portal.integrations.helm.charts import Chart
 from portal.integrations.helm.process import Finished, no_beat, run
 from portal.integrations.kubernetes.connection import Access
@@ -316,7 +316,7 @@ def _words(finished: Finished) -> str:
     said = [line.strip() for line in finished.err.splitlines() if line.strip()]
     lines = [line for line in said if not line.startswith(("WARNING", "level=", "I0", "W0"))]
     lines += [line for line in finished.out.splitlines() if line.startswith("[ERROR]")]
-    return str(kept("\n".join(lines).removeprefix("Error: ")[-MOST_WORDS:]))
+    return str(storable("\n".join(lines).removeprefix("Error: ")[-MOST_WORDS:]))
 
 
 def _error(words: str) -> PermanentError | TemporaryError:

@@ -7,7 +7,7 @@ import urllib3
 from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
-from portal.integrations.answers import kept, read_json
+from portal.integrations.answers import read_json, storable
 from portal.masking import masked
 from portal.sentences import Text, sentence
 
@@ -77,7 +77,7 @@ def server_words(body: bytes) -> str:
     try:
         status = read_json(body)
     except ValueError:
-        return _told(kept(body.decode(errors="replace").strip()))
+        return _told(storable(body.decode(errors="replace").strip()))
     words = status.get("message") if isinstance(status, dict) else None
     return _told(str(words or ""))
 

@@ -5,8 +5,8 @@ from django.db import DatabaseError
 from pytest_django import DjangoAssertNumQueries
 
 from portal import clock
-from portal.kept import Given, Question, Statement, hold_related, save
 from portal.people.models import RoleAssignment, Team, User
+from portal.statements import Given, Question, Statement, hold_related, save
 from tests.people import Cast, person
 
 pytestmark = pytest.mark.django_db
