@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from releases.catalog.models import Environment
-from releases.rollouts.states import ACTIVE, STANDING, RolloutState
+from releases.rollouts.states import ACTIVE, AT_REST, STANDING
 
 Json = dict[str, Any]
 SAID_AGAIN = timedelta(seconds=30)
@@ -36,7 +36,7 @@ ORDER BY service.id
 """
 ASKED: dict[str, Any] = {
     "again": SAID_AGAIN,
-    "going": sorted(map(str, {*ACTIVE, RolloutState.PAUSED})),
+    "going": sorted(map(str, ACTIVE - AT_REST)),
     "standing": sorted(map(str, STANDING)),
 }
 
@@ -50,7 +50,8 @@ class Kept:
         row: the key of its `Running`; None where it was never seen.
         is_old: it was said so long ago that it is said again.
         finding: the key of the one that stands.
-        moves: a rollout that goes on, or did when it was begun to look, explains whatever is seen of it.
+        moves: whatever is seen of it is explained by a rollout in which something may begin, or that was not
+            over when it was begun to look.
     """
 
     id: int

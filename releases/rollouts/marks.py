@@ -68,7 +68,7 @@ class Marks:
         return {
             "degraded": self.degraded,
             "moving": self.moving,
-            "drift": self.unsettled - self.moving,
+            "drift": self.unsettled,
             "pinned": self.pinned,
         }
 

@@ -303,15 +303,16 @@ class Facts:
         row, marks = self.running.get(key, NOTHING_SEEN), self.marks
         found = self.rollouts.get(marks.rollouts[key]) if key in marks.rollouts else None
         moving = _unless_replaced(found, row) if found else None
+        finding = self.findings.get(marks.findings[key]) if key in marks.findings else None
         return BoardCell(
             service=service,
             environment=environment,
             running=row,
-            drift=None if moving else _drift_of(row, scale=service.scale),
+            drift=_drift_of(row, service, moving=moving, finding=finding),
             pinned=key in marks.pinned,
             pending=self._pending(key) if key in marks.pending else (),
             rollout=moving,
-            finding=self.findings.get(marks.findings[key]) if key in marks.findings else None,
+            finding=finding,
         )
 
     def _pending(self, key: Key) -> tuple[Release, ...]:
@@ -324,9 +325,15 @@ def _pending() -> QuerySet[Release]:
     return found.defer("content", "announcement").prefetch_related("items")
 
 
-def _drift_of(row: Seen, *, scale: Mapping[str, int] | None) -> Json | None:
-    """Return {"expected", "found", "differences"} where something differs."""
-    found = differences(row.expected, row.seen, scale=scale) if row.expected else []
+def _drift_of(row: Seen, service: Placed, *, moving: Rollout | None, finding: Finding | None) -> Json | None:
+    """Return {"expected", "found", "differences"} where something differs.
+
+    Beside a rollout that is not over it is what the finding says: what the rollout brings differs as well.
+    """
+    if moving is not None:
+        found = read(finding.differences) if finding else []
+    else:
+        found = differences(row.expected, row.seen, scale=service.scale) if row.expected else []
     if not found:
         return None
     expected = set(row.expected.get("digests") or ())

@@ -158,7 +158,7 @@ def left_out_of(release: Release) -> dict[int, LeftOut]:
 def _instead(rollout: Rollout, service: Service, whole: bool) -> LeftOut:
     records = rollout.steps.filter(kind="record_running", service=service)
     images = {image for step in records for image in (step.before.get("images") or {}).values()}
-    return LeftOut(whole=whole, images=sorted(images), digests=frozenset(_recorded(records)))
+    return LeftOut(whole=whole, images=sorted(images), digests=frozenset(recorded_digests(records)))
 
 
 def _runs_it_all_the_same(rollout: Rollout, service: Service | None) -> bool:
@@ -182,10 +182,11 @@ def _expected_before(rollout: Rollout, service: Service) -> set[str]:
     """What was expected of a service until now; what was recorded of it at the start where nothing was."""
     row = Running.objects.filter(service=service, environment=rollout.environment_id).first()
     known = set((row.expected or {}).get("digests") or ()) if row else set()
-    return known or _recorded(rollout.steps.filter(kind="record_running", service=service))
+    return known or recorded_digests(rollout.steps.filter(kind="record_running", service=service))
 
 
-def _recorded(steps: Iterable[Step]) -> set[str]:
+def recorded_digests(steps: Iterable[Step]) -> set[str]:
+    """Return what ran, by what steps of the kind `record_running` have kept."""
     return {
         digest
         for step in steps
@@ -205,7 +206,7 @@ def expect_recorded(rollout: Rollout) -> None:
     found: dict[Service, set[str]] = {}
     for step in recorded.select_related("service"):
         assert step.service is not None
-        found.setdefault(step.service, set()).update(_recorded([step]))
+        found.setdefault(step.service, set()).update(recorded_digests([step]))
     found |= _approved_before(rollout, found)
     kept = {each.service_id for each in back if wrote_nothing(each)}
     for item in rollout.release.items.filter(service__in=kept).select_related("service"):

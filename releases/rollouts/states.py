@@ -32,6 +32,8 @@ WATCHED = ACTIVE - {R.AWAITING_SIGNOFF} | {R.PAUSED}
 SWITCH = "switch"
 # Something may begin only in these.
 MOVING = frozenset({R.RUNNING, R.VERIFYING, R.SWITCHING, R.ROLLING_BACK})
+# Nothing begins in these until a person says so: what changes meanwhile is none of its doing.
+AT_REST = frozenset({R.AWAITING_SIGNOFF, R.PAUSED, R.FAILED})
 # Where one came to stand that did not end well: what it leaves behind is for people to settle.
 LEFT = frozenset({R.FAILED, R.STOPPED, R.ROLLBACK_FAILED})
 # Who comes here counts as a failed change in the reports.

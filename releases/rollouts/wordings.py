@@ -448,4 +448,7 @@ EVENTS: dict[str, Text] = {
     "rollout.order_asked": _("{by} asks: {order}"),
     "rollout.order_honoured": _("Done as {by} asked: {order}"),
     "rollout.order_refused": _("Not possible as {by} asked: {order}"),
+    "rollout.finding_opened": _("Unapproved change found: {service}"),
+    "rollout.finding_changed": _("Unapproved change is another one now: {service}"),
+    "rollout.finding_ended": _("Unapproved change is over: {service}"),
 }

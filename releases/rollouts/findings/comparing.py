@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.integrations.kubernetes.workloads import last_change_of
-from portal.live.publish import touch
+from portal.live.publish import publish, touch
 from portal.transitions import move
 from releases.catalog.models import Environment, Running
 from releases.operating import OperationKind
@@ -31,11 +32,12 @@ from releases.rollouts.findings.differences import (
     mark_of,
     read,
 )
+from releases.rollouts.findings.explaining import unexplained
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.kept import Kept, kept_in
 from releases.rollouts.models import Finding, Rollout
 from releases.rollouts.running import DEGRADED, HEALTHY, View, foreign_before, write_running
-from releases.rollouts.states import STANDING, FindingState, RolloutState
+from releases.rollouts.states import AT_REST, STANDING, FindingState, RolloutState
 
 Json = dict[str, Any]
 WATCHER = Actor.portal("watcher")
@@ -65,7 +67,7 @@ def look(environment: Environment, view: View, *, age_seconds: float = 0.0) -> N
     here = [each for each in kept if each.is_here]
     write_running(environment, here, view)
     for service in here:
-        # A rollout that goes on, or did when the view was read, explains whatever is seen.
+        # A rollout in which something may begin, or might when the view was read, explains whatever is seen.
         if not service.moves and (service.finding or _is_incomplete(service) or _differences(service)):
             _judge(environment, service, view)
     for finding in [each.finding for each in kept if each.finding and not each.is_here]:
@@ -84,11 +86,14 @@ def _is_incomplete(known: Kept | Running) -> bool:
 
 
 def _judge(environment: Environment, service: Kept, view: View) -> None:
-    """Compare again under lock; a rollout that is not over explains whatever is seen."""
+    """Compare again under lock; a rollout in which something may begin explains whatever is seen."""
     with transaction.atomic():
         rows = Running.objects.select_for_update(of=("self",)).select_related("service", "environment")
         row = rows.get(service=service.id, environment=environment)
-        if queries.moving_at(row) is not None:
+        rollout = queries.moving_at(row)
+        if rollout is not None:
+            if rollout.state in AT_REST:
+                _judge_beside(rollout, row, view)
             return
         found = _found(row)
         if found and _takes_account(row):
@@ -96,6 +101,19 @@ def _judge(environment: Environment, service: Kept, view: View) -> None:
         if _is_incomplete(row) and not found:
             expect_seen(row)
         _settle(row, [_with_writer(each, view) for each in found])
+
+
+def _judge_beside(rollout: Rollout, row: Running, view: View) -> None:
+    """Compare beside a rollout that stands: what it explains is neither opened nor ended.
+
+    What was found before it may come back when it is rolled back.
+    """
+    found = unexplained(row, rollout)
+    older = _standing(row).filter(opened_at__lt=rollout.queued_at)
+    if found or not older.exists():
+        done = _settle(row, [_with_writer(each, view) for each in found])
+        if done is not None:
+            publish(rollout.topic, f"rollout.finding_{done}", {"service": row.service.name})
 
 
 def _found(row: Running) -> list[Difference]:
@@ -161,26 +179,27 @@ def _take_size(row: Running, workload: str, *, kind: str) -> None:
             should[name] |= {key: seen[name][key] for key in SIZES if key in seen[name]}
 
 
-def _settle(row: Running, found: list[Difference]) -> None:
-    standing = Finding.objects.select_for_update().filter(
-        service=row.service_id, environment=row.environment_id, state__in=STANDING
-    )
-    finding = standing.first()
+def _settle(row: Running, found: list[Difference]) -> str | None:
+    """Open, change or end what stands there; returns which of these, None where it is as it was."""
+    finding = _standing(row).select_for_update().first()
     if finding is None:
-        if found:
-            _open(row, found)
-    elif not found:
-        end(finding)
-    elif finding.state == FindingState.EXPLAINED:
+        return _open(row, found) if found else None
+    if not found:
+        return end(finding)
+    if finding.state == FindingState.EXPLAINED:
         # Part of it may be gone; what nobody has explained is another finding.
-        if not {each.what for each in found} <= {each.what for each in read(finding.differences)}:
-            end(finding)
-            _open(row, found)
-    elif finding.mark != mark_of(found):
-        _change(finding, found)
+        if {each.what for each in found} <= {each.what for each in read(finding.differences)}:
+            return None
+        end(finding)
+        return _open(row, found)
+    return _change(finding, found) if finding.mark != mark_of(found) else None
 
 
-def _open(row: Running, found: list[Difference]) -> None:
+def _standing(row: Running) -> QuerySet[Finding]:
+    return Finding.objects.filter(service=row.service_id, environment=row.environment_id, state__in=STANDING)
+
+
+def _open(row: Running, found: list[Difference]) -> str:
     now = clock.now()
     finding = Finding.objects.create(
         service=row.service,
@@ -192,15 +211,17 @@ def _open(row: Running, found: list[Difference]) -> None:
     )
     _note(finding, "finding.opened")
     notices.tell_found(finding)
+    return "opened"
 
 
-def _change(finding: Finding, found: list[Difference]) -> None:
+def _change(finding: Finding, found: list[Difference]) -> str:
     before = finding.differences
     finding.differences = [each.as_json for each in found]
     finding.mark, finding.changed_at = mark_of(found), clock.now()
     finding.save(update_fields=["differences", "mark", "changed_at"])
     _note(finding, "finding.changed", before={"differences": before})
     notices.touch_deciders(finding)
+    return "changed"
 
 
 def _note(finding: Finding, action: str, *, before: Json | None = None) -> None:
@@ -224,7 +245,7 @@ def _end_of_stranger(pk: int) -> None:
             end(finding)
 
 
-def end(finding: Finding) -> None:
+def end(finding: Finding) -> str:
     """The difference is over, or the service is here no more; what was explained stays so in the record."""
     with transaction.atomic():
         finding.ended_at = clock.now()
@@ -232,6 +253,7 @@ def end(finding: Finding) -> None:
         move(finding, FindingState.ENDED, actor=WATCHER, fields=["ended_at"], service=name)
         touch(f"board.{finding.environment.name}", data={"service": name})
         notices.touch_deciders(finding)
+    return "ended"
 
 
 def _with_writer(found: Difference, view: View) -> Difference:

@@ -26,7 +26,7 @@ from releases.rollouts.findings.comparing import expect_seen
 from releases.rollouts.findings.differences import OF_IMAGES, differences, mark_of, read
 from releases.rollouts.findings.people import FIRST, deciders_of
 from releases.rollouts.findings.wording import in_short
-from releases.rollouts.models import Finding
+from releases.rollouts.models import Finding, Rollout
 from releases.rollouts.states import STANDING, FindingState
 from releases.states import ENDS
 
@@ -48,9 +48,8 @@ def adopt(finding_id: int, *, actor: Actor, reason: str, mark: str) -> Finding:
     with transaction.atomic():
         finding = _locked(finding_id, actor=actor)
         _require_standing(finding, mark=mark)
+        _require_calm(finding)
         row = Running.objects.get(service=finding.service, environment=finding.environment)
-        if queries.moving_at(row) is not None:
-            raise Conflict(_("Something rolls out there now. Wait until it is over."))
         seen = differences(row.expected, row.seen, scale=finding.service.scale)
         if mark_of(seen) != mark:
             # It was seen already, and is about to be written into the finding.
@@ -84,13 +83,15 @@ def put_back(finding_id: int, *, actor: Actor) -> Release:
 
     Raises:
         NotFound, NotAllowed: the person may not see it, or may not compose releases of the service.
-        Conflict: it is over, a draft was made already, or it is nothing that a release puts back.
+        Conflict: it is over, a draft was made already, it is nothing that a release puts back, or something
+            rolls out there.
         Invalid: what a release of it lacks.
         TemporaryError: the registry does not answer.
     """
     found = find(finding_id, actor=actor)
     require_compose(actor, [found.service])
     _require_standing(found, mark=found.mark)
+    _require_calm(found)
     _require_no_draft(found)
     # The registry is asked meanwhile: nothing is locked yet.
     release = create_release(_content(found), actor=actor)
@@ -112,6 +113,12 @@ def put_back(finding_id: int, *, actor: Actor) -> Release:
 def may_settle(finding: Finding, actor: Actor) -> bool:
     """Whether the person may adopt and explain."""
     return actor.user in deciders_of(finding.service)
+
+
+def rollout_at(finding: Finding) -> Rollout | None:
+    """Return the rollout of the service there that is not over."""
+    row = Running.objects.filter(service=finding.service_id, environment=finding.environment_id).first()
+    return queries.moving_at(row) if row else None
 
 
 def has_draft(finding: Finding) -> bool:
@@ -160,6 +167,12 @@ def _require_standing(finding: Finding, *, mark: str) -> None:
         raise Conflict(text.format(state=finding.get_state_display()))
     if mark != finding.mark:
         raise Conflict(CHANGED, code="stale_digest")
+
+
+def _require_calm(finding: Finding) -> None:
+    """While a rollout is not over, what is approved is what ran before and what it brings."""
+    if rollout_at(finding) is not None:
+        raise Conflict(_("Something rolls out there now. Wait until it is over."))
 
 
 def _settle(

@@ -12,7 +12,7 @@ from releases.catalog.models import Service
 from releases.rollouts.findings import operations, wording
 from releases.rollouts.findings.differences import OF_IMAGES, read
 from releases.rollouts.findings.people import deciders_of
-from releases.rollouts.models import Finding
+from releases.rollouts.models import Finding, Rollout
 from releases.rollouts.states import STANDING, FindingState
 
 Json = dict[str, Any]
@@ -42,6 +42,17 @@ def visible_findings(
     return found.filter(service__name=service) if service else found
 
 
+def beside(rollout: Rollout) -> list[Json]:
+    """Return what else was changed of a rollout's services since it was asked for; as `rows_of`."""
+    found = Finding.objects.filter(
+        environment=rollout.environment_id,
+        service__items__release=rollout.release_id,
+        opened_at__gte=rollout.queued_at,
+        state__in=STANDING,
+    )
+    return rows_of(found.select_related("service", "environment").order_by("pk"))
+
+
 def rows_of(findings: Iterable[Finding]) -> list[Json]:
     """Each finding with what differs, in a line."""
     return [{"finding": each, "text": wording.in_short(read(each.differences))} for each in findings]
@@ -54,6 +65,8 @@ def view_of(finding: Finding, actor: Actor) -> Json:
     stands = finding.state in STANDING
     puts_images_back = any(each.code in OF_IMAGES for each in found)
     composes = access.allowed(actor.user, "compose", finding.service)
+    rollout = operations.rollout_at(finding) if stands else None
+    is_free = stands and rollout is None
     return {
         "finding": finding,
         "differences": [
@@ -62,8 +75,10 @@ def view_of(finding: Finding, actor: Actor) -> Json:
         "deciders": deciders_of(finding.service),
         "may_settle": stands and operations.may_settle(finding, actor),
         "may_explain": finding.state == FindingState.OPEN,
-        "may_put_back": stands and composes and puts_images_back and not operations.has_draft(finding),
-        "by_hand": stands and not puts_images_back,
+        "may_adopt": is_free,
+        "rollout": rollout,
+        "may_put_back": is_free and composes and puts_images_back and not operations.has_draft(finding),
+        "by_hand": is_free and not puts_images_back,
     }
 
 

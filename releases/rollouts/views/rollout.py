@@ -19,6 +19,7 @@ from releases.operations import sign_off_result
 from releases.reading.life import forward_again
 from releases.reading.lists import newest_event
 from releases.rollouts import line, overview, texts
+from releases.rollouts.findings import queries
 from releases.rollouts.models import Rollout
 from releases.rollouts.states import RolloutState
 from releases.rollouts.views.logs import follow_until
@@ -94,6 +95,7 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "view": overview.overview(rollout, request.user),
         "again": forward_again(release, request.user) if rollout.state == RolloutState.ROLLED_BACK else None,
         "follow_until": follow_until(),
+        "unapproved": queries.beside(rollout),
         "waiting": line.waiting_behind(rollout),
         "newest": newest,
         "events": _events(topic),

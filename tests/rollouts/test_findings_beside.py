@@ -1,0 +1,166 @@
+"""While a rollout waits for people, what somebody else changes of its services is found as at any time."""
+
+from typing import Any
+
+import pytest
+
+from portal import clock
+from portal.errors import Conflict
+from portal.live.models import Event
+from releases.catalog.models import Running
+from releases.rollouts import queries
+from releases.rollouts.findings import operations
+from releases.rollouts.findings.comparing import look
+from releases.rollouts.models import Finding, Rollout, Step
+from releases.rollouts.running import View, expect_recorded
+from tests.factories import Shop, digest_for, make_release, roll_out
+from tests.pages.rollouts.conftest import browser
+from tests.people import acting
+from tests.rollouts.test_findings import CALM, CHANGED, NEW, OLD, codes, only, scaler, seen, view, workload
+
+Json = dict[str, Any]
+EVIL = digest_for("shopping-service", "evil")
+FOREIGN = view(workload(digest=EVIL), digest=EVIL)
+AT_REST = ("awaiting_signoff", "paused", "failed")
+
+__all__ = ["seen"]
+
+
+@pytest.fixture(params=AT_REST)
+def rollout(request: pytest.FixtureRequest, seen: Shop) -> Rollout:
+    """One that has set the image, and waits for people; what ran before was released as well."""
+    row = Running.objects.get()
+    row.expected.pop("looked")
+    row.save(update_fields=["expected"])
+    made = roll_out(make_release(seen, at="approved"), seen)
+    recorded(made, seen, OLD)
+    step(made, "set_image", service=seen.shopping)
+    Rollout.objects.update(state=request.param)
+    return made
+
+
+def recorded(rollout: Rollout, shop: Shop, digest: str) -> None:
+    """What ran when the rollout began."""
+    own = {"service": shop.shopping, "before": {"digests": {"app": [digest]}}}
+    Step.objects.create(rollout=rollout, key="record", kind="record_running", **own)
+
+
+def step(rollout: Rollout, kind: str, **more: Any) -> None:
+    """A step of the rollout that has begun."""
+    Step.objects.create(rollout=rollout, key=kind, kind=kind, intent={}, acted={}, **more)
+
+
+@pytest.mark.parametrize("known", [CALM, CHANGED, view(workload(digest=NEW), digest=OLD)])
+def test_what_ran_before_and_what_it_brings_are_no_finding(seen: Shop, rollout: Rollout, known: View) -> None:
+    look(seen.environment, known)
+    assert not Finding.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("later", "code"),
+    [
+        (FOREIGN, "image"),
+        (view(workload(digest=NEW), digest=EVIL), "content"),
+        (view(workload(digest=NEW, replicas=5), digest=NEW), "replicas"),
+        (view(workload(digest=NEW, uid="u2"), digest=NEW), "recreated"),
+        (view(), "missing"),
+        (view(workload(digest=NEW), digest=NEW, app="other"), "selector"),
+        (view(workload(digest=NEW), digest=NEW, scalers=[scaler(2, 8)]), "bounds"),
+    ],
+)
+def test_what_its_steps_do_not_change_is_found_and_told_and_is_over_when_it_is_put_back(
+    seen: Shop, rollout: Rollout, later: View, code: str
+) -> None:
+    look(seen.environment, later)
+    look(seen.environment, later)
+    assert (only().state, codes(only())) == ("open", [code])
+    cell = queries.cell_of(seen.shopping, seen.environment)
+    assert (cell.rollout, cell.finding) == (rollout, only())
+    assert cell.drift is not None
+    address = f"/findings/{only().pk}/"
+    assert address in browser(seen.cast.author).get(f"/rollouts/{rollout.pk}/").content.decode()
+    look(seen.environment, CHANGED)
+    assert only().state == "ended"
+    told = Event.objects.filter(topic=rollout.topic, kind__startswith="rollout.finding").order_by("number")
+    assert [each.kind for each in told] == ["rollout.finding_opened", "rollout.finding_ended"]
+    assert address not in browser(seen.cast.author).get(f"/rollouts/{rollout.pk}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "explained"),
+    [
+        ("scale", {"replicas", "bounds"}),
+        ("switch_service", {"selector"}),
+        ("restart", set()),
+        ("helm_upgrade", {"replicas", "bounds", "selector", "recreated", "missing"}),
+        ("a_kind_of_tomorrow", {"replicas", "bounds", "selector", "recreated", "missing"}),
+    ],
+)
+def test_what_a_step_may_have_done_is_explained_by_it_and_no_image_is(
+    seen: Shop, rollout: Rollout, kind: str, explained: set[str]
+) -> None:
+    # Such as the switch of several Services, it may belong to none of them.
+    step(rollout, kind)
+    looks = {
+        "replicas": view(workload(replicas=5)),
+        "bounds": view(workload(), scalers=[scaler(2, 8)]),
+        "selector": view(workload(), app="other"),
+        "recreated": view(workload(uid="u2")),
+        "missing": view(),
+        "image": FOREIGN,
+    }
+    for code, shown in looks.items():
+        Finding.objects.all().delete()
+        look(seen.environment, shown)
+        assert Finding.objects.exists() is (code not in explained), code
+
+
+def test_a_controller_that_leads_services_itself_explains_where_they_lead(
+    seen: Shop, rollout: Rollout
+) -> None:
+    Step.objects.filter(kind="set_image").update(params={"workload": {"kind": "Rollout", "name": "x"}})
+    look(seen.environment, view(workload(digest=NEW), digest=NEW, app="other"))
+    assert not Finding.objects.exists()
+    look(seen.environment, FOREIGN)
+    assert Finding.objects.exists()
+
+
+@pytest.mark.parametrize("state", ["running", "verifying", "switching", "stopping", "rolling_back"])
+def test_one_in_which_something_may_begin_explains_everything(seen: Shop, state: str) -> None:
+    roll_out(make_release(seen, at="approved"), seen)
+    Rollout.objects.update(state=state)
+    look(seen.environment, FOREIGN)
+    assert not Finding.objects.exists()
+
+
+def test_what_was_found_before_it_stands_until_it_is_over_and_comes_back_with_it(seen: Shop) -> None:
+    look(seen.environment, FOREIGN)
+    before = only()
+    rollout = roll_out(make_release(seen, at="approved"), seen)
+    recorded(rollout, seen, EVIL)
+    step(rollout, "set_image", service=seen.shopping)
+    Rollout.objects.update(state="paused")
+    look(seen.environment, CHANGED)
+    assert (only().state, codes(only())) == ("open", codes(before)), "it may come back"
+    step(rollout, "restore_image", service=seen.shopping, direction="back")
+    expect_recorded(rollout)
+    Rollout.objects.update(state="rolled_back", ended_at=clock.now())
+    look(seen.environment, FOREIGN)
+    assert Finding.objects.filter(state="open").count() == 1
+
+
+def test_it_is_explained_meanwhile_and_neither_adopted_nor_put_back_by_a_release(
+    seen: Shop, rollout: Rollout
+) -> None:
+    look(seen.environment, FOREIGN)
+    lead = acting(seen.cast.team_lead)
+    with pytest.raises(Conflict):
+        operations.adopt(only().pk, actor=lead, reason="It is right", mark=only().mark)
+    with pytest.raises(Conflict):
+        operations.put_back(only().pk, actor=acting(seen.cast.author))
+    page = browser(seen.cast.team_lead).get(f"/findings/{only().pk}/").content.decode()
+    assert f"/rollouts/{rollout.pk}/" in page
+    assert "adopt-link" not in page
+    operations.explain(only().pk, actor=lead, reason="A hotfix on the phone", mark=only().mark)
+    look(seen.environment, FOREIGN)
+    assert only().state == "explained"
