@@ -1,6 +1,9 @@
 """Image references and digests. Pure."""
 
+from collections.abc import Iterable
+
 from releases.models import Item
+from releases.rollouts.models import Step
 
 
 def digest_of(image: str) -> str:
@@ -27,3 +30,13 @@ def accepted_digests(item: Item) -> set[str]:
     """Return every digest by which a node may call this item's image: index, platform or config."""
     own = {item.digest, digest_of(item.image)}
     return {str(each) for each in {*item.accepted, *own} if each}
+
+
+def recorded_digests(steps: Iterable[Step]) -> set[str]:
+    """Return what ran, by what steps of the kind `record_running` have kept."""
+    return {
+        digest
+        for step in steps
+        for digests in ((step.before or {}).get("digests") or {}).values()
+        for digest in digests
+    }

@@ -18,7 +18,8 @@ from releases.catalog.models import Environment, Running, Service
 from releases.items import items_of
 from releases.models import Release
 from releases.rollouts.findings.differences import OF_IMAGES, read
-from releases.rollouts.images import accepted_digests, digest_of
+from releases.rollouts.findings.explaining import begun_in, untouched
+from releases.rollouts.images import accepted_digests, digest_of, recorded_digests
 from releases.rollouts.kept import Kept
 from releases.rollouts.models import Finding, Rollout, Step
 from releases.rollouts.states import STANDING, Direction, StepState
@@ -126,11 +127,11 @@ def expect_release(rollout: Rollout) -> None:
 
 
 def _go_on_expecting(rollout: Rollout, service: Service) -> None:
-    """Expect of a service what was expected before; how its workloads stand is read by the next look."""
+    """Expect of a service what was expected before; what else has changed is read by the next look."""
     rows = Running.objects.select_for_update().filter(service=service, environment=rollout.environment_id)
     for row in rows.exclude(expected={}):
         kept = {name: row.expected[name] for name in ("digests", "looked") if name in row.expected}
-        row.expected = {**kept, "rollout": rollout.pk}
+        row.expected = {**kept, "rollout": rollout.pk, **untouched(row, begun_in(rollout))}
         row.save(update_fields=["expected"])
 
 
@@ -185,16 +186,6 @@ def _expected_before(rollout: Rollout, service: Service) -> set[str]:
     return known or recorded_digests(rollout.steps.filter(kind="record_running", service=service))
 
 
-def recorded_digests(steps: Iterable[Step]) -> set[str]:
-    """Return what ran, by what steps of the kind `record_running` have kept."""
-    return {
-        digest
-        for step in steps
-        for digests in ((step.before or {}).get("digests") or {}).values()
-        for digest in digests
-    }
-
-
 def expect_recorded(rollout: Rollout) -> None:
     """Note after a rollback that what ran before the rollout is what should run again.
 
@@ -237,14 +228,18 @@ def foreign_before(row: Running) -> Json:
 
 
 def _expect(rollout: Rollout, digests: Mapping[Service, set[str]], *, release: int | None) -> None:
-    """Expect these digests; how the workloads stand after the rollout is read by the next look."""
+    """Expect these digests; what else the rollout may have changed is read by the next look."""
     present = Running.objects.filter(service__in=digests, environment=rollout.environment_id)
-    before = {row.service_id: foreign_before(row) for row in present} if release else {}
+    begun = begun_in(rollout)
+    known = {
+        row.service_id: {**untouched(row, begun), **(foreign_before(row) if release else {})}
+        for row in present
+    }
     rows = [
         Running(
             service=service,
             environment=rollout.environment,
-            expected={"digests": sorted(own), "rollout": rollout.pk, **before.get(service.pk, {})},
+            expected={"digests": sorted(own), "rollout": rollout.pk, **known.get(service.pk, {})},
             release=release,
         )
         for service, own in sorted(digests.items(), key=lambda each: each[0].pk)

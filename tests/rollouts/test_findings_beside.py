@@ -12,7 +12,7 @@ from releases.rollouts import queries
 from releases.rollouts.findings import operations
 from releases.rollouts.findings.comparing import look
 from releases.rollouts.models import Finding, Rollout, Step
-from releases.rollouts.running import View, expect_recorded
+from releases.rollouts.running import View, expect_recorded, expect_release
 from tests.factories import Shop, digest_for, make_release, roll_out
 from tests.pages.rollouts.conftest import browser
 from tests.people import acting
@@ -164,3 +164,80 @@ def test_it_is_explained_meanwhile_and_neither_adopted_nor_put_back_by_a_release
     operations.explain(only().pk, actor=lead, reason="A hotfix on the phone", mark=only().mark)
     look(seen.environment, FOREIGN)
     assert only().state == "explained"
+
+
+MOVED = view(workload(digest=NEW, replicas=5), digest=NEW, app="other")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "left"),
+    [
+        (("set_image",), ["replicas", "selector"]),
+        (("set_image", "scale"), ["selector"]),
+        (("set_image", "switch_service"), ["replicas"]),
+        (("helm_upgrade",), []),
+    ],
+)
+@pytest.mark.parametrize("end", ["succeeded", "stopped"])
+def test_a_release_approves_only_what_its_steps_may_have_changed(
+    seen: Shop, kinds: tuple[str, ...], left: list[str], end: str
+) -> None:
+    look(seen.environment, view(workload(replicas=5), app="other"))
+    assert codes(only()) == ["replicas", "selector"]
+    rollout = roll_out(make_release(seen, at="approved"), seen)
+    for kind in kinds:
+        step(rollout, kind, service=seen.shopping)
+    if end == "succeeded":
+        expect_release(rollout)
+    Rollout.objects.update(state=end)
+
+    look(seen.environment, MOVED)
+    look(seen.environment, MOVED)
+
+    assert only().state == ("open" if left else "ended")
+    assert (codes(only()) if left else []) == left
+    look(seen.environment, CHANGED)
+    again = [code for code in ("replicas", "selector") if code not in left]
+    assert [codes(each) for each in Finding.objects.filter(state="open")] == ([again] if again else [])
+
+
+def test_what_is_done_by_hand_where_a_step_was_skipped_was_approved(seen: Shop) -> None:
+    rollout = roll_out(make_release(seen, at="approved"), seen)
+    step(rollout, "set_image", service=seen.shopping)
+    Step.objects.create(rollout=rollout, key="s", kind="scale", state="skipped", service=seen.shopping)
+    expect_release(rollout)
+    Rollout.objects.update(state="succeeded")
+    look(seen.environment, view(workload(digest=NEW, replicas=5), digest=NEW))
+    assert not Finding.objects.exists()
+    look(seen.environment, view(workload(digest=NEW, replicas=6), digest=NEW))
+    assert codes(only()) == ["replicas"]
+
+
+def test_after_a_release_another_reference_is_found_before_its_pods_are_there(seen: Shop) -> None:
+    rollout = roll_out(make_release(seen, at="approved"), seen)
+    step(rollout, "set_image", service=seen.shopping)
+    expect_release(rollout)
+    Rollout.objects.update(state="succeeded")
+    look(seen.environment, CHANGED)
+    assert "images" in Running.objects.get().expected["workloads"]["Deployment/shopping-service"]
+    look(seen.environment, view(workload(digest=EVIL), digest=NEW))
+    assert codes(only()) == ["image"]
+
+
+def test_where_no_digest_is_known_another_reference_is_found_and_what_ran_before_is_not(seen: Shop) -> None:
+    row = Running.objects.get()
+    for each in (row.expected, row.expected["workloads"]["Deployment/shopping-service"]):
+        each["digests"] = []
+    row.save(update_fields=["expected"])
+    rollout = roll_out(make_release(seen, at="approved"), seen)
+    step(rollout, "set_image", service=seen.shopping)
+    ran = {"before": {"images": {"app": "registry.practice/shop/earlier:1"}}, "service": seen.shopping}
+    Step.objects.create(rollout=rollout, key="record", kind="record_running", **ran)
+    Rollout.objects.update(state="paused")
+    earlier = workload()
+    earlier["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.practice/shop/earlier:1"
+    for shown in (CHANGED, view(earlier), view(workload(), digest=EVIL)):
+        look(seen.environment, shown)
+        assert not Finding.objects.exists()
+    look(seen.environment, FOREIGN)
+    assert codes(only()) == ["image"]

@@ -24,6 +24,7 @@ from releases.rollouts.findings.differences import (
     CONTENT,
     IMAGE,
     MISSING,
+    OF_IMAGES,
     RECREATED,
     REPLICAS,
     SELECTOR,
@@ -32,7 +33,7 @@ from releases.rollouts.findings.differences import (
     mark_of,
     read,
 )
-from releases.rollouts.findings.explaining import unexplained
+from releases.rollouts.findings.explaining import begun_in, unexplained, untouched
 from releases.rollouts.images import accepted_digests, digest_of
 from releases.rollouts.kept import Kept, kept_in
 from releases.rollouts.models import Finding, Rollout
@@ -82,7 +83,13 @@ def _is_incomplete(known: Kept | Running) -> bool:
     """Whether something is seen, and settled, that nothing was expected of yet."""
     should = known.expected.get("workloads")
     now = known.seen.get("workloads") or {}
-    return known.seen.get("health") in SETTLED and (should is None or not now.keys() <= should.keys())
+    is_read = should is not None and all(name in should and _is_read(should[name]) for name in now)
+    return known.seen.get("health") in SETTLED and not is_read
+
+
+def _is_read(should: Json | None) -> bool:
+    """Whether its images were read since the last rollout; None where the workload was not there."""
+    return should is None or "images" in should
 
 
 def _judge(environment: Environment, service: Kept, view: View) -> None:
@@ -98,7 +105,7 @@ def _judge(environment: Environment, service: Kept, view: View) -> None:
         found = _found(row)
         if found and _takes_account(row):
             found = _found(row)
-        if _is_incomplete(row) and not found:
+        if _is_incomplete(row) and not any(each.code in OF_IMAGES for each in found):
             expect_seen(row)
         _settle(row, [_with_writer(each, view) for each in found])
 
@@ -130,11 +137,17 @@ def expect_seen(row: Running, *, anew: bool = False) -> None:
     digests = {*row.seen["digests"], *map(digest_of, row.seen["images"].values())} - {""}
     if not should.get("digests"):
         should |= {"digests": sorted(digests), "looked": True}
-    should["workloads"] = {**row.seen["workloads"], **(should.get("workloads") or {})}
+    known = should.get("workloads") or {}
+    seen = {name: _completed(known.get(name, now), now) for name, now in row.seen["workloads"].items()}
+    should["workloads"] = {**known, **seen}
     should["selectors"] = {**row.seen["selectors"], **(should.get("selectors") or {})}
     should["rollout"] = max(should.get("rollout", 0), _newest_rollout(row))
     row.expected = should
     row.save(update_fields=["expected"])
+
+
+def _completed(should: Json | None, now: Json | None) -> Json | None:
+    return {**now, **should} if should and now else should
 
 
 def _newest_rollout(row: Running) -> int:
@@ -166,7 +179,8 @@ def _takes_account(row: Running) -> bool:
     if last.state not in NOTED:
         for item in last.release.items.filter(service=row.service).select_related("service"):
             digests |= accepted_digests(item)
-    row.expected = {"digests": sorted(digests), "rollout": last.pk, **foreign_before(row)}
+    known = {**untouched(row, begun_in(last)), **foreign_before(row)}
+    row.expected = {"digests": sorted(digests), "rollout": last.pk, **known}
     row.save(update_fields=["expected"])
     return True
 

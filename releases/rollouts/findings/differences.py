@@ -119,7 +119,7 @@ def _whole(name: str, was: Json | None, now: Json) -> list[Difference]:
 def _scaling(name: str, was: Json, now: Json, scale: Mapping[str, int] | None) -> list[Difference]:
     """Compare replica counts where nothing scales by itself, and the bounds where something does."""
     before, after = _bounds(was), _bounds(now)
-    if was and before != after:
+    if "autoscaler" in was and before != after:
         return [Difference(code=BOUNDS, object=name, expected=before, found=after)]
     if after or "replicas" not in was or was["replicas"] == now["replicas"]:
         return []

@@ -8,6 +8,8 @@ from tests.cluster.objects import wait_for
 from tests.rollouts.processes import Processes
 from tests.soak import long
 
+# Long enough to be paused.
+LASTING = ({"kind": "set_image"}, {"kind": "wait_rollout", "settleSeconds": 5})
 ENDS = ("succeeded", "failed", "paused", "stopped")
 
 
@@ -56,3 +58,28 @@ def test_what_somebody_changes_is_found_at_once_and_is_over_when_it_is_put_back(
     floor.space.set_image("a", before)
     wait_for(lambda: Finding.objects.filter(state="ended").exists(), what="its end", seconds=30)
     assert Finding.objects.count() == 1
+
+
+@long
+def test_what_somebody_changes_while_a_rollout_is_paused_is_found_at_once(
+    lay_floor: Lay, at_work: Processes
+) -> None:
+    floor = lay_floor(services=("a", "b"), waves=(("a",), ("b",)), each=LASTING)
+    first_sight = Running.objects.filter(expected__has_key="workloads")
+    wait_for(lambda: first_sight.count() == 2, what="the first sight", seconds=30)
+    rollout = floor.start("2.0.0")
+    wait_for(lambda: floor.image("a") == floor.wanted("a", "2.0.0"), what="the new image", seconds=30)
+    floor.order(rollout, "pause", reason="lunch")
+    assert wait_until_over(rollout).state == "paused"
+    for name in ("a", "b"):
+        floor.space.set_image(name, f"registry.test/evil/{name}:1", fieldManager="kubectl-set")
+    wait_for(lambda: Finding.objects.count() == 2, what="two findings", seconds=15)
+    assert {each.differences[0]["found"] for each in Finding.objects.all()} == {
+        "registry.test/evil/a:1",
+        "registry.test/evil/b:1",
+    }
+    floor.space.set_image("a", floor.wanted("a", "2.0.0"))
+    floor.space.set_image("b", "registry.test/floor/b:1.0.0")
+    wait_for(lambda: Finding.objects.filter(state="ended").count() == 2, what="their ends", seconds=30)
+    rollout.refresh_from_db()
+    assert (rollout.state, Finding.objects.count()) == ("paused", 2)
