@@ -135,7 +135,7 @@ def sign_off(request: HttpRequest, pk: int, body: SignoffInput) -> Status[dict[s
     return Status(201, queries.rollout_shape(_visible(request, pk)))
 
 
-@router.post("/rollouts/{int:pk}/steps/{int:step}/retry", response={202: AskedShape})
+@router.post("/rollouts/{int:pk}/steps/{int:step}/retry", response={202: AskedShape}, exclude_unset=True)
 def retry_step(
     request: HttpRequest, pk: int, step: int, body: RetryInput | None = None
 ) -> Status[dict[str, Any]]:
@@ -144,7 +144,7 @@ def retry_step(
     return _ask(request, pk, OrderKind.RETRY, body, step=step, confirmed=confirmed)
 
 
-@router.post("/rollouts/{int:pk}/steps/{int:step}/skip", response={202: AskedShape})
+@router.post("/rollouts/{int:pk}/steps/{int:step}/skip", response={202: AskedShape}, exclude_unset=True)
 def skip_step(
     request: HttpRequest, pk: int, step: int, body: ReasonInput | None = None
 ) -> Status[dict[str, Any]]:
@@ -152,25 +152,25 @@ def skip_step(
     return _ask(request, pk, OrderKind.SKIP, body, step=step)
 
 
-@router.post("/rollouts/{int:pk}/pause", response={202: AskedShape})
+@router.post("/rollouts/{int:pk}/pause", response={202: AskedShape}, exclude_unset=True)
 def pause(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> Status[dict[str, Any]]:
     """Ask that nothing new begins."""
     return _ask(request, pk, OrderKind.PAUSE, body)
 
 
-@router.post("/rollouts/{int:pk}/resume", response={202: AskedShape})
+@router.post("/rollouts/{int:pk}/resume", response={202: AskedShape}, exclude_unset=True)
 def resume(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> Status[dict[str, Any]]:
     """Ask to go on."""
     return _ask(request, pk, OrderKind.RESUME, body)
 
 
-@router.post("/rollouts/{int:pk}/stop", response={202: AskedShape})
+@router.post("/rollouts/{int:pk}/stop", response={202: AskedShape}, exclude_unset=True)
 def stop(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> Status[dict[str, Any]]:
     """Ask to end here: one call ends, nothing else begins."""
     return _ask(request, pk, OrderKind.STOP, body)
 
 
-@router.post("/rollouts/{int:pk}/rollback", response={202: AskedShape})
+@router.post("/rollouts/{int:pk}/rollback", response={202: AskedShape}, exclude_unset=True)
 def roll_back(request: HttpRequest, pk: int, body: ReasonInput | None = None) -> Status[dict[str, Any]]:
     """Ask to go back to what ran before."""
     return _ask(request, pk, OrderKind.ROLLBACK, body)
@@ -198,7 +198,7 @@ def _ask(
     order: Order = operations.give_order(
         pk, kind, actor=actor, reason=reason, step_id=step, confirmed=confirmed
     )
-    return Status(202, {"id": order.pk, "kind": order.kind, "asked_at": order.asked_at})
+    return Status(202, queries.asked_shape(order))
 
 
 @router.get("/releases/{int:number}/proof", response=ProofShape)

@@ -44,12 +44,26 @@ class OrderShape(Schema):
     reached: list[ReachedShape]
 
 
+class RepeatedShape(Schema):
+    """An earlier order of the same kind, which a person gave."""
+
+    order: int
+    by: str
+    asked_at: datetime
+    text: str
+
+
 class AskedShape(Schema):
     """An order that was written down."""
 
     id: int
     kind: str
     asked_at: datetime
+    repeats: RepeatedShape | None = Field(
+        None,
+        description="There where a person had asked for it before: it waits, or it is so already. "
+        "The outcome of such an order is `already`, with that order's number.",
+    )
 
 
 class PauseShape(Schema):

@@ -27,6 +27,7 @@ ACTS = {
     "rollout.refused": _("Rollout refused"),
     "order.asked": _("Order given"),
     "order.honoured": _("Order honoured"),
+    "order.already": _("Order for what was so already"),
     "order.refused": _("Order refused"),
     "step.ready": _("Step ready"),
     "step.waiting": _("Step waiting"),

@@ -20,7 +20,7 @@ from releases.models import Release
 from releases.operating import concerned, is_restore, plan_of
 from releases.operations.locking import act, noting_refusals, require_scope
 from releases.operations.schedule import require_due
-from releases.rollouts import line, pins, release_side
+from releases.rollouts import line, pins, release_side, repeats
 from releases.rollouts.events import by
 from releases.rollouts.graph import Node, build_graph
 from releases.rollouts.members import Member
@@ -124,7 +124,7 @@ def give_order(
     step_id: int | None = None,
     confirmed: str = "",
 ) -> Order:
-    """Write down what a person asks; the engine honours it and reports.
+    """Write down what a person asks; the engine honours it and reports, also that it was so already.
 
     Args:
         confirmed: as for a start, where a step that restores a database is retried.
@@ -144,7 +144,8 @@ def give_order(
             assert step.service is not None
             _require_confirmed(step.service, actor=actor, confirmed=confirmed)
         check_words(reason)
-        _require_possible(rollout, kind, reason=reason, step=step)
+        if not repeats.is_so(rollout, kind, way=repeats.way_of(rollout)):
+            _require_possible(rollout, kind, reason=reason, step=step)
         order = Order.objects.create(
             rollout=rollout,
             kind=kind,
@@ -279,12 +280,13 @@ def _step(rollout: Rollout, step_id: int | None) -> Step:
 def _require_possible(rollout: Rollout, kind: str, *, reason: str, step: Step | None = None) -> None:
     if kind == OrderKind.SKIP and not reason.strip():
         raise Invalid(missing=[field_error("reason", _("Say why this step is skipped."))])
-    if not is_possible(rollout, kind, step):
+    way = repeats.way_of(rollout)
+    if not is_possible(rollout, kind, step, way=way):
         text = _("The rollout is {state}; this is not possible from there.")
         raise Conflict(sentence(text, state=RolloutState(rollout.state).label))
-    if kind == OrderKind.RESUME and not _goes_back(rollout) and (left := open_text(rollout.steps.all())):
+    if kind == OrderKind.RESUME and way == Direction.FORWARD and (left := open_text(rollout.steps.all())):
         raise Conflict(left)
-    goes_forward = kind in GOES_FORWARD and rollout.state not in MOVING and not _goes_back(rollout)
+    goes_forward = kind in GOES_FORWARD and rollout.state not in MOVING and way == Direction.FORWARD
     if kind in GOES_ON and rollout.state in AT_AN_END:
         _require_free(rollout)
         # A way back needs no room: nothing may keep it from being gone. One that is paused has its room.
@@ -300,10 +302,6 @@ def open_text(steps: Iterable[Step]) -> Text:
     if step is None:
         return ""
     return RESTORE_OPEN if step.is_restore else JOB_OPEN
-
-
-def _goes_back(rollout: Rollout) -> bool:
-    return rollout.steps.filter(direction=Direction.BACK).exists()
 
 
 def refusal_of(rollout: Rollout, kind: str) -> Conflict | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -9,18 +10,26 @@ from portal import clock, trace
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.live.publish import publish
-from releases.rollouts import durations, outcomes, reaching, release_side, rollback, settling
+from releases.rollouts import durations, outcomes, reaching, release_side, repeats, rollback, settling
 from releases.rollouts.course import Course
 from releases.rollouts.events import by, move_rollout, move_step
 from releases.rollouts.leases import Lease, OfANewerPortal, say_at, writing
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.states import MOVING, TROUBLED, Direction, OrderKind, RolloutState, StepState
+from releases.rollouts.states import (
+    ALREADY,
+    HONOURED,
+    MOVING,
+    REFUSED,
+    TROUBLED,
+    Direction,
+    OrderKind,
+    RolloutState,
+    StepState,
+)
 from releases.rollouts.steps.kind import Json
 from releases.rollouts.steps.kinds import KINDS
 from releases.states import ENDS, ReleaseState
 
-HONOURED = "honoured"
-REFUSED = "refused"
 R = RolloutState
 # From which states an order can be honoured; asked again at the moment of honouring.
 POSSIBLE: dict[str, frozenset[str]] = {
@@ -64,8 +73,10 @@ UNCLEAR = frozenset({StepState.ERRORED, StepState.INCONCLUSIVE})
 SKIPPABLE = TROUBLED | {StepState.WAITING, StepState.READY, StepState.RUNNING, StepState.CANCELLED}
 
 
-def is_possible(rollout: Rollout, kind: str, step: Step | None = None) -> bool:
-    """Whether an order can be honoured where the rollout stands."""
+def is_possible(rollout: Rollout, kind: str, step: Step | None = None, *, way: Direction) -> bool:
+    """Whether an order can be honoured where the rollout stands, and asks for what is not so already."""
+    if repeats.is_so(rollout, kind, way=way):
+        return False
     tidies = kind == OrderKind.RETRY and step is not None and step.is_warning
     return rollout.state in POSSIBLE[kind] or (tidies and rollout.state in TIDIED_IN)
 
@@ -163,10 +174,12 @@ def _open(rollout_id: int) -> QuerySet[Order]:
 
 
 def _honour(course: Course, order: Order, *, actor: Actor) -> None:
-    cause = _cause(order, actor)
-    possible = is_possible(course.rollout, order.kind, course.find(order.step_id))
+    cause, way = _cause(order, actor), course.way
+    if repeats.is_so(course.rollout, order.kind, way=way):
+        _report_repeated(course.rollout, order, actor=cause)
+        return
+    possible = is_possible(course.rollout, order.kind, course.find(order.step_id), way=way)
     refusal = "" if possible and not is_closed(course.rollout) else "wrong_state"
-    way = course.way
     refusal = refusal or HONOURS[OrderKind(order.kind)](course, order, cause)
     targets = [] if refusal else _targets(course, order, way)
     if targets:
@@ -193,18 +206,28 @@ def report(rollout: Rollout, order: Order, *, refusal: str, actor: Actor) -> Non
     Args:
         refusal: a code; empty where it was honoured.
     """
-    cause = _cause(order, actor)
-    order.honoured_at = clock.now()
-    order.outcome = f"{REFUSED}: {refusal}" if refusal else HONOURED
+    name = REFUSED if refusal else HONOURED
+    outcome = f"{REFUSED}: {refusal}" if refusal else HONOURED
+    reached = {} if order.reach is None else {"reached": order.reach["targets"]}
+    _close(rollout, order, name, outcome, actor=_cause(order, actor), **reached)
+
+
+def _report_repeated(rollout: Rollout, order: Order, *, actor: Actor) -> None:
+    """Write down that what an order asked for was so already, and which one had asked for it."""
+    first = repeats.first_of(rollout, order.kind)
+    asked = {} if first is None or first.by is None else by(Actor(user=first.by))
+    outcome = ALREADY if first is None else f"{ALREADY}: order {first.pk}"
+    told = {} if first is None else {"first": {"order": first.pk, **asked}}
+    _close(rollout, order, ALREADY, outcome, actor=actor, **told)
+
+
+def _close(rollout: Rollout, order: Order, name: str, outcome: str, *, actor: Actor, **told: Any) -> None:
+    order.honoured_at, order.outcome = clock.now(), outcome
     order.save(update_fields=["honoured_at", "outcome"])
-    name = "refused" if refusal else "honoured"
-    data = {"order": order.pk, "kind": order.kind, "outcome": order.outcome}
-    if order.reach is not None:
-        data["reached"] = order.reach["targets"]
-    subject = ("order", str(order.pk))
-    release = rollout.release_id
-    record(f"order.{name}", actor=cause, subject=subject, after=data, reason=order.reason, release=release)
-    publish(rollout.topic, f"rollout.order_{name}", {**data, **by(cause), "step": order.step_id})
+    data = {"order": order.pk, "kind": order.kind, "outcome": outcome, **told}
+    subject, release = ("order", str(order.pk)), rollout.release_id
+    record(f"order.{name}", actor=actor, subject=subject, after=data, reason=order.reason, release=release)
+    publish(rollout.topic, f"rollout.order_{name}", {**data, **by(actor), "step": order.step_id})
 
 
 def _cause(order: Order, actor: Actor) -> Actor:
@@ -271,11 +294,9 @@ def _renew_times(course: Course) -> None:
 
 def _stop(course: Course, order: Order, actor: Actor) -> str:
     rollout = course.rollout
-    if rollout.state == R.ROLLING_BACK:
+    if course.way == Direction.BACK:
         # Half a way back is no place to end: it pauses, and goes on when someone says so.
         return _hold(course, order, actor, code="stop")
-    if course.way == Direction.BACK:
-        return "wrong_state"
     # Where only a clean-up was tried again, the release has been carried out, and waits for its sign-off.
     ended = rollout.release.state == ReleaseState.AWAITING_SIGNOFF and rollout.state != R.AWAITING_SIGNOFF
     if rollout.state != R.STOPPING:

@@ -19,7 +19,7 @@ from releases.rollouts.colours import Act, Colours, after_signoff, colours_of, g
 from releases.rollouts.course import is_switching
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.operations import AT_AN_END, GOES_FORWARD, REPLACED, RIGHTS, open_text
-from releases.rollouts.orders import HONOURED, POSSIBLE, SKIPPABLE, is_possible
+from releases.rollouts.orders import POSSIBLE, SKIPPABLE, is_possible
 from releases.rollouts.queries import HIDDEN_KINDS
 from releases.rollouts.reaching import ABORT, HOLD, HOLDS, REACHED, UNREACHED
 from releases.rollouts.reaching import GOES_ON as CANNOT_BE_HELD
@@ -27,6 +27,7 @@ from releases.rollouts.rollback import in_order_of_return, net_changes, touched
 from releases.rollouts.states import (
     ACTIVE,
     GOES_ON,
+    HONOURED,
     TROUBLED,
     Direction,
     OrderKind,
@@ -144,7 +145,7 @@ def overview(rollout: Rollout, user: User) -> Overview:
         **(_kept_back(rollout, may, present) if way == Direction.FORWARD else {}),
     }
     may -= off.keys()
-    orders = frozenset(kind for kind in may if rollout.state in POSSIBLE[kind])
+    orders = frozenset(kind for kind in may if is_possible(rollout, kind, way=way))
     versions = {item.service_id: item for item in rollout.release.items.all()}
     views = {step.pk: _view(step, rollout, _of_step(step, may, user), way) for step in steps}
     troubles = [each for each in present if each.state in TROUBLED and not each.is_warning]
@@ -337,7 +338,7 @@ def _not_now(rollout: Rollout) -> list[Missing]:
 
 def _view(step: Step, rollout: Rollout, may: frozenset[str], way: Direction) -> StepView:
     choices = set()
-    if step.state in TROUBLED and is_possible(rollout, OrderKind.RETRY, step):
+    if step.state in TROUBLED and is_possible(rollout, OrderKind.RETRY, step, way=way):
         choices.add(OrderKind.RETRY)
     if step.state in SKIPPABLE & TROUBLED and rollout.state in POSSIBLE[OrderKind.SKIP]:
         choices.add(OrderKind.SKIP)

@@ -14,7 +14,7 @@ from portal.people.models import User
 from portal.sentences import worded_in
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Release
-from releases.rollouts import durations, lifting, texts, watched
+from releases.rollouts import durations, lifting, repeats, texts, watched
 from releases.rollouts.findings.differences import OF_IMAGES, differences, read
 from releases.rollouts.findings.wording import in_short
 from releases.rollouts.marks import Key, marks_in
@@ -392,6 +392,16 @@ def order_shape(order: Order) -> Json:
         "outcome": order.outcome,
         "reached": worded_in((order.reach or {}).get("targets", [])),
     }
+
+
+def asked_shape(order: Order) -> Json:
+    """Return an order that was just given, and the one that it repeats, if it does."""
+    asked = {"id": order.pk, "kind": order.kind, "asked_at": order.asked_at}
+    first = repeats.repeated_by(order)
+    if first is None or first.by is None:
+        return asked
+    said = {"asked_at": first.asked_at, "text": repeats.told(first)}
+    return {**asked, "repeats": {"order": first.pk, "by": first.by.username, **said}}
 
 
 def step_shape(step: Step) -> Json:

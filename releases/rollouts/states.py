@@ -130,6 +130,8 @@ class Direction(models.TextChoices):
     BACK = "back", _("back")
 
 
+# What became of an order: it may also have asked for what was so already.
+HONOURED, ALREADY, REFUSED = "honoured", "already", "refused"
 # Orders after which nothing new may begin.
 HALTING_ORDERS = frozenset({OrderKind.PAUSE, OrderKind.STOP, OrderKind.ROLLBACK})
 # After these a rollout that stood at an end moves again, and needs its services for itself as at its start.

@@ -18,6 +18,7 @@ from releases import openings, wording
 from releases.rollouts.models import Step
 from releases.rollouts.states import OrderKind, RolloutState, StepState
 from releases.rollouts.wordings import (
+    ASKED_FIRST,
     BY_ITSELF,
     ENDING,
     EVENTS,
@@ -233,7 +234,8 @@ def event_text(kind: str, data: Json) -> str:
         asked = data.get("kind", "")
         order = str(OrderKind(asked).label) if asked in OrderKind.values else ""
         words = _filled(EVENTS[kind], {**data, "by": _who(data), "order": order})
-        return "; ".join([words, *reached(data.get("reached") or [])])
+        first = [_filled(ASKED_FIRST, {"by": _who(data["first"])})] if data.get("first") else []
+        return "; ".join([words, *first, *reached(data.get("reached") or [])])
     if data.get("pause"):
         return pause(data["pause"])
     state = str(data.get("state") or kind.partition(".")[2])

@@ -447,8 +447,10 @@ EVENTS: dict[str, Text] = {
     "rollout.resumed": _("Rollout resumed"),
     "rollout.order_asked": _("{by} asks: {order}"),
     "rollout.order_honoured": _("Done as {by} asked: {order}"),
+    "rollout.order_already": _("It was so already when {by} asked: {order}"),
     "rollout.order_refused": _("Not possible as {by} asked: {order}"),
     "rollout.finding_opened": _("Unapproved change found: {service}"),
     "rollout.finding_changed": _("Unapproved change is another one now: {service}"),
     "rollout.finding_ended": _("Unapproved change is over: {service}"),
 }
+ASKED_FIRST: Text = _("{by} had asked first")

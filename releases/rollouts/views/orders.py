@@ -13,7 +13,7 @@ from portal import access
 from portal.errors import NotFound, PortalError
 from portal.people.doors import browser_actor
 from portal.people.models import User
-from releases.rollouts import durations, operations, overview
+from releases.rollouts import durations, operations, overview, repeats
 from releases.rollouts.models import Rollout, Step
 from releases.rollouts.states import Direction, OrderKind
 from releases.views.answers import go, is_fragment, refusal_status
@@ -39,6 +39,8 @@ def order(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
         return _give(request, rollout, kind)
     if kind not in PANELS:
         return redirect("rollouts:detail", pk=pk)
+    if repeats.is_so(rollout, kind, way=repeats.way_of(rollout)):
+        return _panel(request, rollout, kind, already=repeats.told(repeats.first_of(rollout, kind)))
     return _panel(request, rollout, kind, problem=operations.refusal_of(rollout, kind))
 
 
@@ -103,6 +105,7 @@ def _panel(
     step: Step | None = None,
     problem: PortalError | None = None,
     reason: str = "",
+    already: str = "",
 ) -> HttpResponse:
     context: dict[str, Any] = {
         "rollout": rollout,
@@ -110,6 +113,7 @@ def _panel(
         "step": step,
         "problem": problem,
         "reason": reason,
+        "already": already,
         "title": _titles()[kind],
         "restores": kind == OrderKind.RETRY and step is not None and step.is_restore,
         "reasons": STOP_REASONS,
