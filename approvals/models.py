@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from approvals.states import PROPOSAL_MOVES, REQUEST_MOVES, Phase, ProposalState, RequestState, Verdict
-from portal.people.models import Delegation, Role
+from portal.people.models import LONGEST_SCOPE, Delegation, Role
 
 
 class PolicyVersion(models.Model):
@@ -80,7 +80,7 @@ class Requirement(models.Model):
     request = models.ForeignKey(Request, models.CASCADE, related_name="requirements")
     phase = models.CharField(max_length=10, choices=Phase.choices)
     role = models.CharField(max_length=20, choices=Role.choices)
-    scope = models.CharField(max_length=120)
+    scope = models.CharField(max_length=LONGEST_SCOPE)
     count = models.PositiveSmallIntegerField(default=1)
     accepted = models.JSONField(default=list)
     because = models.JSONField(default=list)

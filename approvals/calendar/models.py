@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from portal.people.models import LONGEST_SCOPE
+
 EVERYWHERE: Final = "*"
 
 
@@ -19,7 +21,7 @@ class Freeze(models.Model):
 
     name = models.CharField(max_length=120, blank=True)
     reason = models.TextField()
-    scope = models.CharField(max_length=120)
+    scope = models.CharField(max_length=LONGEST_SCOPE)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, blank=True)
     zone = models.CharField(max_length=64)
@@ -65,7 +67,7 @@ class OpenHours(models.Model):
     are days on the wall of `zone`.
     """
 
-    scope = models.CharField(max_length=120)
+    scope = models.CharField(max_length=LONGEST_SCOPE)
     days = models.JSONField()
     opens_at = models.TimeField()
     closes_at = models.TimeField()

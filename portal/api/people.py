@@ -16,7 +16,7 @@ from portal.api.schemas import Body, Paged
 from portal.api.strict import hidden_first
 from portal.errors import NotFound
 from portal.people import operations, queries, tokens
-from portal.people.models import Role, RoleAssignment, User
+from portal.people.models import LONGEST_SCOPE, Role, RoleAssignment, User
 
 
 def _require_there(_request: HttpRequest, values: Mapping[str, Any]) -> None:
@@ -32,7 +32,7 @@ class RoleShape(Body):
     """A role in a scope."""
 
     role: str = Field(max_length=20, examples=["team_lead"])
-    scope: str = Field(max_length=120, examples=["team:commerce"])
+    scope: str = Field(max_length=LONGEST_SCOPE, examples=["team:commerce"])
 
 
 class PersonShape(Schema):

@@ -16,7 +16,7 @@ from portal.api.schemas import Body, Moment, Paged
 from portal.api.strict import hidden_first
 from portal.delegations import operations, queries
 from portal.errors import NotFound
-from portal.people.models import Delegation, User
+from portal.people.models import LONGEST_SCOPE, Delegation, User
 
 
 def _require_there(request: HttpRequest, values: Mapping[str, Any]) -> None:
@@ -34,7 +34,7 @@ class NewDelegation(Body):
     giver: str = Field(alias="from", max_length=150)
     taker: str = Field(alias="to", max_length=150)
     role: str = Field(max_length=20, examples=["team_lead"])
-    scope: str = Field(max_length=120, examples=["team:commerce"])
+    scope: str = Field(max_length=LONGEST_SCOPE, examples=["team:commerce"])
     starts: Moment | None = None
     ends: Moment
 

@@ -27,6 +27,8 @@ class Role(models.TextChoices):
 NEVER_DELEGATED = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 DELEGATED = tuple(role for role in Role.values if role not in NEVER_DELEGATED)
 LONGEST_DELEGATION = timedelta(days=90)
+# "cluster_group:" before a name of the catalog, which has 120 characters at most.
+LONGEST_SCOPE = 134
 
 
 class User(AbstractUser):
@@ -89,7 +91,7 @@ class RoleAssignment(models.Model):
 
     user = models.ForeignKey(User, models.PROTECT, related_name="assignments")
     role = models.CharField(max_length=20, choices=Role.choices)
-    scope = models.CharField(max_length=120)
+    scope = models.CharField(max_length=LONGEST_SCOPE)
     granted_at = models.DateTimeField()
     granted_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -120,7 +122,7 @@ class Delegation(models.Model):
     giver = models.ForeignKey(User, models.PROTECT, related_name="delegations_given")
     taker = models.ForeignKey(User, models.PROTECT, related_name="delegations_taken")
     role = models.CharField(max_length=20, choices=Role.choices)
-    scope = models.CharField(max_length=120)
+    scope = models.CharField(max_length=LONGEST_SCOPE)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     made_at = models.DateTimeField()

@@ -9,7 +9,7 @@ from portal.errors import Invalid, Missing, field_error
 from portal.people.models import Role, Team
 
 RoleAt = tuple[str, str]
-SCOPE = re.compile(r"\*|(?:service|team|environment|cluster_group):[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98})")
+SCOPE = re.compile(r"\*|(?:service|team|environment|cluster_group):[A-Za-z0-9](?:[A-Za-z0-9._-]{0,119})")
 # These concern the whole portal; a narrower one would promise what no door asks for.
 WHOLE_PORTAL = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 # Whether something of this name is there, by the kind of scope; the apps that know their rows join.
