@@ -14,7 +14,7 @@ from approvals.calendar.models import Freeze, OpenHours
 from approvals.calendar.places import Place
 from approvals.calendar.rules import Closure, Verdict, Window, Windows
 from portal.actors import Actor
-from portal.errors import Missing
+from portal.errors import Missing, PortalError
 from portal.sentences import Text, joined
 from portal.sentences import sentence as sentence_of
 from releases.catalog.models import Environment
@@ -100,6 +100,11 @@ def missing_for(release: Release, *, at: datetime | None = None) -> list[Missing
         return []
     verdict = verdict_for(release, at=at)
     return [_missing(closure, verdict.opens_at) for closure in verdict.closures]
+
+
+def close_alone(error: PortalError) -> bool:
+    """Whether the calendar alone refused: what an event starts is planned into the next opening then."""
+    return {each.get("code") for each in error.missing} == {"freeze"}
 
 
 def note_passage(release: Release, *, actor: Actor, windows_too: bool = False) -> None:

@@ -30,7 +30,7 @@ from portal.jobs import enqueue
 from portal.people.models import User
 from portal.sentences import Text, joined, kept, sentence
 from portal.transitions import move
-from releases import operations
+from releases import openings, operations
 from releases.catalog import versions
 from releases.catalog.models import Connection, ConnectionKind, Environment, Service
 from releases.catalog.references import value_of
@@ -305,7 +305,7 @@ def _start(arrival: Arrival, release: Release, *, actor: Actor) -> None:
     try:
         begun = ask_start(release.number, actor=actor)
     except Conflict as error:
-        if {each.get("code") for each in error.missing} != {"freeze"}:
+        if not openings.close_alone(error):
             raise
         operations.schedule_release(release.number, actor=actor, window="next")
         _settle(arrival.pk, A.SCHEDULED, actor=actor, reason=_words(error))

@@ -216,8 +216,9 @@ class Order(models.Model):
 class QueuePlace(models.Model):
     """A start that waits for its turn: another rollout has its services, or the environment is full.
 
-    `asked_at` and the key give the order. The release stays approved meanwhile; every rule is asked again
-    when its turn comes. `why` is the reason as `sentences.kept` gives it.
+    `asked_at` and the key give the order. `door` is the one behind which it was asked for: "hook" where an
+    event did, "" where an older portal queued it. The release stays approved meanwhile; every rule is asked
+    again when its turn comes. `why` is the reason as `sentences.kept` gives it.
     """
 
     MOVES: ClassVar[dict[str, frozenset[str]]] = PLACE_MOVES
@@ -229,6 +230,7 @@ class QueuePlace(models.Model):
     state = models.CharField(max_length=12, choices=PlaceState.choices, default=PlaceState.QUEUED)
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     asked_at = models.DateTimeField()
+    door = models.CharField(max_length=10, blank=True, db_default="")
     rollout = models.ForeignKey(Rollout, models.SET_NULL, null=True, related_name="+")
     reason = models.TextField(blank=True)
     why = models.JSONField(null=True, blank=True)

@@ -1,8 +1,9 @@
 """Starting where others may be in the way: at once, or by a place in the line that begins by itself.
 
 When its turn comes every rule is asked again, as by a press of the button; where one says no, the place is
-given back with the reason. Behind a rollout that did not end well it stays in the line until that is settled
-or a person starts it. Rows alone carry the line: Redis may be lost at any moment.
+given back with the reason. What an event asked for, and the calendar alone holds, is planned into the next
+opening, as it would have been at once. Behind a rollout that did not end well it stays in the line until that
+is settled or a person starts it. Rows alone carry the line: Redis may be lost at any moment.
 """
 
 import logging
@@ -19,13 +20,13 @@ from portal.jobs import for_each
 from portal.live.publish import publish
 from portal.sentences import Text, joined, sentence
 from portal.words import check_words
-from releases import notices, start
+from releases import notices, openings, start
 from releases.catalog.models import Environment
 from releases.models import Release
 from releases.operating import is_restore
 from releases.operations.locking import act, require_scope, require_state
 from releases.operations.moving import move_release
-from releases.operations.schedule import require_due
+from releases.operations.schedule import NEXT, require_due, schedule_release
 from releases.rollouts import line, operations, pins, places, unsettled
 from releases.rollouts.models import QueuePlace, Rollout
 from releases.rollouts.states import PlaceState
@@ -34,6 +35,8 @@ from releases.states import ReleaseState
 
 logger = logging.getLogger(__name__)
 
+# The door through which the events of a CI system come.
+EVENT = "hook"
 # One that was given a time waits for that, and for no turn.
 MAY_WAIT = start.STARTABLE - {ReleaseState.SCHEDULED}
 
@@ -119,13 +122,7 @@ def _take_turn(place: QueuePlace) -> None:
     """Begin it, or give it back; also where the portal itself breaks off at it: others wait behind it."""
     actor = Actor(user=place.asked_by, door="worker", cause="queue")
     try:
-        with act(place.release_id, actor=actor, refused="release.start_refused") as release:
-            locked = places.locked(place.pk)
-            if locked.state != PlaceState.QUEUED:
-                return
-            require_state(release, MAY_WAIT)
-            if line.stand_of(release).is_due:
-                _begin(release, locked, actor=actor)
+        _begin_or_plan(place, actor=actor)
     except PortalError as error:
         gone = _("Who asked for it may not start it any more.")
         _give_back(place, reason=gone if isinstance(error, NotFound) else error.detail)
@@ -135,6 +132,21 @@ def _take_turn(place: QueuePlace) -> None:
         incident = trace.number()
         logger.exception("place %s broke off, incident %s", place.pk, incident)
         _give_back(place, reason=broke_off(incident))
+
+
+def _begin_or_plan(place: QueuePlace, *, actor: Actor) -> None:
+    try:
+        with act(place.release_id, actor=actor, refused="release.start_refused") as release:
+            locked = places.locked(place.pk)
+            if locked.state != PlaceState.QUEUED:
+                return
+            require_state(release, MAY_WAIT)
+            if line.stand_of(release).is_due:
+                _begin(release, locked, actor=actor)
+    except Conflict as error:
+        if place.door != EVENT or not openings.close_alone(error):
+            raise
+        schedule_release(place.release_id, actor=actor, window=NEXT)
 
 
 def broke_off(incident: str) -> Text:
@@ -160,7 +172,11 @@ def _queue(release: Release, stand: line.Stand, *, actor: Actor) -> QueuePlace:
     if release.state == ReleaseState.SCHEDULED:
         move_release(release, ReleaseState.APPROVED, actor=actor, reason=WAITS_TURN)
     place = QueuePlace.objects.create(
-        release=release, environment=release.environment, asked_by=actor.user, asked_at=clock.now()
+        release=release,
+        environment=release.environment,
+        asked_by=actor.user,
+        asked_at=clock.now(),
+        door=actor.door,
     )
     behind = {"rollouts": [each.pk for each in stand.behind], "releases": list(stand.after)}
     after = {"place": stand.number, **behind}

@@ -22,6 +22,7 @@ from releases.pipeline import jobs
 from releases.pipeline import operations as pipeline
 from releases.pipeline.models import Arrival, Delivery
 from releases.pipeline.operations import give_up_broken
+from releases.rollouts.jobs import begin_queued
 from releases.rollouts.models import Pin, QueuePlace, Rollout
 from tests.factories import ENGINE, FakeRegistry, Shop, approve_all
 from tests.people import BY_THE_PORTAL
@@ -334,6 +335,42 @@ def test_it_waits_for_its_turn_while_the_same_service_rolls_out(ci: Shop) -> Non
 
     assert [each.state for each in Arrival.objects.order_by("pk")] == ["started", "queued"]
     assert QueuePlace.objects.get().release == arrival().release
+
+
+@long
+def test_a_freeze_that_is_met_in_the_queue_plans_it_into_the_next_opening_too(ci: Shop) -> None:
+    send("shop-ci", BUILD)
+    work()
+    send("shop-ci", {**BUILD, "commit": "decade00"}, delivery="d2")
+    work()
+    now = clock.now()
+    calendar.add_freeze(
+        actor=BY_THE_PORTAL, name="Year end", reason="Books", starts=now, ends=now + timedelta(hours=1)
+    )
+    Rollout.objects.update(state="succeeded")
+
+    begin_queued()
+
+    made = arrival().release
+    assert made is not None
+    assert (made.state, made.scheduled_at) == ("scheduled", now + timedelta(hours=1))
+    assert QueuePlace.objects.get().state == "cancelled"
+
+
+@long
+def test_a_stopped_line_that_is_met_in_the_queue_gives_it_back(ci: Shop) -> None:
+    send("shop-ci", BUILD)
+    work()
+    send("shop-ci", {**BUILD, "commit": "decade00"}, delivery="d2")
+    work()
+    calendar.stop_line(actor=BY_THE_PORTAL, reason="Payments are lost")
+    Rollout.objects.update(state="succeeded")
+
+    begin_queued()
+
+    place = QueuePlace.objects.get()
+    assert (place.state, "Payments are lost" in place.reason) == ("given_back", True)
+    assert Release.objects.get(pk=place.release_id).state == "approved"
 
 
 @long
