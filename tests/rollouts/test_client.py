@@ -24,7 +24,7 @@ from portal.integrations.kubernetes.workloads import (
     last_change_of,
     last_manager,
 )
-from tests.portal.integrations.answering import never_ending
+from tests.portal.integrations.answering import never_ending, trickling_headers
 from tests.rollouts.scripted_server import Script, scripted_cluster
 
 WEB = Reference("Deployment", "shop", "web")
@@ -165,6 +165,13 @@ def test_a_server_that_trickles_or_never_ends_does_not_answer(
         with pytest.raises(TemporaryError) as trouble:
             cluster.workload(WEB)
         assert trouble.value.code == "unreachable"
+
+
+def test_a_server_whose_headers_trickle_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HURRIED_READ_SECONDS", 0.2)
+    with trickling_headers(0.05) as port, pytest.raises(TemporaryError) as trouble:
+        Cluster(Access(server=f"http://127.0.0.1:{port}")).hurried().workload(WEB)
+    assert trouble.value.code == "unreachable"
 
 
 @pytest.mark.parametrize("said", ["404 page not found", "the server could not find the requested resource"])

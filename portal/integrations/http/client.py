@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.answers import read_body, read_json
+from portal.integrations.headers import Pool, SafePool
 from portal.sentences import sentence
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -89,7 +90,7 @@ def get(
     """Call an address once; redirects are answers, not orders.
 
     Args:
-        timeout_seconds: for the whole call, the body included.
+        timeout_seconds: for the whole call, headers and body included.
         headers: more of them, such as a login.
         resolve: turns host and port into addresses; for tests.
 
@@ -182,8 +183,8 @@ def _pool(
 ) -> urllib3.HTTPConnectionPool:
     timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, timeout_seconds), total=timeout_seconds)
     if scheme == "http":
-        return urllib3.HTTPConnectionPool(address, port, timeout=timeout, maxsize=1)
-    return urllib3.HTTPSConnectionPool(
+        return Pool(address, port, timeout=timeout, maxsize=1)
+    return SafePool(
         address,
         port,
         timeout=timeout,

@@ -20,6 +20,7 @@ from kubernetes import client as library
 from portal import counters, trace
 from portal.errors import TemporaryError
 from portal.integrations.answers import read_body, read_json
+from portal.integrations.headers import bound
 from portal.integrations.kubernetes.configuration import configuration_of
 from portal.integrations.kubernetes.connection import Access
 from portal.integrations.kubernetes.errors import UNREACHABLE, refused, unreachable
@@ -64,6 +65,7 @@ class Server:
         self._alone_until = 0.0
         self._away: TemporaryError | None = None
         self._client = library.ApiClient(configuration_of(access))
+        bound(self._client.rest_client.pool_manager)
 
     def close(self) -> None:
         """Give up the connections."""

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations import answers
+from portal.integrations.headers import bound
 from portal.sentences import sentence
 
 CONNECT_SECONDS = 3.0
@@ -65,6 +66,10 @@ class Transport:
         self._token_hosts = token_hosts | {self.host}
         self._tokens: dict[str, _Token] = {}
         self._session = requests.Session()
+        adapter = requests.adapters.HTTPAdapter()
+        bound(adapter.poolmanager)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
         # Neither proxies nor a .netrc of the machine may add to what the connection says.
         self._session.trust_env = False
         # What is packed is small and may be endless.

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -75,23 +75,48 @@ def answering(answerer: Answerer) -> Iterator[Server]:
             thread.join(timeout=5)
 
 
+Answer = Callable[[socket.socket, threading.Event], None]
+
+
 @contextmanager
-def never_ending(pause: float) -> Iterator[int]:
-    """Answer one call without end, as fast as it is taken or a byte after each pause (seconds); its port."""
+def _answering_once(answer: Answer) -> Iterator[int]:
+    """A port at which one call is answered; the answer may look whether the test has ended."""
     ended = threading.Event()
 
-    def answer() -> None:
+    def take() -> None:
         with contextlib.suppress(OSError):
             line, _address = listening.accept()
             with line:
                 line.recv(65_536)
-                line.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
-                while not ended.wait(pause):
-                    line.sendall(b" " * (1 if pause else 65_536))
+                answer(line, ended)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=answer, daemon=True)
+        thread = threading.Thread(target=take, daemon=True)
         thread.start()
         yield int(listening.getsockname()[1])
         ended.set()
     thread.join(timeout=5)
+
+
+def never_ending(pause: float) -> AbstractContextManager[int]:
+    """Answer one call without end, as fast as it is taken or a byte after each pause (seconds); its port."""
+
+    def answer(line: socket.socket, ended: threading.Event) -> None:
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+        while not ended.wait(pause):
+            line.sendall(b" " * (1 if pause else 65_536))
+
+    return _answering_once(answer)
+
+
+def trickling_headers(pause: float) -> AbstractContextManager[int]:
+    """Answer one call, forty bytes of its headers each after a pause (seconds); its port."""
+
+    def answer(line: socket.socket, ended: threading.Event) -> None:
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nSlow: ")
+        for _byte in range(40):
+            if not ended.wait(pause):
+                line.sendall(b"x")
+        line.sendall(b"\r\n\r\n{}")
+
+    return _answering_once(answer)

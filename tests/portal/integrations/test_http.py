@@ -9,7 +9,14 @@ import pytest
 from portal.embedded.ports import free_port
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.http.client import BODY_BYTES, Allow, get
-from tests.portal.integrations.answering import Asked, Given, Server, answering, never_ending
+from tests.portal.integrations.answering import (
+    Asked,
+    Given,
+    Server,
+    answering,
+    never_ending,
+    trickling_headers,
+)
 
 LOOPBACK = Allow.of(networks=["127.0.0.0/8", "::1/128"])
 
@@ -184,6 +191,17 @@ def test_a_body_that_trickles_is_given_up_in_time() -> None:
     with never_ending(0.05) as port, pytest.raises(TemporaryError) as trouble:
         ask(f"http://127.0.0.1:{port}/", seconds=0.3)
     assert trouble.value.code == "unreachable"
+
+
+def test_headers_that_trickle_are_given_up_in_time() -> None:
+    with trickling_headers(0.05) as port, pytest.raises(TemporaryError) as trouble:
+        ask(f"http://127.0.0.1:{port}/", seconds=0.3)
+    assert trouble.value.code == "unreachable"
+
+
+def test_headers_that_come_bit_by_bit_in_time_are_read() -> None:
+    with trickling_headers(0.001) as port:
+        assert get(f"http://127.0.0.1:{port}/", timeout_seconds=3, allow=LOOPBACK).json == {}
 
 
 def test_what_no_row_can_keep_is_not_in_an_answer() -> None:

@@ -12,7 +12,14 @@ from portal.errors import PermanentError, TemporaryError
 from portal.integrations.registry import transport
 from portal.integrations.registry.client import Registry, newest_first, version_order
 from portal.integrations.registry.transport import BODY_BYTES, Transport
-from tests.portal.integrations.answering import Asked, Given, Server, answering, never_ending
+from tests.portal.integrations.answering import (
+    Asked,
+    Given,
+    Server,
+    answering,
+    never_ending,
+    trickling_headers,
+)
 from tests.portal.integrations.image_registry import OCI, ImageRegistry, digest, image_registry
 from tests.soak import long
 
@@ -258,5 +265,12 @@ def test_the_newest_image_comes_first(real: ImageRegistry) -> None:
 def test_a_registry_that_trickles_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "TOTAL_SECONDS", 0.3)
     with never_ending(0.05) as port, pytest.raises(TemporaryError) as trouble:
+        client(f"http://127.0.0.1:{port}").tags("shop/web")
+    assert trouble.value.code == "registry_unreachable"
+
+
+def test_a_registry_whose_headers_trickle_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.3)
+    with trickling_headers(0.05) as port, pytest.raises(TemporaryError) as trouble:
         client(f"http://127.0.0.1:{port}").tags("shop/web")
     assert trouble.value.code == "registry_unreachable"
