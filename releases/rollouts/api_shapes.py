@@ -97,6 +97,9 @@ class RolloutShape(Schema):
     expected_seconds: int
     orders: list[OrderShape]
     pause: PauseShape | None
+    stands: str = Field(
+        description="Why it stands failed although its plan rolls back by itself, and what to do; else empty."
+    )
     eta: datetime | None = Field(
         description="When it should be over, by the median of what the plan's last ten rollouts there took. "
         "It has passed where the rollout is late; null where it stands, and where fewer than three tell it."

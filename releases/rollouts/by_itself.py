@@ -18,11 +18,14 @@ from releases.rollouts.course import Course
 from releases.rollouts.events import by
 from releases.rollouts.leases import halted
 from releases.rollouts.models import Order, Rollout, Step
-from releases.rollouts.states import OrderKind, RolloutState, StepState
+from releases.rollouts.states import MOVING, OrderKind, RolloutState, StepState
+from releases.rollouts.steps.kind import Json
 from releases.rollouts.steps.kinds import KINDS
-from releases.rollouts.wordings import BY_ITSELF
+from releases.rollouts.wordings import BY_ITSELF, HALT
 
 ON_FAILURE, ROLLBACK = "onFailure", "rollback"
+# Under this name a failure keeps what held its rollout when it would have gone back by itself.
+HELD_BY = "held_by"
 # What an act finds to be bad before it is made; all else that keeps it from being made says nothing of that.
 FOUND_BAD = frozenset({"no_ready_pods", "canary_degraded"})
 
@@ -39,16 +42,25 @@ def was_measured(step: Step) -> bool:
     return looked or (step.failure or {}).get("code") in FOUND_BAD
 
 
-def order_rollback(course: Course, step: Step, *, actor: Actor) -> None:
-    """Order the rollback of a locked rollout that a failed step has just ended, where its plan says so.
+def goes_back(course: Course, step: Step) -> bool:
+    """Whether a locked rollout is to go back by itself from a step that has just failed, by its plan.
 
-    Nothing is ordered where nothing was measured, where nothing was changed yet, and where a person has asked
-    for a halt meanwhile.
+    It is not where nothing was measured, and where nothing was changed yet.
     """
+    measured = rolls_back(course.rollout.release.plan) and was_measured(step)
+    return measured and bool(rollback.touched(course.steps))
+
+
+def held_by(course: Course) -> Json | None:
+    """What keeps a locked rollout from going back by itself: its pause, or a halt that somebody asked for."""
     rollout = course.rollout
-    follows = rolls_back(rollout.release.plan) and was_measured(step) and rollback.touched(course.steps)
-    if not follows or halted(course.lease):
-        return
+    if rollout.state not in MOVING:  # a paused one is in somebody's hands
+        return rollout.pause or {"reason": HALT}
+    return {"reason": HALT} if halted(course.lease) else None
+
+
+def order_rollback(rollout: Rollout, step: Step, *, actor: Actor) -> None:
+    """Order the rollback of a locked rollout that a failed step has just ended."""
     order = Order.objects.create(
         rollout=rollout,
         kind=OrderKind.ROLLBACK,
@@ -69,6 +81,10 @@ def order_rollback(course: Course, step: Step, *, actor: Actor) -> None:
 
 def stands_because(rollout: Rollout, troubles: Iterable[Step]) -> str:
     """Why a rollout stands failed though its plan rolls back by itself; "" where that needs no word."""
+    troubles = list(troubles)
+    held = [step.failure[HELD_BY] for step in troubles if step.failure and HELD_BY in step.failure]
+    if rollout.state == RolloutState.FAILED and held:
+        return texts.held(held[0])
     refused = [step for step in troubles if step.state == StepState.FAILED and not was_measured(step)]
     if rollout.state != RolloutState.FAILED or not refused or not rolls_back(rollout.release.plan):
         return ""

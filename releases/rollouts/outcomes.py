@@ -273,12 +273,23 @@ def _trouble(
     if step.direction == Direction.BACK:
         settling.fail_back(rollout, actor=actor)
         return
-    was_moving = rollout.state in MOVING
-    code = str((outcome.failure or {}).get("code", ""))
+    _fail(course, step, told, actor=actor)
+
+
+def _fail(course: Course, step: Step, told: Json, *, actor: Actor) -> None:
+    """End the rollout at a failed step; where its plan says so it goes back by itself, unless it is held."""
+    rollout = course.rollout
+    goes_back = by_itself.goes_back(course, step)
+    held_by = by_itself.held_by(course) if goes_back else None
+    held = {by_itself.HELD_BY: held_by} if held_by else {}
+    if held:
+        step.failure = {**(step.failure or {}), **held}
+        save(step, ["failure"])
+    code = str(told.get("code", ""))
     release_side.follow(rollout.release, ReleaseState.FAILED, actor=actor, reason=code)
-    move_rollout(rollout, RolloutState.FAILED, actor=actor, data={"step": step.pk, "failure": told})
-    if was_moving:  # a paused one is in somebody's hands
-        by_itself.order_rollback(course, step, actor=actor)
+    move_rollout(rollout, RolloutState.FAILED, actor=actor, data={"step": step.pk, "failure": told, **held})
+    if goes_back and not held:
+        by_itself.order_rollback(rollout, step, actor=actor)
 
 
 def end_siblings(course: Course, step: Step | None, *, actor: Actor) -> None:

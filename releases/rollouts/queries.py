@@ -14,12 +14,12 @@ from portal.people.models import User
 from portal.sentences import worded_in
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Release
-from releases.rollouts import durations, lifting, repeats, texts, watched
+from releases.rollouts import by_itself, durations, lifting, repeats, texts, watched
 from releases.rollouts.findings.differences import OF_IMAGES, differences, read
 from releases.rollouts.findings.wording import in_short
 from releases.rollouts.marks import Key, marks_in
 from releases.rollouts.models import Finding, Order, Rollout, Step
-from releases.rollouts.states import ACTIVE, DONE, STANDING, TROUBLED, Direction, RolloutState
+from releases.rollouts.states import ACTIVE, DONE, STANDING, TROUBLED, Direction, RolloutState, StepState
 from releases.rollouts.tables import UNDONE_BY
 from releases.states import ENDS, PENDING
 
@@ -360,6 +360,7 @@ def rollout_shape(rollout: Rollout) -> Json:
         "pause": {**worded_in(pause), "text": texts.pause(pause), "help": lifting.help_with(rollout)}
         if pause
         else None,
+        "stands": by_itself.stands_because(rollout, rollout.steps.filter(state=StepState.FAILED)),
         "eta": durations.due_at(rollout),
         "verdict": rollout.verdict,
         "warnings": [

@@ -24,6 +24,9 @@ from releases.rollouts.wordings import (
     EVENTS,
     FAILURES,
     GATE_RESULTS,
+    HALT,
+    HALTED,
+    HELD,
     KINDS,
     LIFTS,
     MEASURED,
@@ -159,6 +162,12 @@ def pause(reason: Json) -> str:
     return ": ".join(part for part in (text, own or missing) if part)
 
 
+def held(by: Json) -> str:
+    """Return why a rollout did not go back by itself, by the pause that held it, and what to do."""
+    why = str(HALTED) if by["reason"] == HALT else pause(by)
+    return _filled(HELD, {"why": why.rstrip(".")})
+
+
 def reason(code: str) -> str:
     """Return what a code says where the record has it as a reason; what a person wrote stays as it is."""
     words = str(REASONS.get(code) or FAILURES.get(code, code))
@@ -242,7 +251,8 @@ def event_text(kind: str, data: Json) -> str:
     label = str(RolloutState(state).label) if state in RolloutState.values else state
     # The event of the step that failed has the cluster's own words.
     told = cause(data["failure"]) if data.get("failure") else own_reason(str(data.get("reason") or ""))
-    return f"{label}: {told}" if told else label
+    words = f"{label}: {told}" if told else label
+    return f"{words.rstrip('.')}. {held(data['held_by'])}" if data.get("held_by") else words
 
 
 def _step_event(kind: str, data: Json) -> str:

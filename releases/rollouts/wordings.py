@@ -410,6 +410,13 @@ PAUSES: dict[str, Text] = {
     "portal_error": _("The portal itself failed {count} times; its log tells more under {incident}"),
     "worker_died": _("The worker died {count} times without getting any further"),
 }
+# Why a rollout did not go back by itself: its pause, or HALT where somebody had asked for one.
+HALT = "halt"
+HALTED: Text = _("Somebody had asked to halt it when it failed")
+HELD: Text = _(
+    "{why}. So it did not go back by itself, as its plan would have it: roll it back, retry the step, "
+    "or skip it and say why."
+)
 # The reasons of what the portal does, where a person's would be in their own words.
 BY_ITSELF, ROLLS_OUT, WAITS_TURN = "by_itself", "rolls_out", "waits_turn"
 # What the record alone keeps of a pause or an end, without the arguments that the page has.

@@ -25,10 +25,10 @@ from portal.errors import PermanentError, PortalError, TemporaryError
 from portal.integrations.kubernetes.workloads import Reference, Workload
 from portal.live.models import Event
 from releases.models import Release
-from releases.rollouts import engine, leases, operations, orders, reaching, release_side, stop_points
+from releases.rollouts import engine, leases, operations, reaching, release_side, stop_points
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Rollout, Step
-from releases.rollouts.states import DONE, TROUBLED, StepState
+from releases.rollouts.states import DONE, REFUSED, TROUBLED, StepState
 from releases.rollouts.steps.kind import (
     ActingKind,
     Change,
@@ -148,7 +148,7 @@ class World:
     def intends(self) -> None:
         """An intent was committed: whether that was allowed shows by what had been asked until then."""
         assert self.rollout is not None
-        refused = self.rollout.orders.filter(outcome__startswith=orders.REFUSED).values_list("pk", flat=True)
+        refused = self.rollout.orders.filter(outcome__startswith=REFUSED).values_list("pk", flat=True)
         # One that found nothing to halt, as the result waits for its sign-off already, was answered so.
         self.intended[self.depth] = {kind for kind, pk in self.halts.items() if pk not in set(refused)}
 

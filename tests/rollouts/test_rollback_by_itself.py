@@ -149,12 +149,56 @@ def test_where_nothing_was_changed_there_is_nothing_to_take_back(rollout: Rollou
     assert end(rollout) == "failed"
 
 
-def test_a_rollout_that_a_person_paused_stays_in_their_hands(rollout: Rollout, world: World) -> None:
+HELD = (
+    "So it did not go back by itself, as its plan would have it: roll it back, retry the step, "
+    "or skip it and say why."
+)
+
+
+def test_a_rollout_that_a_person_paused_stays_in_their_hands_and_says_so(
+    shop: Shop, rollout: Rollout, world: World, client: Client
+) -> None:
+    world.verdicts["wait"] = ["wait"] * 9
+    engine.advance(rollout.pk)
+    operations.give_order(rollout.pk, "pause", actor=world.actor, reason="lunch")
+    world.verdicts["wait"] = ["wait", "failed"]
+    with translation.override("ko"):
+        assert end(rollout) == "failed"
+    said = f"Paused by Author: lunch. {HELD}"
+    page = page_of(shop, rollout, client)
+    assert f"<p>{said}</p>" in page
+    assert "Here nothing was" not in page
+    api = ApiClient(shop.cast.author)
+    assert api.get(f"/rollouts/{rollout.pk}", accept_language="en").json()["stands"] == said
+    told = api.get(f"/rollouts/{rollout.pk}/events?after=0", accept_language="en").json()["events"]
+    failed = [event["text"] for event in told if event["kind"] == "rollout.failed"]
+    assert [text.endswith(said) for text in failed] == [True]
+    operations.give_order(rollout.pk, "rollback", actor=world.actor)
+    assert end(rollout) == "rolled_back"
+    assert f"<p>{said}</p>" not in page_of(shop, rollout, client)
+
+
+def test_where_a_pause_was_asked_in_the_moment_of_the_failure_it_says_so(
+    shop: Shop, rollout: Rollout, world: World, client: Client
+) -> None:
+    world.verdicts["wait"] = ["failed"]
+    # The look that fails is the fifth place at which a person may come in between.
+    world.orders = {5: "pause"}
+    assert end(rollout) == "failed"
+    assert f"<p>Somebody had asked to halt it when it failed. {HELD}</p>" in page_of(shop, rollout, client)
+
+
+def test_what_does_not_go_back_by_itself_has_nothing_to_say_of_it(
+    shop: Shop, rollout: Rollout, world: World, client: Client
+) -> None:
+    shop.plan.spec = {"waves": []}
+    shop.plan.save(update_fields=["spec"])
     world.verdicts["wait"] = ["wait"] * 9
     engine.advance(rollout.pk)
     operations.give_order(rollout.pk, "pause", actor=world.actor)
     world.verdicts["wait"] = ["wait", "failed"]
     assert end(rollout) == "failed"
+    assert HELD not in page_of(shop, rollout, client)
 
 
 def test_a_stop_that_was_asked_before_the_failure_stays_a_stop(rollout: Rollout, world: World) -> None:
