@@ -9,10 +9,12 @@ from pytest_django import DjangoAssertNumQueries
 from portal import clock
 from portal.audit.models import AuditEntry
 from portal.errors import Conflict, Invalid, NotAllowed, NotFound
+from portal.integrations.registry.client import Resolved
 from portal.outbox.models import Message
 from portal.people.models import User
 from releases import operations as release_operations
-from releases.catalog.models import Running
+from releases.catalog import versions
+from releases.catalog.models import Running, Service
 from releases.models import Item, Release
 from releases.rollouts import queries
 from releases.rollouts.findings import operations
@@ -22,6 +24,7 @@ from releases.rollouts.kept import kept_in
 from releases.rollouts.models import Finding, Rollout, Step
 from releases.rollouts.running import View, expect_recorded, expect_release, write_running
 from tests.factories import Shop, approve_all, digest_for, make_release, roll_out
+from tests.pages.rollouts.conftest import browser
 from tests.people import acting, person
 from tests.soak import long
 
@@ -398,6 +401,27 @@ def test_put_back_makes_a_draft_of_what_was_approved(seen: Shop) -> None:
         operations.put_back(only().pk, actor=acting(seen.cast.author))
     Release.objects.update(state="withdrawn")
     assert operations.put_back(only().pk, actor=acting(seen.cast.author)) != release
+
+
+def test_two_who_put_it_back_at_once_make_one_draft(seen: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_release(seen, items=[{"service": "shopping-service", "version": "2.7.4"}])
+    look(seen.environment, CHANGED)
+    before, colleague = Release.objects.count(), iter([acting(seen.cast.team_lead)])
+    resolve = versions.resolve
+
+    def resolve_meanwhile(service: Service, version: str) -> Resolved:
+        """The colleague is done while the registry is asked for the first."""
+        for other in colleague:
+            operations.put_back(only().pk, actor=other)
+        return resolve(service, version)
+
+    monkeypatch.setattr(versions, "resolve", resolve_meanwhile)
+    page = browser(seen.cast.author)
+    answer = page.post(f"/findings/{only().pk}/put-back/", {"once": "a"})
+    assert Release.objects.count() == before + 1
+    assert answer["Location"] == f"/releases/{only().put_back_by_id}/"
+    late = page.post(f"/findings/{only().pk}/put-back/", {"once": "b"})
+    assert late["Location"] == f"/releases/{only().put_back_by_id}/"
 
 
 def test_what_no_release_puts_back_says_so(seen: Shop) -> None:

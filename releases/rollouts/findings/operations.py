@@ -18,8 +18,9 @@ from portal.words import check_words
 from releases.catalog import versions
 from releases.catalog.models import Running, Service
 from releases.models import Item, Release
-from releases.operations import create_release
-from releases.operations.locking import require_compose, require_scope
+from releases.operations.composition import compose
+from releases.operations.create import store
+from releases.operations.locking import noting_refusals, require_compose, require_scope
 from releases.rollouts import queries
 from releases.rollouts.findings import notices
 from releases.rollouts.findings.comparing import expect_seen
@@ -93,10 +94,15 @@ def put_back(finding_id: int, *, actor: Actor) -> Release:
     _require_standing(found, mark=found.mark)
     _require_calm(found)
     _require_no_draft(found)
-    # The registry is asked meanwhile: nothing is locked yet.
-    release = create_release(_content(found), actor=actor)
+    # The registry is asked meanwhile: nothing is locked yet, and somebody else may do the same.
+    with noting_refusals(None, actor=actor):
+        composition = compose(_content(found), actor=actor)
     with transaction.atomic():
-        finding = Finding.objects.select_for_update().get(pk=finding_id)
+        rows = Finding.objects.select_for_update(of=("self",))
+        finding = rows.select_related("service", "environment", "put_back_by").get(pk=finding_id)
+        _require_standing(finding, mark=found.mark)
+        _require_no_draft(finding)
+        release = store(composition, actor=actor)
         finding.put_back_by = release
         finding.save(update_fields=["put_back_by"])
         record(

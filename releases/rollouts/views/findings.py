@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from portal.errors import NotFound
+from portal.actors import Actor
+from portal.errors import Conflict, NotFound
 from portal.people.doors import browser_actor
 from releases.forms import ReasonForm, attach
 from releases.reading.lists import environments_of, newest_event, newest_events
@@ -69,12 +70,23 @@ def _act(request: HttpRequest, pk: int, kind: str) -> str:
     """Do it, and say where to go."""
     actor = browser_actor(request)
     if kind == "put-back":
-        release = operations.put_back(pk, actor=actor)
-        return reverse("releases:edit", args=[release.number])
+        return _put_back(pk, actor)
     settle = {"adopt": operations.adopt, "explain": operations.explain}[kind]
     mark = request.POST.get("mark", "")[:64]
     settle(pk, actor=actor, reason=request.POST.get("reason", ""), mark=mark)
     return reverse("finding", args=[pk])
+
+
+def _put_back(pk: int, actor: Actor) -> str:
+    """Make the draft, or lead to the one that somebody else has made."""
+    try:
+        release = operations.put_back(pk, actor=actor)
+    except Conflict:
+        finding = operations.find(pk, actor=actor)
+        if not operations.has_draft(finding):
+            raise
+        return reverse("releases:detail", args=[finding.put_back_by_id])
+    return reverse("releases:edit", args=[release.number])
 
 
 def _titles() -> dict[str, str]:
