@@ -15,12 +15,15 @@ class Delivery(models.Model):
     """A signed event, kept once under the id that its sender gave it.
 
     `event` is {"kind", "repository", "ref", "commit", "by", "builds"}; empty where it was about nothing that
-    starts anything.
+    starts anything. `happened_at` and `before` are what it says besides of its order among others: when it
+    happened, and on top of which commit.
     """
 
     connection = models.ForeignKey(Connection, models.PROTECT, related_name="deliveries")
     delivery_id = models.CharField(max_length=200)
     event = models.JSONField(default=dict)
+    happened_at = models.DateTimeField(null=True, blank=True)
+    before = models.CharField(max_length=250, blank=True, db_default="")
     received_at = models.DateTimeField()
 
     class Meta:

@@ -35,6 +35,7 @@ from releases.catalog import versions
 from releases.catalog.models import Connection, ConnectionKind, Environment, Service
 from releases.catalog.references import value_of
 from releases.models import Release
+from releases.pipeline import ordering
 from releases.pipeline.matching import concerns, tag_of
 from releases.pipeline.models import Arrival, Delivery
 from releases.pipeline.states import ArrivalState
@@ -45,6 +46,8 @@ from releases.states import PENDING, ReleaseState
 
 A = ArrivalState
 WORK = "releases.pipeline.jobs.work"
+# What an event says of its order among others, and the columns that keep it.
+ORDER = {"at": "happened_at", "before": "before"}
 KINDS = frozenset({ConnectionKind.GITLAB, ConnectionKind.GITHUB, ConnectionKind.CI})
 READERS: dict[str, Callable[[Mapping[str, Any]], CiEvent | None]] = {
     ConnectionKind.GITLAB: events.of_gitlab,
@@ -82,7 +85,7 @@ def receive(name: str, headers: Mapping[str, str], body: bytes) -> tuple[Deliver
         delivery, made = Delivery.objects.get_or_create(
             connection=connection,
             delivery_id=delivery_id,
-            defaults={"event": _as_data(event), "received_at": clock.now()},
+            defaults={"event": _as_data(event), **_order_of(event), "received_at": clock.now()},
         )
         if made and event is not None:
             _arrive(delivery, event)
@@ -115,7 +118,12 @@ def _as_data(event: CiEvent | None) -> dict[str, Any]:
     if event is None:
         return {}
     builds = [{"service": each.service, "version": each.version} for each in event.builds]
-    return {**vars(event), "builds": builds}
+    told = {name: value for name, value in vars(event).items() if name not in ORDER}
+    return {**told, "builds": builds}
+
+
+def _order_of(event: CiEvent | None) -> dict[str, Any]:
+    return {column: getattr(event, name) for name, column in ORDER.items()} if event else {}
 
 
 def _as_event(data: Mapping[str, Any]) -> CiEvent:
@@ -123,7 +131,7 @@ def _as_event(data: Mapping[str, Any]) -> CiEvent:
 
 
 def _arrive(delivery: Delivery, event: CiEvent) -> None:
-    """Write down where it leads; what waited there for the same services is replaced."""
+    """Write down where it leads; what waited there for the same services is replaced, unless it is newer."""
     now = clock.now()
     found = concerns(
         event,
@@ -139,7 +147,8 @@ def _arrive(delivery: Delivery, event: CiEvent) -> None:
     record("delivery.received", actor=actor, subject=subject, after=after)
     for each in found:
         environment = Environment.objects.select_for_update(no_key=True).get(name=each.environment)
-        for older in _waiting_for(environment, set(each.services)):
+        late = ordering.set_aside(delivery, environment, each.services)
+        for older in [] if late else _waiting_for(environment, set(each.services)):
             _end(older, A.REPLACED, actor=actor, reason=_("A newer event came for the same services."))
         arrival = Arrival.objects.create(
             delivery=delivery,
@@ -149,7 +158,10 @@ def _arrive(delivery: Delivery, event: CiEvent) -> None:
             wake_at=now,
             give_up_at=now + PATIENCE,
         )
-        enqueue(WORK, arrival.pk)
+        if late:
+            _end(arrival, A.REPLACED, actor=actor, reason=late)
+        else:
+            enqueue(WORK, arrival.pk)
 
 
 def _waiting_for(environment: Environment, services: set[str]) -> list[Arrival]:

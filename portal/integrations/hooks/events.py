@@ -5,7 +5,8 @@ called like a tag stays a branch (attacks.md, 1d).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -37,6 +38,8 @@ class CiEvent:
         ref: the branch or tag, without its prefix.
         by: who pushed, by the name the other system gives them.
         builds: the versions that were built; empty where the registry is to be asked.
+        at: when it happened, where the event says so: not when it was sent, or came.
+        before: the commit that a push of a branch came on top of.
     """
 
     kind: str
@@ -45,6 +48,8 @@ class CiEvent:
     commit: str
     by: str = ""
     builds: tuple[Built, ...] = ()
+    at: datetime | None = None
+    before: str = ""
 
 
 def of_gitlab(body: Json) -> CiEvent | None:
@@ -66,18 +71,19 @@ def of_github(body: Json) -> CiEvent | None:
     commit = head.get("id") if isinstance(head, Mapping) else body.get("after")
     sender = body.get("sender")
     by = sender.get("login") if isinstance(sender, Mapping) else ""
-    return _event(body, repository.get("full_name"), commit, by, None)
+    event = _event(body, repository.get("full_name"), commit, by, None)
+    return event and replace(event, at=_moment(repository.get("pushed_at")))
 
 
 def of_ci(body: Json) -> CiEvent | None:
     """Read the portal's own shape.
 
-    It is {"repository", "ref", "commit", "by"?, "builds": [{"service", "version"}]}.
+    It is {"repository", "ref", "commit", "by"?, "at"?, "builds": [{"service", "version"}]}.
 
     Raises:
         Invalid: names every wrong field.
     """
-    known = {"repository", "ref", "commit", "by", "builds"}
+    known = {"repository", "ref", "commit", "by", "at", "builds"}
     wrong = [field_error(name, _("There is no such field.")) for name in sorted(set(body) - known)]
     event = _event(body, body.get("repository"), body.get("commit"), body.get("by"), None)
     if event is None:
@@ -85,10 +91,13 @@ def of_ci(body: Json) -> CiEvent | None:
     builds = _builds(body.get("builds"))
     if builds is None:
         wrong.append(field_error("builds", _("A list of {service, version} is expected.")))
+    at = _moment(body.get("at"))
+    if at is None and body.get("at") is not None:
+        wrong.append(field_error("at", _('Write a time with its zone, such as "2026-11-23T09:30:00+09:00".')))
     if wrong:
         raise Invalid(missing=wrong)
     assert event is not None
-    return CiEvent(**{**vars(event), "builds": builds})
+    return CiEvent(**{**vars(event), "builds": builds, "at": at})
 
 
 def _builds(value: object) -> tuple[Built, ...] | None:
@@ -110,7 +119,26 @@ def _event(body: Json, repository: object, commit: object, by: object, wanted: s
     kind = next((kind for kind, prefix in PREFIXES.items() if ref.startswith(prefix)), None)
     if kind is None or wanted not in {None, kind} or not sha or sha == NOTHING or not path:
         return None
-    return CiEvent(kind=kind, repository=path, ref=ref.removeprefix(PREFIXES[kind]), commit=sha, by=_text(by))
+    before = _text(body.get("before")) if kind == PUSH else ""
+    return CiEvent(
+        kind=kind,
+        repository=path,
+        ref=ref.removeprefix(PREFIXES[kind]),
+        commit=sha,
+        by=_text(by),
+        before="" if before == NOTHING else before,
+    )
+
+
+def _moment(value: object) -> datetime | None:
+    """A time in seconds since 1970, or in ISO 8601 with its zone; None for everything else."""
+    try:
+        if isinstance(value, int):
+            return datetime.fromtimestamp(value, UTC)
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+    return found if found is not None and found.tzinfo is not None else None
 
 
 def _text(value: object) -> str:

@@ -238,6 +238,112 @@ def test_a_newer_event_replaces_one_that_waits(ci: Shop, registry: FakeRegistry)
     assert [each.state for each in Arrival.objects.order_by("pk")] == ["replaced", "started"]
 
 
+def tagged(version: str, **more: Any) -> dict[str, Any]:
+    """The build of a tag."""
+    builds = [{"service": "shopping-service", "version": version}]
+    return {**BUILD, "ref": f"refs/tags/v{version}", "builds": builds, **more}
+
+
+def test_a_lower_tag_that_comes_late_does_not_replace_the_higher_one_that_is_pending(ci: Shop) -> None:
+    send("shop-ci", tagged("2.8.0"))
+    work()
+    first = arrival().release
+    assert first is not None
+    send("shop-ci", tagged("2.7.4"), delivery="d2")
+    work()
+
+    late = arrival()
+    first.refresh_from_db()
+    assert (first.state, late.state, late.release) == ("in_review", "replaced", None)
+    with translation.override("en"):
+        assert late.said == (
+            "v2.7.4 (c0ffee00) came late: v2.8.0 (c0ffee00) waits here already and is newer, "
+            "as its version is higher."
+        )
+    send("shop-ci", tagged("2.9.0"), delivery="d3")
+    work()
+    first.refresh_from_db()
+    assert (first.state, arrival().state) == ("superseded", "submitted")
+
+
+@long
+def test_where_both_events_say_when_they_happened_that_counts(ci: Shop) -> None:
+    send("shop-ci", tagged("2.8.0", at="2026-11-23T10:00:00+09:00"))
+    work()
+    first = arrival().release
+    assert first is not None
+    send("shop-ci", tagged("2.9.0", at="2026-11-23T00:59:59Z"), delivery="d2")
+    work()
+    with translation.override("en"):
+        assert (arrival().state, "as it happened later" in arrival().said) == ("replaced", True)
+    send("shop-ci", tagged("2.7.4", at="2026-11-23T10:00:01+09:00"), delivery="d3")
+    work()
+    first.refresh_from_db()
+    assert (first.state, arrival().state) == ("superseded", "submitted")
+
+
+@long
+def test_a_tag_that_waits_for_its_image_is_not_replaced_by_a_lower_one(
+    ci: Shop, registry: FakeRegistry
+) -> None:
+    registry.gone.add(("shopping-service", "2.8.0"))
+    send("shop-ci", tagged("2.8.0"))
+    work()
+    send("shop-ci", tagged("2.7.4"), delivery="d2")
+    work()
+    assert [each.state for each in Arrival.objects.order_by("pk")] == ["waiting", "replaced"]
+
+
+@long
+@pytest.mark.parametrize("tag", ["web-2.7.4", "nightly"])
+def test_what_is_no_version_of_the_same_thing_is_newer_by_coming_later(ci: Shop, tag: str) -> None:
+    ci.environment.spec = {"triggers": [{"event": "tag", "pattern": "*", "approval": True}]}
+    ci.environment.save()
+    send("shop-ci", tagged("2.8.0"))
+    work()
+    send("shop-ci", tagged("2.7.4", ref=f"refs/tags/{tag}"), delivery="d2")
+    work()
+    assert arrival().state == "submitted"
+
+
+@long
+def test_a_push_that_comes_late_does_not_replace_what_was_pushed_on_top_of_it(
+    ci: Shop, registry: FakeRegistry
+) -> None:
+    registry.gone |= {("shopping-service", f"main-{commit * 4}") for commit in ("c0", "de")}
+    project = {"path_with_namespace": "shop/shop"}
+    older = {"object_kind": "push", "ref": "refs/heads/main", "project": project}
+    older |= {"checkout_sha": "c0" * 20, "before": "ab" * 20}
+    send("shop-gitlab", {**older, "checkout_sha": "de" * 20, "before": "c0" * 20})
+    work()
+    send("shop-gitlab", older, delivery="d2")
+    work()
+    assert [each.state for each in Arrival.objects.order_by("pk")] == ["waiting", "replaced"]
+    with translation.override("en"):
+        assert "as it was pushed on top of this" in arrival().said
+
+
+@long
+def test_github_says_of_each_push_when_it_was(ci: Shop, registry: FakeRegistry) -> None:
+    registry.gone |= {("shopping-service", "main-c0ffee00"), ("shopping-service", "main-decade00")}
+
+    def push(commit: str, at: int) -> bytes:
+        repository = {"full_name": "shop/shop", "pushed_at": at}
+        return json.dumps(
+            {"ref": "refs/heads/main", "repository": repository, "head_commit": {"id": commit}}
+        ).encode()
+
+    for body in (push("decade00", 1_800_000_000), push("c0ffee00", 1_799_999_990)):
+        send("shop-github", body, github(body))
+        work()
+    assert [each.state for each in Arrival.objects.order_by("pk")] == ["waiting", "replaced"]
+
+
+def test_a_time_without_its_zone_is_named(ci: Shop) -> None:
+    answer = send("shop-ci", tagged("2.8.0", at="2026-11-23T10:00:00"))
+    assert (answer.status_code, answer.json()["missing"][0]["field"]) == (422, "at")
+
+
 @long
 def test_github_starts_it_as_well_and_the_same_under_another_id_starts_nothing_more(ci: Shop) -> None:
     first, again = (send("shop-github", PUSH, github(PUSH, delivery=name)) for name in ("g1", "g2"))
