@@ -99,7 +99,7 @@ def read_plan(request: HttpRequest, number: int) -> dict[str, Any]:
     """The dry run: every step and what it would change."""
     scope(request, "read")
     release = access.get_or_404(_user(request), Release, number=number)
-    preview = plans.preview(release)
+    preview = plans.preview_for(_user(request), release)
     return {
         "items": [_planned(step) for step in preview.steps],
         "next": None,

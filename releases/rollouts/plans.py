@@ -1,16 +1,19 @@
 """The dry run: every step of a release with what it would change against what runs now, and what is wrong."""
 
+import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.errors import UNAVAILABLE, UNREACHABLE
+from portal.people.models import User
 from portal.sentences import kept
 from releases.catalog.models import Service
 from releases.models import Release
 from releases.operating import plan_of
-from releases.rollouts import texts
+from releases.rollouts import dry_runs, texts
 from releases.rollouts.graph import Node
 from releases.rollouts.models import Step
 from releases.rollouts.operations import graph_of, step_of
@@ -19,6 +22,8 @@ from releases.rollouts.steps.kinds import KINDS
 from releases.rollouts.waves import StepView, WaveView, waves_of
 
 Json = dict[str, Any]
+# Who waits at a page has gone by then; one call in it may take half a minute more.
+MOST_SECONDS = 60
 AWAY = frozenset({UNREACHABLE, UNAVAILABLE, "connection"})
 
 
@@ -86,22 +91,36 @@ class Preview:
         return [step for step in self.steps if step.error]
 
 
+def preview_for(user: User, release: Release) -> Preview:
+    """Dry-run a release for somebody who waits at a door.
+
+    Raises:
+        Invalid: as for `preview`.
+        TemporaryError: with code "busy"; too much of that goes on.
+    """
+    helm = dry_runs.starts_helm(graph_of(release))
+    with dry_runs.one_of_few(user) if helm else nullcontext():
+        return preview(release)
+
+
 def preview(release: Release) -> Preview:
     """Ask every step what it would change, without changing anything.
 
-    A cluster out of reach is named once, and the steps are shown without their differences.
+    A cluster out of reach is named once, and the steps are shown without their differences; what would take
+    longer than is good for a page is not asked any more, and says so.
 
     Raises:
         Invalid: there is no plan, or it does not fit the release.
     """
-    nodes = graph_of(release)
+    nodes, ends_at = graph_of(release), time.monotonic() + MOST_SECONDS
     steps = _steps_of(nodes)
     items = list(release.items.select_related("service"))
     cluster_error = ""
     shown = []
     for node, step in zip(nodes, steps, strict=True):
         work = Work(step=step, release=release, environment=release.environment, items=items, siblings=steps)
-        planned, lost = (Planned(), "") if cluster_error else _plan(work)
+        late = time.monotonic() > ends_at
+        planned, lost = (_unasked(late=late), "") if cluster_error or late else _plan(work)
         cluster_error = cluster_error or lost
         shown.append(_shown(step, node.depends_on, planned))
     minutes = plan_of(release).get("expectedMinutes") or 30
@@ -128,6 +147,10 @@ def planned_steps(release: Release) -> list[Step]:
 def _steps_of(nodes: Sequence[Node]) -> list[Step]:
     services = {each.name: each for each in Service.objects.filter(name__in={node.service for node in nodes})}
     return [step_of(node, None, services) for node in nodes]
+
+
+def _unasked(*, late: bool) -> Planned:
+    return Planned(notes=[{"code": "not_asked", "args": {"seconds": MOST_SECONDS}}] if late else [])
 
 
 def _plan(work: Work) -> tuple[Planned, str]:

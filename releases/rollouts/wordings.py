@@ -362,6 +362,7 @@ FAILURES: dict[str, Text] = {
 }
 # What is worth knowing before the start, and is no fault.
 NOTES: dict[str, Text] = {
+    "not_asked": _("not looked at, as this dry run had taken {seconds} s already"),
     "no_readiness": _(
         "{name} has no readiness probe ({containers}): “available” says little, "
         "so its pods are watched for {seconds} s once they are up"

@@ -20,7 +20,7 @@ from releases.operating import is_restore, plan_of
 from releases.rollouts import line, pins, plans, queueing
 from releases.rollouts.models import QueuePlace
 from releases.states import ReleaseState
-from releases.views.answers import go, is_fragment, refusal_status
+from releases.views.answers import go, is_fragment, person, refusal_status
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -38,7 +38,7 @@ def plan(request: HttpRequest, number: int) -> HttpResponse:
     release = _visible(request, number)
     context: dict[str, Any] = {"release": release}
     try:
-        context["planned"] = plans.preview(release)
+        context["planned"] = plans.preview_for(person(request), release)
     except PortalError as error:
         context["problem"] = error
     template = "rollouts/_plan.html" if is_fragment(request) else "rollouts/plan.html"
