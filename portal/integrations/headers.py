@@ -21,6 +21,7 @@ class _InTime:
         self._stream = stream
         self._line = line
         self._until = until
+        self._there = b""
 
     def readline(self, limit: int) -> bytes:
         """Read one line, or as much of it as the limit (bytes) lets.
@@ -30,16 +31,21 @@ class _InTime:
         """
         line, ended = bytearray(), False
         while not ended and len(line) < limit:
-            left = self._until - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._line.settimeout(left)
-            # What is there, and no waiting for more of it.
-            there = self._stream.peek(1)[: limit - len(line)]
-            end = there.find(b"\n") + 1
-            line += self._stream.read(end or len(there))
+            there = self._there or self._wait()
+            end = there.find(b"\n", 0, limit - len(line)) + 1
+            taken = end or min(len(there), limit - len(line))
+            line += self._stream.read(taken)
+            self._there = there[taken:]
             ended = bool(end) or not there
         return bytes(line)
+
+    def _wait(self) -> bytes:
+        """Wait until there is something, and look at it: a full read would wait for more."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._line.settimeout(left)
+        return self._stream.peek(1)
 
     def close(self) -> None:
         """Give up the stream."""
