@@ -169,8 +169,10 @@ def test_a_server_that_trickles_or_never_ends_does_not_answer(
 
 def test_a_server_whose_headers_trickle_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "HURRIED_READ_SECONDS", 0.2)
-    with trickling_headers(0.05) as port, pytest.raises(TemporaryError) as trouble:
-        Cluster(Access(server=f"http://127.0.0.1:{port}")).hurried().workload(WEB)
+    with trickling_headers(0.05) as (port, whole):
+        with pytest.raises(TemporaryError) as trouble:
+            Cluster(Access(server=f"http://127.0.0.1:{port}")).hurried().workload(WEB)
+        assert not whole.is_set()
     assert trouble.value.code == "unreachable"
 
 

@@ -109,14 +109,23 @@ def never_ending(pause: float) -> AbstractContextManager[int]:
     return _answering_once(answer)
 
 
-def trickling_headers(pause: float) -> AbstractContextManager[int]:
-    """Answer one call, forty bytes of its headers each after a pause (seconds); its port."""
+@contextmanager
+def trickling_headers(pause: float, *, count: int = 400) -> Iterator[tuple[int, threading.Event]]:
+    """Answer one call, so many bytes of its headers each after a pause (seconds).
+
+    Yields:
+        Its port, and what is set once they have all been sent.
+    """
+    whole = threading.Event()
 
     def answer(line: socket.socket, ended: threading.Event) -> None:
         line.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nSlow: ")
-        for _byte in range(40):
-            if not ended.wait(pause):
-                line.sendall(b"x")
+        for _byte in range(count):
+            if ended.wait(pause):
+                return
+            line.sendall(b"x")
+        whole.set()
         line.sendall(b"\r\n\r\n{}")
 
-    return _answering_once(answer)
+    with _answering_once(answer) as port:
+        yield port, whole

@@ -194,13 +194,15 @@ def test_a_body_that_trickles_is_given_up_in_time() -> None:
 
 
 def test_headers_that_trickle_are_given_up_in_time() -> None:
-    with trickling_headers(0.05) as port, pytest.raises(TemporaryError) as trouble:
-        ask(f"http://127.0.0.1:{port}/", seconds=0.3)
+    with trickling_headers(0.05) as (port, whole):
+        with pytest.raises(TemporaryError) as trouble:
+            ask(f"http://127.0.0.1:{port}/", seconds=0.3)
+        assert not whole.is_set()
     assert trouble.value.code == "unreachable"
 
 
 def test_headers_that_come_bit_by_bit_in_time_are_read() -> None:
-    with trickling_headers(0.001) as port:
+    with trickling_headers(0.001, count=40) as (port, _whole):
         assert get(f"http://127.0.0.1:{port}/", timeout_seconds=3, allow=LOOPBACK).json == {}
 
 

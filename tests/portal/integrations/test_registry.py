@@ -271,6 +271,8 @@ def test_a_registry_that_trickles_is_given_up_in_time(monkeypatch: pytest.Monkey
 
 def test_a_registry_whose_headers_trickle_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "READ_SECONDS", 0.3)
-    with trickling_headers(0.05) as port, pytest.raises(TemporaryError) as trouble:
-        client(f"http://127.0.0.1:{port}").tags("shop/web")
+    with trickling_headers(0.05) as (port, whole):
+        with pytest.raises(TemporaryError) as trouble:
+            client(f"http://127.0.0.1:{port}").tags("shop/web")
+        assert not whole.is_set()
     assert trouble.value.code == "registry_unreachable"
