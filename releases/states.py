@@ -33,6 +33,8 @@ class ReleaseState(models.TextChoices):
 S = ReleaseState
 ENDS = frozenset({S.CLOSED, S.REJECTED, S.WITHDRAWN, S.EXPIRED, S.SUPERSEDED, S.ROLLED_BACK})
 EDITABLE = frozenset({S.DRAFT, S.SENT_BACK, S.IN_REVIEW, S.APPROVED, S.SCHEDULED, S.SUBMITTED})
+# Somebody said that it is over; or it was carried out, whatever became of its clean-up.
+SETTLED = ENDS | {S.AWAITING_SIGNOFF, S.ANNOUNCED, S.REVIEW_OWED}
 PENDING = frozenset({S.IN_REVIEW, S.APPROVED, S.SCHEDULED})
 # Where an owed review can be given: the rollout is over, or stands in trouble that nobody may ever settle.
 OWING = frozenset({S.REVIEW_OWED, S.FAILED})

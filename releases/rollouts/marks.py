@@ -11,12 +11,13 @@ from typing import Any
 from django.db import connection
 
 from releases.catalog.models import Environment
-from releases.rollouts.states import ACTIVE, STANDING, FindingState, RolloutState
-from releases.states import ENDS, PENDING
+from releases.rollouts.states import ACTIVE, LEFT, STANDING, FindingState, RolloutState
+from releases.states import PENDING, SETTLED
 
 # Service and environment.
 Key = tuple[int, int]
-# A failed rollout still stands in the way until its release is over, or a newer one is there.
+GOING = ACTIVE | {RolloutState.PAUSED}
+# One that did not end well still stands in the way until its release is settled, or a newer one is there.
 MARKS = """
 SELECT 'pinned', service_id, environment_id, id, '', false
 FROM rollouts_pin WHERE environment_id = ANY(%(places)s) AND lifted_at IS NULL
@@ -32,14 +33,17 @@ FROM releases_release AS release JOIN releases_item AS item ON item.release_id =
 WHERE release.environment_id = ANY(%(places)s) AND release.state = ANY(%(pending)s)
 UNION ALL
 SELECT 'rollout', item.service_id, rollout.environment_id, rollout.id, rollout.state,
-       rollout.state = %(failed)s AND coalesce(running.release, 0) > rollout.release_id
+       rollout.state = ANY(%(left)s) AND coalesce(running.release, 0) > rollout.release_id
 FROM rollouts_rollout AS rollout
 JOIN releases_release AS release ON release.number = rollout.release_id
 JOIN releases_item AS item ON item.release_id = release.number
 LEFT JOIN catalog_running AS running
     ON running.service_id = item.service_id AND running.environment_id = rollout.environment_id
 WHERE rollout.environment_id = ANY(%(places)s)
-    AND (rollout.state = ANY(%(going)s) OR rollout.state = %(failed)s AND NOT release.state = ANY(%(ends)s))
+    AND (
+        rollout.state = ANY(%(going)s)
+        OR rollout.state = ANY(%(left)s) AND NOT release.state = ANY(%(settled)s)
+    )
 """
 
 
@@ -51,8 +55,8 @@ class Marks:
         findings: the key of the one that stands.
         unsettled: where one asks for a decision.
         pending: the numbers of the releases that wait, the newest first.
-        rollouts: the key of the newest one that is not over.
-        moving: where that one has not been replaced.
+        rollouts: the key of the newest one that is not over, or did not end well.
+        states: the state of that one where it has not been replaced.
     """
 
     pinned: set[Key] = field(default_factory=set)
@@ -61,16 +65,19 @@ class Marks:
     unsettled: set[Key] = field(default_factory=set)
     pending: dict[Key, list[int]] = field(default_factory=dict)
     rollouts: dict[Key, int] = field(default_factory=dict)
-    moving: set[Key] = field(default_factory=set)
+    states: dict[Key, str] = field(default_factory=dict)
 
     def filters(self) -> dict[str, set[Key]]:
         """By filter of the board the cells that it counts."""
         return {
-            "degraded": self.degraded,
-            "moving": self.moving,
+            "degraded": self.degraded | self._in(LEFT),
+            "moving": self._in(GOING),
             "drift": self.unsettled,
             "pinned": self.pinned,
         }
+
+    def _in(self, states: Collection[str]) -> set[Key]:
+        return {key for key, state in self.states.items() if state in states}
 
     def _add(self, kind: str, key: Key, row: int, state: str, *, is_replaced: bool) -> None:
         if kind == "pinned":
@@ -84,7 +91,8 @@ class Marks:
             self.pending.setdefault(key, []).insert(0, row)
         else:
             self.rollouts[key] = row
-            (self.moving.discard if is_replaced else self.moving.add)(key)
+            self.states.pop(key, None)
+            self.states |= {} if is_replaced else {key: state}
 
 
 def marks_in(environments: Sequence[Environment]) -> Marks:
@@ -108,9 +116,9 @@ def _parameters(environments: Sequence[Environment]) -> dict[str, Any]:
         "places": [each.pk for each in environments],
         "standing": _words(STANDING),
         "pending": _words(PENDING),
-        "going": _words({*ACTIVE, RolloutState.PAUSED}),
-        "failed": str(RolloutState.FAILED),
-        "ends": _words(ENDS),
+        "going": _words(GOING),
+        "left": _words(LEFT),
+        "settled": _words(SETTLED),
     }
 
 

@@ -17,11 +17,20 @@ from releases.models import Release
 from releases.rollouts import by_itself, durations, lifting, repeats, texts, watched
 from releases.rollouts.findings.differences import OF_IMAGES, differences, read
 from releases.rollouts.findings.wording import in_short
-from releases.rollouts.marks import Key, marks_in
+from releases.rollouts.marks import GOING, Key, marks_in
 from releases.rollouts.models import Finding, Order, Rollout, Step
-from releases.rollouts.states import ACTIVE, DONE, STANDING, TROUBLED, Direction, RolloutState, StepState
+from releases.rollouts.states import (
+    DONE,
+    EXPLAINS,
+    LEFT,
+    STANDING,
+    TROUBLED,
+    Direction,
+    RolloutState,
+    StepState,
+)
 from releases.rollouts.tables import UNDONE_BY
-from releases.states import ENDS, PENDING
+from releases.states import PENDING, SETTLED
 
 Json = dict[str, Any]
 MOST_EVENTS = 500
@@ -228,23 +237,22 @@ def cell_of(service: Service, environment: Environment) -> BoardCell:
 
 
 def moving_at(row: Running) -> Rollout | None:
-    """Return the rollout that has a cell of the board now: `BoardCell.rollout`, and nothing else of it."""
-    here = _going_on().filter(environment=row.environment_id, release__items__service=row.service_id)
-    return _unless_replaced(here.order_by("pk").last(), row)
+    """Return the rollout that explains what is seen there, where the board shows one that does."""
+    here = _shown().filter(environment=row.environment_id, release__items__service=row.service_id)
+    found = _unless_replaced(here.order_by("pk").last(), row)
+    return found if found is not None and found.state in EXPLAINS else None
 
 
-def _going_on() -> QuerySet[Rollout]:
-    """Rollouts that are not over, with their releases."""
-    # A failed one still stands in the way until its release is over.
-    failed = Q(state=RolloutState.FAILED) & ~Q(release__state__in=ENDS)
-    going = Rollout.objects.filter(failed | Q(state__in=[*ACTIVE, RolloutState.PAUSED]))
-    return going.select_related("release")
+def _shown() -> QuerySet[Rollout]:
+    """Rollouts that are not over, or that nobody settled yet, with their releases."""
+    left = Q(state__in=LEFT) & ~Q(release__state__in=SETTLED)
+    return Rollout.objects.filter(left | Q(state__in=GOING)).select_related("release")
 
 
 def _unless_replaced(found: Rollout | None, row: Running | Seen | None) -> Rollout | None:
-    """A failed one has its cell no more once a newer release is there."""
+    """One that did not end well has its cell no more once a newer release is there."""
     replaced = found is not None and row is not None and (row.release or 0) > found.release_id
-    return None if found is not None and replaced and found.state == RolloutState.FAILED else found
+    return None if found is not None and replaced and found.state in LEFT else found
 
 
 def places_of(environments: Iterable[Environment]) -> list[Key]:
@@ -294,7 +302,7 @@ class Facts:
         if pending := [row for key, rows in marks.pending.items() if key[0] in services for row in rows]:
             self.pending |= _pending().in_bulk(set(pending))
         if rollouts := [row for key, row in marks.rollouts.items() if key[0] in services]:
-            going = _going_on().prefetch_related("release__items")
+            going = _shown().prefetch_related("release__items")
             self.rollouts |= going.in_bulk(set(rollouts))
 
     def cell(self, service: Placed, environment: Environment) -> BoardCell:
@@ -302,16 +310,16 @@ class Facts:
         key = (service.id, environment.id)
         row, marks = self.running.get(key, NOTHING_SEEN), self.marks
         found = self.rollouts.get(marks.rollouts[key]) if key in marks.rollouts else None
-        moving = _unless_replaced(found, row) if found else None
+        shown = _unless_replaced(found, row) if found else None
         finding = self.findings.get(marks.findings[key]) if key in marks.findings else None
         return BoardCell(
             service=service,
             environment=environment,
             running=row,
-            drift=_drift_of(row, service, moving=moving, finding=finding),
+            drift=_drift_of(row, service, beside=shown, finding=finding),
             pinned=key in marks.pinned,
             pending=self._pending(key) if key in marks.pending else (),
-            rollout=moving,
+            rollout=shown,
             finding=finding,
         )
 
@@ -325,12 +333,12 @@ def _pending() -> QuerySet[Release]:
     return found.defer("content", "announcement").prefetch_related("items")
 
 
-def _drift_of(row: Seen, service: Placed, *, moving: Rollout | None, finding: Finding | None) -> Json | None:
+def _drift_of(row: Seen, service: Placed, *, beside: Rollout | None, finding: Finding | None) -> Json | None:
     """Return {"expected", "found", "differences"} where something differs.
 
-    Beside a rollout that is not over it is what the finding says: what the rollout brings differs as well.
+    Beside a rollout that explains some of it, it is what the finding says.
     """
-    if moving is not None:
+    if beside is not None and beside.state in EXPLAINS:
         found = read(finding.differences) if finding else []
     else:
         found = differences(row.expected, row.seen, scale=service.scale) if row.expected else []

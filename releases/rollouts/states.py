@@ -36,6 +36,8 @@ MOVING = frozenset({R.RUNNING, R.VERIFYING, R.SWITCHING, R.ROLLING_BACK})
 AT_REST = frozenset({R.AWAITING_SIGNOFF, R.PAUSED, R.FAILED})
 # Where one came to stand that did not end well: what it leaves behind is for people to settle.
 LEFT = frozenset({R.FAILED, R.STOPPED, R.ROLLBACK_FAILED})
+# What differs meanwhile may be its doing; a stopped one has left its services to themselves.
+EXPLAINS = ACTIVE | {R.PAUSED, R.FAILED}
 # Who comes here counts as a failed change in the reports.
 WENT_WRONG = frozenset({R.FAILED, R.ROLLING_BACK})
 ROLLOUT_MOVES: dict[str, frozenset[str]] = {

@@ -15,10 +15,7 @@ from releases.catalog.models import Environment
 from releases.models import Release
 from releases.rollouts.models import Rollout
 from releases.rollouts.states import LEFT, RolloutState
-from releases.states import ENDS, ReleaseState
-
-# A release of which somebody said that it is over; or which was carried out, whatever became of its clean-up.
-SETTLED = ENDS | {ReleaseState.AWAITING_SIGNOFF, ReleaseState.ANNOUNCED, ReleaseState.REVIEW_OWED}
+from releases.states import SETTLED
 
 
 def in_the_way(

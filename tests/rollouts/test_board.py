@@ -1,5 +1,7 @@
 """What a cell of the board says while rollouts come and go."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from portal import clock
@@ -27,6 +29,35 @@ def failed(shop: Shop) -> Rollout:
 def cell(user: User) -> queries.BoardCell:
     """The cell of the shopping service."""
     return next(each for each in queries.board(user) if each.service.name == "shopping-service")
+
+
+def counts(shop: Shop) -> Mapping[str, int]:
+    """The four numbers of the board."""
+    return board.board_page(board.environments_of(Reader(shop.cast.author))).counts
+
+
+@pytest.mark.parametrize(
+    ("state", "counted"),
+    [("paused", "moving"), ("stopped", "degraded"), ("failed", "degraded"), ("rollback_failed", "degraded")],
+)
+def test_what_did_not_end_well_is_trouble_until_somebody_settles_it(
+    shop: Shop, failed: Rollout, state: str, counted: str
+) -> None:
+    Rollout.objects.filter(pk=failed.pk).update(state=state)
+    assert cell(shop.cast.author).rollout == failed
+    assert counts(shop) == {"degraded": 0, "moving": 0, "drift": 0, "pinned": 0} | {counted: 1}
+    Release.objects.filter(pk=failed.release_id).update(state="announced")
+    Rollout.objects.filter(pk=failed.pk, state="paused").update(state="succeeded")
+    assert cell(shop.cast.author).rollout is None
+    assert counts(shop)[counted] == 0
+
+
+@pytest.mark.parametrize("state", ["stopped", "rollback_failed"])
+def test_what_was_left_half_way_hides_no_difference(shop: Shop, failed: Rollout, state: str) -> None:
+    Rollout.objects.filter(pk=failed.pk).update(state=state)
+    seen = cell(shop.cast.author)
+    assert seen.rollout == failed
+    assert seen.drift is not None
 
 
 @long

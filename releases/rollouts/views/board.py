@@ -14,6 +14,7 @@ from portal.errors import NotFound
 from portal.people.doors import browser_actor
 from portal.people.models import User
 from portal.reader import reader_of
+from portal.ui.looks import state_look
 from releases.catalog.models import Environment, Service, Stage
 from releases.inbox import may_owe_reviews
 from releases.queries import missed_reviews
@@ -99,14 +100,14 @@ def _composable(user: User, found: Board) -> dict[str, Any]:
 
 def _filters(counts: Any, team: str, show: str) -> list[dict[str, Any]]:
     looks = {
-        "degraded": ("degraded", "octagon-cross", "is-bad"),
-        "moving": ("rolling_out", "arc", "is-act"),
-        "drift": ("unapproved_change", "triangle", "is-wait"),
-        "pinned": ("pinned", "pin", ""),
+        "degraded": (_("In trouble"), "octagon-cross", "is-bad"),
+        "moving": (state_look("rolling_out").label, "arc", "is-act"),
+        "drift": (state_look("unapproved_change").label, "triangle", "is-wait"),
+        "pinned": (state_look("pinned").label, "pin", ""),
     }
     return [
         {
-            "state": looks[name][0],
+            "label": looks[name][0],
             "shape": looks[name][1],
             "tone": looks[name][2] if counts[name] else "is-zero",
             "count": counts[name],

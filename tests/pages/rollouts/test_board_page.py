@@ -118,7 +118,7 @@ def test_a_quiet_board_asks_as_little_as_it_can(shop: Shop, row: Running) -> Non
     assert len(asked) <= MOST_QUESTIONS, [each["sql"][:100] for each in asked]
 
 
-@pytest.mark.parametrize("state", ["running", "paused", "failed"])
+@pytest.mark.parametrize("state", ["running", "paused", "stopped", "failed", "rollback_failed"])
 def test_a_rollout_looks_in_its_cell_as_it_does_everywhere(shop: Shop, row: Running, state: str) -> None:
     rollout = roll_out(make_release(shop, at="approved"), shop)
     Rollout.objects.filter(pk=rollout.pk).update(state=state)
