@@ -63,13 +63,29 @@ class BoardRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """One page of the rows that fit the filters, and the four counts over everything visible."""
+    """One page of the rows that fit the filters, and the four counts over everything visible.
+
+    Attributes:
+        stage: the one that a phone shows; "" where nothing fits.
+        stages: by each that it can show instead, how many services are in trouble there.
+        first: the rows that a phone shows before all others: what is in trouble, the worst first.
+        above: the services in trouble in that stage, whatever the page.
+    """
 
     groups: tuple[tuple[str, tuple[BoardRow, ...]], ...]
     page: int
     pages: int
     counts: Mapping[str, int]
     teams: tuple[tuple[str, str], ...]
+    stage: str
+    stages: Mapping[str, int]
+    first: tuple[BoardRow, ...]
+    above: frozenset[int]
+
+    @property
+    def rows(self) -> list[BoardRow]:
+        """Every row that is drawn."""
+        return [*self.first, *(row for _title, rows in self.groups for row in rows)]
 
 
 def environments_of(reader: Reader) -> list[Environment]:
@@ -78,7 +94,7 @@ def environments_of(reader: Reader) -> list[Environment]:
 
 
 def board_page(
-    environments: Sequence[Environment], *, team: str = "", show: str = "", page: int = 1
+    environments: Sequence[Environment], *, team: str = "", show: str = "", page: int = 1, stage: str = ""
 ) -> Board:
     """Read one page of the board; core services first within a system.
 
@@ -89,6 +105,7 @@ def board_page(
         team: of which team, by its key; all without it.
         show: one of `FILTERS`, or all.
         page: which fifty of the services, from 1; one that is not there is the nearest that is.
+        stage: which one a phone shows; the first that has something to show without it.
     """
     facts = Facts(environments)
     marks = facts.marks.filters()
@@ -101,12 +118,21 @@ def board_page(
     ]
     pages = max(1, -(-len(fitting) // PAGE_SIZE))
     page = min(max(page, 1), pages)
+    here = fitting[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    stage = places.stage(fitting, marks.get(show), wanted=stage)
+    troubled = places.troubled(fitting, facts.marks.urgency())
+    first = troubled.get(stage, [])[:PAGE_SIZE]
+    facts.read([service for service, *_more in [*here, *first]])
     return Board(
-        groups=_grouped(facts, fitting[(page - 1) * PAGE_SIZE : page * PAGE_SIZE], places),
+        groups=_grouped(facts, here, places),
         page=page,
         pages=pages,
         counts={name: sum(map(places.has, keys)) for name, keys in marks.items()},
         teams=tuple(sorted({(key, title) for _service, key, title, *_more in listed})),
+        stage=stage,
+        stages={each: len(troubled.get(each, ())) for each in places.stages(fitting)},
+        first=tuple(_row(facts, each, places) for each in first) if page == 1 else (),
+        above=frozenset(service for service, *_more in first),
     )
 
 
@@ -118,7 +144,7 @@ def newest_events(environments: Sequence[Environment]) -> dict[str, int]:
 def stale_in(board: Board, *, now: datetime) -> set[int]:
     """The environments of which something that is shown was seen too long ago to be believed."""
     believed = now - FRESH
-    cells = [cell for _title, rows in board.groups for row in rows for cell in row.cells if cell]
+    cells = [cell for row in board.rows for cell in row.cells if cell]
     return {cell.environment.id for cell in cells if (at := cell.seen_at) is not None and at < believed}
 
 
@@ -150,6 +176,35 @@ class _Places:
         """Whether one of these is a cell of the service."""
         return any((service, each.id) in keys for each in self.of(service).values())
 
+    def stages(self, listed: Sequence[_Listed]) -> list[str]:
+        """The stages in which one of these runs."""
+        here = {place for _service, _team, _title, places, *_more in listed for place in places}
+        found = {each.stage for key, each in self._environments if key in here}
+        return [stage for stage in STAGES if stage in found]
+
+    def stage(self, listed: Sequence[_Listed], keys: set[Key] | None, *, wanted: str) -> str:
+        """The stage that a phone shows: the wanted one, else the first with one of the keys, if any has."""
+        stages = self.stages(listed)
+        if wanted in stages:
+            return wanted
+        marked = (
+            {stage for service, *_more in listed for stage in self._marked(service, keys)} if keys else stages
+        )
+        return next((each for each in stages if each in marked), "")
+
+    def _marked(self, service: int, keys: set[Key]) -> list[str]:
+        return [stage for stage, each in self.of(service).items() if (service, each.id) in keys]
+
+    def troubled(self, listed: Sequence[_Listed], urgency: Mapping[Key, int]) -> dict[str, list[_Listed]]:
+        """By stage which of these are in trouble there, the most urgent first."""
+        by_service = {each[0]: each for each in listed}
+        found: dict[str, list[_Listed]] = {}
+        for service, place in sorted(urgency, key=lambda key: urgency[key]):
+            for stage, each in self.of(service).items() if service in by_service else ():
+                if each.id == place:
+                    found.setdefault(stage, []).append(by_service[service])
+        return found
+
 
 def _listed(environments: Sequence[Environment]) -> list[_Listed]:
     """The services of the board in their order, with as little of each as that needs."""
@@ -163,15 +218,15 @@ def _grouped(
     facts: Facts, listed: Sequence[_Listed], places: _Places
 ) -> tuple[tuple[str, tuple[BoardRow, ...]], ...]:
     """The rows of a page by the titles of their teams."""
-    facts.read([service for service, *_more in listed])
     groups: dict[str, list[BoardRow]] = {}
-    for key, _team, title, _places, name, core, scale in listed:
-        bounds = json.loads(scale) if scale else None
-        service = Shown(id=key, name=name, core=core, scale=bounds)
-        groups.setdefault(title, []).append(_row(facts, service, places.of(key)))
+    for each in listed:
+        groups.setdefault(each[2], []).append(_row(facts, each, places))
     return tuple((title, tuple(rows)) for title, rows in groups.items())
 
 
-def _row(facts: Facts, service: Shown, placed: Mapping[str, Environment]) -> BoardRow:
+def _row(facts: Facts, listed: _Listed, places: _Places) -> BoardRow:
+    key, _team, _title, _places, name, core, scale = listed
+    service = Shown(id=key, name=name, core=core, scale=json.loads(scale) if scale else None)
+    placed = places.of(key)
     cells = (facts.cell(service, placed[stage]) if stage in placed else None for stage in STAGES)
     return BoardRow(service=service, cells=tuple(cells))

@@ -32,6 +32,8 @@ class Surroundings:
         composable: the services that the person may release.
         stale: the environments of which something shown was seen too long ago.
         stages: what the stages are called in the reader's language.
+        stage: the one that a phone shows.
+        above: the services that a phone shows before all others.
         writer: writes the times, as of the page's.
     """
 
@@ -40,6 +42,8 @@ class Surroundings:
     composable: Collection[int]
     stale: Collection[int]
     stages: Mapping[str, str]
+    stage: str
+    above: Collection[int]
     writer: Writer
 
 
@@ -52,10 +56,14 @@ class DifferenceSaid(NamedTuple):
 
 
 class CellSaid(NamedTuple):
-    """A cell; `rollout` is its key, release and state, `seen` is when a stale one was seen."""
+    """A cell; `rollout` is its key, release and state, `seen` is when a stale one was seen.
+
+    A phone shows only what is `here`.
+    """
 
     environment: str
     stage: str
+    here: bool
     health: str
     version: str
     since: Written | None
@@ -71,22 +79,34 @@ class CellSaid(NamedTuple):
 
 
 class RowSaid(NamedTuple):
-    """A row; None for a stage in which the service does not run. The number marks its tick, which stays."""
+    """A row; None for a stage in which the service does not run. The number marks its tick, which stays.
+
+    What is in trouble is drawn `first` as well, for phones; a phone shows only what is `here`.
+    """
 
     number: int
     service: str
     core: bool
     composable: bool
+    first: bool
+    here: bool
     cells: tuple[CellSaid | None, ...]
 
 
-def row_said(row: BoardRow, around: Surroundings) -> RowSaid:
-    """Say in the reader's words what the row shows."""
+def row_said(row: BoardRow, around: Surroundings, *, first: bool = False) -> RowSaid:
+    """Say in the reader's words what the row shows.
+
+    Args:
+        first: it stands among those that a phone shows before all others.
+    """
+    runs_here = any(cell and cell.environment.stage == around.stage for cell in row.cells)
     return RowSaid(
         number=row.service.id,
         service=row.service.name,
         core=row.service.core,
         composable=row.service.id in around.composable,
+        first=first,
+        here=first or (runs_here and row.service.id not in around.above),
         cells=tuple(_cell_said(cell, around) if cell else None for cell in row.cells),
     )
 
@@ -106,6 +126,7 @@ def _cell_said(cell: BoardCell, around: Surroundings) -> CellSaid:
     return CellSaid(
         environment=cell.environment.name,
         stage=around.stages[cell.environment.stage],
+        here=cell.environment.stage == around.stage,
         health=health,
         version=cell.version,
         since=around.writer.written(since) if since else None,

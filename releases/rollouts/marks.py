@@ -76,6 +76,12 @@ class Marks:
             "pinned": self.pinned,
         }
 
+    def urgency(self) -> dict[Key, int]:
+        """What is in trouble, the worst first: what failed, what nobody approved, what waits for people."""
+        held = dict.fromkeys(self._in({RolloutState.PAUSED, RolloutState.STOPPED}), 2)
+        failed = self.degraded | self._in(LEFT - {RolloutState.STOPPED})
+        return held | dict.fromkeys(self.filters()["drift"], 1) | dict.fromkeys(failed, 0)
+
     def _in(self, states: Collection[str]) -> set[Key]:
         return {key for key, state in self.states.items() if state in states}
 

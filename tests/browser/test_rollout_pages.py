@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.sync_api import Locator, Page, Route, WebSocketRoute, expect
 
+from releases.catalog import rights
+from releases.catalog.models import Environment
 from releases.models import Release
 from releases.rollouts.models import Order, Rollout
 from releases.rollouts.pod_logs import Tail
@@ -213,6 +215,42 @@ def test_a_tick_made_while_the_board_is_being_fetched_survives_it(board: Board) 
         asked[0].continue_()
     board.page.locator("[form=compose]").click()
     expect(board.page.locator("#service-shopping-service")).to_be_checked()
+
+
+@long
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_phone_shows_one_environment_with_its_trouble_first(
+    shop: Shop, visitors: Visitors, *, scripts: bool
+) -> None:
+    place = {
+        "system": "shop",
+        "stage": "staging",
+        "cluster": shop.environment.cluster,
+        "namespace": "staging",
+    }
+    staging = Environment.objects.create(name="shop-staging", **place)
+    shop.shopping.environments.add(staging)
+    rights.grant()
+    runs(shop.shopping, staging, "4.1.0")
+    for service, health in ((shop.auth, "healthy"), (shop.shopping, "degraded")):
+        found = runs(service, shop.environment, "4.0.0")
+        found.seen["health"] = health
+        found.save(update_fields=["seen"])
+    visitor = visitors.enter(shop.cast.author, PHONE, scripts=scripts)
+    page = visitor.go("/board/")
+    cells = page.locator("a.board-cell:visible")
+    first = f"/services/shopping-service/{shop.environment.name}/"
+    expect(cells.first).to_have_attribute("href", first)
+    assert page.locator(f'a[href="{first}"]:visible').count() == 1
+    link = page.get_by_role("navigation", name="Environment").get_by_role("link", name="staging")
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(cells).to_have_count(1)
+    expect(cells).to_contain_text("4.1.0")
+    page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
+    expect(page.get_by_role("navigation", name="Environment")).to_be_hidden()
+    expect(page.locator(f'a[href="{first}"]:visible')).to_have_count(1)
+    assert visitor.complaints == []
 
 
 @long

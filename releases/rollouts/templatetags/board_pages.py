@@ -35,12 +35,14 @@ def surroundings(context: Any, ongoing: Sequence[At], operable: Collection[int])
         operable=operable,
         composable=context["composable"],
         stale=context["stale"],
+        stage=context["board"].stage,
+        above=context["board"].above,
         stages={stage.value: str(stage.label) for stage in Stage},
         writer=writer(now=context["now"]),
     )
 
 
 @register.simple_tag
-def board_row(row: BoardRow, around: Surroundings) -> SafeString:
+def board_row(row: BoardRow, around: Surroundings, *, first: bool = False) -> SafeString:
     """Draw a row, or take it as it was drawn when it said the same."""
-    return drawn(row_said(row, around), around.writer.language)
+    return drawn(row_said(row, around, first=first), around.writer.language)

@@ -64,25 +64,36 @@ def _back(name: str, env: str) -> HttpResponse:
 def _context(request: HttpRequest) -> dict[str, Any]:
     reader = reader_of(request)
     assert reader is not None
-    team, show = request.GET.get("team", ""), request.GET.get("show", "")
+    team, show, stage = (request.GET.get(name, "") for name in ("team", "show", "stage"))
     number = request.GET.get("page", "")
     number = number if number.isascii() and number.isdecimal() and len(number) < 6 else "1"
     environments = environments_of(reader)
     # Read with them, before anything else: what happens meanwhile has the page ask again.
     topics = newest_events(environments)
-    found = board_page(environments, team=team, show=show, page=int(number))
+    found = board_page(environments, team=team, show=show, page=int(number), stage=stage)
+    # A phone stays where its reader put it; what is not asked for is chosen anew by each filter.
+    stage = found.stage if stage else ""
     now = asked.page_time(reader)
     return {
         "board": found,
         "stages": [Stage(stage).label for stage in STAGES],
         "columns": len(STAGES) + 1,
         "filters": _filters(found.counts, team, show),
-        "teams": [{"label": _("All teams"), "url": _address("", show), "current": not team}]
-        + [
-            {"label": title, "url": _address(key, show), "current": key == team} for key, title in found.teams
+        "teams": [
+            {"label": title, "url": _address(key, show, stage=stage), "current": key == team}
+            for key, title in (("", _("All teams")), *found.teams)
         ],
-        "address": _address(team, show, found.page),
-        "pages": _pages(found, team, show),
+        "switch": [
+            {
+                "label": Stage(each).label,
+                "url": _address(team, show, stage=each),
+                "current": each == found.stage,
+                "troubles": troubles,
+            }
+            for each, troubles in found.stages.items()
+        ],
+        "address": _address(team, show, found.page, stage=stage),
+        "pages": _pages(found, team, show, stage),
         "topics": topics,
         "missed": missed_reviews(environments) if may_owe_reviews(reader) else [],
         "stale": stale_in(found, now=now),
@@ -93,7 +104,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
 
 def _composable(user: User, found: Board) -> dict[str, Any]:
     """Which of the services that are shown the person may release, and whether any at all."""
-    shown = [row.service.id for _team, rows in found.groups for row in rows]
+    shown = {row.service.id for row in found.rows}
     here = access.keys(user, Service, "compose", among=shown)
     return {"composable": here, "composes": bool(here) or access.visible(user, Service, "compose").exists()}
 
@@ -118,13 +129,13 @@ def _filters(counts: Any, team: str, show: str) -> list[dict[str, Any]]:
     ]
 
 
-def _pages(found: Board, team: str, show: str) -> dict[str, str]:
+def _pages(found: Board, team: str, show: str, stage: str) -> dict[str, str]:
     """The addresses of the pages before and after this one, where there are."""
-    earlier = _address(team, show, found.page - 1) if found.page > 1 else ""
-    later = _address(team, show, found.page + 1) if found.page < found.pages else ""
+    earlier = _address(team, show, found.page - 1, stage=stage) if found.page > 1 else ""
+    later = _address(team, show, found.page + 1, stage=stage) if found.page < found.pages else ""
     return {"earlier": earlier, "later": later}
 
 
-def _address(team: str, show: str, page: int = 1) -> str:
-    words = {"team": team, "show": show, "page": str(page) if page > 1 else ""}
+def _address(team: str, show: str, page: int = 1, *, stage: str = "") -> str:
+    words = {"team": team, "show": show, "stage": stage, "page": str(page) if page > 1 else ""}
     return "?" + urlencode({name: value for name, value in words.items() if value})

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.db import connection
@@ -13,7 +14,8 @@ from portal import clock
 from portal.live.publish import publish_now
 from portal.people.models import User
 from portal.ui.looks import state_look
-from releases.catalog.models import Running
+from releases.catalog import rights
+from releases.catalog.models import Environment, Running
 from releases.rollouts.board_rows import KEPT, RowSaid, drawn
 from releases.rollouts.models import Rollout
 from tests.factories import Shop, make_release, roll_out, runs
@@ -66,7 +68,12 @@ def test_each_reads_the_stages_in_their_language(shop: Shop, row: Running) -> No
 
 def test_no_more_rows_are_kept_than_ten_pages_hold() -> None:
     for number in range(KEPT + 1):
-        drawn(RowSaid(number=number, service="shop", core=False, composable=False, cells=()), "en")
+        drawn(
+            RowSaid(
+                number=number, service="shop", core=False, composable=False, first=False, here=True, cells=()
+            ),
+            "en",
+        )
     assert drawn.cache_info().currsize == KEPT
 
 
@@ -118,12 +125,84 @@ def test_a_quiet_board_asks_as_little_as_it_can(shop: Shop, row: Running) -> Non
     assert len(asked) <= MOST_QUESTIONS, [each["sql"][:100] for each in asked]
 
 
+@pytest.fixture
+def staged(shop: Shop, row: Running) -> Environment:
+    """Shopping runs in staging as well, where it is in trouble; auth runs in production alone."""
+    place = {
+        "system": "shop",
+        "stage": "staging",
+        "cluster": shop.environment.cluster,
+        "namespace": "staging",
+    }
+    staging = Environment.objects.create(name="shop-staging", **place)
+    shop.shopping.environments.add(staging)
+    rights.grant()
+    seen = runs(shop.shopping, staging, "4.1.0")
+    seen.seen |= {"health": "degraded", "text": "0/2 ready"}
+    seen.save(update_fields=["seen"])
+    runs(shop.auth, shop.environment, "2.0.0")
+    return staging
+
+
+def on_a_phone(client: Client, address: str) -> list[tuple[str, str]]:
+    """The services and stages that a phone shows, in their order."""
+    page = client.get(address).content.decode()
+    shown = []
+    for each in re.findall(r"<tr data-row>.*?</tr>", page, re.DOTALL):
+        [name] = re.findall(r"([a-z]+-service)(?: <span|</span>|</th>)", each.partition("</th>")[0])
+        shown += [(name, stage) for stage in re.findall(r'<td(?: class="hatched")? data-label="(\w+)"', each)]
+    return shown
+
+
+def switch(client: Client, address: str) -> list[tuple[str, str, int]]:
+    """The stages that a phone can show, with their address and how much is in trouble there."""
+    nav = client.get(address).content.decode().partition("board-switch")[2].partition("</nav>")[0]
+    found = re.findall(r'href="(.*?)".*?>(\w+)(.*?)</a>', nav)
+    return [
+        (label, unescape(url), int("".join(re.findall(r"</svg>(\d+)", rest)) or 0))
+        for url, label, rest in found
+    ]
+
+
+def test_a_phone_shows_one_stage_and_switches_by_a_link(shop: Shop, staged: Environment) -> None:
+    client = reader(shop.cast.author)
+    assert set(on_a_phone(client, "/board/")) == {
+        ("shopping-service", "production"),
+        ("auth-service", "production"),
+        ("payment-service", "production"),
+    }
+    links = switch(client, "/board/")
+    assert links == [("production", "?stage=production", 0), ("staging", "?stage=staging", 1)]
+    assert on_a_phone(client, "/board/?stage=staging") == [("shopping-service", "staging")]
+    page = client.get("/board/?stage=staging").content.decode()
+    # What happens draws the same again, and so does another team.
+    assert 'hx-get="/board/part/?stage=staging"' in page
+    assert "team=commerce&amp;stage=staging" in page
+    assert client.get("/board/?stage=nowhere").context["board"].stage == "production"
+
+
+def test_what_a_filter_finds_is_on_a_phone(shop: Shop, staged: Environment) -> None:
+    assert on_a_phone(reader(shop.cast.author), "/board/?show=degraded") == [("shopping-service", "staging")]
+
+
+def test_a_phone_shows_what_is_in_trouble_first_and_once(shop: Shop, staged: Environment) -> None:
+    rollout = roll_out(make_release(shop, at="approved"), shop)
+    Rollout.objects.filter(pk=rollout.pk).update(state="paused")
+    runs(shop.payment, shop.environment, "1.9.1")
+    bad = Running.objects.get(service=shop.payment, environment=shop.environment)
+    bad.seen |= {"health": "degraded"}
+    bad.save(update_fields=["seen"])
+    shown = on_a_phone(reader(shop.cast.author), "/board/")
+    assert [name for name, _stage in shown] == ["payment-service", "shopping-service", "auth-service"]
+
+
 @pytest.mark.parametrize("state", ["running", "paused", "stopped", "failed", "rollback_failed"])
 def test_a_rollout_looks_in_its_cell_as_it_does_everywhere(shop: Shop, row: Running, state: str) -> None:
     rollout = roll_out(make_release(shop, at="approved"), shop)
     Rollout.objects.filter(pk=rollout.pk).update(state=state)
-    [cell] = re.findall(
-        rf'href="/rollouts/{rollout.pk}/">.*?</div>', rows(reader(shop.cast.author)), re.DOTALL
+    # What is in trouble stands there once more, for phones.
+    [cell] = set(
+        re.findall(rf'href="/rollouts/{rollout.pk}/">.*?</div>', rows(reader(shop.cast.author)), re.DOTALL)
     )
     look = state_look(state)
     assert f'class="pill pill-{look.tone} pill-plain" data-state="{state}"' in cell
