@@ -11,6 +11,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from releases.catalog import units
 from releases.models import Release
 
 Json = dict[str, Any]
@@ -91,7 +92,7 @@ def sentence(operation: Mapping[str, Any]) -> str:
         "backup": operation.get("backup", ""),
         "size": "–".join(str(operation[key]) for key in ("replicas", "most") if key in operation),
         "resources": ", ".join(
-            f"{kind} {name} {amount}"
+            f"{kind} {name} {units.resource(name, amount)}"
             for kind in ("requests", "limits")
             for name, amount in (operation.get(kind) or {}).items()
         ),

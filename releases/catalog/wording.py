@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from releases.catalog import canaries, watches
+from releases.catalog import canaries, units, watches
 from releases.catalog.health import is_of_every_pod
 
 STEPS: dict[str, str | Promise] = {
@@ -166,8 +166,9 @@ def canary_text(canary: Mapping[str, Any]) -> str:
 
 def _metric(step: Mapping[str, Any]) -> str:
     """A metric's query and what is good."""
-    bounds = [f"≥ {step['min']:g}"] if "min" in step else []
-    bounds += [f"≤ {step['max']:g}"] if "max" in step else []
+    unit = step.get("unit", "")
+    bounds = [f"≥ {units.written(step['min'], unit)}"] if "min" in step else []
+    bounds += [f"≤ {units.written(step['max'], unit)}"] if "max" in step else []
     compared = step.get("compare") or {}
     bounds += [f"≥ {compared['min']:g} × {compared['query']}"] if "min" in compared else []
     bounds += [f"≤ {compared['max']:g} × {compared['query']}"] if "max" in compared else []

@@ -20,6 +20,7 @@ from portal.integrations.kubernetes.workloads import (
     containers,
     pods_with,
 )
+from releases.catalog import units
 from releases.catalog.models import Environment, Service
 from releases.rollouts.members import Member
 from releases.rollouts.tables import DEFAULT_WORKLOAD_KIND
@@ -46,6 +47,16 @@ class PodSeen:
     created: datetime | None
     usage: Usage | None = None
 
+    @property
+    def cpu(self) -> str:
+        """The CPU that it uses; "" where that is not measured."""
+        return units.written(self.usage.cpu_millicores / 1000, "cores") if self.usage else ""
+
+    @property
+    def memory(self) -> str:
+        """The memory that it uses; "" where that is not measured."""
+        return units.written(self.usage.memory_bytes, "bytes") if self.usage else ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerSeen:
@@ -54,6 +65,16 @@ class ContainerSeen:
     name: str
     requests: Mapping[str, str] = field(default_factory=dict, hash=False)
     limits: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def asks(self) -> str:
+        """What it asks for, in words."""
+        return _in_words(self.requests)
+
+    @property
+    def may_use(self) -> str:
+        """What it may use at most, in words."""
+        return _in_words(self.limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,3 +230,7 @@ def _health(pod: Json, state: str) -> str:
         return "healthy"
     on_its_way = {"Pending", "Running", "ContainerCreating", "PodInitializing"}
     return "progressing" if state in on_its_way else "degraded"
+
+
+def _in_words(amounts: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {units.resource(name, amount)}" for name, amount in amounts.items())

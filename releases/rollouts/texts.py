@@ -15,6 +15,7 @@ from portal.live.models import Event
 from portal.sentences import worded
 from portal.ui import times
 from releases import openings, wording
+from releases.catalog import units
 from releases.rollouts.models import Step
 from releases.rollouts.states import OrderKind, RolloutState, StepState
 from releases.rollouts.wordings import (
@@ -45,8 +46,8 @@ from releases.rollouts.wordings import (
 )
 
 Json = Mapping[str, Any]
-# Of a measured value; one as large is told whole.
-DIGITS, LARGE = 4, 1_000
+# What of a measurement is in the unit that it names.
+IN_UNIT = frozenset({"value", "limit", "other"})
 
 
 def step_title(step: Step) -> str:
@@ -292,14 +293,15 @@ def _filled(text: Text, args: Json) -> str:
     wrong = [_said(UNMET, each["code"], each) for each in args.get("unmet") or []]
     if wrong:
         args = {**args, "status": f"{args['status']}: {', '.join(wrong)}"}
-    return str(text).format_map(_Args({name: _rounded(value) for name, value in args.items()}))
+    unit = args.get("unit")
+    return str(text).format_map(
+        _Args({name: _measured(value, unit if name in IN_UNIT else None) for name, value in args.items()})
+    )
 
 
-def _rounded(value: Any) -> Any:
-    """What was measured, with as many digits as people compare."""
-    if not isinstance(value, float):
-        return value
-    return f"{value:.0f}" if abs(value) >= LARGE else f"{value:.{DIGITS}g}"
+def _measured(value: Any, unit: str | None) -> Any:
+    """What was measured, with its unit where that is known; anything else as it is."""
+    return units.written(value, unit or "") if unit or isinstance(value, float) else value
 
 
 class _Args(dict[str, Any]):

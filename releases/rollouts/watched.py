@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from portal.ui.charts import Spark, lay_spark
-from releases.catalog import watches
+from releases.catalog import units, watches
 from releases.rollouts import texts
 from releases.rollouts.models import Step
 from releases.rollouts.states import StepState
@@ -79,7 +79,11 @@ def _gate(document: dict[str, Any], kept: dict[str, Any]) -> WatchedGate:
     points = kept.get("points") or []
     result = points[-1][2] if points else ""
     signs = {"min": "≥", "max": "≤"}
-    limits = [f"{signs[key]} {document[key]:g}" for key in LIMITS if key in document]
+    limits = [
+        f"{signs[key]} {units.written(document[key], document.get('unit', ''))}"
+        for key in LIMITS
+        if key in document
+    ]
     return WatchedGate(
         name=texts.gate_name(kept),
         text=texts.measured(kept.get("seen") or {}),

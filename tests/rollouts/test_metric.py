@@ -150,6 +150,16 @@ def test_the_first_bad_one_fails_and_says_the_numbers(shop: Shop, prometheus: st
     assert 'class="spark"' in page
 
 
+def test_what_is_measured_is_said_in_the_unit_of_the_plan(
+    shop: Shop, prometheus: str, client: Client
+) -> None:
+    rollout = watched(shop, prometheus, "vector(0.75)", unit="ratio")
+    measure(rollout)
+    client.force_login(shop.cast.author)
+    page = client.get(f"/rollouts/{rollout.pk}/", headers={"accept-language": "en"}).content.decode()
+    assert "Measured 75 %, where 50 % is the limit" in page
+
+
 def test_without_traffic_a_person_is_asked_after_some_time(shop: Shop, prometheus: str) -> None:
     rollout = watched(
         shop,

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from django.utils import translation
 
 from portal.integrations.kubernetes.trouble import PATIENCE
@@ -52,6 +53,28 @@ def test_the_share_of_a_canary_that_nothing_routes_is_told_in_pods() -> None:
     seen = {"weight": 20, "updated": 1, "total": 5}
     assert share_text([Step(observed=seen)]) == "canary 20 %: 1 of 5 pods"
     assert share_text([Step(observed={"weight": 20})]) == "canary 20 % of the traffic"
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "said"),
+    [
+        ("ratio", 0.0142, "1.42 %"),
+        ("seconds", 0.21, "210 ms"),
+        ("seconds", 1.4, "1.4 s"),
+        ("bytes", 512 * 2**20, "512 MiB"),
+        ("bytes", 1536 * 2**20, "1.5 GiB"),
+        ("cores", 0.25, "250m"),
+        ("cores", 2, "2 cores"),
+        ("perSecond", 12, "12/s"),
+    ],
+)
+@translation.override("en")
+def test_a_measured_value_has_the_unit_that_the_plan_names(unit: str, value: float, said: str) -> None:
+    args = {"value": value, "limit": value, "unit": unit}
+    assert (
+        texts.failure({"code": "metric_beyond", "args": args})
+        == f"Measured {said}, where {said} is the limit"
+    )
 
 
 def test_a_measured_value_has_the_digits_that_people_compare() -> None:

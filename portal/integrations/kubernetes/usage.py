@@ -10,7 +10,6 @@ from portal.integrations.kubernetes.amounts import millicores, quantity
 from portal.integrations.kubernetes.client import Cluster
 from portal.integrations.kubernetes.workloads import Json
 
-MEBIBYTE = 2**20
 PATH = "/apis/metrics.k8s.io/v1beta1"
 
 
@@ -20,16 +19,6 @@ class Usage:
 
     cpu_millicores: int
     memory_bytes: int
-
-    @property
-    def cpu(self) -> str:
-        """CPU as people read it."""
-        return f"{self.cpu_millicores}m"
-
-    @property
-    def memory(self) -> str:
-        """Memory as people read it."""
-        return f"{round(self.memory_bytes / MEBIBYTE)}Mi"
 
 
 def usage_of_pods(cluster: Cluster, namespace: str) -> dict[str, Usage] | None:

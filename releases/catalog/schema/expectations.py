@@ -87,5 +87,6 @@ EXPECTATIONS = (
     _("the key of a team"),
     _("what is expected there: below, above or equals"),
     _("what is good: max, min or compare"),
+    _("what the query gives, shown beside it; a ratio as per cent"),
     _("what the answer's JSON must say: path with below, above or equals"),
 )

@@ -27,6 +27,7 @@ from releases.catalog.references import address_of, value_of
 from releases.rollouts.steps.kind import Json, Outcome, Planned, StepKind, Verdict, Work, done, failed, wait
 
 POINTS_KEPT = 60
+LITTLE_TRAFFIC = "little_traffic"
 NAMES = re.compile(r"\$(namespace|service|environment|canary|stable)\b")
 
 
@@ -46,6 +47,11 @@ class Measured:
     result: Result
     reason: str = ""
     args: Mapping[str, float] | None = None
+
+    def told(self, params: Mapping[str, Any]) -> Json:
+        """What is said of it, with the unit that the plan names; how much traffic there was has another."""
+        unit = params.get("unit") if self.reason != LITTLE_TRAFFIC else None
+        return {**(self.args or {}), **_known(value=self.value), **({"unit": unit} if unit else {})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +84,7 @@ def judge(bounds: Bounds, value: float, *, other: float = math.nan, traffic: flo
         traffic: how much there was of it.
     """
     if bounds.traffic is not None and not traffic >= bounds.traffic:
-        return _unclear(value, "little_traffic", traffic=traffic, limit=bounds.traffic)
+        return _unclear(value, LITTLE_TRAFFIC, traffic=traffic, limit=bounds.traffic)
     if math.isnan(value):
         return _unclear(value, "no_data")
     if _beyond(value, bounds.least, bounds.most):
@@ -132,7 +138,7 @@ class Metric(StepKind):
     def measure(self, work: Work) -> Outcome:
         """Measure once: a good step has counted its measurements already."""
         measured = _measure(work)
-        args = {**(measured.args or {}), **_known(value=measured.value)}
+        args = measured.told(work.step.params)
         if measured.result == Result.BAD:
             return failed(f"metric_{measured.reason}", args=args)
         if measured.result == Result.UNCLEAR:
@@ -180,7 +186,7 @@ def _kept(seen: Json, measured: Measured | None = None, now: datetime | None = N
 
 def _counted(work: Work, measured: Measured, kept: Json, every: int) -> Outcome:
     wanted = metrics.measurements(work.step.params)
-    args = {**(measured.args or {}), "count": kept["good"], "wanted": wanted, **_known(value=measured.value)}
+    args = {**measured.told(work.step.params), "count": kept["good"], "wanted": wanted}
     if measured.result == Result.BAD:
         bad = failed(f"metric_{measured.reason}", args=args)
         return Outcome(verdict=bad.verdict, failure=bad.failure, observed={"code": "metric_bad", **kept})
