@@ -15,6 +15,7 @@ from portal.people.models import User
 from releases.catalog.models import Environment, Service
 from releases.catalog.schedule_checks import restores_of
 from releases.schedules import queries
+from releases.schedules.cron_words import in_words
 from releases.schedules.models import Backup, Schedule, ScheduledRun
 from releases.schedules.recovery import recoveries_in
 from releases.schedules.restoring import request_restore
@@ -95,6 +96,7 @@ def _schedule(row: Schedule, run: ScheduledRun | None) -> dict[str, Any]:
     return {
         "row": row,
         "title": title_of(row.spec, row.spec["what"]),
+        "words": in_words(row.spec["cron"]),
         "zone": row.spec.get("timeZone", ""),
         "last": _run(run) if run else None,
     }

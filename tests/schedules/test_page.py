@@ -56,6 +56,13 @@ def test_in_the_morning_it_says_why_the_backup_failed_whatever_else_ran(shop: Sh
         assert "no space left" in part(page, section)
 
 
+def test_when_a_schedule_is_due_is_said_in_words_beside_its_line(shop: Shop, client: Client) -> None:
+    spec = {"name": "nightly", "what": "job", "cron": "30 2 * * *", "timeZone": "Asia/Seoul", "service": "s"}
+    Schedule.objects.create(environment=shop.environment, name="nightly", spec=spec, next_at=clock.now())
+    when = " ".join(re.sub("<[^>]*>", " ", part(shown(client), "schedules")).split())
+    assert "daily at 02:30 30 2 * * * Asia/Seoul" in when
+
+
 def test_only_health_checks_that_say_something_are_among_the_runs(shop: Shop, client: Client) -> None:
     ran(shop, 3, schedule="usual")
     ran(shop, 2, schedule="mended", observed={"changed": {"new": [], "well": ["payment-service"]}})
