@@ -227,6 +227,14 @@ def _held(rollout: Rollout, state: str) -> tuple[str, ...]:
     return tuple(texts.object_of(each) for each in found if (each["act"], each["state"]) == (HOLD, state))
 
 
+def troubles_of(rollout: Rollout) -> tuple[StepView, ...]:
+    """What went wrong on the way that it goes, for a page that does not steer it."""
+    steps = list(rollout.steps.select_related("service").order_by("position", "id"))
+    way = Direction.BACK if any(each.direction == Direction.BACK for each in steps) else Direction.FORWARD
+    found = [each for each in steps if each.direction == way and each.state in TROUBLED]
+    return tuple(_view(each, rollout, frozenset(), way) for each in found if not each.is_warning)
+
+
 def moving_for(user: User) -> list[Glance]:
     """Rollouts in progress that the person may see, the newest first."""
     found = access.visible(user, Rollout).filter(state__in=[*ACTIVE, RolloutState.PAUSED])

@@ -11,7 +11,7 @@ from django.utils import translation
 from approvals.operations import publish_policy
 from portal import clock
 from releases.models import Release
-from releases.rollouts import plans
+from releases.rollouts import plans, texts
 from releases.rollouts.models import Order, Rollout, Step
 from releases.rollouts.states import RolloutState, StepState
 from releases.rollouts.steps.kind import Planned
@@ -271,6 +271,29 @@ def test_a_failed_step_shows_the_pods_words_its_log_and_the_choices(shop: Shop, 
 
 
 @long
+def test_the_page_of_a_failed_release_names_the_step_and_the_pods_words(shop: Shop, rollout: Rollout) -> None:
+    step = rollout.steps.get(kind="wait_rollout", service=shop.auth)
+    failure = {
+        "code": "ImagePullBackOff",
+        "message": "auth@3f9a: not found",
+        "pod": "auth-1",
+        "container": "app",
+    }
+    Step.objects.filter(pk=step.pk).update(state=StepState.FAILED, failure=failure)
+    Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.FAILED)
+    Release.objects.filter(pk=rollout.release_id).update(state="failed")
+    page = english(shop).get(f"/releases/{rollout.release_id}/").content.decode()
+    act = page.partition('class="next-act')[2].partition("</section>")[0]
+    link = f'href="/rollouts/{rollout.pk}/#why-{step.pk}">auth-service: {texts.step_title(step)}</a>'
+    assert link in act
+    assert texts.cause(failure) in act
+    assert "auth-1 / app: auth@3f9a: not found" in act
+    there = english(shop).get(f"/rollouts/{rollout.pk}/").content.decode()
+    assert f'id="why-{step.pk}"' in there
+    Release.objects.filter(pk=rollout.release_id).update(state="rolling_out")
+    assert link not in english(shop).get(f"/releases/{rollout.release_id}/").content.decode()
+
+
 def test_skipping_needs_a_reason(shop: Shop, rollout: Rollout) -> None:
     step = rollout.steps.get(kind="wait_rollout", service=shop.auth)
     rollout.steps.filter(pk=step.pk).update(state=StepState.FAILED, failure={"code": "timeout"})
