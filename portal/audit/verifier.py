@@ -67,8 +67,8 @@ SENTENCES = {
     "bad signature": gettext_noop("The signature of the checkpoint at entry {number} does not hold."),
     "unknown key": gettext_noop("The checkpoint at entry {number} is signed with a key that is not trusted."),
     "no proof": gettext_noop("Entry {number} does not lead to the checkpoint that it names."),
-    "content": gettext_noop("The content of release {number} is not the one of its digest."),
-    "unbacked": gettext_noop("What is said about release {number} does not stand in its entries: {what}"),
+    "content": gettext_noop("The content of release #{number} is not the one of its digest."),
+    "unbacked": gettext_noop("What is said about release #{number} does not stand in its entries: {what}"),
 }
 # What a fault is called; the sentence may say more.
 KINDS = {

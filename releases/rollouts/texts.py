@@ -204,6 +204,11 @@ def reached(targets: Iterable[Json]) -> list[str]:
     return found
 
 
+def name_of(number: int) -> str:
+    """Return what a rollout is called: its own number, which is not that of its release."""
+    return gettext("rollout {number}").format(number=number)
+
+
 def object_of(target: Json) -> str:
     """Return the name of a workload to which an order went."""
     return f"{str(target.get('kind', ROLLOUT)).lower()}/{target['workload']}"

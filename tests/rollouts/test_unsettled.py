@@ -81,7 +81,9 @@ def test_a_person_starts_it_by_hand_on_what_was_left(planned: Shop) -> None:
     ask(planned, second)
     left = over(left, "failed")
     shown = english(planned.cast.author)
-    assert f'href="/releases/{second.pk}/start/"' in shown.get("/queue/").content.decode()
+    queue = shown.get("/queue/").content.decode()
+    assert f'href="/releases/{second.pk}/start/"' in queue
+    assert f'href="/rollouts/{left.pk}/">Rollout {left.pk} · #{left.release_id}</a>' in queue
     assert f"Rollout {left.pk} of these services did not end well" in (
         shown.get(f"/releases/{second.pk}/start/").content.decode()
     )

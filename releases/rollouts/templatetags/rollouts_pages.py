@@ -5,7 +5,7 @@ from typing import Any
 from django import template
 
 from portal.people.models import User
-from releases.rollouts import verdicts
+from releases.rollouts import texts, verdicts
 from releases.rollouts.models import Rollout
 from releases.rollouts.overview import troubles_of
 
@@ -22,6 +22,9 @@ def verdict(rollout: Rollout) -> verdicts.Verdict:
 def why(rollout: Rollout) -> dict[str, Any]:
     """Draw which steps hold a rollout up, and the cluster's own words, each leading to its panel."""
     return {"rollout": rollout, "troubles": troubles_of(rollout)}
+
+
+register.filter("rollout_name", texts.name_of)
 
 
 @register.filter

@@ -10,6 +10,7 @@ from django.utils import translation
 
 from approvals.operations import publish_policy
 from portal import clock
+from portal.people.models import User
 from releases.models import Release
 from releases.rollouts import plans, texts
 from releases.rollouts.models import Order, Rollout, Step
@@ -292,6 +293,21 @@ def test_the_page_of_a_failed_release_names_the_step_and_the_pods_words(shop: Sh
     assert f'id="why-{step.pk}"' in there
     Release.objects.filter(pk=rollout.release_id).update(state="rolling_out")
     assert link not in english(shop).get(f"/releases/{rollout.release_id}/").content.decode()
+
+
+def test_a_rollout_and_its_release_are_told_apart_in_korean(shop: Shop, rollout: Rollout) -> None:
+    called = f"배포 실행 {rollout.pk}"
+    User.objects.filter(pk=shop.cast.author.pk).update(language="ko")
+    client = browser(shop.cast.author)
+    live = client.get(f"/rollouts/{rollout.pk}/").content.decode()
+    assert f"{called} · #{rollout.release_id}" in live.partition("<title>")[2].partition("</title>")[0]
+    crumb = live.partition('class="crumb"')[2].partition("</p>")[0]
+    assert called in crumb
+    assert f">#{rollout.release_id}</a>" in crumb
+    for address in (f"/releases/{rollout.release_id}/", f"/releases/{rollout.release_id}/proof/"):
+        page = client.get(address).content.decode()
+        assert called in page
+        assert f"배포 {rollout.pk}<" not in page
 
 
 def test_skipping_needs_a_reason(shop: Shop, rollout: Rollout) -> None:
