@@ -207,3 +207,14 @@ def test_a_rollout_looks_in_its_cell_as_it_does_everywhere(shop: Shop, row: Runn
     look = state_look(state)
     assert f'class="pill pill-{look.tone} pill-plain" data-state="{state}"' in cell
     assert f"#shape-{look.shape}" in cell
+
+
+@pytest.mark.parametrize("state", ["running", "stopped", "failed"])
+def test_the_service_s_own_page_shows_the_rollout_of_its_cell(shop: Shop, row: Running, state: str) -> None:
+    rollout = roll_out(make_release(shop, at="approved"), shop)
+    Rollout.objects.filter(pk=rollout.pk).update(state=state)
+    client = reader(shop.cast.author)
+    page = client.get(f"/services/shopping-service/{shop.environment.name}/").content.decode()
+    link = f'<a href="/rollouts/{rollout.pk}/">Rollout {rollout.pk} · #{rollout.release_id}</a>'
+    [shown] = re.findall(rf"{re.escape(link)}.*?</dd>", page, re.DOTALL)
+    assert f'data-state="{state}"' in shown
