@@ -22,7 +22,7 @@ OBSERVED: dict[str, str | Promise] = {
     "restoring": _("It waits until rollout {number} has restored the database"),
     "asking_services": _("{asked} of {count} services asked so far"),
     "no_time_left": _("Not asked: the time of the check was over"),
-    "services_healthy": _("All {count} services are healthy"),
+    "services_healthy": _("All services are healthy: {count}"),
 }
 RESULTS: dict[str, str | Promise] = {
     BAD: _("Not healthy: {names}"),

@@ -56,6 +56,13 @@ def test_in_the_morning_it_says_why_the_backup_failed_whatever_else_ran(shop: Sh
         assert "no space left" in part(page, section)
 
 
+def test_a_health_check_of_one_service_is_told_as_one_of_many(shop: Shop, client: Client) -> None:
+    spec = {"name": "health", "what": "health", "cron": "*/5 * * * *"}
+    Schedule.objects.create(environment=shop.environment, name="health", spec=spec, next_at=clock.now())
+    ran(shop, 3, spec=spec, observed={"code": "services_healthy", "args": {"count": 1}})
+    assert "All services are healthy: 1" in part(shown(client), "schedules")
+
+
 def test_when_a_schedule_is_due_is_said_in_words_beside_its_line(shop: Shop, client: Client) -> None:
     spec = {"name": "nightly", "what": "job", "cron": "30 2 * * *", "timeZone": "Asia/Seoul", "service": "s"}
     Schedule.objects.create(environment=shop.environment, name="nightly", spec=spec, next_at=clock.now())
