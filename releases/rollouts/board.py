@@ -67,9 +67,9 @@ class Board:
 
     Attributes:
         stage: the one that a phone shows; "" where nothing fits.
-        stages: by each that it can show instead, how many services are in trouble there.
-        first: the rows that a phone shows before all others: what is in trouble, the worst first.
-        above: the services in trouble in that stage, whatever the page.
+        stages: by each that it can show instead, how many services need somebody there.
+        first: the rows that a phone shows before all others: what needs somebody, the worst first.
+        above: the services that need somebody in that stage, whatever the page.
     """
 
     groups: tuple[tuple[str, tuple[BoardRow, ...]], ...]
@@ -196,7 +196,7 @@ class _Places:
         return [stage for stage, each in self.of(service).items() if (service, each.id) in keys]
 
     def troubled(self, listed: Sequence[_Listed], urgency: Mapping[Key, int]) -> dict[str, list[_Listed]]:
-        """By stage which of these are in trouble there, the most urgent first."""
+        """By stage which of these need somebody there, the most urgent first."""
         by_service = {each[0]: each for each in listed}
         found: dict[str, list[_Listed]] = {}
         for service, place in sorted(urgency, key=lambda key: urgency[key]):

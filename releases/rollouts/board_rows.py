@@ -81,7 +81,7 @@ class CellSaid(NamedTuple):
 class RowSaid(NamedTuple):
     """A row; None for a stage in which the service does not run. The number marks its tick, which stays.
 
-    What is in trouble is drawn `first` as well, for phones; a phone shows only what is `here`.
+    What needs somebody is drawn `first` as well, for phones; a phone shows only what is `here`.
     """
 
     number: int

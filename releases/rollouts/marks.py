@@ -77,7 +77,7 @@ class Marks:
         }
 
     def urgency(self) -> dict[Key, int]:
-        """What is in trouble, the worst first: what failed, what nobody approved, what waits for people."""
+        """How urgent what needs somebody is, 0 first: failed or degraded, not approved, paused or stopped."""
         held = dict.fromkeys(self._in({RolloutState.PAUSED, RolloutState.STOPPED}), 2)
         failed = self.degraded | self._in(LEFT - {RolloutState.STOPPED})
         return held | dict.fromkeys(self.filters()["drift"], 1) | dict.fromkeys(failed, 0)
