@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.sync_api import Locator, Page, Route, WebSocketRoute, expect
 
+from portal import clock
 from releases.catalog import rights
 from releases.catalog.models import Environment
 from releases.models import Release
@@ -14,6 +15,7 @@ from releases.rollouts.models import Order, Rollout
 from releases.rollouts.pod_logs import Tail
 from releases.rollouts.states import RolloutState, StepState
 from releases.rollouts.views import logs
+from releases.schedules.models import Schedule
 from tests.browser.test_release_pages import DESKTOP, NARROW, PHONE, Visitors, browser, visitors, width_of
 from tests.factories import Shop, make_release, runs
 from tests.pages.rollouts.conftest import approved, registry, rollout, shop
@@ -251,6 +253,17 @@ def test_a_phone_shows_one_environment_with_its_trouble_first(
     expect(page.get_by_role("navigation", name="Environment")).to_be_hidden()
     expect(page.locator(f'a[href="{first}"]:visible')).to_have_count(1)
     assert visitor.complaints == []
+
+
+@long
+def test_on_a_phone_a_long_value_stands_where_the_short_ones_do(shop: Shop, visitors: Visitors) -> None:
+    for name, cron in (("short", "0 2 * * *"), ("long", "30 4 * * 0")):
+        spec = {"name": name, "what": "health", "cron": cron, "timeZone": "Asia/Seoul"}
+        Schedule.objects.create(environment=shop.environment, name=name, spec=spec, next_at=clock.now())
+    page = visitors.enter(shop.cast.author, PHONE).go(f"/environments/{shop.environment.name}/schedules/")
+    values = page.locator('td[data-label="When"] .cell-value').all()
+    boxes = [box for each in values if (box := each.bounding_box())]
+    assert len({round(box["x"] + box["width"]) for box in boxes}) == 1
 
 
 @long
