@@ -200,11 +200,12 @@ def rollouts_of(release: Release) -> QuerySet[Rollout]:
 
 
 def replaced_by(rollout: Rollout) -> Rollout | None:
-    """Return the newest later rollout that changed one of these services and was not taken back.
+    """Return the newest later rollout that changed a service which this one changes, and was not taken back.
 
-    What was recorded before this one is then no longer what to go back to.
+    What was recorded before this one is then no longer what to go back to. Services that it only looks at,
+    such as those whose health it asks, are not among them.
     """
-    services = rollout.steps.filter(service__isnull=False).values("service")
+    services = rollout.steps.filter(kind__in=UNDONE_BY, service__isnull=False).values("service")
     later = Rollout.objects.filter(pk__gt=rollout.pk, environment=rollout.environment_id)
     written = Step.objects.filter(kind__in=UNDONE_BY, intent__isnull=False, service__in=services)
     changed = later.filter(pk__in=written.values("rollout"))

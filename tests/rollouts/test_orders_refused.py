@@ -96,9 +96,9 @@ def test_one_that_is_paused_has_its_room(shop: Shop) -> None:
     assert paused.orders.count() == 1
 
 
-def over(shop: Shop, *, state: str) -> Rollout:
+def over(shop: Shop, *, state: str, service: str = "shopping-service") -> Rollout:
     """A rollout that changed its service and is over, and its release with it."""
-    rollout = started(shop)
+    rollout = started(shop, service)
     rollout.steps.filter(kind="set_image").update(intent={"changes": []})
     Rollout.objects.filter(pk=rollout.pk).update(state=state)
     Release.objects.filter(pk=rollout.release_id).update(state="announced")
@@ -122,6 +122,22 @@ def test_what_a_newer_release_has_replaced_is_not_rolled_back(shop: Shop, client
     assert asked.status_code == 409
     assert "button button-danger" not in asked.content.decode()
     operations.give_order(new.pk, "rollback", actor=acting(shop.cast.author))
+
+
+def test_a_newer_version_of_what_was_only_looked_at_holds_no_rollback(shop: Shop) -> None:
+    old = over(shop, state="stopped")
+    asked = old.steps.get(kind="set_image")
+    asked.pk, asked.key, asked.kind, asked.service, asked.intent = (
+        None,
+        "health",
+        "health",
+        shop.payment,
+        None,
+    )
+    asked.save()
+    over(shop, state="succeeded", service="payment-service")
+    operations.give_order(old.pk, "rollback", actor=acting(shop.cast.author))
+    assert old.orders.get().kind == "rollback"
 
 
 @long
