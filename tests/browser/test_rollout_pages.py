@@ -12,6 +12,7 @@ from releases.catalog import rights
 from releases.catalog.models import Environment
 from releases.models import Release
 from releases.rollouts.models import Order, Rollout
+from releases.rollouts.operations import start_rollout
 from releases.rollouts.pod_logs import Tail
 from releases.rollouts.states import RolloutState, StepState
 from releases.rollouts.views import logs
@@ -19,6 +20,7 @@ from releases.schedules.models import Schedule
 from tests.browser.test_release_pages import DESKTOP, NARROW, PHONE, Visitors, browser, visitors, width_of
 from tests.factories import Shop, make_release, runs
 from tests.pages.rollouts.conftest import approved, registry, rollout, shop
+from tests.people import acting
 from tests.soak import long
 
 __all__ = ["approved", "browser", "registry", "rollout", "shop", "visitors"]
@@ -264,6 +266,25 @@ def test_on_a_phone_a_long_value_stands_where_the_short_ones_do(shop: Shop, visi
     values = page.locator('td[data-label="When"] .cell-value').all()
     boxes = [box for each in values if (box := each.bounding_box())]
     assert len({round(box["x"] + box["width"]) for box in boxes}) == 1
+
+
+@long
+def test_a_button_of_the_bar_keeps_its_line_beside_why_it_is_off(
+    shop: Shop, rollout: Rollout, visitors: Visitors
+) -> None:
+    rollout.steps.filter(kind="set_image").update(intent={"changes": []})
+    Rollout.objects.filter(pk=rollout.pk).update(state=RolloutState.STOPPED)
+    newer = make_release(shop, at="approved", items=[{"service": "auth-service", "version": "4.2.0"}])
+    replacing = start_rollout(newer.number, actor=acting(shop.cast.author))
+    replacing.steps.filter(kind="set_image").update(intent={"changes": []})
+    Rollout.objects.filter(pk=replacing.pk).update(state=RolloutState.SUCCEEDED)
+    page = visitors.enter(shop.cast.author, PHONE).go(f"/rollouts/{rollout.pk}/")
+    button = page.locator("#bar-rollback")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    box = button.bounding_box()
+    assert box is not None
+    assert box["height"] < 60
+    assert width_of(page) <= PHONE[0]
 
 
 @long
