@@ -10,7 +10,8 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
@@ -22,8 +23,8 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
-from rq.exceptions import StopRequested
-from rq.job import Job
+from rq.exceptions import NoSuchJobError, StopRequested
+from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException, TimerDeathPenalty
 from rq.worker import WorkerStatus
@@ -152,8 +153,9 @@ def _send(name: str, args: tuple[Argument, ...]) -> bool:
             asked.llen(queue.key)
             marked, waiting = asked.execute()
         if marked and waiting < MOST_WAITING:
+            entry = queue.prepare_data(RUNNER, args=(name, *args), ttl=WAITING_SECONDS)
             with client.pipeline(transaction=False) as sent:
-                queue.enqueue_call(RUNNER, args=(name, *args), ttl=WAITING_SECONDS, pipeline=sent)
+                queue.enqueue_many([entry], pipeline=sent)
                 sent.execute()
     except impatient.AWAY as error:
         _redis_rests.begin()
@@ -166,16 +168,19 @@ def _client() -> Redis:
     return impatient.client(settings.RQ_QUEUES["default"]["URL"])
 
 
-def _mark(name: str, args: tuple[Argument, ...]) -> str:
+def _mark(name: Argument, args: Sequence[Argument]) -> str:
     return MARK + json.dumps([name, *args])
 
 
-def _unmark(name: str, args: tuple[Argument, ...]) -> None:
-    """Let the next nudge wait again, before anything is read: what it is about may be newer."""
+def _take_off(queue: Queue, job: Job, called: Sequence[Argument]) -> None:
+    """Take an entry off, and let the next nudge wait: what that is about may be newer than what is read."""
     if _redis_rests:
         return
     try:
-        _client().delete(_mark(name, args))
+        with _client().pipeline(transaction=False) as taken:
+            taken.lrem(queue.intermediate_queue_key, 1, job.id)
+            taken.delete(job.key, *([_mark(called[0], called[1:])] if called else []))
+            taken.execute()
     except impatient.AWAY as error:
         _redis_rests.begin()
         logger.warning("queue out of reach: %s", error)
@@ -192,7 +197,40 @@ class NotAJob(Exception):
 
 
 class AllowedJob(Job):
-    """A queue entry that can only ever call the runner, whatever was written into Redis."""
+    """A queue entry that can only ever call the runner, whatever was written into Redis.
+
+    It says what is called and no more: the twenty other facts of RQ's own would be written and read with
+    every entry, and nothing here asks for them.
+    """
+
+    def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:  # noqa: ARG002
+        """Return what is written."""
+        return {"data": zlib.compress(self.data)}
+
+    def restore(self, raw_data: dict[bytes, bytes]) -> None:
+        """Read what is called.
+
+        Raises:
+            NoSuchJobError: nothing is.
+        """
+        try:
+            self.data = zlib.decompress(raw_data[b"data"])
+        except (KeyError, zlib.error) as error:
+            raise NoSuchJobError(f"no entry of ours: {self.key}") from error
+
+    def set_status(self, status: JobStatus, pipeline: Pipeline | None = None) -> None:  # noqa: ARG002
+        """Keep it for this process; nobody asks Redis for it."""
+        self._status = status
+
+    def cleanup(
+        self,
+        ttl: int | None = None,
+        pipeline: Pipeline | None = None,
+        remove_from_queue: bool = True,  # noqa: ARG002
+    ) -> None:
+        """Let it be forgotten after so many seconds; it never has others that wait for it."""
+        if ttl and pipeline is not None:
+            pipeline.expire(self.key, ttl)
 
     @property
     def func(self) -> Callable[..., None]:
@@ -231,7 +269,6 @@ def find(name: str) -> Function:
 def run(name: str, *args: Argument) -> None:
     """Carry out one job; what it raises is logged here, and the row that the job is about is told."""
     close_old_connections()
-    _unmark(name, args)
     with trace.following(job=name):
         try:
             find(name)(*args)
@@ -256,15 +293,20 @@ def _tell_row(name: str, args: tuple[Argument, ...], failure: Failure) -> None:
         logger.exception("incident %s could not be told to the row of %s%r", failure.incident, name, args)
 
 
-def _carry_out(job: Job) -> None:
-    """Call what a queue entry names; whatever comes of it, the worker goes on."""
+def _called_by(job: Job) -> tuple[Any, ...]:
+    """Return the name and the arguments in a queue entry; nothing where it is none of ours."""
     try:
-        function, given = job.func, job.args
+        return tuple(job.args) if job.func is run else ()
     except Exception:
         logger.exception("refused an entry of the queue that is no job")
-        return
-    with contextlib.suppress(Exception):  # `run` has logged it, and told the row
-        function(*given)
+        return ()
+
+
+def _carry_out(called: tuple[Any, ...]) -> None:
+    """Call what a queue entry names; whatever comes of it, the worker goes on."""
+    if called:
+        with contextlib.suppress(Exception):  # `run` has logged it, and told the row
+            run(*called)
 
 
 class Worker(SimpleWorker):
@@ -283,15 +325,16 @@ class Worker(SimpleWorker):
         sweep finds what was lost, `run` tells of a failure (attacks.md, section 4).
         """
         self._state = WorkerStatus.BUSY
+        called = _called_by(job)
+        _take_off(queue, job, called)
         try:
             with TimerDeathPenalty(JOB_SECONDS, JobTimeoutException, job_id=job.id):
-                _carry_out(job)
+                _carry_out(called)
         finally:
             self._state = WorkerStatus.IDLE
-        with self.connection.pipeline(transaction=False) as done:
-            done.lrem(queue.intermediate_queue_key, 1, job.id)
-            done.delete(job.key)
-            done.execute()
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Ask nobody before each job: workers are ended, never suspended."""
 
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:  # noqa: ARG002  RQ's own
         """Keep for this process what it does; nobody asks Redis for it."""
@@ -315,6 +358,17 @@ class Worker(SimpleWorker):
             self._stop_requested = True
 
 
+def worker_of(queue: Queue) -> Worker:
+    """Make the worker of a queue, which says to Redis that it is there only once it works."""
+    return Worker(
+        [queue],
+        connection=queue.connection,
+        serializer=JSONSerializer,
+        job_class=AllowedJob,
+        worker_ttl=WORKER_SECONDS,
+    )
+
+
 def work() -> None:
     """Run jobs until told to end; called by `manage.py run worker`.
 
@@ -329,13 +383,7 @@ def _work_until_trouble() -> bool:
     worker = None
     queue = _queue()
     try:
-        worker = Worker(
-            [queue],
-            connection=queue.connection,
-            serializer=JSONSerializer,
-            job_class=AllowedJob,
-            worker_ttl=WORKER_SECONDS,
-        )
+        worker = worker_of(queue)
         worker.work(logging_level="WARNING")
     except RedisError as error:
         logger.warning("queue out of reach: %s", error)

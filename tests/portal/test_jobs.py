@@ -50,9 +50,7 @@ def test_a_worker_lets_no_entry_end_it_and_leaves_none_behind(monkeypatch: pytes
 
     monkeypatch.setitem(jobs.JOBS, "tests.breaks", breaks)
     queue = jobs._queue()
-    worker = jobs.Worker(
-        [queue], connection=queue.connection, serializer=JSONSerializer, job_class=jobs.AllowedJob
-    )
+    worker = jobs.worker_of(queue)
     forged = queue.enqueue_call(FOREIGN)
     broken = queue.enqueue_call(jobs.RUNNER, args=("tests.breaks", "ouch"))
     for each in (forged, broken):
@@ -64,3 +62,24 @@ def test_a_worker_lets_no_entry_end_it_and_leaves_none_behind(monkeypatch: pytes
     assert queue.connection.exists(forged.key, broken.key) == 0
     taken_off = {forged.id.encode(), broken.id.encode()}
     assert taken_off.isdisjoint(queue.connection.lrange(queue.intermediate_queue_key, 0, -1))
+
+
+@long
+@pytest.mark.django_db(transaction=True)
+def test_what_is_asked_for_while_a_job_runs_waits_for_the_next_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    came: list[int] = []
+
+    def asks_again(number: int) -> None:
+        came.append(number)
+        if len(came) < 3:
+            jobs.enqueue_now("tests.asks_again", number)
+
+    monkeypatch.setitem(jobs.JOBS, "tests.asks_again", asks_again)
+    queue = jobs._queue()
+    queue.empty()
+    jobs.enqueue_now("tests.asks_again", 7)
+    jobs.worker_of(queue).work(burst=True, logging_level="WARNING")
+    assert came == [7, 7, 7]
+    assert queue.connection.keys("rq:job:*") == []
