@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import django_rq
 from django.conf import settings
@@ -39,8 +40,8 @@ MOST_WAITING = 10_000
 # What nobody took for so long is forgotten: the sweep has found its row again and again.
 WAITING_SECONDS = 600
 # While a nudge waits its mark keeps a second one like it away: whoever takes it finds what both were about.
-# One that got lost between queue and worker keeps others away for so long.
-MARK, MARK_SECONDS = "portal.waits:", 3
+# It names the entry: one that is in no queue any more was taken just now, or is lost, and keeps nobody away.
+MARK = "portal.waits:"
 # How long a worker waits for work in one call: a Redis that hangs or fell silent is noticed a little later.
 # RQ takes off and adds seconds of its own.
 WORKER_SECONDS = 20
@@ -122,6 +123,13 @@ def enqueue(name: str, *args: Argument) -> None:
     transaction.on_commit(lambda: _send(name, args))
 
 
+def enqueue_each(name: str, keys: Iterable[Argument]) -> None:
+    """As `enqueue` with each of the keys, for who has many: all go to the queue together."""
+    each = [(key,) for key in keys]
+    if each:
+        transaction.on_commit(lambda: _send_all(name, each))
+
+
 def enqueue_now(name: str, *args: Argument) -> bool:
     """As `enqueue`, for whoever is in no transaction, and may be without a database.
 
@@ -143,25 +151,48 @@ _redis_rests = impatient.Rest()
 
 
 def _send(name: str, args: tuple[Argument, ...]) -> bool:
+    return _send_all(name, [args])
+
+
+def _send_all(name: str, each: Sequence[tuple[Argument, ...]]) -> bool:
     if _redis_rests:
         return False
     try:
         client = _client()
         queue = _queue(client)
-        with client.pipeline(transaction=False) as asked:
-            asked.set(_mark(name, args), 1, nx=True, ex=MARK_SECONDS)
-            asked.llen(queue.key)
-            marked, waiting = asked.execute()
-        if marked and waiting < MOST_WAITING:
-            entry = queue.prepare_data(RUNNER, args=(name, *args), ttl=WAITING_SECONDS)
+        entries = {
+            _mark(name, args): queue.prepare_data(
+                RUNNER, args=(name, *args), ttl=WAITING_SECONDS, job_id=uuid4().hex
+            )
+            for args in each
+        }
+        wanted, room = _not_waiting(client, queue, entries)
+        if wanted[:room]:
             with client.pipeline(transaction=False) as sent:
-                queue.enqueue_many([entry], pipeline=sent)
+                for mark in wanted[:room]:
+                    sent.set(mark, str(entries[mark].job_id), ex=WAITING_SECONDS)
+                queue.enqueue_many([entries[mark] for mark in wanted[:room]], pipeline=sent)
                 sent.execute()
     except impatient.AWAY as error:
         _redis_rests.begin()
         logger.warning("queue out of reach, %s waits for the sweep: %s", name, error)
         return False
     return True
+
+
+def _not_waiting(client: Redis, queue: Queue, marks: Iterable[str]) -> tuple[list[str], int]:
+    """Return which of the marks no entry in the queue has, and how many more there is room for."""
+    with client.pipeline(transaction=False) as asked:
+        asked.llen(queue.key)
+        for mark in marks:
+            asked.get(mark)
+        waiting, *named = asked.execute()
+        held = [(mark, entry) for mark, entry in zip(marks, named, strict=True) if entry]
+        for _own, entry in held:
+            asked.lpos(queue.key, entry)
+        places = asked.execute()
+    away = {mark for (mark, _entry), place in zip(held, places, strict=True) if place is not None}
+    return [mark for mark in marks if mark not in away], max(0, MOST_WAITING - waiting)
 
 
 def _client() -> Redis:

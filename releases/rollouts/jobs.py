@@ -11,7 +11,7 @@ from portal import clock, trace
 from portal.actors import Actor
 from portal.audit import checkpoints
 from portal.errors import DATABASE_AWAY, Conflict, NotFound, PortalError
-from portal.jobs import Failure, enqueue, for_each, job, on_failure, sweep
+from portal.jobs import Failure, enqueue_each, for_each, job, on_failure, sweep
 from portal.sentences import Text
 from releases.models import Release
 from releases.operations import claim_due, miss_schedule
@@ -63,8 +63,7 @@ def measure(gate_id: int) -> None:
 @sweep(every_seconds=1)
 def measure_due() -> None:
     """Have measured what is due while people are awaited; one that got lost is due again after its claim."""
-    for pk in claim_due():
-        enqueue(MEASURE, pk)
+    enqueue_each(MEASURE, claim_due())
 
 
 @sweep(every_seconds=1)
@@ -76,8 +75,7 @@ def nudge_due() -> None:
     asked = Q(orders__honoured_at=None, orders__isnull=False)
     free = Q(lease_until=None) | Q(lease_until__lte=now)
     found = Rollout.objects.filter(free & (due | abandoned | asked)).order_by("pk")
-    for pk in found.values_list("pk", flat=True).distinct():
-        enqueue("releases.rollouts.jobs.advance", pk)
+    enqueue_each("releases.rollouts.jobs.advance", found.values_list("pk", flat=True).distinct())
 
 
 @sweep(every_seconds=5)
@@ -85,8 +83,8 @@ def nudge_unwatched() -> None:
     """Nudge rollouts whose cluster nobody watches: where a watcher leads, it tells of what happens there."""
     led = WatchLead.objects.filter(until__gt=clock.now()).values("cluster")
     waiting = Rollout.objects.filter(state__in=[*WATCHED], lease_until=None)
-    for pk in waiting.exclude(environment__cluster__name__in=led).order_by("pk").values_list("pk", flat=True):
-        enqueue("releases.rollouts.jobs.advance", pk)
+    found = waiting.exclude(environment__cluster__name__in=led).order_by("pk")
+    enqueue_each("releases.rollouts.jobs.advance", found.values_list("pk", flat=True))
 
 
 @sweep(every_seconds=2)

@@ -48,7 +48,7 @@ WAKE_SECONDS = 2 * KEEP_SECONDS
 # Between two nudges for changes that end no wait: pods on their way, and what may be trouble.
 GATHER_SECONDS = 0.5
 BURST_SECONDS = 0.2
-# A nudge that nobody took up by then is sent again: its mark has lapsed (see portal.jobs), and no rollout
+# A nudge that nobody took up by then is sent again, where it does not wait (see portal.jobs): no rollout
 # waits for longer than for a sweep. So often at most: workers of an older portal do not say that they heard.
 LOST_SECONDS, MOST_NUDGES = 3.5, 3
 # What readers see of a change is written so soon, and of one that shows nothing new itself so late.

@@ -4,12 +4,22 @@ from collections.abc import Callable
 
 import pytest
 from redis import Redis
+from rq import Queue
 from rq.serializers import JSONSerializer
 
 from portal import jobs
 from tests.soak import long
 
 FOREIGN = "os.getcwd"
+
+
+@pytest.fixture
+def queue() -> Queue:
+    """The queue, in which nothing waits."""
+    found = jobs._queue()
+    found.empty()
+    found.connection.delete(*found.connection.keys(f"{jobs.MARK}*"), "-")
+    return found
 
 
 def entry(name: str = jobs.RUNNER, **callbacks: str) -> jobs.AllowedJob:
@@ -41,7 +51,9 @@ def test_the_runner_knows_marked_jobs_only(name: str) -> None:
 
 @long
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_lets_no_entry_end_it_and_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_lets_no_entry_end_it_and_leaves_none_behind(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     came: list[str] = []
 
     def breaks(word: str) -> None:
@@ -49,7 +61,6 @@ def test_a_worker_lets_no_entry_end_it_and_leaves_none_behind(monkeypatch: pytes
         raise ValueError(word)
 
     monkeypatch.setitem(jobs.JOBS, "tests.breaks", breaks)
-    queue = jobs._queue()
     worker = jobs.worker_of(queue)
     forged = queue.enqueue_call(FOREIGN)
     broken = queue.enqueue_call(jobs.RUNNER, args=("tests.breaks", "ouch"))
@@ -67,7 +78,7 @@ def test_a_worker_lets_no_entry_end_it_and_leaves_none_behind(monkeypatch: pytes
 @long
 @pytest.mark.django_db(transaction=True)
 def test_what_is_asked_for_while_a_job_runs_waits_for_the_next_worker(
-    monkeypatch: pytest.MonkeyPatch,
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     came: list[int] = []
 
@@ -77,9 +88,24 @@ def test_what_is_asked_for_while_a_job_runs_waits_for_the_next_worker(
             jobs.enqueue_now("tests.asks_again", number)
 
     monkeypatch.setitem(jobs.JOBS, "tests.asks_again", asks_again)
-    queue = jobs._queue()
-    queue.empty()
     jobs.enqueue_now("tests.asks_again", 7)
     jobs.worker_of(queue).work(burst=True, logging_level="WARNING")
     assert came == [7, 7, 7]
     assert queue.connection.keys("rq:job:*") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_nudge_waits_once_however_long_and_one_that_is_lost_keeps_nobody_away(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came: list[int] = []
+    monkeypatch.setitem(jobs.JOBS, "tests.nudge", came.append)
+    jobs.enqueue_each("tests.nudge", [7, 8])
+    for mark in queue.connection.keys(f"{jobs.MARK}*"):
+        assert queue.connection.ttl(mark) > jobs.WAITING_SECONDS - 10
+    jobs.enqueue_each("tests.nudge", [7, 8, 9])
+    assert queue.count == 3
+    queue.connection.lpop(queue.key)  # by a worker that dies at this moment
+    jobs.enqueue_each("tests.nudge", [7, 8, 9])
+    jobs.worker_of(queue).work(burst=True, logging_level="WARNING")
+    assert came == [8, 9, 7]

@@ -25,7 +25,7 @@ def test_the_sweep_nudges_what_rolls_out_where_nobody_watches(
         until = clock.now() + timedelta(seconds=led_for)
         WatchLead.objects.create(cluster=shop.environment.cluster.name, owner="another", until=until)
     asked: list[int] = []
-    monkeypatch.setattr(jobs, "enqueue", lambda _name, pk: asked.append(pk))
+    monkeypatch.setattr(jobs, "enqueue_each", lambda _name, keys: asked.extend(keys))
     jobs.nudge_unwatched()
     assert asked == ([rollout.pk] if nudged else [])
 

@@ -90,7 +90,7 @@ def again(release: Release) -> Gate:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue hands a job over at once."""
-    monkeypatch.setattr(jobs, "enqueue", lambda _name, pk: jobs.measure(pk))
+    monkeypatch.setattr(jobs, "enqueue_each", lambda _name, keys: [jobs.measure(pk) for pk in keys])
 
 
 @long

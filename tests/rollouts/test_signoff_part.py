@@ -120,7 +120,7 @@ def test_what_may_end_the_wait_wakes_it_even_where_the_nudge_gets_lost(
     make_checklist({"phase": "during", "text": "결제 시험"})
     rollout = verified(shop)
     nudged: list[int] = []
-    monkeypatch.setattr("releases.rollouts.jobs.enqueue", lambda _name, pk: nudged.append(pk))
+    monkeypatch.setattr("releases.rollouts.jobs.enqueue_each", lambda _name, keys: nudged.extend(keys))
     nudge_due()
     assert nudged == []
     sign_off(rollout.release)
