@@ -12,6 +12,7 @@ from portal import access
 from portal.live.models import Event, Topic
 from portal.people.models import User
 from portal.sentences import worded_in
+from portal.statements import Given, Question
 from releases.catalog.models import Environment, Running, Service
 from releases.models import Release
 from releases.rollouts import by_itself, durations, lifting, repeats, texts, watched
@@ -237,10 +238,22 @@ def cell_of(service: Service, environment: Environment) -> BoardCell:
     return facts.cell(service, environment)
 
 
+# Each look that finds something new asks it.
+_MOVING_AT = Question(
+    lambda: (
+        _shown()
+        .select_related(None)
+        .only("state", "release")
+        .filter(environment=Given("environment"), release__items__service=Given("service"))
+        .order_by("-pk")[:1]
+    )
+)
+
+
 def moving_at(row: Running) -> Rollout | None:
     """Return the rollout that explains what is seen there, where the board shows one that does."""
-    here = _shown().filter(environment=row.environment_id, release__items__service=row.service_id)
-    found = _unless_replaced(here.order_by("pk").last(), row)
+    here = _MOVING_AT.ask(environment=row.environment_id, service=row.service_id)
+    found = _unless_replaced(here[0] if here else None, row)
     return found if found is not None and found.state in EXPLAINS else None
 
 

@@ -45,6 +45,7 @@ UPDATE catalog_running
 SET seen = %s::jsonb, seen_at = clock_timestamp(), since = CASE WHEN %s THEN clock_timestamp() ELSE since END
 WHERE id = %s
 """
+STILL_SEEN = "UPDATE catalog_running SET seen_at = clock_timestamp() WHERE environment_id = %s"
 # Also a canary that stands at one of its own steps is on its way.
 MOVING = frozenset({"observed", "updated", "old_pods", "promotion", "pause"})
 HEALTHY, PROGRESSING, DEGRADED, UNKNOWN = "healthy", "progressing", "degraded", "unknown"
@@ -254,7 +255,8 @@ def _expect(rollout: Rollout, digests: Mapping[Service, set[str]], *, release: i
 
 def _still_seen(environment: Environment) -> None:
     """Say now and then that what stands there was looked at, or the board would call it old."""
-    Running.objects.filter(environment=environment).update(seen_at=clock.now())
+    with connection.cursor() as cursor:
+        cursor.execute(STILL_SEEN, [environment.pk])
 
 
 def seen_of(service: Catalogued, view: View, *, before: Json) -> Json:

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from portal import clock
 from portal.actors import Actor
 from portal.audit.record import record
 from portal.integrations.kubernetes.workloads import last_change_of
 from portal.live.publish import publish, touch
+from portal.statements import Given, Question, save
 from portal.transitions import move
 from releases.catalog.models import Environment, Running
 from releases.operating import OperationKind
@@ -56,6 +56,25 @@ FIELDS = {
 }
 # What of a workload another size changes.
 SIZES = ("replicas", "autoscaler")
+# After each rollout all this is asked of each of its services.
+ROW = Question(
+    lambda: (
+        Running.objects.select_for_update(of=("self",))
+        .select_related("service", "environment")
+        .defer("service__source", "environment__source")
+        .filter(service=Given("service"), environment=Given("environment"))
+    )
+)
+LAST = Question(
+    lambda: Rollout.objects.filter(
+        environment=Given("environment"), steps__service=Given("service"), steps__intent__isnull=False
+    ).order_by("-pk")[:1]
+)
+STANDS = Question(
+    lambda: Finding.objects.select_for_update().filter(
+        service=Given("service"), environment=Given("environment"), state__in=sorted(STANDING)
+    )
+)
 
 
 def look(environment: Environment, view: View, *, age_seconds: float = 0.0) -> None:
@@ -95,8 +114,7 @@ def _is_read(should: Json | None) -> bool:
 def _judge(environment: Environment, service: Kept, view: View) -> None:
     """Compare again under lock; a rollout in which something may begin explains whatever is seen."""
     with transaction.atomic():
-        rows = Running.objects.select_for_update(of=("self",)).select_related("service", "environment")
-        row = rows.get(service=service.id, environment=environment)
+        (row,) = ROW.ask(service=service.id, environment=environment.pk)
         rollout = queries.moving_at(row)
         if rollout is not None:
             if rollout.state in AT_REST:
@@ -116,8 +134,8 @@ def _judge_beside(rollout: Rollout, row: Running, view: View) -> None:
     What was found before it may come back when it is rolled back.
     """
     found = unexplained(row, rollout)
-    older = _standing(row).filter(opened_at__lt=rollout.queued_at)
-    if found or not older.exists():
+    is_older = any(each.opened_at < rollout.queued_at for each in _standing(row))
+    if found or not is_older:
         done = _settle(row, [_with_writer(each, view) for each in found])
         if done is not None:
             publish(rollout.topic, f"rollout.finding_{done}", {"service": row.service.name})
@@ -143,7 +161,7 @@ def expect_seen(row: Running, *, anew: bool = False) -> None:
     should["selectors"] = {**row.seen["selectors"], **(should.get("selectors") or {})}
     should["rollout"] = max(should.get("rollout", 0), _newest_rollout(row))
     row.expected = should
-    row.save(update_fields=["expected"])
+    save(row, ["expected"])
 
 
 def _completed(should: Json | None, now: Json | None) -> Json | None:
@@ -157,8 +175,8 @@ def _newest_rollout(row: Running) -> int:
 
 def _last_rollout(row: Running) -> Rollout | None:
     """The newest rollout that changed the service here, or may have."""
-    acted = {"steps__service": row.service_id, "steps__intent__isnull": False}
-    return Rollout.objects.filter(environment=row.environment_id, **acted).order_by("-pk").first()
+    found = LAST.ask(environment=row.environment_id, service=row.service_id)
+    return found[0] if found else None
 
 
 def _takes_account(row: Running) -> bool:
@@ -173,7 +191,7 @@ def _takes_account(row: Running) -> bool:
     if last.release.operation:
         _take_size(row, str(last.release.operation.get("workload", "")), kind=last.release.operation["kind"])
         row.expected |= {"rollout": last.pk}
-        row.save(update_fields=["expected"])
+        save(row, ["expected"])
         return True
     digests = set(row.expected.get("digests") or ())
     if last.state not in NOTED:
@@ -181,7 +199,7 @@ def _takes_account(row: Running) -> bool:
             digests |= accepted_digests(item)
     known = {**untouched(row, begun_in(last)), **foreign_before(row)}
     row.expected = {"digests": sorted(digests), "rollout": last.pk, **known}
-    row.save(update_fields=["expected"])
+    save(row, ["expected"])
     return True
 
 
@@ -195,7 +213,8 @@ def _take_size(row: Running, workload: str, *, kind: str) -> None:
 
 def _settle(row: Running, found: list[Difference]) -> str | None:
     """Open, change or end what stands there; returns which of these, None where it is as it was."""
-    finding = _standing(row).select_for_update().first()
+    standing = _standing(row)
+    finding = standing[0] if standing else None
     if finding is None:
         return _open(row, found) if found else None
     if not found:
@@ -209,8 +228,9 @@ def _settle(row: Running, found: list[Difference]) -> str | None:
     return _change(finding, found) if finding.mark != mark_of(found) else None
 
 
-def _standing(row: Running) -> QuerySet[Finding]:
-    return Finding.objects.filter(service=row.service_id, environment=row.environment_id, state__in=STANDING)
+def _standing(row: Running) -> list[Finding]:
+    """The one that stands, under lock, where one does."""
+    return STANDS.ask(service=row.service_id, environment=row.environment_id)
 
 
 def _open(row: Running, found: list[Difference]) -> str:
