@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from django.db import connection
 
 from portal import clock
+from portal.holding import as_json
 from portal.integrations.kubernetes.rollout_status import Progress, judge
 from portal.integrations.kubernetes.workloads import DAEMON_SET, Workload, container_statuses
 from portal.live.publish import touch
@@ -46,10 +47,25 @@ SET seen = %s::jsonb, seen_at = clock_timestamp(), since = CASE WHEN %s THEN clo
 WHERE id = %s
 """
 STILL_SEEN = "UPDATE catalog_running SET seen_at = clock_timestamp() WHERE environment_id = %s"
+EXPECT = """
+INSERT INTO catalog_running (service_id, environment_id, release, seen, expected)
+SELECT service, %s, %s::bigint, '{}'::jsonb, expected
+FROM json_to_recordset(%s) AS (service bigint, expected jsonb) ORDER BY service
+ON CONFLICT (service_id, environment_id)
+DO UPDATE SET expected = EXCLUDED.expected, release = EXCLUDED.release
+"""
 # Also a canary that stands at one of its own steps is on its way.
 MOVING = frozenset({"observed", "updated", "old_pods", "promotion", "pause"})
 HEALTHY, PROGRESSING, DEGRADED, UNKNOWN = "healthy", "progressing", "degraded", "unknown"
 
+_FINDINGS = Question(
+    lambda: Finding.objects.filter(
+        environment=Given("environment"), service__pk__among=Given("services"), state__in=sorted(STANDING)
+    )
+)
+_PRESENT = Question(
+    lambda: Running.objects.filter(environment=Given("environment"), service__pk__among=Given("services"))
+)
 _SKIPPED = Question(
     lambda: Step.objects.only("key").filter(rollout=Given("rollout"), state=StepState.SKIPPED)
 )
@@ -220,37 +236,32 @@ def _approved_before(rollout: Rollout, services: Collection[Service]) -> dict[Se
 
 def foreign_before(row: Running) -> Json:
     """Return {"before": digests} of what should run, where a finding says that another image does."""
-    standing = Finding.objects.filter(
-        service=row.service_id, environment=row.environment_id, state__in=STANDING
-    )
-    of_images = any(each.code in OF_IMAGES for finding in standing for each in read(finding.differences))
+    standing = _FINDINGS.ask(environment=row.environment_id, services=[row.service_id])
+    return _before_foreign(row, standing[0] if standing else None)
+
+
+def _before_foreign(row: Running, finding: Finding | None) -> Json:
+    of_images = finding and any(each.code in OF_IMAGES for each in read(finding.differences))
     known = (row.expected or {}).get("digests")
     return {"before": known} if of_images and known else {}
 
 
 def _expect(rollout: Rollout, digests: Mapping[Service, set[str]], *, release: int | None) -> None:
     """Expect these digests; what else the rollout may have changed is read by the next look."""
-    present = Running.objects.filter(service__in=digests, environment=rollout.environment_id)
+    asked = {"environment": rollout.environment_id, "services": [each.pk for each in digests]}
+    standing = {each.service_id: each for each in _FINDINGS.ask(**asked)} if release else {}
     begun = begun_in(rollout)
     known = {
-        row.service_id: {**untouched(row, begun), **(foreign_before(row) if release else {})}
-        for row in present
+        row.service_id: {**untouched(row, begun), **_before_foreign(row, standing.get(row.service_id))}
+        for row in _PRESENT.ask(**asked)
     }
     rows = [
-        Running(
-            service=service,
-            environment=rollout.environment,
-            expected={"digests": sorted(own), "rollout": rollout.pk, **known.get(service.pk, {})},
-            release=release,
-        )
-        for service, own in sorted(digests.items(), key=lambda each: each[0].pk)
+        (each.pk, {"digests": sorted(own), "rollout": rollout.pk, **known.get(each.pk, {})})
+        for each, own in digests.items()
     ]
-    Running.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["service", "environment"],
-        update_fields=["expected", "release"],
-    )
+    given = [rollout.environment_id, release, as_json(("service", "expected"), rows)]
+    with connection.cursor() as cursor:
+        cursor.execute(EXPECT, given)
 
 
 def _still_seen(environment: Environment) -> None:

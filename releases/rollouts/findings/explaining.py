@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from portal.statements import Given, Question
 from releases.catalog.models import Running
 from releases.rollouts.findings.differences import (
     BOUNDS,
@@ -37,6 +38,14 @@ CHANGES: dict[str, frozenset[str]] = {
     **dict.fromkeys(("switch_service", "restore_services"), frozenset({SELECTOR})),
 }
 ACTS = frozenset({*UNDONE_BY, *UNDONE_BY.values()})
+# Asked at the end of each rollout.
+_BEGUN = Question(
+    lambda: (
+        Step.objects.filter(rollout=Given("rollout"))
+        .filter(Q(intent__isnull=False) | Q(state=StepState.SKIPPED, kind__in=sorted(ACTS)))
+        .only("kind", "params", "service")
+    )
+)
 # Their controller writes more than the step does: it leads Services to the pods that it takes for stable.
 WITH_CONTROLLER = ONLY_FOR["promote"]
 
@@ -81,8 +90,7 @@ def untouched(row: Running, begun: Iterable[Step]) -> Json:
 
 def begun_in(rollout: Rollout) -> list[Step]:
     """Return the steps of a rollout that have begun, and those that somebody skipped, to do them by hand."""
-    begun = Q(intent__isnull=False) | Q(state=StepState.SKIPPED, kind__in=ACTS)
-    return list(rollout.steps.filter(begun).only("kind", "params", "service"))
+    return _BEGUN.ask(rollout=rollout.pk)
 
 
 def may_change(begun: Iterable[Step], service: int) -> frozenset[str]:
