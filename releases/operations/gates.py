@@ -16,6 +16,7 @@ from portal.audit.record import record
 from portal.errors import Conflict, NotFound
 from portal.jobs import enqueue
 from portal.live.publish import publish
+from portal.statements import Given, Question
 from releases import gates, notices, queries
 from releases.catalog.checks import OF_A_SERVICE
 from releases.catalog.models import Service
@@ -34,6 +35,16 @@ LEFT = timedelta(seconds=2)
 KEPT_RESULTS = 20
 MEASURE = "releases.rollouts.jobs.measure"
 MOST_AT_ONCE = 200
+# Asked once a second.
+_DUE = Question(
+    lambda: (
+        gates.measured_now()
+        .only("pk")
+        .filter(due_at__lte=Given("now"))
+        .order_by("due_at")
+        .select_for_update(of=("self",), skip_locked=True)[:MOST_AT_ONCE]
+    )
+)
 
 
 def open_gates(release: Release, measurements: Iterable[Gate]) -> None:
@@ -81,10 +92,10 @@ def claim_due() -> list[int]:
     """Take up to MOST_AT_ONCE gates whose time has come, so that no other sweeper takes them as well."""
     with transaction.atomic():
         now = clock.now()
-        due = gates.measured_now().filter(due_at__lte=now).order_by("due_at")
-        found = list(due.select_for_update(of=("self",), skip_locked=True)[:MOST_AT_ONCE])
-        Gate.objects.filter(pk__in=[gate.pk for gate in found]).update(due_at=now + CLAIM)
-    return [gate.pk for gate in found]
+        found = [gate.pk for gate in _DUE.ask(now=now)]
+        if found:
+            Gate.objects.filter(pk__in=found).update(due_at=now + CLAIM)
+    return found
 
 
 def leave_measurement(gate_id: int, *, claim: datetime) -> None:

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from portal import clock, trace
@@ -13,6 +13,7 @@ from portal.audit import checkpoints
 from portal.errors import DATABASE_AWAY, Conflict, NotFound, PortalError
 from portal.jobs import Failure, enqueue_each, for_each, job, on_failure, sweep
 from portal.sentences import Text
+from portal.statements import Given, Question
 from releases.models import Release
 from releases.operations import claim_due, miss_schedule
 from releases.operations.gates import MEASURE
@@ -26,6 +27,18 @@ logger = logging.getLogger(__name__)
 LATEST = timedelta(hours=1)
 # So long after its last checkpoint the portal may have lived on.
 CHECKPOINT = timedelta(hours=1)
+
+
+def _due() -> QuerySet[Rollout]:
+    now = Given("now")
+    due = Q(wake_at__lte=now, state__in=[*ACTIVE, RolloutState.PAUSED])
+    asked = Q(orders__honoured_at=None, orders__isnull=False)
+    free = Q(lease_until=None) | Q(lease_until__lte=now)
+    found = Rollout.objects.filter(free & (due | Q(lease_until__lte=now) | asked))
+    return found.only("pk").order_by("pk").distinct()
+
+
+_DUE = Question(_due)
 
 
 def broke_off(rollout_id: int, *, failure: Failure) -> None:
@@ -69,13 +82,7 @@ def measure_due() -> None:
 @sweep(every_seconds=1)
 def nudge_due() -> None:
     """Nudge rollouts whose time has come, whose worker died, or whose orders nobody has honoured."""
-    now = clock.now()
-    due = Q(wake_at__lte=now, state__in=[*ACTIVE, RolloutState.PAUSED])
-    abandoned = Q(lease_until__lte=now)
-    asked = Q(orders__honoured_at=None, orders__isnull=False)
-    free = Q(lease_until=None) | Q(lease_until__lte=now)
-    found = Rollout.objects.filter(free & (due | abandoned | asked)).order_by("pk")
-    enqueue_each("releases.rollouts.jobs.advance", found.values_list("pk", flat=True).distinct())
+    enqueue_each("releases.rollouts.jobs.advance", [each.pk for each in _DUE.ask(now=clock.now())])
 
 
 @sweep(every_seconds=5)
