@@ -4,6 +4,7 @@ import logging
 import time
 from datetime import timedelta
 
+from django.db import connection
 from django.db.models import F
 
 from portal import clock
@@ -33,6 +34,7 @@ UPDATE outbox_message AS message SET attempts = attempts + 1, next_at = %(until)
 FROM free WHERE message.id = free.id
 RETURNING message.*, (SELECT NOT is_active FROM people_user WHERE id = message.person_id) AS has_left
 """
+SENT = "UPDATE outbox_message SET state = 'sent', sent_at = clock_timestamp(), last_error = '' WHERE id = %s"
 
 
 def deliver_due(*, most: int, ends_at: float) -> bool:
@@ -84,8 +86,8 @@ def _send(message: Message) -> None:
         logger.exception("message %s to %s could not be sent", message.key, message.recipient)
         _try_later(message, repr(error))
     else:
-        sent = Message.objects.filter(pk=message.pk)
-        sent.update(state=MessageState.SENT, sent_at=clock.now(), last_error="")
+        with connection.cursor() as cursor:
+            cursor.execute(SENT, [message.pk])
 
 
 def _try_later(message: Message, reason: str) -> None:
