@@ -155,13 +155,14 @@ class Round:
         Args:
             turns: when the turn of each comes; of a cluster that does not answer the others are left out.
         """
+        known = {each.pk: each for each in environments}
         while not self.leader.ending.is_set() and (now := time.monotonic()) < until:
             wait = min([until, now + WAKE_SECONDS, *self.due.values(), *turns.values()]) - now
             self._take_change(max(wait, 0.001))
             told, turned = _take_ready(self.due), _take_ready(turns)
             # Asked at every wake: a lead that nobody asks for lapses, however quiet its cluster is.
-            for each in self._quiet(environments):
-                if each.pk in told | turned and not self._look(each, told=each.pk in told):
+            for each in self._quiet(known[pk] for pk in sorted(told | turned) if pk in known):
+                if not self._look(each, told=each.pk in told):
                     turns.clear()
                     break
 
