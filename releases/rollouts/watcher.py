@@ -29,7 +29,7 @@ from releases.rollouts.findings.comparing import look
 from releases.rollouts.models import WatchLead
 from releases.rollouts.rounds import COMPARED_SECONDS, Rounds, workloads_in, workloads_of
 from releases.rollouts.running import View
-from releases.rollouts.states import WATCHED
+from releases.rollouts.states import AT_REST, WATCHED
 from releases.rollouts.urgency import EVENTS, KINDS, PODS, Seen, Urgency
 
 logger = logging.getLogger(__name__)
@@ -55,14 +55,19 @@ LOST_SECONDS, MOST_NUDGES = 3.5, 3
 ROWS_SECONDS, UNSEEN_SECONDS = 0.5, 3.0
 # A watch goes on for a while after the last rollout: the next one often follows.
 LINGER_SECONDS = 20.0
-GOING_STATES = sorted(map(str, WATCHED))
+# Once a rollout explains no more whatever is seen, what came meanwhile is looked for: a little later, as what
+# it did last may still be on its way here.
+LOOK_AGAIN_SECONDS = 2.0
+GOING_STATES, RESTING_STATES = sorted(map(str, WATCHED)), sorted(map(str, AT_REST))
 # How many seconds ago each rollout last heard a nudge, and how many ago, or ahead, is the moment for which it
-# asked, where that is near and nobody holds it. Read five times a second: a statement of its own.
+# asked, where that is near and nobody holds it; and whether something may begin in it. Read five times a
+# second: a statement of its own.
 GOING = """
 SELECT rollout.id, rollout.environment_id, cluster.name,
     coalesce(extract(epoch FROM clock_timestamp() - heard_at), 'infinity')::float8,
     CASE WHEN lease_until IS NULL AND abs(extract(epoch FROM clock_timestamp() - wake_at)) < %s
-        THEN extract(epoch FROM clock_timestamp() - wake_at)::float8 END
+        THEN extract(epoch FROM clock_timestamp() - wake_at)::float8 END,
+    state <> ALL(%s)
 FROM rollouts_rollout AS rollout
 JOIN catalog_environment AS environment ON environment.id = rollout.environment_id
 JOIN catalog_connection AS cluster ON cluster.id = environment.cluster_id
@@ -72,13 +77,19 @@ WHERE state = ANY(%s)
 
 @dataclass
 class Place:
-    """A namespace that is watched, and the rollouts there that want to know of changes."""
+    """A namespace that is watched, and the rollouts there that want to know of changes.
+
+    Attributes:
+        moving: those of them in which something may begin.
+    """
 
     environment: Environment
     watches: dict[str, CollectionWatch]
     rollouts: set[int] = field(default_factory=set)
+    moving: frozenset[int] = frozenset()
     idle_since: float | None = None
     rows_due: float | None = None
+    again_due: float = math.inf
     written_at: float = -math.inf
 
     def begin(self) -> None:
@@ -91,6 +102,10 @@ class Place:
         self.watches[plural] = self.watches[plural].anew()
         self._begin(plural)
 
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to write rows, or to look again."""
+        return self.again_due <= now or (self.rows_due is not None and self.rows_due <= now)
+
     def answered(self) -> None:
         """Its cluster was read beside the watches: where nothing changes, rows are written now and then.
 
@@ -99,6 +114,12 @@ class Place:
         now = time.monotonic()
         if self.rows_due is None and now - self.written_at > COMPARED_SECONDS:
             self.rows_due = now
+
+    def explained_by(self, moving: frozenset[int]) -> None:
+        """Take note of the rollouts in which something may begin; where one is that no more, look again."""
+        if self.moving - moving:
+            self.again_due = time.monotonic() + LOOK_AGAIN_SECONDS
+        self.moving = moving
 
     def _begin(self, plural: str) -> None:
         name = f"watch-{self.environment.name}-{plural}"
@@ -199,14 +220,17 @@ class Watcher:
     def plan(self) -> None:
         """Watch where something rolls out, and stop watching where nothing does."""
         active: dict[int, set[int]] = {}
+        moving: dict[int, set[int]] = {}
         clusters: dict[int, str] = {}
         heard: dict[int, float] = {}
         # Read before the rows: what was heard while they are read counts from the next time on.
         asked_at = time.monotonic()
         rows = _going()
         read_at = time.monotonic()
-        for pk, environment, cluster, since_heard, late in rows:
+        for pk, environment, cluster, since_heard, late, moves in rows:
             active.setdefault(environment, set()).add(pk)
+            if moves:
+                moving.setdefault(environment, set()).add(pk)
             clusters[environment], heard[pk] = cluster, since_heard
             if late is not None:
                 # Not before the moment for which it asked; what is missed the sweep finds a second later.
@@ -218,6 +242,8 @@ class Watcher:
             self.places.pop(pk).end()
         for pk in self.places.keys() - active.keys():
             self._idle(pk)
+        for pk, place in self.places.items():
+            place.explained_by(frozenset(moving.get(pk, ())))
 
     def _nudge_again(self, lost: dict[int, int]) -> None:
         """Send nudges once more that nobody took up; while others wait in the queue these may as well."""
@@ -328,7 +354,7 @@ class Watcher:
     def write_rows(self) -> None:
         """Write what readers see of the places in which something changed a moment ago."""
         now = time.monotonic()
-        due = [each for each in self.places.values() if each.rows_due is not None and each.rows_due <= now]
+        due = [each for each in self.places.values() if each.is_due(now)]
         jobs.for_each(due, _write_rows_of)
 
     def leads_for(self, cluster: str) -> bool:
@@ -345,9 +371,11 @@ class Watcher:
 
 def _write_rows_of(place: Place) -> None:
     # What changes from now on is due again.
-    place.rows_due, place.written_at = None, time.monotonic()
+    now = time.monotonic()
+    place.rows_due, place.written_at = None, now
     view = place.view()
     if view is not None:
+        place.again_due = math.inf if place.again_due <= now else place.again_due
         look(place.environment, view)
 
 
@@ -366,10 +394,10 @@ def take_lead(cluster: str, owner: str) -> bool:
         return True
 
 
-def _going() -> list[tuple[int, int, str, float, float | None]]:
+def _going() -> list[tuple[int, int, str, float, float | None, bool]]:
     with connection.cursor() as cursor:
-        cursor.execute(GOING, [WAKE_SECONDS, GOING_STATES])
-        rows: list[tuple[int, int, str, float, float | None]] = cursor.fetchall()
+        cursor.execute(GOING, [WAKE_SECONDS, RESTING_STATES, GOING_STATES])
+        rows: list[tuple[int, int, str, float, float | None, bool]] = cursor.fetchall()
     return rows
 
 

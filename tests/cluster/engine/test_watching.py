@@ -83,3 +83,20 @@ def test_what_somebody_changes_while_a_rollout_is_paused_is_found_at_once(
     wait_for(lambda: Finding.objects.filter(state="ended").count() == 2, what="their ends", seconds=30)
     rollout.refresh_from_db()
     assert (rollout.state, Finding.objects.count()) == ("paused", 2)
+
+
+@long
+def test_what_somebody_changed_while_it_went_on_is_found_when_it_is_over(
+    lay_floor: Lay, at_work: Processes
+) -> None:
+    floor = lay_floor(services=("a", "b"), waves=(("a",), ("b",)), each=LASTING)
+    first_sight = Running.objects.filter(expected__has_key="workloads")
+    wait_for(lambda: first_sight.count() == 2, what="the first sight", seconds=30)
+    rollout = floor.start("2.0.0")
+    wait_for(lambda: floor.image("b") == floor.wanted("b", "2.0.0"), what="the second wave", seconds=40)
+    floor.space.patch("deployments", "a", {"spec": {"replicas": 3}}, kind="merge")
+    floor.space.wait_until_done("a")
+    assert wait_until_over(rollout).state == "succeeded"
+    # Well before the namespace is read as a quiet one.
+    found = wait_for(Finding.objects.first, what="a finding", seconds=10)
+    assert [(each["code"], each["found"]) for each in found.differences] == [("replicas", "3")]
