@@ -167,8 +167,8 @@ def canary_text(canary: Mapping[str, Any]) -> str:
 def _metric(step: Mapping[str, Any]) -> str:
     """A metric's query and what is good."""
     unit = step.get("unit", "")
-    bounds = [f"≥ {units.written(step['min'], unit)}"] if "min" in step else []
-    bounds += [f"≤ {units.written(step['max'], unit)}"] if "max" in step else []
+    bounds = [f"≥ {units.written(step['min'], unit, exact=True)}"] if "min" in step else []
+    bounds += [f"≤ {units.written(step['max'], unit, exact=True)}"] if "max" in step else []
     compared = step.get("compare") or {}
     bounds += [f"≥ {compared['min']:g} × {compared['query']}"] if "min" in compared else []
     bounds += [f"≤ {compared['max']:g} × {compared['query']}"] if "max" in compared else []

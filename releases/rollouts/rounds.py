@@ -142,12 +142,13 @@ class Round:
                 del kept[pk]
 
     def _quiet(self, environments: Iterable[Environment]) -> list[Environment]:
-        """Those in which nothing rolls out, while this process leads."""
+        """Those in which nothing goes on, while this process leads: what stands there changes nothing."""
         if not self.leader.leads_for(self.name):
             return []
-        for pk in self.compared.keys() & self.leader.places.keys():
+        busy = {pk for pk, place in list(self.leader.places.items()) if place.moving}
+        for pk in self.compared.keys() & busy:
             del self.compared[pk]
-        return [each for each in environments if each.pk not in self.leader.places]
+        return [each for each in environments if each.pk not in busy]
 
     def _follow(self, environments: list[Environment], turns: dict[int, float], *, until: float) -> None:
         """Read namespaces as they change, and each when its turn comes.

@@ -19,7 +19,7 @@ from releases.catalog.models import Environment, Running, Service
 from releases.items import items_of
 from releases.models import Release
 from releases.rollouts.findings.differences import OF_IMAGES, read
-from releases.rollouts.findings.explaining import begun_in, untouched
+from releases.rollouts.findings.explaining import untouched
 from releases.rollouts.images import accepted_digests, digest_of, recorded_digests
 from releases.rollouts.kept import Kept
 from releases.rollouts.models import Finding, Rollout, Step
@@ -92,12 +92,16 @@ class View:
     """A namespace at one moment: workloads by (kind, name), and its pods.
 
     Autoscalers and Services are None where they were not looked at, or may not be.
+
+    Attributes:
+        is_whole: whether all was looked at that may be.
     """
 
     workloads: Objects
     pods: list[Json]
     autoscalers: list[Json] | None = None
     services: list[Json] | None = None
+    is_whole: bool = True
 
     @cached_property
     def reports(self) -> list[tuple[Json, list[tuple[str, str]]]]:
@@ -148,7 +152,7 @@ def _go_on_expecting(rollout: Rollout, service: Service) -> None:
     rows = Running.objects.select_for_update().filter(service=service, environment=rollout.environment_id)
     for row in rows.exclude(expected={}):
         kept = {name: row.expected[name] for name in ("digests", "looked") if name in row.expected}
-        row.expected = {**kept, "rollout": rollout.pk, **untouched(row, begun_in(rollout))}
+        row.expected = {**kept, "rollout": rollout.pk, **untouched(row, rollout)}
         row.save(update_fields=["expected"])
 
 
@@ -250,9 +254,8 @@ def _expect(rollout: Rollout, digests: Mapping[Service, set[str]], *, release: i
     """Expect these digests; what else the rollout may have changed is read by the next look."""
     asked = {"environment": rollout.environment_id, "services": [each.pk for each in digests]}
     standing = {each.service_id: each for each in _FINDINGS.ask(**asked)} if release else {}
-    begun = begun_in(rollout)
     known = {
-        row.service_id: {**untouched(row, begun), **_before_foreign(row, standing.get(row.service_id))}
+        row.service_id: {**untouched(row, rollout), **_before_foreign(row, standing.get(row.service_id))}
         for row in _PRESENT.ask(**asked)
     }
     rows = [

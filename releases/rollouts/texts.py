@@ -47,7 +47,8 @@ from releases.rollouts.wordings import (
 
 Json = Mapping[str, Any]
 # What of a measurement is in the unit that it names.
-IN_UNIT = frozenset({"value", "limit", "other"})
+LIMIT = "limit"
+IN_UNIT = frozenset({"value", LIMIT, "other"})
 
 
 def step_title(step: Step) -> str:
@@ -300,13 +301,14 @@ def _filled(text: Text, args: Json) -> str:
         args = {**args, "status": f"{args['status']}: {', '.join(wrong)}"}
     unit = args.get("unit")
     return str(text).format_map(
-        _Args({name: _measured(value, unit if name in IN_UNIT else None) for name, value in args.items()})
+        _Args({name: _amount(name, value, unit if name in IN_UNIT else None) for name, value in args.items()})
     )
 
 
-def _measured(value: Any, unit: str | None) -> Any:
-    """What was measured, with its unit where that is known; anything else as it is."""
-    return units.written(value, unit or "") if unit or isinstance(value, float) else value
+def _amount(name: str, value: Any, unit: str | None) -> Any:
+    """What was measured or is the limit, with its unit where that is known; anything else as it is."""
+    is_number = unit or isinstance(value, float)
+    return units.written(value, unit or "", exact=name == LIMIT) if is_number else value
 
 
 class _Args(dict[str, Any]):

@@ -80,7 +80,7 @@ def _gate(document: dict[str, Any], kept: dict[str, Any]) -> WatchedGate:
     result = points[-1][2] if points else ""
     signs = {"min": "≥", "max": "≤"}
     limits = [
-        f"{signs[key]} {units.written(document[key], document.get('unit', ''))}"
+        f"{signs[key]} {units.written(document[key], document.get('unit', ''), exact=True)}"
         for key in LIMITS
         if key in document
     ]

@@ -140,7 +140,7 @@ class Place:
         services = self.watches.get(SERVICES)
         listed = list(services.objects.values()) if services is not None else None
         pods = list(self.watches[PODS].objects.values())
-        return View(workloads_in(found), pods, services=listed)
+        return View(workloads_in(found), pods, services=listed, is_whole=False)
 
 
 class Unheard:

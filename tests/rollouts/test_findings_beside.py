@@ -241,3 +241,75 @@ def test_where_no_digest_is_known_another_reference_is_found_and_what_ran_before
         assert not Finding.objects.exists()
     look(seen.environment, FOREIGN)
     assert codes(only()) == ["image"]
+
+
+def test_what_one_before_it_brought_is_no_finding_beside_a_newer_one(seen: Shop) -> None:
+    first = roll_out(make_release(seen, at="approved"), seen)
+    step(first, "set_image", service=seen.shopping)
+    step(first, "scale", service=seen.shopping)
+    Rollout.objects.update(state="failed")
+    second = make_release(seen, items=[{"service": "shopping-service", "version": "2.9.0"}], at="approved")
+    roll_out(second, seen)
+    Rollout.objects.filter(release=second).update(state="paused")
+    look(seen.environment, view(workload(digest=NEW, replicas=5), digest=NEW))
+    assert not Finding.objects.exists()
+    look(seen.environment, FOREIGN)
+    assert codes(only()) == ["image"]
+
+
+def test_a_release_that_follows_at_once_explains_what_nobody_took_account_of_yet(seen: Shop) -> None:
+    first = roll_out(make_release(seen, at="approved"), seen)
+    step(first, "scale", service=seen.shopping)
+    Rollout.objects.update(state="stopped")
+    second = roll_out(make_release(seen, at="approved"), seen)
+    step(second, "set_image", service=seen.shopping)
+    expect_release(second)
+    Rollout.objects.filter(pk=second.pk).update(state="succeeded")
+    look(seen.environment, view(workload(digest=NEW, replicas=5), digest=NEW))
+    assert not Finding.objects.exists()
+
+
+@pytest.mark.parametrize("explained", [True, False])
+def test_what_it_has_covered_stands_beside_what_is_new_and_is_approved_by_no_way_back(
+    seen: Shop, explained: bool
+) -> None:
+    look(seen.environment, FOREIGN)
+    if explained:
+        lead = acting(seen.cast.team_lead)
+        operations.explain(only().pk, actor=lead, reason="A hotfix", mark=only().mark)
+    rollout = roll_out(make_release(seen, at="approved"), seen)
+    recorded(rollout, seen, EVIL)
+    step(rollout, "set_image", service=seen.shopping)
+    Rollout.objects.update(state="paused")
+    look(seen.environment, view(workload(digest=NEW, replicas=5), digest=NEW))
+    standing = Finding.objects.exclude(state="ended").get()
+    assert (standing.state, codes(standing)) == ("open", ["image", "replicas"])
+    look(seen.environment, CHANGED)
+    assert codes(Finding.objects.exclude(state="ended").get()) == ["image"]
+    step(rollout, "restore_image", service=seen.shopping, direction="back")
+    expect_recorded(rollout)
+    Rollout.objects.update(state="rolled_back", ended_at=clock.now())
+    look(seen.environment, FOREIGN)
+    assert Finding.objects.filter(state="open").count() == 1
+
+
+def test_what_was_put_back_meanwhile_and_no_step_covers_is_over(seen: Shop) -> None:
+    look(seen.environment, view(workload(replicas=5)))
+    rollout = roll_out(make_release(seen, at="approved"), seen)
+    step(rollout, "set_image", service=seen.shopping)
+    Rollout.objects.update(state="paused")
+    look(seen.environment, CHANGED)
+    assert only().state == "ended"
+
+
+def test_what_a_look_leaves_out_is_not_expected_from_then_on(seen: Shop) -> None:
+    rollout = roll_out(make_release(seen, at="approved"), seen)
+    step(rollout, "helm_upgrade", service=seen.shopping)
+    expect_release(rollout)
+    Rollout.objects.update(state="succeeded")
+    watched = view(workload(digest=NEW), digest=NEW)
+    look(seen.environment, View(watched.workloads, watched.pods, is_whole=False))
+    look(seen.environment, view(workload(digest=NEW), digest=NEW, scalers=[scaler(2, 8)], app="other"))
+    assert not Finding.objects.exists()
+    look(seen.environment, view(workload(digest=NEW), digest=NEW, scalers=[scaler(2, 9)], app="other"))
+    assert codes(only()) == ["bounds"]

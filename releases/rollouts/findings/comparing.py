@@ -33,8 +33,15 @@ from releases.rollouts.findings.differences import (
     mark_of,
     read,
 )
-from releases.rollouts.findings.explaining import begun_in, unexplained, untouched
-from releases.rollouts.images import accepted_digests, digest_of
+from releases.rollouts.findings.explaining import (
+    digests_of,
+    may_change,
+    recorded_images,
+    rollouts_since,
+    unexplained,
+    untouched,
+)
+from releases.rollouts.images import digest_of
 from releases.rollouts.kept import Kept, kept_in
 from releases.rollouts.models import Finding, Rollout
 from releases.rollouts.running import DEGRADED, HEALTHY, View, foreign_before, write_running
@@ -123,7 +130,7 @@ def _judge(environment: Environment, service: Kept, view: View) -> None:
         found = _found(row)
         if found and _takes_account(row):
             found = _found(row)
-        if _is_incomplete(row) and not any(each.code in OF_IMAGES for each in found):
+        if view.is_whole and _is_incomplete(row) and not any(each.code in OF_IMAGES for each in found):
             expect_seen(row)
         _settle(row, [_with_writer(each, view) for each in found])
 
@@ -131,14 +138,33 @@ def _judge(environment: Environment, service: Kept, view: View) -> None:
 def _judge_beside(rollout: Rollout, row: Running, view: View) -> None:
     """Compare beside a rollout that stands: what it explains is neither opened nor ended.
 
-    What was found before it may come back when it is rolled back.
+    What was found before it and it has covered may come back when it is rolled back.
     """
-    found = unexplained(row, rollout)
-    is_older = any(each.opened_at < rollout.queued_at for each in _standing(row))
-    if found or not is_older:
-        done = _settle(row, [_with_writer(each, view) for each in found])
-        if done is not None:
-            publish(rollout.topic, f"rollout.finding_{done}", {"service": row.service.name})
+    found = [_with_writer(each, view) for each in unexplained(row, rollout)]
+    done = _settle(row, _with_covered(found, row, rollout))
+    if done is not None:
+        publish(rollout.topic, f"rollout.finding_{done}", {"service": row.service.name})
+
+
+def _with_covered(found: list[Difference], row: Running, rollout: Rollout) -> list[Difference]:
+    """Add what was found before a rollout that stands, and cannot be seen for what the rollout did."""
+    standing = _standing(row)
+    older = any(each.opened_at < rollout.queued_at for each in standing)
+    covers = may_change(row, rollout) if older else frozenset()
+    recorded = recorded_images(row, rollout) if standing else frozenset()
+    present = {each.what: each for each in found}
+    before = [each for finding in standing for each in read(finding.differences)]
+    stays = [
+        present.pop(each.what, each)
+        for each in before
+        if each.what in present or (_ran(each, recorded) if each.code in OF_IMAGES else each.code in covers)
+    ]
+    return [*stays, *present.values()]
+
+
+def _ran(found: Difference, recorded: frozenset[str]) -> bool:
+    """Whether a foreign image ran before a rollout already, so that a way back brings it back."""
+    return not recorded.isdisjoint({*found.found.split(", "), digest_of(found.found)})
 
 
 def _found(row: Running) -> list[Difference]:
@@ -195,9 +221,9 @@ def _takes_account(row: Running) -> bool:
         return True
     digests = set(row.expected.get("digests") or ())
     if last.state not in NOTED:
-        for item in last.release.items.filter(service=row.service).select_related("service"):
-            digests |= accepted_digests(item)
-    known = {**untouched(row, begun_in(last)), **foreign_before(row)}
+        # Others before it may have come half-way as well, and were never over.
+        digests |= digests_of(row, rollouts_since(row, last))
+    known = {**untouched(row, last), **foreign_before(row)}
     row.expected = {"digests": sorted(digests), "rollout": last.pk, **known}
     save(row, ["expected"])
     return True
