@@ -147,19 +147,20 @@ def _arrive(delivery: Delivery, event: CiEvent) -> None:
     record("delivery.received", actor=actor, subject=subject, after=after)
     for each in found:
         environment = Environment.objects.select_for_update(no_key=True).get(name=each.environment)
-        late = ordering.set_aside(delivery, environment, each.services)
-        for older in [] if late else _waiting_for(environment, set(each.services)):
+        late = ordering.newer_there(delivery, environment, each.services)
+        services = [name for name in each.services if name not in late]
+        for older in _waiting_for(environment, set(services)):
             _end(older, A.REPLACED, actor=actor, reason=_("A newer event came for the same services."))
         arrival = Arrival.objects.create(
             delivery=delivery,
             environment=environment,
-            services=list(each.services),
+            services=services or list(each.services),
             starts=each.starts,
             wake_at=now,
             give_up_at=now + PATIENCE,
         )
-        if late:
-            _end(arrival, A.REPLACED, actor=actor, reason=late)
+        if not services:
+            _end(arrival, A.REPLACED, actor=actor, reason=next(iter(late.values())))
         else:
             enqueue(WORK, arrival.pk)
 

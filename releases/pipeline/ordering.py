@@ -19,25 +19,31 @@ from releases.pipeline.models import Arrival, Delivery
 from releases.pipeline.states import ArrivalState
 from releases.states import PENDING
 
-VERSION = re.compile(r"(?P<before>(?:.*[^0-9.])?)(?P<version>\d+(?:\.\d+)+(?:[-+].*)?)")
+VERSION = re.compile(
+    r"(?P<before>(?:.*[^0-9.])?)(?P<version>(?P<numbers>\d+(?:\.\d+)+)(?P<more>(?:[-+].*)?))"
+)
+CANDIDATE = re.compile(r"-(?:alpha|beta|rc|pre|snapshot)", re.IGNORECASE)
 BY_TIME = _("it happened later")
 BY_VERSION = _("its version is higher")
 BY_COMMIT = _("it was pushed on top of this")
 
 
-def set_aside(delivery: Delivery, environment: Environment, services: Collection[str]) -> Text:
-    """Return why an event must not replace what waits for these services there; "" where it may."""
+def newer_there(delivery: Delivery, environment: Environment, services: Collection[str]) -> dict[str, Text]:
+    """Return the services for which something newer waits there, each with why it is not to be replaced."""
     waits = Q(state=ArrivalState.WAITING) | Q(release__state__in=PENDING)
     found = Arrival.objects.filter(waits, environment=environment).select_related("delivery")
-    for each in found.order_by("-pk"):
-        why = _newer_by(delivery, each.delivery) if set(each.services) <= set(services) else ""
+    late: dict[str, Text] = {}
+    for each in found.order_by("pk"):
+        shared = set(each.services) & set(services)
+        why = newer_by(delivery, each.delivery) if shared else ""
         if why:
             text = _("{this} came late: {other} waits here already and is newer, as {why}.")
-            return sentence(text, this=_called(delivery), other=_called(each.delivery), why=why)
-    return ""
+            said = sentence(text, this=_called(delivery), other=_called(each.delivery), why=why)
+            late |= dict.fromkeys(shared, said)
+    return late
 
 
-def _newer_by(this: Delivery, other: Delivery) -> Text:
+def newer_by(this: Delivery, other: Delivery) -> Text:
     """By what the other one is newer; "" where it is not, or nobody can tell."""
     mine, its = this.event, other.event
     if (mine["repository"], mine["kind"]) != (its["repository"], its["kind"]):
@@ -46,16 +52,33 @@ def _newer_by(this: Delivery, other: Delivery) -> Text:
         return BY_TIME if this.happened_at < other.happened_at else ""
     if mine["kind"] == TAG:
         return BY_VERSION if _is_lower(mine["ref"], its["ref"]) else ""
-    on_top = mine["ref"] == its["ref"] and other.before == mine["commit"] != its["commit"]
-    return BY_COMMIT if on_top else ""
+    # A branch that was set back came on top as well: then each follows the other, and that tells nothing.
+    on_top = other.before == mine["commit"] != its["commit"] != this.before
+    return BY_COMMIT if on_top and mine["ref"] == its["ref"] else ""
 
 
 def _is_lower(tag: str, other: str) -> bool:
-    """Whether both are versions of the same thing, and this is the lower one."""
+    """Whether both are versions of the same thing, and this is certainly the lower one.
+
+    What stands behind the numbers tells where it names candidates (Semantic Versioning 2.0.0, 11); a fix or a
+    build after a release may be called anything.
+    """
     mine, its = VERSION.fullmatch(tag), VERSION.fullmatch(other)
     if mine is None or its is None or mine["before"] != its["before"]:
         return False
-    return version_order(mine["version"]) < version_order(its["version"])
+    lower, higher = _numbers(mine["numbers"]), _numbers(its["numbers"])
+    if lower != higher:
+        return lower < higher
+    told = CANDIDATE.match(mine["more"]) and (not its["more"] or CANDIDATE.match(its["more"]))
+    return bool(told) and version_order(mine["version"]) < version_order(its["version"])
+
+
+def _numbers(version: str) -> list[int]:
+    """The numbers of a version; 1.4 and 1.4.0 are the same one."""
+    found = [int(each[:18]) for each in version.split(".")]
+    while found and not found[-1]:
+        found.pop()
+    return found
 
 
 def _called(delivery: Delivery) -> str:

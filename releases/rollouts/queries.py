@@ -30,7 +30,7 @@ from releases.rollouts.states import (
     RolloutState,
     StepState,
 )
-from releases.rollouts.tables import UNDONE_BY
+from releases.rollouts.tables import ACTS_ON_SERVICE, UNDONE_BY
 from releases.states import PENDING, SETTLED
 
 Json = dict[str, Any]
@@ -201,12 +201,12 @@ def rollouts_of(release: Release) -> QuerySet[Rollout]:
 
 
 def replaced_by(rollout: Rollout) -> Rollout | None:
-    """Return the newest later rollout that changed a service which this one changes, and was not taken back.
+    """Return the newest later rollout that changed a service on which this one acts, and was not taken back.
 
-    What was recorded before this one is then no longer what to go back to. Services that it only looks at,
-    such as those whose health it asks, are not among them.
+    What was recorded before this one is then no longer what to go back to, nor what a Job or a restore of it
+    was approved for. Services that it only looks at, such as those whose health it asks, are not among them.
     """
-    services = rollout.steps.filter(kind__in=UNDONE_BY, service__isnull=False).values("service")
+    services = rollout.steps.filter(kind__in=ACTS_ON_SERVICE, service__isnull=False).values("service")
     later = Rollout.objects.filter(pk__gt=rollout.pk, environment=rollout.environment_id)
     written = Step.objects.filter(kind__in=UNDONE_BY, intent__isnull=False, service__in=services)
     changed = later.filter(pk__in=written.values("rollout"))

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from releases.rollouts.models import Order, Rollout
-from releases.rollouts.states import HONOURED, Direction, OrderKind, RolloutState
+from releases.rollouts.states import HONOURED, REFUSED, Direction, OrderKind, RolloutState
 
 R = RolloutState
 SO_IN: dict[str, frozenset[str]] = {
@@ -42,7 +42,8 @@ def repeated_by(order: Order) -> Order | None:
     """Return the order of a person that this one, just given, repeats: it has been carried out, or waits."""
     earlier = order.rollout.orders.filter(kind=order.kind, step=order.step, pk__lt=order.pk, by__isnull=False)
     waits = Q(honoured_at=None) | Q(honoured_at__gte=order.asked_at)
-    found = earlier.filter(waits).select_related("by").order_by("pk").first()
+    given = earlier.filter(waits).exclude(outcome__startswith=REFUSED)
+    found = given.select_related("by").order_by("pk").first()
     if found is not None:
         return found
     so = is_so(order.rollout, order.kind, way=way_of(order.rollout))

@@ -79,6 +79,8 @@ UNDONE_BY = {
     "helm_upgrade": "helm_rollback",
     "apply_manifests": "restore_manifests",
 }
+# What changes a service or its data, whether it can be taken back or not.
+ACTS_ON_SERVICE = frozenset({*UNDONE_BY, "promote", "restart", "run_job", "restore_database"})
 # What records at the start what such a step will change, and the field that says which objects.
 RECORDED_BY = {
     "switch_service": ("record_services", "services"),

@@ -288,7 +288,7 @@ def test_the_pages_say_where_it_stands_and_for_what_it_waits(planned: Shop) -> N
     )
     queue = client.get("/queue/").content.decode()
     assert f"#{second.pk}" in queue
-    assert f'<a href="/rollouts/{running.pk}/">Rollout {running.pk}</a>' in queue
+    assert f'<a href="/rollouts/{running.pk}/">Rollout {running.pk} · #{running.release_id}</a>' in queue
     assert f"/releases/{second.pk}/" in client.get(f"/rollouts/{running.pk}/").content.decode()
     client.post(f"/queue/{place(second).pk}/leave/")
     assert "Nothing waits for its turn." in client.get("/queue/").content.decode()

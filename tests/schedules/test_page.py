@@ -67,7 +67,7 @@ def test_when_a_schedule_is_due_is_said_in_words_beside_its_line(shop: Shop, cli
     spec = {"name": "nightly", "what": "job", "cron": "30 2 * * *", "timeZone": "Asia/Seoul", "service": "s"}
     Schedule.objects.create(environment=shop.environment, name="nightly", spec=spec, next_at=clock.now())
     when = " ".join(re.sub("<[^>]*>", " ", part(shown(client), "schedules")).split())
-    assert "daily at 02:30 30 2 * * * Asia/Seoul" in when
+    assert "daily at 02:30 · 30 2 * * * Asia/Seoul" in when
 
 
 def test_only_health_checks_that_say_something_are_among_the_runs(shop: Shop, client: Client) -> None:

@@ -6,7 +6,7 @@ called like a tag stays a branch (attacks.md, 1d).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -18,6 +18,7 @@ PREFIXES = {PUSH: "refs/heads/", TAG: "refs/tags/"}
 NOTHING = "0" * 40
 MOST_BUILDS = 200
 LONGEST = 250
+EARLIEST, AHEAD = datetime(2000, 1, 1, tzinfo=UTC), timedelta(minutes=5)
 Json = Mapping[str, Any]
 
 
@@ -72,7 +73,7 @@ def of_github(body: Json) -> CiEvent | None:
     sender = body.get("sender")
     by = sender.get("login") if isinstance(sender, Mapping) else ""
     event = _event(body, repository.get("full_name"), commit, by, None)
-    return event and replace(event, at=_moment(repository.get("pushed_at")))
+    return event and replace(event, at=_telling(_moment(repository.get("pushed_at"))))
 
 
 def of_ci(body: Json) -> CiEvent | None:
@@ -97,7 +98,7 @@ def of_ci(body: Json) -> CiEvent | None:
     if wrong:
         raise Invalid(missing=wrong)
     assert event is not None
-    return CiEvent(**{**vars(event), "builds": builds, "at": at})
+    return CiEvent(**{**vars(event), "builds": builds, "at": _telling(at)})
 
 
 def _builds(value: object) -> tuple[Built, ...] | None:
@@ -133,12 +134,17 @@ def _event(body: Json, repository: object, commit: object, by: object, wanted: s
 def _moment(value: object) -> datetime | None:
     """A time in seconds since 1970, or in ISO 8601 with its zone; None for everything else."""
     try:
-        if isinstance(value, int):
+        if isinstance(value, int) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)
         found = datetime.fromisoformat(value) if isinstance(value, str) else None
     except (ValueError, OverflowError, OSError):
         return None
     return found if found is not None and found.tzinfo is not None else None
+
+
+def _telling(at: datetime | None) -> datetime | None:
+    """A time that tells an order: none from before there was CI, such as a zero, nor far ahead of now."""
+    return at if at is not None and EARLIEST < at < datetime.now(UTC) + AHEAD else None
 
 
 def _text(value: object) -> str:

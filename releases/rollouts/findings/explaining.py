@@ -82,7 +82,7 @@ def rollouts_since(row: Running, rollout: Rollout) -> list[Rollout]:
 
 
 def recorded_images(row: Running, *rollouts: Rollout) -> frozenset[str]:
-    """Return what ran of a service before each of some rollouts: the images as they were named, and digests."""
+    """Return what ran of a service before each of some rollouts: images as they were named, and digests."""
     kind = {"kind": "record_running", "service": row.service_id}
     records = list(Step.objects.filter(rollout__in=rollouts, **kind))
     named = {image for step in records for image in (step.before.get("images") or {}).values()}

@@ -13,7 +13,7 @@ from releases.rollouts.findings import operations, wording
 from releases.rollouts.findings.differences import OF_IMAGES, read
 from releases.rollouts.findings.people import deciders_of
 from releases.rollouts.models import Finding, Rollout
-from releases.rollouts.states import STANDING, FindingState
+from releases.rollouts.states import EXPLAINS, STANDING, FindingState
 
 Json = dict[str, Any]
 # What the filter of the list asks for.
@@ -43,7 +43,12 @@ def visible_findings(
 
 
 def beside(rollout: Rollout) -> list[Json]:
-    """Return what else was changed of a rollout's services since it was asked for; as `rows_of`."""
+    """Return what else was changed of a rollout's services since it was asked for, while it is not over.
+
+    As `rows_of`.
+    """
+    if rollout.state not in EXPLAINS:
+        return []
     found = Finding.objects.filter(
         environment=rollout.environment_id,
         service__items__release=rollout.release_id,
