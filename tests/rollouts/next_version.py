@@ -80,7 +80,13 @@ def errands_due():
 OTHER_LINES = {
     "def advance(rollout_id: int) -> None:": "def advance(rollout_id: int, cause: str = '') -> None:",
     "def broke_off(rollout_id: int, *,": "def broke_off(rollout_id: int, cause: str = '', *,",
-    '        enqueue("releases.rollouts.jobs.advance", pk)': (
+    "from portal.jobs import Failure, ": "from portal.jobs import Failure, enqueue, ",
+    '    enqueue_each("releases.rollouts.jobs.advance", [each.pk for each in _DUE.ask(now=clock.now())])': (
+        "    for each in _DUE.ask(now=clock.now()):\n"
+        '        enqueue("releases.rollouts.jobs.advance", each.pk, "swept")'
+    ),
+    '    enqueue_each("releases.rollouts.jobs.advance", found.values_list("pk", flat=True))': (
+        '    for pk in found.values_list("pk", flat=True):\n'
         '        enqueue("releases.rollouts.jobs.advance", pk, "swept")'
     ),
 }
