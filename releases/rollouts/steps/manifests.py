@@ -44,6 +44,8 @@ from releases.rollouts.steps.record_running import autoscaler
 from releases.rollouts.steps.set_image import remembered
 
 MOST_CHARACTERS = 200
+# What changes while it is compared is read again so often.
+MOST_READS = 3
 
 
 class RecordManifests(StepKind):
@@ -135,11 +137,26 @@ class _Applying(ActingKind):
             refusal = _refusal(work, wanted, seen)
             if refusal is not None:
                 return refusal
-            after = work.cluster.apply(plural_of(wanted), work.environment.namespace, wanted, dry_run=True)
-            changes = _changes(wanted, seen, after)
+            changes = _compared(work, wanted, seen)
             if changes:
                 found.append((wanted, changes))
         return found
+
+
+def _compared(work: Work, wanted: Json, seen: Json | None) -> list[Json]:
+    """Return what an apply would change of what is there, and not what a controller wrote in between."""
+    for _time in range(MOST_READS):
+        after = work.cluster.apply(plural_of(wanted), work.environment.namespace, wanted, dry_run=True)
+        changes = _changes(wanted, seen, after)
+        newer = read(work, wanted) if changes else seen
+        if _version(newer) == _version(seen):
+            break
+        seen = newer
+    return changes
+
+
+def _version(body: Json | None) -> str:
+    return str(((body or {}).get("metadata") or {}).get("resourceVersion", ""))
 
 
 class ApplyManifests(_Applying):

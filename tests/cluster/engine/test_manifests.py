@@ -11,6 +11,8 @@ from portal.errors import Conflict
 from releases.models import Release
 from releases.rollouts import engine, operations, plans
 from releases.rollouts.models import Rollout
+from releases.rollouts.steps import leftovers, manifests
+from releases.rollouts.steps.kind import Work
 from tests.cluster.api import Json
 from tests.cluster.conftest import Cluster
 from tests.cluster.engine.conftest import Lay
@@ -189,6 +191,26 @@ def test_a_field_that_never_changes_is_named_in_the_clusters_words_and_nothing_i
     assert "field is immutable" in failure(rollout)["message"]
     assert data_of(floor, "settings") == {"level": "info"}
     assert floor.image("api") == floor.wanted("api", "2.0.0")
+
+
+def test_what_was_written_while_they_are_compared_is_no_foreign_change(
+    floor: Floor, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Json] = []
+
+    def read_too_early(work: Work, wanted: Json) -> Json | None:
+        body = leftovers.read(work, wanted)
+        if body is None or wanted["metadata"]["name"] != "worker":
+            return body
+        reads.append(body)
+        # The first one follows the act, the second one is compared.
+        other = {"resourceVersion": "1", "annotations": {"a": "b"}} if len(reads) == 2 else {}
+        return {**body, "metadata": {**body["metadata"], **other}}
+
+    monkeypatch.setattr(manifests, "read", read_too_early)
+    write(worker=WORKER.format(label="worker"))
+    rollout = drive(floor.start("2.0.0"), *ENDS)
+    assert (rollout.state, len(reads)) == ("succeeded", 3), why(rollout)
 
 
 def left(floor: Floor, version: str) -> tuple[Release, str]:
