@@ -123,7 +123,8 @@ def _as_data(event: CiEvent | None) -> dict[str, Any]:
 
 
 def _order_of(event: CiEvent | None) -> dict[str, Any]:
-    return {column: getattr(event, name) for name, column in ORDER.items()} if event else {}
+    told = {column: getattr(event, name) for name, column in ORDER.items()} if event else {}
+    return {**told, "happened_at": ordering.telling(event.at)} if event else told
 
 
 def _as_event(data: Mapping[str, Any]) -> CiEvent:

@@ -7,10 +7,12 @@ commit that a push of a branch came on top of. Where none of it tells, what come
 
 import re
 from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from portal import clock
 from portal.integrations.hooks.events import TAG
 from portal.integrations.registry.client import version_order
 from portal.sentences import Text, sentence
@@ -23,9 +25,15 @@ VERSION = re.compile(
     r"(?P<before>(?:.*[^0-9.])?)(?P<version>(?P<numbers>\d+(?:\.\d+)+)(?P<more>(?:[-+].*)?))"
 )
 CANDIDATE = re.compile(r"-(?:alpha|beta|rc|pre|snapshot)", re.IGNORECASE)
+EARLIEST, AHEAD = datetime(2000, 1, 1, tzinfo=UTC), timedelta(minutes=5)
 BY_TIME = _("it happened later")
 BY_VERSION = _("its version is higher")
 BY_COMMIT = _("it was pushed on top of this")
+
+
+def telling(at: datetime | None) -> datetime | None:
+    """A time that tells an order: none from before there was CI, such as a zero, nor far ahead of now."""
+    return at if at is not None and EARLIEST < at < clock.now() + AHEAD else None
 
 
 def newer_there(delivery: Delivery, environment: Environment, services: Collection[str]) -> dict[str, Text]:

@@ -145,7 +145,9 @@ class Round:
         """Those in which nothing goes on, while this process leads: what stands there changes nothing."""
         if not self.leader.leads_for(self.name):
             return []
-        busy = {pk for pk, place in list(self.leader.places.items()) if place.moving}
+        # One that nothing rolls out in any more is watched for a moment longer, and was looked at again.
+        places = list(self.leader.places.items())
+        busy = {pk for pk, place in places if place.moving or not place.rollouts}
         for pk in self.compared.keys() & busy:
             del self.compared[pk]
         return [each for each in environments if each.pk not in busy]

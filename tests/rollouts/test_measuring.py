@@ -1,6 +1,7 @@
 """After the waves the same kinds of step measure on, by sweep and worker, until the sign-off is given."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -191,9 +192,11 @@ def test_a_metric_is_judged_by_one_measurement(
 ) -> None:
     found = metric.Measured(value=0.02, result=metric.Result(result), reason="beyond")
     monkeypatch.setattr(metric, "_measure", lambda _work: found)
-    work: Any = None
+    work: Any = SimpleNamespace(step=SimpleNamespace(params={"unit": "ratio"}))
     assert metric.Metric().measures
-    assert metric.Metric().measure(work).verdict == verdict
+    outcome = metric.Metric().measure(work)
+    said = (outcome.failure or outcome.observed)["args"]
+    assert (outcome.verdict, said["value"], said["unit"]) == (verdict, 0.02, "ratio")
 
 
 def test_a_gate_of_a_newer_version_is_left_to_its_workers(

@@ -6,7 +6,7 @@ called like a tag stays a branch (attacks.md, 1d).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -18,7 +18,6 @@ PREFIXES = {PUSH: "refs/heads/", TAG: "refs/tags/"}
 NOTHING = "0" * 40
 MOST_BUILDS = 200
 LONGEST = 250
-EARLIEST, AHEAD = datetime(2000, 1, 1, tzinfo=UTC), timedelta(minutes=5)
 Json = Mapping[str, Any]
 
 
@@ -73,7 +72,7 @@ def of_github(body: Json) -> CiEvent | None:
     sender = body.get("sender")
     by = sender.get("login") if isinstance(sender, Mapping) else ""
     event = _event(body, repository.get("full_name"), commit, by, None)
-    return event and replace(event, at=_telling(_moment(repository.get("pushed_at"))))
+    return event and replace(event, at=_moment(repository.get("pushed_at")))
 
 
 def of_ci(body: Json) -> CiEvent | None:
@@ -98,7 +97,7 @@ def of_ci(body: Json) -> CiEvent | None:
     if wrong:
         raise Invalid(missing=wrong)
     assert event is not None
-    return CiEvent(**{**vars(event), "builds": builds, "at": _telling(at)})
+    return CiEvent(**{**vars(event), "builds": builds, "at": at})
 
 
 def _builds(value: object) -> tuple[Built, ...] | None:
@@ -140,11 +139,6 @@ def _moment(value: object) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         return None
     return found if found is not None and found.tzinfo is not None else None
-
-
-def _telling(at: datetime | None) -> datetime | None:
-    """A time that tells an order: none from before there was CI, such as a zero, nor far ahead of now."""
-    return at if at is not None and EARLIEST < at < datetime.now(UTC) + AHEAD else None
 
 
 def _text(value: object) -> str:
