@@ -14,7 +14,10 @@ from portal.integrations.kubernetes.workloads import Json, containers, pods_with
 from portal.masking import masked_lines
 from portal.people.models import User
 from releases.catalog.models import Environment, Service
+from releases.rollouts.images import accepted_digests, digest_of, target_image
 from releases.rollouts.looking import references_of, workload_or_none
+from releases.rollouts.models import Rollout
+from releases.rollouts.states import Direction
 
 USUAL_LINES, MOST_LINES = 100, 500
 # So many logs are read at once by one process, and by one person; a seat is kept between two looks of one
@@ -90,13 +93,17 @@ def tail(service: Service, environment: Environment, asked: Asked, *, reader: Us
     return _tail(cluster, environment, pod, asked)
 
 
-def newest_tail(service: Service, environment: Environment, *, reader: User, lines: int) -> Tail | None:
-    """Read the end of the log of the service's newest pod that has said anything; None where none has begun.
+def newest_tail(service: Service, rollout: Rollout, *, reader: User, lines: int) -> Tail | None:
+    """Read the end of the log of the newest pod that a rollout of the service brings; None where none has begun.
+
+    Pods with the version that is rolled out, or on the way back those without it, come before all others: their
+    times are whole seconds, in which a canary's pods begin as well as new ones of the workload beside it.
 
     Raises:
         Conflict: `too_many_readers`.
         TemporaryError, PermanentError: the cluster is away or has no log, in its own words.
     """
+    environment = rollout.environment
     # One seat for all its pods: while they are replaced the newest is another every few seconds.
     SEATS.take(reader.pk, f"{service.name}@{environment.name}", "")
     cluster = connect(environment.cluster.spec).hurried()
@@ -104,7 +111,13 @@ def newest_tail(service: Service, environment: Environment, *, reader: User, lin
     begun = [pod for pod in _own(cluster, service, environment, pods) if _has_begun(pod)]
     if not begun:
         return None
-    newest = max(begun, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))
+    version, forward = _version(rollout, service), not rollout.steps.filter(direction=Direction.BACK).exists()
+
+    def rank(pod: Json) -> tuple[bool, str]:
+        has_it = bool(version & _images(pod))
+        return has_it == forward, str(pod["metadata"].get("creationTimestamp") or "")
+
+    newest = max(begun, key=rank)
     return _tail(cluster, environment, newest, Asked(pod=newest["metadata"]["name"], lines=lines))
 
 
@@ -134,6 +147,20 @@ def _own(cluster: Cluster, service: Service, environment: Environment, pods: Seq
     references = references_of(service, environment, canary_too=True)
     found = (workload_or_none(cluster, each) for each in references)
     return [pod for each in found if each and each.selector for pod in pods_with(each.selector, pods)]
+
+
+def _version(rollout: Rollout, service: Service) -> set[str]:
+    """What the release brings of a service, by its reference and its digests; empty for an operation."""
+    item = rollout.release.items.select_related("service").filter(service=service).first()
+    return {target_image(item), *accepted_digests(item)} if item else set()
+
+
+def _images(pod: Json) -> set[str]:
+    """What a pod runs: images as its template names them, and their digests."""
+    named = [each["image"] for each in containers(pod)]
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    digests = (digest_of(str(each.get("imageID") or "")) for each in statuses)
+    return {*named, *map(digest_of, named), *digests} - {""}
 
 
 def _has_begun(pod: Json) -> bool:

@@ -45,6 +45,8 @@ from portal.embedded.cluster.store import Object
 LOGGER = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 FORGET_EVENTS_SECONDS = 300.0
+# How long an idle connection stays open, as with the real API server (its `IdleTimeout`).
+KEEP_ALIVE_SECONDS = 90
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,7 @@ async def _serve(settings: Settings, doors: Sequence[Door], work: asyncio.Task[N
             log_config=None,
             access_log=False,
             lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=1,
             ws="none",
             server_header=False,

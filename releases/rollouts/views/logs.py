@@ -107,7 +107,7 @@ def _of_rollout(request: HttpRequest, pk: int, name: str) -> dict[str, Any]:
         **_following(request),
     }
     try:
-        return {**context, "tail": newest_tail(service, environment, reader=user, lines=SHORT_LINES)}
+        return {**context, "tail": newest_tail(service, rollout, reader=user, lines=SHORT_LINES)}
     except (*NOT_NOW, NotFound) as error:
         return {**context, "log_problem": error}
 

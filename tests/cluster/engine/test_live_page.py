@@ -14,7 +14,7 @@ from tests.cluster.engine.test_argo_rollouts import EACH, lay_canary
 from tests.cluster.engine.test_canary import Metrics, canaried
 from tests.cluster.engine.test_colours import two_colours
 from tests.cluster.engine.test_logs import crashed
-from tests.cluster.objects import deployment, failing, wait_for
+from tests.cluster.objects import deployment, failing, is_ready, wait_for
 from tests.pages.rollouts.conftest import browser
 from tests.rollouts.floor import PATIENCE_SECONDS, Floor, drive, why
 from tests.soak import long
@@ -221,5 +221,23 @@ def test_a_log_that_cannot_be_had_says_so(lay_floor: Lay) -> None:
 def test_the_log_beside_a_canary_is_that_of_its_own_pods(lay_floor: Lay) -> None:
     with canaried(lay_floor, Metrics(), by="pods", size=4) as floor:
         watched_at(floor, 20)
+        text = page(floor, f"/rollouts/{Rollout.objects.get().pk}/log/api/")
+    assert "/pods/api-canary-" in text
+
+
+@long
+@has_logs
+@pytest.mark.usefixtures("gateway_api")
+def test_the_log_beside_a_canary_is_not_that_of_a_stable_pod_which_came_after_it(lay_floor: Lay) -> None:
+    with canaried(lay_floor, Metrics(), by="pods", size=4) as floor:
+        watched_at(floor, 20)
+        before = {each["metadata"]["name"] for each in floor.space.pods("api")}
+        floor.space.delete("pods", sorted(before)[0])
+
+        def replaced() -> bool:
+            ready = {each["metadata"]["name"] for each in floor.space.pods("api") if is_ready(each)}
+            return bool(ready - before)
+
+        wait_for(replaced, what="a stable pod that is younger than the canary's")
         text = page(floor, f"/rollouts/{Rollout.objects.get().pk}/log/api/")
     assert "/pods/api-canary-" in text
