@@ -23,6 +23,7 @@ POLL_SECONDS = 1.0
 # A lost right must close the tap within two seconds, the asking included.
 ASK_AGAIN_SECONDS = 1.5
 RETRY_SECONDS = 1.0
+CANCEL_AGAIN_SECONDS = 1.0
 # A reader who goes from page to page leaves and comes back at once: threads and connections wait for them.
 REST_SECONDS = 2.0
 ASKING_THREADS = 2
@@ -63,12 +64,22 @@ class Hub:
 
     async def stop(self) -> None:
         """End the tasks and the threads, which close their connections however this is cut short."""
-        for task in self.tasks:
-            task.cancel()
         try:
-            await asyncio.gather(*self.tasks, return_exceptions=True)
+            await self._end_tasks()
         finally:
             await asyncio.to_thread(self._close_threads)
+
+    async def _end_tasks(self) -> None:
+        """Cancel each until it has ended.
+
+        Before Python 3.12 `asyncio.wait_for`, with which redis-py connects, loses a cancellation that comes in the
+        moment when what it waits for is done.
+        """
+        while going := [task for task in self.tasks if not task.done()]:
+            for task in going:
+                task.cancel()
+            await asyncio.wait(going, timeout=CANCEL_AGAIN_SECONDS)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
     def _close_threads(self) -> None:
         self.reading.close()

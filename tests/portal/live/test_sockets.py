@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 from unittest.mock import Mock
 
@@ -195,6 +195,31 @@ def test_a_frame_that_is_no_request_ends_the_socket(minji: User, sent: str) -> N
             return end
 
     assert async_to_sync(attempt)()["type"] == "websocket.close"
+
+
+@pytest.mark.timeout(30)
+def test_a_hub_ends_although_cancellations_were_lost(minji: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = []
+
+    async def heard() -> AsyncIterator[str]:
+        # One comes from the end of the loop, one from the hub.
+        while len(lost) < 2:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                lost.append(True)
+        await asyncio.sleep(60)
+        yield ""
+
+    monkeypatch.setattr(hub, "heard", heard)
+    key = session_of(minji)
+
+    async def visit() -> None:
+        async with browser(key) as socket:
+            await socket.subscribe("practice.1")
+
+    async_to_sync(visit)()
+    assert lost == [True, True]
 
 
 @long
