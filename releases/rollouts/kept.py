@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from releases.catalog.models import Environment
-from releases.rollouts.states import ACTIVE, AT_REST, STANDING
+from releases.rollouts.states import ACTIVE, STANDING, RolloutState
 
 Json = dict[str, Any]
 SAID_AGAIN = timedelta(seconds=30)
@@ -17,7 +17,7 @@ SAID_AGAIN = timedelta(seconds=30)
 KEPT = """
 SELECT service.id, service.name, service.spec, here.service_id IS NOT NULL,
     running.id, running.seen, running.expected, running.seen_at < clock_timestamp() - %(again)s,
-    finding.id, moving.service_id IS NOT NULL
+    finding.id, moving.ended IS TRUE, moving.brought
 FROM (SELECT service_id FROM catalog_service_environments WHERE environment_id = %(environment)s) AS here
 FULL JOIN (
     SELECT id, service_id FROM rollouts_finding
@@ -27,16 +27,21 @@ JOIN catalog_service AS service ON service.id = coalesce(here.service_id, findin
 LEFT JOIN catalog_running AS running
     ON running.service_id = service.id AND running.environment_id = %(environment)s
 LEFT JOIN (
-    SELECT DISTINCT item.service_id FROM rollouts_rollout AS rollout
+    SELECT item.service_id, bool_or(rollout.state <> ALL(%(going)s)) AS ended, jsonb_agg(
+        CASE WHEN release.operation = '{}' THEN item.accepted || to_jsonb(item.digest) END
+    ) AS brought
+    FROM rollouts_rollout AS rollout
+    JOIN releases_release AS release ON release.number = rollout.release_id
     JOIN releases_item AS item ON item.release_id = rollout.release_id
     WHERE rollout.environment_id = %(environment)s
         AND (rollout.state = ANY(%(going)s) OR rollout.ended_at >= clock_timestamp() - %(age)s)
+    GROUP BY item.service_id
 ) AS moving ON moving.service_id = service.id
 ORDER BY service.id
 """
 ASKED: dict[str, Any] = {
     "again": SAID_AGAIN,
-    "going": sorted(map(str, ACTIVE - AT_REST)),
+    "going": sorted(map(str, ACTIVE | {RolloutState.PAUSED})),
     "standing": sorted(map(str, STANDING)),
 }
 
@@ -50,8 +55,8 @@ class Kept:
         row: the key of its `Running`; None where it was never seen.
         is_old: it was said so long ago that it is said again.
         finding: the key of the one that stands.
-        moves: whatever is seen of it is explained by a rollout in which something may begin, or that was not
-            over when it was begun to look.
+        ended: a rollout of it has ended that was not over when it was begun to look.
+        brought: the digests of what a rollout of it brings that goes on or is paused; None where none is.
     """
 
     id: int
@@ -63,7 +68,8 @@ class Kept:
     expected: Json
     is_old: bool
     finding: int | None
-    moves: bool
+    ended: bool
+    brought: frozenset[str] | None
 
     @property
     def scale(self) -> dict[str, int] | None:
@@ -82,9 +88,25 @@ def kept_in(environment: Environment, *, age_seconds: float = 0.0) -> list[Kept]
     with connection.cursor() as cursor:
         cursor.execute(KEPT, asked)
         return [
-            Kept(id_, name, json.loads(spec), here, row, _read(seen), _read(expected), bool(old), *rest)
-            for id_, name, spec, here, row, seen, expected, old, *rest in cursor.fetchall()
+            Kept(
+                id_,
+                name,
+                json.loads(spec),
+                here,
+                row,
+                _read(seen),
+                _read(expected),
+                bool(old),
+                finding,
+                ended,
+                _digests(brought),
+            )
+            for id_, name, spec, here, row, seen, expected, old, finding, ended, brought in cursor.fetchall()
         ]
+
+
+def _digests(text: str | None) -> frozenset[str] | None:
+    return None if text is None else frozenset(each for some in json.loads(text) for each in some or ())
 
 
 def _read(text: str | None) -> Json:

@@ -1,4 +1,4 @@
-"""While a rollout waits for people, what somebody else changes of its services is found as at any time."""
+"""While a rollout goes on or waits for people, what somebody else changes of its services is found."""
 
 from typing import Any
 
@@ -21,12 +21,23 @@ from tests.rollouts.test_findings import CALM, CHANGED, NEW, OLD, codes, only, s
 Json = dict[str, Any]
 EVIL = digest_for("shopping-service", "evil")
 FOREIGN = view(workload(digest=EVIL), digest=EVIL)
-AT_REST = ("awaiting_signoff", "paused", "failed")
+NOT_OVER = (
+    *(
+        "running",
+        "verifying",
+        "awaiting_signoff",
+        "switching",
+        "paused",
+        "stopping",
+        "rolling_back",
+        "failed",
+    ),
+)
 
 __all__ = ["seen"]
 
 
-@pytest.fixture(params=AT_REST)
+@pytest.fixture(params=NOT_OVER)
 def rollout(request: pytest.FixtureRequest, seen: Shop) -> Rollout:
     """One that has set the image, and waits for people; what ran before was released as well."""
     row = Running.objects.get()
@@ -125,12 +136,26 @@ def test_a_controller_that_leads_services_itself_explains_where_they_lead(
     assert Finding.objects.exists()
 
 
-@pytest.mark.parametrize("state", ["running", "verifying", "switching", "stopping", "rolling_back"])
-def test_one_in_which_something_may_begin_explains_everything(seen: Shop, state: str) -> None:
-    roll_out(make_release(seen, at="approved"), seen)
-    Rollout.objects.update(state=state)
-    look(seen.environment, FOREIGN)
+def test_a_step_is_no_surprise_to_who_looked_at_the_cluster_before_it_was_done(seen: Shop) -> None:
+    rollout = roll_out(make_release(seen, at="approved"), seen)
+    Rollout.objects.update(state="running")
+    bigger = view(workload(replicas=5))
+    step(rollout, "scale", service=seen.shopping)
+    Step.objects.update(acted=None)
+    look(seen.environment, bigger)
     assert not Finding.objects.exists()
+
+
+def test_what_came_before_the_first_step_of_a_rollout_is_found_and_stays(seen: Shop) -> None:
+    rollout = roll_out(make_release(seen, at="approved"), seen)
+    Rollout.objects.update(state="running")
+    look(seen.environment, FOREIGN)
+    assert codes(only()) == ["image"]
+    recorded(rollout, seen, EVIL)
+    step(rollout, "set_image", service=seen.shopping)
+    for shown in (FOREIGN, CHANGED):
+        look(seen.environment, shown)
+        assert only().state == "open", "a way back brings it back"
 
 
 def test_what_was_found_before_it_stands_until_it_is_over_and_comes_back_with_it(seen: Shop) -> None:

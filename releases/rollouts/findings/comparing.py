@@ -45,7 +45,7 @@ from releases.rollouts.images import digest_of
 from releases.rollouts.kept import Kept, kept_in
 from releases.rollouts.models import Finding, Rollout
 from releases.rollouts.running import DEGRADED, HEALTHY, View, foreign_before, write_running
-from releases.rollouts.states import AT_REST, STANDING, FindingState, RolloutState
+from releases.rollouts.states import STANDING, FindingState, RolloutState
 
 Json = dict[str, Any]
 WATCHER = Actor.portal("watcher")
@@ -94,15 +94,24 @@ def look(environment: Environment, view: View, *, age_seconds: float = 0.0) -> N
     here = [each for each in kept if each.is_here]
     write_running(environment, here, view)
     for service in here:
-        # A rollout in which something may begin, or might when the view was read, explains whatever is seen.
-        if not service.moves and (service.finding or _is_incomplete(service) or _differences(service)):
+        # A view that is older than the end of a rollout shows neither what it left nor what anybody did since.
+        if not service.ended and (service.finding or _may_differ(service)):
             _judge(environment, service, view)
     for finding in [each.finding for each in kept if each.finding and not each.is_here]:
         _end_of_stranger(finding)
 
 
-def _differences(service: Kept) -> list[Difference]:
-    return differences(service.expected, service.seen, scale=service.scale)
+def _may_differ(service: Kept) -> bool:
+    """Whether it is worth asking under lock; what a rollout brings is most of what is seen beside it."""
+    expected, digests = service.expected, service.expected.get("digests")
+    if service.brought is None:
+        return _is_incomplete(service) or bool(_differences(service, expected))
+    known = {**expected, "digests": [*digests, *service.brought]} if digests else expected
+    return bool(_differences(service, known))
+
+
+def _differences(service: Kept, expected: Json) -> list[Difference]:
+    return differences(expected, service.seen, scale=service.scale)
 
 
 def _is_incomplete(known: Kept | Running) -> bool:
@@ -119,13 +128,12 @@ def _is_read(should: Json | None) -> bool:
 
 
 def _judge(environment: Environment, service: Kept, view: View) -> None:
-    """Compare again under lock; a rollout in which something may begin explains whatever is seen."""
+    """Compare again under lock; the steps of a rollout are read then, which are noted before they act."""
     with transaction.atomic():
         (row,) = ROW.ask(service=service.id, environment=environment.pk)
         rollout = queries.moving_at(row)
         if rollout is not None:
-            if rollout.state in AT_REST:
-                _judge_beside(rollout, row, view)
+            _judge_beside(rollout, row, view)
             return
         found = _found(row)
         if found and _takes_account(row):
@@ -136,7 +144,7 @@ def _judge(environment: Environment, service: Kept, view: View) -> None:
 
 
 def _judge_beside(rollout: Rollout, row: Running, view: View) -> None:
-    """Compare beside a rollout that stands: what it explains is neither opened nor ended.
+    """Compare beside a rollout that is not over: what it explains is neither opened nor ended.
 
     What was found before it and it has covered may come back when it is rolled back.
     """

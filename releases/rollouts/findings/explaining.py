@@ -1,7 +1,8 @@
 """What a rollout explains of what is seen: what its steps may have done, and nothing else.
 
-Nothing begins while it waits for a person, for hours or for days, and what is changed meanwhile is not its
-doing; when it is over it has approved only what it may have changed.
+A step is noted before it acts (`releases.rollouts.engine`): who has looked at the cluster and reads the steps
+then knows all that may have brought what was seen. What is changed beside it is not its doing, and when it is
+over it has approved only what it may have changed.
 """
 
 from collections.abc import Iterable
@@ -55,7 +56,7 @@ WITH_CONTROLLER = ONLY_FOR["promote"]
 
 
 def unexplained(row: Running, rollout: Rollout) -> list[Difference]:
-    """Return what of a service is not as expected, and cannot have been brought by a rollout that stands.
+    """Return what of a service is not as expected, and cannot have been brought by a rollout that is not over.
 
     What it and those before it that are not settled bring or give back is known: the digests of their
     releases, and the images recorded before them.

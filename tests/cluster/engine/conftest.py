@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import Cluster
-from tests.cluster.engine.examples import Served, System, example_cluster, furnished
+from tests.cluster.engine.examples import Served, System, example_cluster, foreign_changes, furnished
 from tests.cluster.objects import Space
 from tests.rollouts.floor import Floor, lay
 from tests.rollouts.processes import Processes, processes
@@ -57,3 +57,4 @@ def system(served: Served, transactional_db: None, monkeypatch: pytest.MonkeyPat
     """The example as it is shipped, with its people."""
     with furnished(served, monkeypatch) as made:
         yield made
+    assert foreign_changes() == [], "its own doing"

@@ -16,14 +16,17 @@ import pytest
 import yaml
 
 from portal.actors import Actor
+from portal.integrations.kubernetes.client import connect
 from portal.people.models import Team, User
 from releases import gates
 from releases import operations as release_operations
-from releases.catalog.models import Plan, Service
+from releases.catalog.models import Environment, Plan, Running, Service
 from releases.catalog.operations import load_folder
 from releases.models import Release
-from releases.rollouts import measuring, operations
-from releases.rollouts.models import Rollout
+from releases.rollouts import engine, measuring, operations
+from releases.rollouts.findings.comparing import look
+from releases.rollouts.models import Finding, Rollout
+from releases.rollouts.rounds import read_view
 from tests.cluster import gateway
 from tests.cluster.api import Api, Json, address, from_kubeconfig
 from tests.cluster.argo_rollouts import controller
@@ -145,8 +148,33 @@ def furnished(served: Served, patch: pytest.MonkeyPatch) -> Iterator[System]:
     person("example-senior", ("infra_senior", "cluster_group:main"))
     api = from_kubeconfig(served.kubeconfig)
     assert api is not None
+    _look_beside(patch)
     yield System(served.kubeconfig, api, manager, qa)
     api.close()
+
+
+def _look_beside(patch: pytest.MonkeyPatch) -> None:
+    """Look at all namespaces, and at one again after whatever a rollout does there, as the watcher does."""
+    advance = engine.advance
+    for each in Environment.objects.select_related("cluster"):
+        _look_at(each)
+    assert Running.objects.filter(expected__has_key="workloads").exists(), "nothing would be foreign"
+
+    def advance_and_look(pk: int) -> None:
+        advance(pk)
+        _look_at(Environment.objects.select_related("cluster").get(rollouts=pk))
+
+    patch.setattr(engine, "advance", advance_and_look)
+
+
+def _look_at(environment: Environment) -> None:
+    look(environment, read_view(connect(environment.cluster.spec), environment))
+
+
+def foreign_changes() -> list[tuple[str, str]]:
+    """What has ever been found that no release approved: the service, and what differs."""
+    found = Finding.objects.order_by("pk").select_related("service")
+    return [(each.service.name, str(one)) for each in found for one in each.differences]
 
 
 def shorten(system: str) -> None:

@@ -86,6 +86,29 @@ def test_what_somebody_changes_while_a_rollout_is_paused_is_found_at_once(
 
 
 @long
+def test_what_somebody_changes_while_it_goes_on_is_found_at_once_and_nothing_else(
+    lay_floor: Lay, at_work: Processes
+) -> None:
+    waits = ({"kind": "set_image"}, {"kind": "wait_rollout", "settleSeconds": 60})
+    floor = lay_floor(services=("a", "b"), waves=(("a",), ("b",)), each=waits)
+    first_sight = Running.objects.filter(expected__has_key="workloads")
+    wait_for(lambda: first_sight.count() == 2, what="the first sight", seconds=30)
+    rollout = floor.start("2.0.0")
+    row = Running.objects.filter(service__name="a", seen__version="2.0.0", seen__health="healthy")
+    wait_for(row.exists, what="the new version", seconds=30)
+    assert not Finding.objects.exists(), "its own doing"
+    before = floor.image("b")
+    floor.space.set_image("b", "registry.test/evil/b:1", fieldManager="kubectl-set")
+    found = wait_for(Finding.objects.first, what="a finding", seconds=15)
+    assert (found.service.name, found.differences[0]["manager"]) == ("b", "kubectl-set")
+    rollout.refresh_from_db()
+    assert rollout.state == "running", "it has waited for nobody"
+    floor.space.set_image("b", before)
+    wait_for(lambda: Finding.objects.filter(state="ended").exists(), what="its end", seconds=15)
+    assert Finding.objects.count() == 1
+
+
+@long
 def test_what_somebody_changed_while_it_went_on_is_found_when_it_is_over(
     lay_floor: Lay, at_work: Processes
 ) -> None:
