@@ -161,7 +161,11 @@ def test_a_stop_that_comes_while_redis_is_away_lets_no_act_begin(
         server.kill()
         floor.order(rollout, "stop")
         os.kill(sleeper.pid, signal.SIGCONT)
-        until(rollout, *ENDS, seconds=GO_ON_SECONDS)
+        let_go = Rollout.objects.filter(pk=rollout.pk, lease_until=None)
+        assert wait_for(let_go.exists, seconds=GO_ON_SECONDS), roles.logs()
+        server.start()
+        # Where the update is under way it has to be held first, and that is looked at once more.
+        until(rollout, *ENDS, seconds=40)
         assert rollout.state == "stopped", roles.logs()
     after = generations(floor)
     assert {name for name in after if after[name] != before[name]} == {"a"}
