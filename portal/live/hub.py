@@ -72,8 +72,8 @@ class Hub:
     async def _end_tasks(self) -> None:
         """Cancel each until it has ended.
 
-        Before Python 3.12 `asyncio.wait_for`, with which redis-py connects, loses a cancellation that comes in the
-        moment when what it waits for is done.
+        Before Python 3.12 `asyncio.wait_for`, with which redis-py connects, loses a cancellation that comes
+        in the moment when what it waits for is done.
         """
         while going := [task for task in self.tasks if not task.done()]:
             for task in going:

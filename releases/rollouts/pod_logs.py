@@ -94,10 +94,10 @@ def tail(service: Service, environment: Environment, asked: Asked, *, reader: Us
 
 
 def newest_tail(service: Service, rollout: Rollout, *, reader: User, lines: int) -> Tail | None:
-    """Read the end of the log of the newest pod that a rollout of the service brings; None where none has begun.
+    """Read the end of the log of the newest pod that a rollout brings; None where none has begun.
 
-    Pods with the version that is rolled out, or on the way back those without it, come before all others: their
-    times are whole seconds, in which a canary's pods begin as well as new ones of the workload beside it.
+    Pods with the version that is rolled out, or on the way back those without it, come before all others:
+    their times are whole seconds, in which a canary's pods begin as well as new ones beside them.
 
     Raises:
         Conflict: `too_many_readers`.

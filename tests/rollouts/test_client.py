@@ -1,6 +1,7 @@
 """The client: nothing is repeated silently, errors keep the server's words, writes name what they rest on."""
 
 import ssl
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -265,9 +266,9 @@ class Certified:
             self.server = cluster.access.server
             yield
 
-    def ask(self) -> TemporaryError | None:
+    def ask(self, **access: Any) -> TemporaryError | None:
         """Ask by a line of its own; returns what was in the way."""
-        cluster = Cluster(Access(server=self.server, authority=self.authority))
+        cluster = Cluster(Access(**{"server": self.server, "authority": self.authority, **access}))
         try:
             cluster.call("GET", "/version")
         except TemporaryError as error:
@@ -286,7 +287,7 @@ class Silence:
         self.asked = 0
         monkeypatch.setattr("portal.integrations.kubernetes.server.time.monotonic", lambda: self.now)
         self.cluster = Cluster(Access(server="https://cluster.test"))
-        monkeypatch.setattr(self.cluster._client, "call_api", self.call)
+        monkeypatch.setattr(self.cluster._manager, "urlopen", self.call)
 
     def call(self, *_args: Any, **_named: Any) -> None:
         self.asked += 1
@@ -480,3 +481,30 @@ def test_of_two_who_wrote_in_one_second_the_one_who_has_the_image_wrote_it() -> 
     for order in (managed, managed[::-1]):
         found = deployment(managedFields=order)
         assert last_change_of(found, "template.spec.containers.*.image")[0] == "kubectl-set"
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_only_the_authority_that_is_named_is_believed_unless_nothing_is_checked(certified: Certified) -> None:
+    certified.renew()
+    with certified.serving():
+        assert certified.ask() is None
+        unknown = certified.ask(authority="")
+        assert unknown is not None
+        assert "certificate verify failed" in str(unknown.detail)
+        assert certified.ask(authority="", verify=False) is None
+
+
+def test_an_account_shows_its_certificate_and_its_key_is_left_in_no_file(
+    certified: Certified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certified.renew()
+    certified.context.verify_mode = ssl.CERT_REQUIRED
+    certified.context.load_verify_locations(cadata=certified.authority)
+    left = tmp_path / "left"
+    left.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(left))
+    own = {"certificate": certified.authority, "key": (certified.folder / "tls.key").read_text()}
+    with certified.serving():
+        assert certified.ask(**own) is None
+        assert list(left.iterdir()) == []
+        assert certified.ask() is not None, "nobody comes in without one"

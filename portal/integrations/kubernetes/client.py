@@ -14,7 +14,6 @@ from typing import Any
 
 import urllib3
 from django.utils.translation import gettext_lazy as _
-from kubernetes import client as library
 
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.answers import read_body, read_json
@@ -354,12 +353,9 @@ class Cluster(Server):
         url = f"{self.access.server}/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"
         until = time.monotonic() + CONNECT_SECONDS + seconds
         try:
-            answer = self._client.call_api(
-                "GET", url, header_params=self._headers(), _request_timeout=(CONNECT_SECONDS, seconds)
-            )
-            response: urllib3.BaseHTTPResponse = answer.response
+            response = self._ask("GET", url, headers=self._headers(), seconds=(CONNECT_SECONDS, seconds))
             data = read_body(response, most=BYTES_OF_A_POD, until=until)
-        except (urllib3.exceptions.HTTPError, library.exceptions.ApiException):
+        except urllib3.exceptions.HTTPError:
             return None
         try:
             body = read_json(data)

@@ -1,25 +1,24 @@
 """How the library is set up for one cluster: certificates, sockets, and nothing repeated silently."""
 
-import atexit
-import os
 import socket
+import ssl
 import tempfile
-from pathlib import Path
 
 import urllib3
 from kubernetes import client as library
 from kubernetes.utils.keepalive import tcp_keepalive_socket_options
+from urllib3.util.ssl_ import create_urllib3_context
 
+from portal.integrations.headers import bound
 from portal.integrations.kubernetes.connection import Access
 
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def configuration_of(access: Access) -> library.Configuration:
-    """Return the settings with which the library reaches a cluster."""
+def manager_of(access: Access) -> urllib3.PoolManager:
+    """Return the sockets by which a cluster is reached, as the library makes them."""
     configuration = library.Configuration(host=access.server)
     configuration.verify_ssl = access.verify
-    configuration.ca_cert_data = access.authority or None
     configuration.tls_server_name = access.server_name or None
     configuration.retries = urllib3.Retry(
         connect=1, read=0, redirect=0, other=0, respect_retry_after_header=False, backoff_factor=0.1
@@ -27,16 +26,27 @@ def configuration_of(access: Access) -> library.Configuration:
     configuration.connection_pool_maxsize = 16
     # The library's own options leave this out: a small request would wait for the answer to the last one.
     configuration.socket_options = [*tcp_keepalive_socket_options(), NO_DELAY]
+    manager: urllib3.PoolManager = library.rest.RESTClientObject(configuration).pool_manager
+    if access.server.startswith("https:"):
+        # One for all connections: else each would read the certificates once more.
+        manager.connection_pool_kw["ssl_context"] = _context_of(access)
+    bound(manager)
+    return manager
+
+
+def _context_of(access: Access) -> ssl.SSLContext:
+    """Return which certificates are believed, and shown."""
+    context = create_urllib3_context()
+    context.check_hostname = access.verify
+    context.verify_mode = ssl.CERT_REQUIRED if access.verify else ssl.CERT_NONE
+    if access.authority:
+        context.load_verify_locations(cadata=access.authority)
+    else:
+        context.load_default_certs()
     if access.certificate:
-        configuration.cert_file = _private_file(access.certificate)
-        configuration.key_file = _private_file(access.key)
-    return configuration
-
-
-def _private_file(text: str) -> str:
-    """The library takes certificates by path only; the file is for this account and goes with the process."""
-    descriptor, name = tempfile.mkstemp(prefix="portal-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    atexit.register(lambda: Path(name).unlink(missing_ok=True))
-    return name
+        with tempfile.NamedTemporaryFile("w", prefix="portal-", encoding="utf-8") as file:
+            # It is read by its path only; the file is for this account, and gone when it has been read.
+            file.write(f"{access.certificate}\n{access.key}\n")
+            file.flush()
+            context.load_cert_chain(file.name)
+    return context

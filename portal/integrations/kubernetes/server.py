@@ -1,12 +1,13 @@
 """One API server: a request and its answer, a watch and its events, and when it is left alone.
 
-The kubernetes package connects, checks certificates and keeps sockets. Every call is bounded in time, none is
+The kubernetes package makes the sockets (`configuration`). Every call is bounded in time, none is
 repeated silently, and every failure is one of our errors (protocols.md, A5).
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -15,13 +16,11 @@ from typing import Self
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
-from kubernetes import client as library
 
 from portal import counters, trace
 from portal.errors import TemporaryError
 from portal.integrations.answers import read_body, read_json
-from portal.integrations.headers import bound
-from portal.integrations.kubernetes.configuration import configuration_of
+from portal.integrations.kubernetes.configuration import manager_of
 from portal.integrations.kubernetes.connection import Access
 from portal.integrations.kubernetes.errors import UNREACHABLE, refused, unreachable
 from portal.integrations.kubernetes.workloads import FIELD_MANAGER, Json
@@ -64,12 +63,11 @@ class Server:
         self._token_read_at = 0.0
         self._alone_until = 0.0
         self._away: TemporaryError | None = None
-        self._client = library.ApiClient(configuration_of(access))
-        bound(self._client.rest_client.pool_manager)
+        self._manager = manager_of(access)
 
     def close(self) -> None:
         """Give up the connections."""
-        self._client.close()
+        self._manager.clear()
 
     def hurried(self) -> Self:
         """The same server for somebody who waits at a page: given less time, and left alone by itself."""
@@ -146,20 +144,14 @@ class Server:
             headers["Content-Type"] = content_type
         since = time.monotonic()
         try:
-            answer = self._client.call_api(
-                method,
-                url,
-                header_params=headers,
-                body=body,
-                _request_timeout=(self.connect_seconds, read_seconds or self.read_seconds),
-            )
-            response: urllib3.BaseHTTPResponse = answer.response
+            bounds = (self.connect_seconds, read_seconds or self.read_seconds)
+            response = self._ask(method, url, headers=headers, body=body, seconds=bounds)
             until = since + self.connect_seconds + self.read_seconds
             whole = preload or response.status >= 400
             data = read_body(response, most=MOST_BYTES, until=until) if whole else b""
             if len(data) > MOST_BYTES:
                 raise _too_long()
-        except (urllib3.exceptions.HTTPError, library.exceptions.ApiException) as error:
+        except urllib3.exceptions.HTTPError as error:
             waited = time.monotonic() - since
             calls.labels(self.host, method, UNREACHABLE).observe(waited)
             raise self._gone(error, waited=waited) from error
@@ -170,6 +162,26 @@ class Server:
         if response.status >= 300:
             raise refused(response.status, data, response.headers)
         return response, data
+
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: object = None,
+        seconds: tuple[float, float],
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request and return its answer, whose body is still to be read.
+
+        Args:
+            seconds: to connect, and for one read.
+        """
+        timeout = urllib3.Timeout(connect=seconds[0], read=seconds[1])
+        sent = None if body is None else json.dumps(body)
+        return self._manager.urlopen(
+            method, url, headers=headers, body=sent, timeout=timeout, preload_content=False
+        )
 
     def _gone(self, error: Exception, *, waited: float) -> TemporaryError:
         """Remember how long the server let this call wait, and return what to raise."""

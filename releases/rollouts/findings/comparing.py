@@ -94,7 +94,7 @@ def look(environment: Environment, view: View, *, age_seconds: float = 0.0) -> N
     here = [each for each in kept if each.is_here]
     write_running(environment, here, view)
     for service in here:
-        # A view that is older than the end of a rollout shows neither what it left nor what anybody did since.
+        # A view that is older than the end of a rollout shows neither what it left nor what came after it.
         if not service.ended and (service.finding or _may_differ(service)):
             _judge(environment, service, view)
     for finding in [each.finding for each in kept if each.finding and not each.is_here]:

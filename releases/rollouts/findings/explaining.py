@@ -56,7 +56,7 @@ WITH_CONTROLLER = ONLY_FOR["promote"]
 
 
 def unexplained(row: Running, rollout: Rollout) -> list[Difference]:
-    """Return what of a service is not as expected, and cannot have been brought by a rollout that is not over.
+    """Return what of a service is not as expected, and was not brought by a rollout that is not over.
 
     What it and those before it that are not settled bring or give back is known: the digests of their
     releases, and the images recorded before them.

@@ -199,7 +199,7 @@ def test_a_frame_that_is_no_request_ends_the_socket(minji: User, sent: str) -> N
 
 @pytest.mark.timeout(30)
 def test_a_hub_ends_although_cancellations_were_lost(minji: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    lost = []
+    lost: list[bool] = []
 
     async def heard() -> AsyncIterator[str]:
         # One comes from the end of the loop, one from the hub.
