@@ -26,6 +26,7 @@ class PipelineConfig(AppConfig):
                 "arrival.scheduled": _("CI event scheduled a release"),
                 "arrival.submitted": _("CI event submitted a release"),
                 "arrival.replaced": _("CI event replaced by a newer one"),
+                "arrival.shrunk": _("CI event left services to a newer one"),
                 "arrival.refused": _("CI event refused"),
             }
         )

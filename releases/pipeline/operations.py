@@ -5,7 +5,7 @@ each is a transaction of its own: a worker that dies is followed by another that
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -151,7 +151,7 @@ def _arrive(delivery: Delivery, event: CiEvent) -> None:
         late = ordering.newer_there(delivery, environment, each.services)
         services = [name for name in each.services if name not in late]
         for older in _waiting_for(environment, set(services)):
-            _end(older, A.REPLACED, actor=actor, reason=_("A newer event came for the same services."))
+            _leave_to_newer(older, services, actor=actor)
         arrival = Arrival.objects.create(
             delivery=delivery,
             environment=environment,
@@ -168,7 +168,25 @@ def _arrive(delivery: Delivery, event: CiEvent) -> None:
 
 def _waiting_for(environment: Environment, services: set[str]) -> list[Arrival]:
     waiting = Arrival.objects.select_for_update().filter(environment=environment, state=A.WAITING)
-    return [each for each in waiting.order_by("pk") if set(each.services) <= services]
+    return [each for each in waiting.order_by("pk") if services & set(each.services)]
+
+
+def _leave_to_newer(older: Arrival, services: Collection[str], *, actor: Actor) -> None:
+    """Take services from one that waits, and end it where none is left."""
+    rest = [name for name in older.services if name not in services]
+    if not rest:
+        _end(older, A.REPLACED, actor=actor, reason=_("A newer event came for the same services."))
+    elif older.release_id is None:
+        before, older.services = older.services, rest
+        older.save(update_fields=["services"])
+        subject = ("arrival", str(older.pk))
+        record(
+            "arrival.shrunk",
+            actor=actor,
+            subject=subject,
+            before={"services": before},
+            after={"services": rest},
+        )
 
 
 def work(arrival_id: int) -> None:
@@ -247,6 +265,8 @@ def _compose(arrival: Arrival, *, actor: Actor) -> bool:
     with transaction.atomic():
         # Whoever was taken for dead may have been here.
         locked = Arrival.objects.select_for_update().get(pk=arrival.pk)
+        if locked.services != arrival.services:
+            return True  # a newer event has taken some of them meanwhile
         if locked.release_id is None and locked.state == A.WAITING:
             locked.release = twin or operations.create_release(_draft(arrival, event, items), actor=actor)
             locked.save(update_fields=["release"])

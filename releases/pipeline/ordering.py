@@ -26,6 +26,10 @@ VERSION = re.compile(
 )
 CANDIDATE = re.compile(r"-(?:alpha|beta|rc|pre|snapshot)", re.IGNORECASE)
 EARLIEST, AHEAD = datetime(2000, 1, 1, tzinfo=UTC), timedelta(minutes=5)
+# What comes later than that is as good as new.
+LATE_AT_MOST = timedelta(days=7)
+WAITS = _("{this} came late: {other} waits here already and is newer, as {why}.")
+WENT = _("{this} came late: {other} has begun to go out here already and is newer, as {why}.")
 BY_TIME = _("it happened later")
 BY_VERSION = _("its version is higher")
 BY_COMMIT = _("it was pushed on top of this")
@@ -37,16 +41,20 @@ def telling(at: datetime | None) -> datetime | None:
 
 
 def newer_there(delivery: Delivery, environment: Environment, services: Collection[str]) -> dict[str, Text]:
-    """Return the services for which something newer waits there, each with why it is not to be replaced."""
+    """Return the services for which something newer is there, each with why it is not to be replaced."""
     waits = Q(state=ArrivalState.WAITING) | Q(release__state__in=PENDING)
-    found = Arrival.objects.filter(waits, environment=environment).select_related("delivery")
+    begun = Q(release__rollouts__isnull=False, delivery__received_at__gte=clock.now() - LATE_AT_MOST)
+    found = Arrival.objects.filter(waits | begun, environment=environment).distinct()
     late: dict[str, Text] = {}
-    for each in found.order_by("pk"):
+    for each in found.select_related("delivery", "release").order_by("pk"):
         shared = set(each.services) & set(services)
+        is_begun = each.release is not None and each.release.state not in PENDING
         why = newer_by(delivery, each.delivery) if shared else ""
-        if why:
-            text = _("{this} came late: {other} waits here already and is newer, as {why}.")
-            said = sentence(text, this=_called(delivery), other=_called(each.delivery), why=why)
+        # A fix of an older line goes out over a higher version.
+        if why and not (is_begun and why is BY_VERSION):
+            said = sentence(
+                WENT if is_begun else WAITS, this=_called(delivery), other=_called(each.delivery), why=why
+            )
             late |= dict.fromkeys(shared, said)
     return late
 

@@ -16,7 +16,7 @@ from portal.outbox.models import Message
 from portal.people.operations import create_person, deactivate_person, grant_role
 from releases import operations
 from releases.catalog import rights
-from releases.catalog.models import Connection, Environment, Plan
+from releases.catalog.models import Connection, Environment, Plan, Service
 from releases.models import Release
 from releases.pipeline import jobs
 from releases.pipeline import operations as pipeline
@@ -24,7 +24,7 @@ from releases.pipeline.models import Arrival, Delivery
 from releases.pipeline.operations import give_up_broken
 from releases.rollouts.jobs import begin_queued
 from releases.rollouts.models import Pin, QueuePlace, Rollout
-from tests.factories import ENGINE, FakeRegistry, Shop, approve_all
+from tests.factories import ENGINE, FakeRegistry, Shop, approve_all, roll_out
 from tests.people import BY_THE_PORTAL
 from tests.portal.api import ApiClient
 from tests.releases.pipeline.signing import SECRET, github, send
@@ -238,6 +238,12 @@ def test_a_newer_event_replaces_one_that_waits(ci: Shop, registry: FakeRegistry)
     assert [each.state for each in Arrival.objects.order_by("pk")] == ["replaced", "started"]
 
 
+def lies_there_as_well(service: Service) -> None:
+    """Let the sources of another service lie in the repository of the events."""
+    service.spec["source"] = {"repository": "shop/shop", "version": "main-{short}"}
+    service.save()
+
+
 def tagged(version: str, **more: Any) -> dict[str, Any]:
     """The build of a tag."""
     builds = [{"service": "shopping-service", "version": version}]
@@ -364,6 +370,7 @@ def test_a_candidate_that_comes_late_does_not_replace_its_release(ci: Shop) -> N
 def test_what_comes_late_keeps_the_services_for_which_nothing_newer_waits(
     ci: Shop, registry: FakeRegistry, newer: list[str]
 ) -> None:
+    lies_there_as_well(ci.payment)
     registry.gone |= {(name, version) for name in newer for version in ("2.8.0", "2.9.0")}
     registry.gone.add(("shopping-service", "2.8.0"))
     built = [{"service": name, "version": "2.9.0"} for name in newer]
@@ -378,6 +385,87 @@ def test_what_comes_late_keeps_the_services_for_which_nothing_newer_waits(
         assert (late.state, late.services) == ("waiting", ["shopping-service"])
     else:
         assert late.state == "replaced"
+
+
+def both(version: str, **more: Any) -> dict[str, Any]:
+    """A build of two services."""
+    names = ("payment-service", "shopping-service")
+    return tagged(version, builds=[{"service": name, "version": version} for name in names], **more)
+
+
+@long
+def test_what_waits_leaves_to_a_newer_event_the_services_that_it_has_as_well(
+    ci: Shop, registry: FakeRegistry
+) -> None:
+    lies_there_as_well(ci.payment)
+    registry.gone.add(("shopping-service", "2.8.0"))
+    send("shop-ci", both("2.8.0"))
+    work()
+    one = [{"service": "payment-service", "version": "2.9.0"}]
+    send("shop-ci", tagged("2.9.0", builds=one), delivery="d2")
+    work()
+    older, newer = Arrival.objects.order_by("pk")
+    assert (older.state, older.services, newer.state) == ("waiting", ["shopping-service"], "submitted")
+    registry.gone.clear()
+    Arrival.objects.update(wake_at=clock.now())
+    work()
+    older.refresh_from_db()
+    assert older.release is not None
+    assert older.release.items.get().service == ci.shopping
+    assert newer.release is not None
+    newer.release.refresh_from_db()
+    assert newer.release.state == "in_review", "nothing replaced it"
+
+
+@long
+def test_services_that_a_newer_event_takes_in_the_very_moment_are_left_to_it(
+    ci: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lies_there_as_well(ci.payment)
+    send("shop-ci", both("2.8.0"))
+    older, twin_of = arrival(), pipeline._twin
+    one = [{"service": "payment-service", "version": "2.9.0"}]
+
+    def meanwhile(*asked: Any) -> Release | None:
+        monkeypatch.setattr(pipeline, "_twin", twin_of)
+        send("shop-ci", tagged("2.9.0", builds=one), delivery="d2")
+        return twin_of(*asked)
+
+    monkeypatch.setattr(pipeline, "_twin", meanwhile)
+    jobs.work(older.pk)
+    work()
+    older.refresh_from_db()
+    assert older.release is not None
+    assert [each.service for each in older.release.items.all()] == [ci.shopping]
+
+
+@pytest.mark.parametrize("later", ["rolling_out", "closed", "rolled_back"])
+def test_what_happened_earlier_does_not_follow_what_has_gone_out(ci: Shop, later: str) -> None:
+    send("shop-ci", {**BUILD, "at": "2026-01-02T10:00:00Z"})
+    work()
+    Release.objects.update(state=later)
+    send("shop-ci", {**BUILD, "commit": "0ld", "at": "2026-01-02T09:00:00Z"}, delivery="d2")
+    work()
+    assert (arrival().state, Release.objects.count()) == ("replaced", 1)
+    with translation.override("en"):
+        assert "has begun to go out here already and is newer, as it happened later" in arrival().said
+    send("shop-ci", {**BUILD, "commit": "new", "at": "2026-01-02T11:00:00Z"}, delivery="d3")
+    work()
+    assert arrival().state != "replaced"
+
+
+@long
+def test_a_fix_of_an_older_line_follows_a_higher_version_that_has_gone_out(ci: Shop) -> None:
+    send("shop-ci", tagged("2.8.0"))
+    work()
+    first = arrival().release
+    assert first is not None
+    approve_all(first)
+    roll_out(first, ci)
+    Release.objects.update(state="closed")
+    send("shop-ci", tagged("2.7.4"), delivery="d2")
+    work()
+    assert arrival().state == "submitted"
 
 
 @pytest.mark.parametrize(
