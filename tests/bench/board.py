@@ -197,7 +197,7 @@ def _measure_delay() -> list[Row]:
 
 def _delay(portal: Portal, page: Any, cell: Any) -> float:
     """Seconds from the cluster's answer until the cell says so; then everything as before."""
-    mark = cell.locator('a[href^="/findings/"]')
+    mark = cell.locator('a[href^="/findings/"]:visible').first
     mark.wait_for(state="detached", timeout=60_000)
     page.wait_for_timeout(2_000)
     before = _set_image(portal, f"registry.practice/{SERVICE}:other-{time.time_ns()}")
