@@ -48,7 +48,8 @@ def newer_there(delivery: Delivery, environment: Environment, services: Collecti
     late: dict[str, Text] = {}
     for each in found.select_related("delivery", "release").order_by("pk"):
         shared = set(each.services) & set(services)
-        is_begun = each.release is not None and each.release.state not in PENDING
+        has_left = each.state != ArrivalState.WAITING
+        is_begun = has_left and each.release is not None and each.release.state not in PENDING
         why = newer_by(delivery, each.delivery) if shared else ""
         # A fix of an older line goes out over a higher version.
         if why and not (is_begun and why is BY_VERSION):

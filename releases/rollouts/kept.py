@@ -106,7 +106,9 @@ def kept_in(environment: Environment, *, age_seconds: float = 0.0) -> list[Kept]
 
 
 def _digests(text: str | None) -> frozenset[str] | None:
-    return None if text is None else frozenset(each for some in json.loads(text) for each in some or ())
+    return (
+        None if text is None else frozenset(each for some in json.loads(text) for each in some or () if each)
+    )
 
 
 def _read(text: str | None) -> Json:

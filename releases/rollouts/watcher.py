@@ -55,8 +55,8 @@ LOST_SECONDS, MOST_NUDGES = 3.5, 3
 ROWS_SECONDS, UNSEEN_SECONDS = 0.5, 3.0
 # A watch goes on for a while after the last rollout: the next one often follows.
 LINGER_SECONDS = 20.0
-# Once a rollout explains no more whatever is seen, what came meanwhile is looked for: a little later, as what
-# it did last may still be on its way here.
+# Once nothing may begin in a rollout any more it is compared with what is expected then: a little later, as
+# what it did last may still be on its way here.
 LOOK_AGAIN_SECONDS = 2.0
 GOING_STATES, RESTING_STATES = sorted(map(str, WATCHED)), sorted(map(str, AT_REST))
 # How many seconds ago each rollout last heard a nudge, and how many ago, or ahead, is the moment for which it

@@ -494,6 +494,15 @@ def test_only_the_authority_that_is_named_is_believed_unless_nothing_is_checked(
         assert certified.ask(authority="", verify=False) is None
 
 
+@pytest.mark.parametrize("wrong", [{"authority": "none"}, {"certificate": "none", "key": "none"}])
+def test_certificates_that_cannot_be_read_are_named(wrong: dict[str, str]) -> None:
+    with pytest.raises(PermanentError) as refusal, translation.override("en"):
+        Cluster(Access(server="https://cluster.test", **wrong))
+    assert refusal.value.code == "connection"
+    with translation.override("en"):
+        assert str(refusal.value.detail).startswith("The certificates of the kubeconfig cannot be read: ")
+
+
 def test_an_account_shows_its_certificate_and_its_key_is_left_in_no_file(
     certified: Certified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

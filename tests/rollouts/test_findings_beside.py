@@ -136,6 +136,16 @@ def test_a_controller_that_leads_services_itself_explains_where_they_lead(
     assert Finding.objects.exists()
 
 
+def test_a_tag_that_somebody_sets_is_found_beside_a_release_whose_digest_nobody_knows(
+    seen: Shop, rollout: Rollout
+) -> None:
+    rollout.release.items.update(digest="")
+    tagged = workload()
+    tagged["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.test/shopping:evil"
+    look(seen.environment, view(tagged))
+    assert codes(only()) == ["image"]
+
+
 def test_a_step_is_no_surprise_to_who_looked_at_the_cluster_before_it_was_done(seen: Shop) -> None:
     rollout = roll_out(make_release(seen, at="approved"), seen)
     Rollout.objects.update(state="running")

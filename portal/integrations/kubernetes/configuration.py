@@ -5,18 +5,25 @@ import ssl
 import tempfile
 
 import urllib3
+from django.utils.translation import gettext_lazy as _
 from kubernetes import client as library
 from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 from urllib3.util.ssl_ import create_urllib3_context
 
+from portal.errors import PermanentError
 from portal.integrations.headers import bound
-from portal.integrations.kubernetes.connection import Access
+from portal.integrations.kubernetes.connection import CONNECTION, Access
+from portal.sentences import sentence
 
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def manager_of(access: Access) -> urllib3.PoolManager:
-    """Return the sockets by which a cluster is reached, as the library makes them."""
+    """Return the sockets by which a cluster is reached, as the library makes them.
+
+    Raises:
+        PermanentError: the certificates cannot be read.
+    """
     configuration = library.Configuration(host=access.server)
     configuration.verify_ssl = access.verify
     configuration.tls_server_name = access.server_name or None
@@ -39,6 +46,15 @@ def _context_of(access: Access) -> ssl.SSLContext:
     context = create_urllib3_context()
     context.check_hostname = access.verify
     context.verify_mode = ssl.CERT_REQUIRED if access.verify else ssl.CERT_NONE
+    try:
+        _read_certificates(context, access)
+    except (OSError, ValueError) as error:
+        text = _("The certificates of the kubeconfig cannot be read: {error}.")
+        raise PermanentError(sentence(text, error=error), code=CONNECTION) from error
+    return context
+
+
+def _read_certificates(context: ssl.SSLContext, access: Access) -> None:
     if access.authority:
         context.load_verify_locations(cadata=access.authority)
     else:
@@ -49,4 +65,3 @@ def _context_of(access: Access) -> ssl.SSLContext:
             file.write(f"{access.certificate}\n{access.key}\n")
             file.flush()
             context.load_cert_chain(file.name)
-    return context

@@ -273,6 +273,19 @@ def test_a_lower_tag_that_comes_late_does_not_replace_the_higher_one_that_is_pen
 
 
 @long
+def test_one_that_is_composed_and_not_submitted_yet_waits_and_has_not_begun(ci: Shop) -> None:
+    send("shop-ci", tagged("2.8.0"))
+    first = arrival()
+    jobs.work(first.pk)
+    first.refresh_from_db()
+    assert first.release is not None
+    assert (first.state, first.release.state) == ("waiting", "draft")
+    send("shop-ci", tagged("2.7.4"), delivery="d2")
+    with translation.override("en"):
+        assert (arrival().state, "waits here already" in arrival().said) == ("replaced", True)
+
+
+@long
 def test_where_both_events_say_when_they_happened_that_counts(ci: Shop) -> None:
     send("shop-ci", tagged("2.8.0", at="2025-11-23T10:00:00+09:00"))
     work()
