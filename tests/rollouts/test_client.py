@@ -1,11 +1,7 @@
 """The client: nothing is repeated silently, errors keep the server's words, writes name what they rest on."""
 
-import ssl
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,7 +9,6 @@ import urllib3
 from django.utils import translation
 
 from portal import trace
-from portal.embedded.cluster import certificates, clock
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes import client, server
 from portal.integrations.kubernetes.client import Answered, Cluster, Right
@@ -243,41 +238,6 @@ def test_nobody_there_is_unreachable() -> None:
     assert trouble.value.code == "unreachable"
 
 
-class Certified:
-    """A cluster's server behind TLS, and a client that trusts the key it was made with."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-
-    def renew(self) -> None:
-        """Give the server a certificate from now on, and the client the authority for it."""
-        for name in ("tls.crt", "tls.key"):
-            (self.folder / name).unlink(missing_ok=True)
-        certificate, key = certificates.ensure(self.folder)
-        self.context.load_cert_chain(certificate, key)
-        self.authority = certificate.read_text()
-
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        """Answer every request with an empty object."""
-        with scripted_cluster(tls=self.context) as (cluster, script):
-            script.say(200)
-            self.server = cluster.access.server
-            yield
-
-    def ask(self, **access: Any) -> TemporaryError | None:
-        """Ask by a line of its own; returns what was in the way."""
-        cluster = Cluster(Access(**{"server": self.server, "authority": self.authority, **access}))
-        try:
-            cluster.call("GET", "/version")
-        except TemporaryError as error:
-            return error
-        finally:
-            cluster.close()
-        return None
-
-
 class Silence:
     """A server to which every call waits for so long, in vain; time passes only by that."""
 
@@ -334,27 +294,6 @@ def test_one_call_in_vain_keeps_nobody_from_a_cluster_for_long(monkeypatch: pyte
     silence.now += 30.1
     silence.ask()
     assert silence.asked == 2
-
-
-@pytest.fixture
-def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Certified]:
-    """A server whose certificate ran out long ago."""
-    server = Certified(tmp_path)
-    long_ago = datetime.now(UTC) - timedelta(days=2 * 365 * certificates.YEARS)
-    with monkeypatch.context() as patch:
-        patch.setattr(clock, "now", lambda: long_ago)
-        server.renew()
-    with server.serving():
-        yield server
-
-
-def test_an_expired_certificate_is_named_and_waited_for_until_it_is_renewed(certified: Certified) -> None:
-    expired = certified.ask()
-    certified.renew()
-
-    assert isinstance(expired, TemporaryError)
-    assert (expired.code, "certificate has expired" in str(expired.detail)) == ("unreachable", True)
-    assert certified.ask() is None
 
 
 def test_a_server_that_refuses_at_once_is_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -481,39 +420,3 @@ def test_of_two_who_wrote_in_one_second_the_one_who_has_the_image_wrote_it() -> 
     for order in (managed, managed[::-1]):
         found = deployment(managedFields=order)
         assert last_change_of(found, "template.spec.containers.*.image")[0] == "kubectl-set"
-
-
-@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
-def test_only_the_authority_that_is_named_is_believed_unless_nothing_is_checked(certified: Certified) -> None:
-    certified.renew()
-    with certified.serving():
-        assert certified.ask() is None
-        unknown = certified.ask(authority="")
-        assert unknown is not None
-        assert "certificate verify failed" in str(unknown.detail)
-        assert certified.ask(authority="", verify=False) is None
-
-
-@pytest.mark.parametrize("wrong", [{"authority": "none"}, {"certificate": "none", "key": "none"}])
-def test_certificates_that_cannot_be_read_are_named(wrong: dict[str, str]) -> None:
-    with pytest.raises(PermanentError) as refusal, translation.override("en"):
-        Cluster(Access(server="https://cluster.test", **wrong))
-    assert refusal.value.code == "connection"
-    with translation.override("en"):
-        assert str(refusal.value.detail).startswith("The certificates of the kubeconfig cannot be read: ")
-
-
-def test_an_account_shows_its_certificate_and_its_key_is_left_in_no_file(
-    certified: Certified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    certified.renew()
-    certified.context.verify_mode = ssl.CERT_REQUIRED
-    certified.context.load_verify_locations(cadata=certified.authority)
-    left = tmp_path / "left"
-    left.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(left))
-    own = {"certificate": certified.authority, "key": (certified.folder / "tls.key").read_text()}
-    with certified.serving():
-        assert certified.ask(**own) is None
-        assert list(left.iterdir()) == []
-        assert certified.ask() is not None, "nobody comes in without one"
