@@ -117,8 +117,10 @@ def _put_clock_wrong(seconds: float) -> None:
     true = time.time
     time.time = lambda: true() + seconds
     Wrong.by = timedelta(seconds=seconds)
+    mine = sys.modules[__name__]
     for module in list(sys.modules.values()):
-        if getattr(module, "datetime", None) is datetime:
+        # This module's own is what the others' are known by.
+        if module is not mine and getattr(module, "datetime", None) is datetime:
             module.datetime = Wrong  # type: ignore[attr-defined]
 
 
