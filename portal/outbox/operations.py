@@ -18,44 +18,53 @@ CLAIM = timedelta(seconds=60)
 FIRST_WAIT_SECONDS = 5
 LONGEST_WAIT_SECONDS = 900
 MOST_ATTEMPTS = 16  # two hours in all
-# The first of each recipient's line, where it is due. What was held back, as in quiet hours, joins the line
-# when its time comes, and holds up nothing. Another worker's claim is seen when its row is locked.
+# Of each recipient's line, from its first one on, what is due one behind the other. What was held back, as in
+# quiet hours, joins the line when its time comes, and holds up nothing. Who locks the first one has the line:
+# another worker's claim is seen when its row is locked.
 CLAIM_DUE = """
-WITH line AS (
-    SELECT DISTINCT ON (channel, recipient) id FROM outbox_message
+WITH line AS MATERIALIZED (
+    SELECT id, first_value(id) OVER own AS first, row_number() OVER own AS place,
+        bool_and(next_at <= %(now)s) OVER own AS is_free
+    FROM outbox_message
     WHERE state = 'waiting' AND (attempts > 0 OR next_at <= %(now)s)
-    ORDER BY channel, recipient, id
+    WINDOW own AS (PARTITION BY channel, recipient ORDER BY id)
 ), free AS (
     SELECT message.id FROM outbox_message AS message JOIN line USING (id)
-    WHERE message.state = 'waiting' AND message.next_at <= %(now)s
-    ORDER BY message.next_at, message.id LIMIT %(most)s FOR UPDATE OF message SKIP LOCKED
+    WHERE place = 1 AND message.state = 'waiting' AND message.next_at <= %(now)s
+    ORDER BY message.next_at, message.id LIMIT %(lines)s FOR UPDATE OF message SKIP LOCKED
 )
 UPDATE outbox_message AS message SET attempts = attempts + 1, next_at = %(until)s
-FROM free WHERE message.id = free.id
+FROM free JOIN line ON line.first = free.id
+WHERE message.id = line.id AND line.is_free AND line.place <= %(each)s AND message.state = 'waiting'
 RETURNING message.*, (SELECT NOT is_active FROM people_user WHERE id = message.person_id) AS has_left
 """
 SENT = "UPDATE outbox_message SET state = 'sent', sent_at = clock_timestamp(), last_error = '' WHERE id = %s"
 
 
-def deliver_due(*, most: int, ends_at: float) -> bool:
-    """Deliver what is due and first in its recipient's line, each message by one worker only.
+def deliver_due(*, lines: int, each: int, ends_at: float) -> bool:
+    """Deliver what is due, in the order of each recipient's line, each message by one worker only.
 
     Args:
-        most: so many at the most.
+        lines: of so many recipients at the most.
+        each: so many to each of them at the most.
         ends_at: from this moment of `time.monotonic` on, the rest is left to whoever comes next.
 
     Returns:
         Whether there was any: behind it others may be due now.
     """
     now = clock.now()
-    asked = {"now": now, "until": now + CLAIM, "most": most}
+    asked = {"now": now, "until": now + CLAIM, "lines": lines, "each": each}
     claimed = sorted(Message.objects.raw(CLAIM_DUE, asked), key=lambda each: each.pk)
+    stuck: set[tuple[str, str]] = set()
+    left: list[int] = []
     for number, message in enumerate(claimed):
-        if number and time.monotonic() > ends_at:
-            rest = [each.pk for each in claimed[number:]]
-            Message.objects.filter(pk__in=rest).update(attempts=F("attempts") - 1, next_at=now)
-            break
-        _deliver(message)
+        line = (message.channel, message.recipient)
+        if line in stuck or (number and time.monotonic() > ends_at):
+            left.append(message.pk)
+        elif not _deliver(message):
+            stuck.add(line)
+    if left:
+        Message.objects.filter(pk__in=left).update(attempts=F("attempts") - 1, next_at=now)
     return bool(claimed)
 
 
@@ -64,39 +73,43 @@ def is_due() -> bool:
     return Message.objects.filter(state=MessageState.WAITING, next_at__lte=clock.now()).exists()
 
 
-def _deliver(message: Message) -> None:
+def _deliver(message: Message) -> bool:
+    """Send one, or set it aside; False where it stays the first of its line."""
     if message.has_left:  # type: ignore[attr-defined]  # annotated
         # Its reader's account is closed: who has left learns nothing more, be it held back or late.
         Message.objects.filter(pk=message.pk).update(state=MessageState.KEPT)
     elif message.attempts > MOST_ATTEMPTS:
         _park(message, message.last_error)
     else:
-        _send(message)
+        return _send(message)
+    return True
 
 
-def _send(message: Message) -> None:
+def _send(message: Message) -> bool:
     try:
         carry(message)
     except TemporaryError as error:
-        _try_later(message, str(error))
+        return _try_later(message, str(error))
     except PermanentError as error:
         _park(message, str(error))
     except Exception as error:
-        # A fault of our own, with this one message: those behind it leave meanwhile.
+        # A fault of our own, with this one message: those to others leave meanwhile.
         logger.exception("message %s to %s could not be sent", message.key, message.recipient)
-        _try_later(message, repr(error))
+        return _try_later(message, repr(error))
     else:
         with connection.cursor() as cursor:
             cursor.execute(SENT, [message.pk])
+    return True
 
 
-def _try_later(message: Message, reason: str) -> None:
+def _try_later(message: Message, reason: str) -> bool:
     if message.attempts >= MOST_ATTEMPTS:
         _park(message, reason)
-        return
+        return True
     seconds = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (message.attempts - 1))
     next_at = clock.now() + timedelta(seconds=seconds)
     Message.objects.filter(pk=message.pk).update(next_at=next_at, last_error=reason)
+    return False
 
 
 def _park(message: Message, reason: str) -> None:
