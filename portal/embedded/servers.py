@@ -22,6 +22,7 @@ class PracticeCluster:
     registry_port: int
     prometheus_port: int
     with_examples: bool
+    audit_log: str = ""
 
     @property
     def kubeconfig(self) -> Path:
@@ -39,6 +40,8 @@ class PracticeCluster:
         argv += ["--port", str(self.port), "--registry-port", str(self.registry_port)]
         argv += ["--prometheus-port", str(self.prometheus_port)]
         argv += ["--kubeconfig", str(self.kubeconfig), "--images", str(EXAMPLES / "images.yaml")]
+        if self.audit_log:
+            argv += ["--audit-log", self.audit_log]
         if self.with_examples:
             for file in sorted(EXAMPLES.glob("*/objects.yaml")):
                 argv += ["--manifest", str(file)]

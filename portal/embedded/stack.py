@@ -164,6 +164,7 @@ class Stack:
             registry_port=self.ports["registry"],
             prometheus_port=self.ports["prometheus"],
             with_examples=full,
+            audit_log=env.text("PRACTICE_AUDIT_LOG", ""),
         )
         parts.append(cluster_part(cluster))
         registry = f"http://{ports.HOST}:{cluster.registry_port}"

@@ -19,6 +19,7 @@ def _settings(arguments: list[str]) -> Settings:
     parser.add_argument("--kubeconfig", type=Path, required=True, help="file to write for the administrator")
     parser.add_argument("--manifest", type=Path, action="append", default=[], help="YAML, at the first start")
     parser.add_argument("--images", type=Path, help="YAML of what the registry offers")
+    parser.add_argument("--audit-log", type=Path, help="file to add to: what was asked, a line each")
     usual = Times()
     for name in ("pull", "start", "ready", "terminate", "job"):
         parser.add_argument(f"--{name}-seconds", type=float, default=getattr(usual, name), metavar="S")
@@ -38,6 +39,7 @@ def _settings(arguments: list[str]) -> Settings:
         kubeconfig=given.kubeconfig,
         manifests=tuple(given.manifest),
         images=given.images,
+        audit_log=given.audit_log,
         times=times,
     )
 

@@ -18,6 +18,7 @@ from portal.embedded.cluster import certificates, kinds, scheduler
 from portal.embedded.cluster.access import ADMINS
 from portal.embedded.cluster.api import Api
 from portal.embedded.cluster.applications import Applications
+from portal.embedded.cluster.audited import Audited
 from portal.embedded.cluster.cluster import Cluster
 from portal.embedded.cluster.controllers.autoscaler import Autoscalers
 from portal.embedded.cluster.controllers.counting import Budgets, Quotas
@@ -61,6 +62,7 @@ class Settings:
     manifests: tuple[Path, ...]
     images: Path | None
     times: Times
+    audit_log: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,11 @@ async def run(settings: Settings) -> None:
     try:
         await applications.begin()
         secure = {"ssl_certfile": certificate, "ssl_keyfile": key}
+        api: ASGIApp = Api(cluster)
+        if settings.audit_log is not None:
+            api = Audited(api, settings.audit_log)
         doors = [
-            Door(settings.port, Api(cluster), secure),
+            Door(settings.port, api, secure),
             Door(settings.registry_port, Registry(images), {}),
         ]
         if settings.prometheus_port is not None:

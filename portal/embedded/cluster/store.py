@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 Key = tuple[str, str]
+# A kind in one namespace, or in all of them where that is "".
+Where = tuple[Kind, str]
 
 HISTORY_LENGTH = 3000
 FLUSH_SECONDS = 0.05
@@ -51,7 +53,7 @@ class Store:
         self._objects: dict[Kind, dict[Key, Object]] = {kind: {} for kind in KINDS}
         self._dirty: dict[Address, Object | None] = {}
         self._flush_at: asyncio.TimerHandle | None = None
-        self._listeners: list[Listener] = []
+        self._listeners: dict[Where | None, list[Listener]] = {None: []}
         self.history: deque[Change] = deque(maxlen=HISTORY_LENGTH)
         self.version = int(disk.setting("version") or 0) + RESTART_GAP
         self.forgotten = self.version
@@ -63,12 +65,12 @@ class Store:
             if resource in by_resource:
                 self._objects[by_resource[resource]][namespace, name] = body
 
-    def listen(self, listener: Listener) -> None:
-        """Call `listener` after every change, in order."""
-        self._listeners.append(listener)
+    def listen(self, listener: Listener, where: Where | None = None) -> None:
+        """Call `listener` after every change, or after those of a kind, in order."""
+        self._listeners.setdefault(where, []).append(listener)
 
-    def unlisten(self, listener: Listener) -> None:
-        self._listeners.remove(listener)
+    def unlisten(self, listener: Listener, where: Where | None = None) -> None:
+        self._listeners[where].remove(listener)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         return self._objects[kind].get((namespace, name))
@@ -133,8 +135,11 @@ class Store:
         if len(self.history) == HISTORY_LENGTH:
             self.forgotten = self.history[0].version
         self.history.append(change)
-        for listener in tuple(self._listeners):
-            listener(change)
+        namespace = change.object["metadata"].get("namespace", "")
+        # Some thousand watches may be open, and most are of other namespaces.
+        for where in dict.fromkeys((None, (change.kind, ""), (change.kind, namespace))):
+            for listener in tuple(self._listeners.get(where, ())):
+                listener(change)
 
     def forget_history(self) -> None:
         """Make every version before the present one too old to watch from."""

@@ -35,10 +35,11 @@ class Watch:
         self._news = asyncio.Event()
         self._end: ApiError | None = None
         self._cut = False
-        store.listen(self._hear)
+        self._where = (kind, namespace)
+        store.listen(self._hear, self._where)
 
     def close(self) -> None:
-        self._store.unlisten(self._hear)
+        self._store.unlisten(self._hear, self._where)
 
     def cut(self) -> None:
         """End the stream in the middle, as a lost connection does."""
@@ -59,7 +60,7 @@ class Watch:
         self._news.set()
 
     def _hear(self, change: Change) -> None:
-        if change.kind is self.kind and change.version > self._after and self._is_here(change.object):
+        if change.version > self._after:
             self._waiting.append(change)
             self._news.set()
 
@@ -109,7 +110,8 @@ class Watch:
             if pause <= 0:
                 break
             try:
-                await asyncio.wait_for(self._news.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
             except TimeoutError:
                 if bookmarks:
                     yield self.bookmark()
