@@ -15,6 +15,11 @@ from releases.rollouts.steps.kind import Json, Outcome, Verdict, Work, failed
 # when it is due. Whatever nobody thought of waits so long.
 POLL_SECONDS = 30.0
 SOONEST_SECONDS = 0.2
+# What a change brings is hardly made so soon after it: nobody is asked yet what is wrong with it, and a step
+# that is done in the meantime goes on sooner. It is asked then at the latest.
+EARLY_SECONDS, EARLY_UNTIL_SECONDS = 0.5, 1.0
+# Kept from look to look, by those that read pods.
+OF_PODS = ("sights", "baseline", "ready_since", "flaps", "trouble")
 # A look takes a moment: its outcome may be past the step's time where its beginning was not.
 LAST_SECONDS = 1.0
 
@@ -30,6 +35,22 @@ def poll_seconds(work: Work, trouble: Trouble | None = None) -> float:
     final_in = (trouble.after_seconds if trouble else None) or 0.0
     due = [each for each in (left, final_in) if each > 0]
     return max(min([POLL_SECONDS, *due]), SOONEST_SECONDS)
+
+
+def early(work: Work, observed: Json) -> Outcome | None:
+    """Return a short wait right after the change that is waited for; None once pods are to be asked.
+
+    Args:
+        observed: what is seen without them.
+    """
+    step = work.step
+    since = step.acted_at or step.started_at
+    age = (clock.now() - since).total_seconds() if since else EARLY_SECONDS
+    if age >= EARLY_SECONDS or step.attempt > 1:
+        return None
+    kept = {name: step.observed[name] for name in OF_PODS if name in step.observed}
+    seconds = min(EARLY_UNTIL_SECONDS - age, poll_seconds(work))
+    return Outcome(verdict=Verdict.WAIT, observed={**kept, **observed}, wake_seconds=seconds)
 
 
 def events_of(work: Work, *, fields: str = "") -> list[Json]:

@@ -81,6 +81,9 @@ class _Scaling(ActingKind):
         reached = current and low <= seen.replicas <= high and there == ready == seen.replicas
         if reached and not _has_first_pods(work):
             return done("scaled", **counts)
+        soon = None if reached else evidence.early(work, {"code": "waits_scaled", **counts})
+        if soon is not None:
+            return soon
         # Before its controller has seen the new size its pods have nothing to say of it.
         pods = pods_with(seen.selector, work.collection("pods")) if current else []
         # What pods say that have been told to end is no trouble.

@@ -81,7 +81,9 @@ class WaitRollout(StepKind):
             return failed(progress.failure, progress.message)
         if progress.done or canaries.stands(work, seen, progress):
             return self._settled(work, seen, progress)
-        return self._with_evidence(work, seen, progress, final=False)
+        return evidence.early(work, _shown(seen, progress)) or self._with_evidence(
+            work, seen, progress, final=False
+        )
 
     def _settled(self, work: Work, seen: Workload, progress: Progress) -> Outcome:
         kept = work.step.observed
@@ -119,12 +121,7 @@ class WaitRollout(StepKind):
             deadline = worst or Trouble(code="ProgressDeadlineExceeded", message=progress.message)
             return _failure(work, deadline, evidence.events_of(work))
         observed = {
-            "code": f"waits_{progress.waits_for}",
-            "ready": progress.ready,
-            "wanted": progress.wanted,
-            "updated": progress.updated,
-            **canaries.share(seen),
-            **({"command": holds.lifting(seen)} if progress.waits_for == "unpaused" else {}),
+            **_shown(seen, progress),
             **ending,
             "sights": sights.seen,
             "baseline": baseline,
@@ -134,6 +131,18 @@ class WaitRollout(StepKind):
         if worst is not None:
             observed["trouble"] = evidence.told(worst)
         return Outcome(verdict=Verdict.WAIT, observed=observed, wake_seconds=_wake_seconds(work, worst, now))
+
+
+def _shown(seen: Workload, progress: Progress) -> Json:
+    """What its own status says of a workload that is not done."""
+    return {
+        "code": f"waits_{progress.waits_for}",
+        "ready": progress.ready,
+        "wanted": progress.wanted,
+        "updated": progress.updated,
+        **canaries.share(seen),
+        **({"command": holds.lifting(seen)} if progress.waits_for == "unpaused" else {}),
+    }
 
 
 def new_replica_set(work: Work, seen: Workload) -> Json | None:
