@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import django_rq
 from django.conf import settings
-from django.db import close_old_connections, transaction
+from django.db import transaction
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
@@ -31,6 +31,7 @@ from rq.timeouts import JobTimeoutException, TimerDeathPenalty
 from rq.worker import WorkerStatus
 
 from portal import impatient, trace
+from portal.connections import refresh
 from portal.errors import DATABASE_AWAY
 
 logger = logging.getLogger(__name__)
@@ -299,17 +300,18 @@ def find(name: str) -> Function:
 
 def run(name: str, *args: Argument) -> None:
     """Carry out one job; what it raises is logged here, and the row that the job is about is told."""
-    close_old_connections()
+    refresh()
     with trace.following(job=name):
         try:
             find(name)(*args)
         except Exception as error:
             failure = Failure(trace.number(), error)
             logger.exception("job %s%r failed, incident %s", name, args, failure.incident)
+            refresh(believing=False)
             _tell_row(name, args, failure)
             raise
         finally:
-            close_old_connections()
+            refresh()
 
 
 def _tell_row(name: str, args: tuple[Argument, ...], failure: Failure) -> None:
@@ -317,7 +319,6 @@ def _tell_row(name: str, args: tuple[Argument, ...], failure: Failure) -> None:
     tell = TOLD_OF_FAILURE.get(name)
     if tell is None:
         return
-    close_old_connections()
     try:
         tell(*args, failure=failure)
     except Exception:
@@ -432,7 +433,7 @@ def sweep_once(due: dict[Callable[[], None], float] | None = None) -> None:
 
 
 def _guarded(function: Callable[[], Any]) -> None:
-    close_old_connections()
+    refresh()
     with trace.following(sweep=function.__qualname__):
         try:
             function()

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import DatabaseError, connection
 
 from portal import jobs
+from portal.connections import refresh
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.kubernetes.client import Cluster, connect
 from portal.integrations.kubernetes.connection import CONNECTION
@@ -69,7 +70,7 @@ class Rounds:
     def run(self) -> None:
         """Look for clusters until the watcher ends."""
         while not self.leader.ending.is_set():
-            close_old_connections()
+            refresh()
             try:
                 self.begin_missing()
             except DatabaseError as error:
@@ -115,7 +116,7 @@ class Round:
 
     def _go_round(self) -> bool:
         """Read everything once, and what changes meanwhile; False where nothing is left to read."""
-        close_old_connections()
+        refresh()
         try:
             environments = self._environments()
             self._forget_others({each.pk for each in environments})

@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from portal import clock, jobs
+from portal.connections import refresh
 from portal.errors import PermanentError
 from portal.integrations.kubernetes.client import connect
 from portal.integrations.kubernetes.trouble import WARNINGS
@@ -207,7 +208,7 @@ class Watcher:
 
     def _keep(self) -> None:
         while not self.ending.wait(KEEP_SECONDS):
-            close_old_connections()
+            refresh()
             try:
                 self.plan()
                 self.write_rows()

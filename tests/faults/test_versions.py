@@ -27,7 +27,7 @@ FOLDER = Path(engine.__file__).parent / "migrations"
 @pytest.fixture(autouse=True)
 def connection_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner would close the connection that has the test's transaction."""
-    monkeypatch.setattr(jobs, "close_old_connections", lambda: None)
+    monkeypatch.setattr(jobs, "refresh", lambda **_how: None)
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_of_two_at_a_quiet_cluster_one_keeps_its_lead_round_after_round(
         monkeypatch.setattr(f"releases.rollouts.{each}", lambda: passed)
     monkeypatch.setattr("releases.rollouts.watcher.clock.now", lambda: began + timedelta(seconds=passed))
     monkeypatch.setattr(rounds, "connect", _forbidden)
-    monkeypatch.setattr(rounds, "close_old_connections", lambda: None)  # the test's own is in a transaction
+    monkeypatch.setattr(rounds, "refresh", lambda: None)  # the test's own is in a transaction
     cluster = shop.environment.cluster
 
     def wait(_round: Round, seconds: float) -> None:

@@ -317,7 +317,7 @@ def test_where_the_portal_itself_fails_at_a_canary_the_order_ends_all_the_same(
     act: str,
 ) -> None:
     # The runner would close the connection that has the test's transaction.
-    monkeypatch.setattr(jobs, "close_old_connections", lambda: None)
+    monkeypatch.setattr(jobs, "refresh", lambda **_how: None)
     canary.broken = [KeyError("a fault of our own")] * 9
     order = operations.give_order(rollout.pk, kind, actor=acting(shop.cast.author))
     for _round in range(stumbles.MOST):

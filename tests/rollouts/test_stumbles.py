@@ -48,7 +48,7 @@ class Died(BaseException):
 def rollout(notices: Rollout, monkeypatch: pytest.MonkeyPatch) -> Rollout:
     """Three notices; the row of the second is malformed."""
     # The runner would close the connection that has the test's transaction.
-    monkeypatch.setattr(jobs, "close_old_connections", lambda: None)
+    monkeypatch.setattr(jobs, "refresh", lambda **_how: None)
     Step.objects.filter(rollout=notices, key="second").update(params={"section": "before", **MALFORMED})
     return notices
 
@@ -301,7 +301,7 @@ def test_a_fault_at_no_step_pauses_the_rollout(rollout: Rollout, monkeypatch: py
 def test_a_job_at_which_the_portal_broke_off_is_run_once_more_by_nobody_who_only_resumes(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, client: Client
 ) -> None:
-    monkeypatch.setattr(jobs, "close_old_connections", lambda: None)
+    monkeypatch.setattr(jobs, "refresh", lambda **_how: None)
     world = World(verdicts={})
     job = Scripted(world, acts=True)
     job.once = True  # type: ignore[misc]
