@@ -41,6 +41,8 @@ LEFT_SECONDS = 2.0
 REACH_SECONDS = 0.5
 # Looks that take longer than this are not kept waiting for the others before they are written.
 WRITE_SECONDS = 0.5
+# So many workloads are read as one collection when they are looked at together.
+MANY = 3
 
 
 def advance(rollout_id: int) -> None:
@@ -174,7 +176,7 @@ class Pass:
         leases.say_at(self.lease, "")
         return settling.settle(self.course, actor=ENGINE) or progressed
 
-    def _work(self, step: Step) -> Work:
+    def _work(self, step: Step, *, many: bool = False) -> Work:
         rollout = self.lease.rollout
         return Work(
             step=step,
@@ -184,6 +186,7 @@ class Pass:
             rollout=rollout,
             siblings=self.course.steps,
             listed=self.listed,
+            many=many,
             beat=partial(leases.keep, self.lease),
         )
 
@@ -215,11 +218,15 @@ class Pass:
         progressed = False
         seen: list[tuple[Step, Outcome]] = []
         since = time.monotonic()
-        for step in [each for each in self.course.present if self._looks(each) and self._due(each)]:
+        due = [each for each in self.course.present if self._looks(each) and self._due(each)]
+        many = len(due) >= MANY
+        if many:
+            self.listed = {}  # what was read for the acts may be older than what they have changed
+        for step in due:
             self.looked.add(step.pk)
             leases.keep(self.lease)
             leases.say_at(self.lease, f"step:{step.pk}")
-            seen.append((step, self._look(self._work(step))))
+            seen.append((step, self._look(self._work(step, many=many))))
             if time.monotonic() - since > WRITE_SECONDS:
                 progressed |= outcomes.write(self.course, seen, actor=ENGINE)
                 seen, since = [], time.monotonic()

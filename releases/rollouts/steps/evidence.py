@@ -55,7 +55,7 @@ def early(work: Work, observed: Json) -> Outcome | None:
 
 def events_of(work: Work, *, fields: str = "") -> list[Json]:
     """Return the events of the namespace, or those that a field selector leaves."""
-    return work.cluster.find("events", work.environment.namespace, fields=fields).items
+    return work.collection("events", fields=fields)
 
 
 def told(trouble: Trouble) -> Json:

@@ -101,8 +101,9 @@ def no_beat() -> None:
 class Work:
     """A step with all it concerns; `rollout` is None while a plan is only previewed.
 
-    `listed` is shared by the steps that are looked at together. What takes longer than a call calls `beat`
-    about once a second: it keeps the lease, and raises where another worker has taken over.
+    `listed` is shared by the steps that are looked at together, which are `many` where one question for all
+    is cheaper than one for each. What takes longer than a call calls `beat` about once a second: it keeps the
+    lease, and raises where another worker has taken over.
     """
 
     step: Step
@@ -112,13 +113,19 @@ class Work:
     rollout: Rollout | None = None
     siblings: Sequence[Step] = ()
     listed: dict[str, list[Json]] = field(default_factory=dict)
+    many: bool = False
     beat: Callable[[], None] = no_beat
 
-    def collection(self, plural: str) -> list[Json]:
-        """Return all of a kind in the namespace, read once for all steps of the same look round."""
-        if plural not in self.listed:
-            self.listed[plural] = self.cluster.find(plural, self.environment.namespace).items
-        return self.listed[plural]
+    def collection(self, plural: str, *, fields: str = "") -> list[Json]:
+        """Return all of a kind in the namespace, read once for all steps of the same look round.
+
+        Args:
+            fields: a field selector that cuts it.
+        """
+        name = f"{plural}?{fields}" if fields else plural
+        if name not in self.listed:
+            self.listed[name] = self.cluster.find(plural, self.environment.namespace, fields=fields).items
+        return self.listed[name]
 
     def know(self, plural: str, body: Json) -> None:
         """Take what a write was answered for what was read: the next step of this look round rests on it."""

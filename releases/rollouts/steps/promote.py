@@ -53,7 +53,7 @@ class Promote(ActingKind):
     def prepare(self, work: Work) -> Change | Found | Outcome:
         """Find out whether the canary stands at the pause that is this step's, or is past it already."""
         # Not from what was read for the whole round: what was written in it is what this rests on.
-        seen = read_or_none(work.cluster, work)
+        seen = read_or_none(work)
         if seen is None:
             return hold("drift", **deleted(str(work.workload)).args)
         held = foreign(work, seen)

@@ -69,7 +69,7 @@ class _Scaling(ActingKind):
 
     def observe(self, work: Work) -> Outcome:
         """Wait until as many pods are ready, and no more are left, as is wanted."""
-        seen = read_or_none(work.cluster, work)
+        seen = _answered(work) or read_or_none(work)
         if seen is None:
             return hold("drift", **deleted(str(work.workload)).args)
         low, high = (work.step.acted or {})["bounds"]
@@ -235,6 +235,17 @@ def _present(work: Work, record: Step) -> Workload:
     named = record.params["workload"]
     namespace = work.environment.namespace
     return work.listed_workload(Reference(named.get("kind", "Deployment"), namespace, named["name"]))
+
+
+def _answered(work: Work) -> Workload | None:
+    """What the write was answered, for the look that belongs to it: nothing has come of it yet."""
+    reference, generation = work.workload, (work.step.acted or {}).get("generation")
+    if work.step.acted_at is not None or PLURALS[reference.kind] not in work.listed:
+        return None
+    listed = work.workloads(reference.kind)
+    return next(
+        (each for each in listed if (each.reference, each.generation) == (reference, generation)), None
+    )
 
 
 def _has_first_pods(work: Work) -> bool:

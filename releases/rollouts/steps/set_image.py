@@ -1,7 +1,6 @@
 """The act itself: pinned images into named containers, only if nobody else wrote since."""
 
 from portal.errors import PermanentError
-from portal.integrations.kubernetes.client import Cluster
 from portal.integrations.kubernetes.errors import MISSING
 from portal.integrations.kubernetes.rollout_status import DEADLINE_EXCEEDED, condition
 from portal.integrations.kubernetes.workloads import (
@@ -148,10 +147,10 @@ def remembered(workload: Workload, images: dict[str, str]) -> Json:
     }
 
 
-def read_or_none(cluster: Cluster, work: Work) -> Workload | None:
-    """Return the workload, or None when it is gone."""
+def read_or_none(work: Work) -> Workload | None:
+    """Return the workload as it is now, or None when it is gone."""
     try:
-        return cluster.workload(work.workload)
+        return (work.listed_workload if work.many else work.cluster.workload)(work.workload)
     except PermanentError as error:
         if error.code == MISSING:
             return None

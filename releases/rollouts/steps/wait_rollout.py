@@ -54,7 +54,7 @@ class WaitRollout(StepKind):
 
     def observe(self, work: Work) -> Outcome:
         """Judge the workload, then its pods where it is not done."""
-        seen = read_or_none(work.cluster, work)
+        seen = read_or_none(work)
         if seen is None:
             return hold("drift", **deleted(str(work.workload)).args)
         held = foreign(work, seen)
