@@ -300,10 +300,10 @@ def find(name: str) -> Function:
 
 def run(name: str, *args: Argument) -> None:
     """Carry out one job; what it raises is logged here, and the row that the job is about is told."""
-    refresh()
+    believed = refresh()
     with trace.following(job=name):
         try:
-            find(name)(*args)
+            _call(name, args, believed=believed)
         except Exception as error:
             failure = Failure(trace.number(), error)
             logger.exception("job %s%r failed, incident %s", name, args, failure.incident)
@@ -312,6 +312,19 @@ def run(name: str, *args: Argument) -> None:
             raise
         finally:
             refresh()
+
+
+def _call(name: str, args: tuple[Argument, ...], *, believed: bool) -> None:
+    """Call it; where a connection that was believed had ended, once more: a job may run twice."""
+    function = find(name)
+    try:
+        function(*args)
+    except DATABASE_AWAY as error:
+        if not believed:
+            raise
+        logger.info("job %s%r begins anew, its connection had ended: %s", name, args, error)
+        refresh(believing=False)
+        function(*args)
 
 
 def _tell_row(name: str, args: tuple[Argument, ...], failure: Failure) -> None:

@@ -6,7 +6,7 @@ from portal import jobs
 from portal.outbox import operations
 
 # Claimed together; whoever takes them may die, and they are held for a while.
-LINES_AT_ONCE, MOST_TO_EACH = 20, 10
+MOST_AT_ONCE = 20
 # One job delivers for so long and hands over to the next: rollouts wait in the same queue.
 BUDGET_SECONDS = 0.2
 
@@ -15,7 +15,7 @@ BUDGET_SECONDS = 0.2
 def send_due() -> None:
     """Deliver what is due, and what comes behind it."""
     ends_at = time.monotonic() + BUDGET_SECONDS
-    while operations.deliver_due(lines=LINES_AT_ONCE, each=MOST_TO_EACH, ends_at=ends_at):
+    while operations.deliver_due(most=MOST_AT_ONCE, ends_at=ends_at):
         if time.monotonic() > ends_at:
             jobs.enqueue("portal.outbox.jobs.send_due")
             return

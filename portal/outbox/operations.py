@@ -18,53 +18,47 @@ CLAIM = timedelta(seconds=60)
 FIRST_WAIT_SECONDS = 5
 LONGEST_WAIT_SECONDS = 900
 MOST_ATTEMPTS = 16  # two hours in all
-# Of each recipient's line, from its first one on, what is due one behind the other. What was held back, as in
-# quiet hours, joins the line when its time comes, and holds up nothing. Who locks the first one has the line:
-# another worker's claim is seen when its row is locked.
+# The first of each recipient's line, where it is due. What was held back, as in quiet hours, joins the line
+# when its time comes, and holds up nothing. Another worker's claim is seen when its row is locked.
 CLAIM_DUE = """
-WITH line AS MATERIALIZED (
-    SELECT id, first_value(id) OVER own AS first, row_number() OVER own AS place,
-        bool_and(next_at <= %(now)s) OVER own AS is_free
-    FROM outbox_message
+WITH line AS (
+    SELECT DISTINCT ON (channel, recipient) id FROM outbox_message
     WHERE state = 'waiting' AND (attempts > 0 OR next_at <= %(now)s)
-    WINDOW own AS (PARTITION BY channel, recipient ORDER BY id)
+    ORDER BY channel, recipient, id
 ), free AS (
     SELECT message.id FROM outbox_message AS message JOIN line USING (id)
-    WHERE place = 1 AND message.state = 'waiting' AND message.next_at <= %(now)s
-    ORDER BY message.next_at, message.id LIMIT %(lines)s FOR UPDATE OF message SKIP LOCKED
+    WHERE message.state = 'waiting' AND message.next_at <= %(now)s
+    ORDER BY message.next_at, message.id LIMIT %(most)s FOR UPDATE OF message SKIP LOCKED
 )
 UPDATE outbox_message AS message SET attempts = attempts + 1, next_at = %(until)s
-FROM free JOIN line ON line.first = free.id
-WHERE message.id = line.id AND line.is_free AND line.place <= %(each)s AND message.state = 'waiting'
+FROM free WHERE message.id = free.id
 RETURNING message.*, (SELECT NOT is_active FROM people_user WHERE id = message.person_id) AS has_left
 """
 SENT = "UPDATE outbox_message SET state = 'sent', sent_at = clock_timestamp(), last_error = '' WHERE id = %s"
 
 
-def deliver_due(*, lines: int, each: int, ends_at: float) -> bool:
-    """Deliver what is due, in the order of each recipient's line, each message by one worker only.
+def deliver_due(*, most: int, ends_at: float) -> bool:
+    """Deliver what is due and first in its recipient's line, each message by one worker only.
 
     Args:
-        lines: of so many recipients at the most.
-        each: so many to each of them at the most.
+        most: so many at the most.
         ends_at: from this moment of `time.monotonic` on, the rest is left to whoever comes next.
 
     Returns:
         Whether there was any: behind it others may be due now.
     """
     now = clock.now()
-    asked = {"now": now, "until": now + CLAIM, "lines": lines, "each": each}
+    until = now + CLAIM
+    asked = {"now": now, "until": until, "most": most}
     claimed = sorted(Message.objects.raw(CLAIM_DUE, asked), key=lambda each: each.pk)
-    stuck: set[tuple[str, str]] = set()
-    left: list[int] = []
     for number, message in enumerate(claimed):
-        line = (message.channel, message.recipient)
-        if line in stuck or (number and time.monotonic() > ends_at):
-            left.append(message.pk)
-        elif not _deliver(message):
-            stuck.add(line)
-    if left:
-        Message.objects.filter(pk__in=left).update(attempts=F("attempts") - 1, next_at=now)
+        if number and time.monotonic() > ends_at:
+            rest = [each.pk for each in claimed[number:]]
+            # Whoever stood still for long may have lost them to another worker.
+            mine = Message.objects.filter(pk__in=rest, state=MessageState.WAITING, next_at=until)
+            mine.update(attempts=F("attempts") - 1, next_at=now)
+            break
+        _deliver(message)
     return bool(claimed)
 
 
@@ -73,43 +67,39 @@ def is_due() -> bool:
     return Message.objects.filter(state=MessageState.WAITING, next_at__lte=clock.now()).exists()
 
 
-def _deliver(message: Message) -> bool:
-    """Send one, or set it aside; False where it stays the first of its line."""
+def _deliver(message: Message) -> None:
     if message.has_left:  # type: ignore[attr-defined]  # annotated
         # Its reader's account is closed: who has left learns nothing more, be it held back or late.
         Message.objects.filter(pk=message.pk).update(state=MessageState.KEPT)
     elif message.attempts > MOST_ATTEMPTS:
         _park(message, message.last_error)
     else:
-        return _send(message)
-    return True
+        _send(message)
 
 
-def _send(message: Message) -> bool:
+def _send(message: Message) -> None:
     try:
         carry(message)
     except TemporaryError as error:
-        return _try_later(message, str(error))
+        _try_later(message, str(error))
     except PermanentError as error:
         _park(message, str(error))
     except Exception as error:
-        # A fault of our own, with this one message: those to others leave meanwhile.
+        # A fault of our own, with this one message: those behind it leave meanwhile.
         logger.exception("message %s to %s could not be sent", message.key, message.recipient)
-        return _try_later(message, repr(error))
+        _try_later(message, repr(error))
     else:
         with connection.cursor() as cursor:
             cursor.execute(SENT, [message.pk])
-    return True
 
 
-def _try_later(message: Message, reason: str) -> bool:
+def _try_later(message: Message, reason: str) -> None:
     if message.attempts >= MOST_ATTEMPTS:
         _park(message, reason)
-        return True
+        return
     seconds = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (message.attempts - 1))
     next_at = clock.now() + timedelta(seconds=seconds)
     Message.objects.filter(pk=message.pk).update(next_at=next_at, last_error=reason)
-    return False
 
 
 def _park(message: Message, reason: str) -> None:

@@ -69,18 +69,23 @@ class Seen:
 
     def next_called(self, log: Path) -> dict[str, float]:
         """When the step after the wait for the first service asked for something, by namespace."""
-        found: dict[str, float] = {}
+        asked: dict[str, list[tuple[float, str, str]]] = {place: [] for place in _places()}
         for line in log.read_text().splitlines():
             event = json.loads(line)
             of = event.get("objectRef") or {}
-            place = of.get("namespace", "")
-            # What is asked for a rollout names its trace; the wait itself looks at the first one by its name.
-            if (place, "first") not in self.complete or "trace/" not in event["userAgent"]:
-                continue
-            at = datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp()
-            if of.get("name") != "first" and at > self.complete[place, "first"]:
-                found.setdefault(place, at)
-        return found
+            # What is asked for a rollout names its trace; the watcher's own reads do not.
+            if of.get("namespace") in asked and "trace/" in event["userAgent"]:
+                at = datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp()
+                asked[of["namespace"]].append((at, event["verb"], of.get("name", "")))
+        return {place: _after_the_wait(sorted(each)) for place, each in asked.items()}
+
+
+def _after_the_wait(asked: list[tuple[float, str, str]]) -> float:
+    """When that was asked which follows the last look of the wait, by name, before the second one's write."""
+    names = [(verb, name) for _at, verb, name in asked]
+    written = names.index(("patch", "second"))
+    last_look = max(at for at, each in enumerate(names[:written]) if each == ("get", "first"))
+    return asked[last_look + 1][0]
 
 
 def _places() -> list[str]:

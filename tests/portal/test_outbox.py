@@ -1,9 +1,7 @@
 """Messages leave after commit: once for each key, in order, and later when they cannot leave now."""
 
 import math
-import random
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -66,21 +64,9 @@ def work_off(queue: list[tuple[Any, ...]]) -> None:
         jobs.find(name)(*args)
 
 
-def deliver(*, lines: int = 10, each: int = 10, ends_at: float = math.inf) -> bool:
+def deliver(*, most: int = 10, ends_at: float = math.inf) -> bool:
     """What a worker does once."""
-    return operations.deliver_due(lines=lines, each=each, ends_at=ends_at)
-
-
-def connected(work: Callable[[], object]) -> Callable[[], None]:
-    """As a thread does it: with a connection of its own that ends with it."""
-
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connections.close_all()
-
-    return run
+    return operations.deliver_due(most=most, ends_at=ends_at)
 
 
 def state(message: Message) -> str:
@@ -133,41 +119,15 @@ class TestDelivery:
 
         def work() -> None:
             together.wait()
-            deliver()
+            try:
+                deliver()
+            finally:
+                connections.close_all()
 
         with ThreadPoolExecutor(4) as pool:
-            for done in [pool.submit(connected(work)) for _worker in range(4)]:
+            for done in [pool.submit(work) for _worker in range(4)]:
                 done.result()
         assert channel.came == ["one"]
-
-    def test_many_workers_at_once_keep_the_order_whatever_fails(
-        self, channel: Channel, queue: list[Any], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        names = [f"{number:02}" for number in range(60)]
-        lines = ["a@example.com", "b@example.com", "c@example.com"]
-        for number, name in enumerate(names):
-            written(name, recipient=lines[number % len(lines)])
-        monkeypatch.setattr(operations, "FIRST_WAIT_SECONDS", 0)
-        chance = random.Random(1)
-
-        def carry(message: Message) -> None:
-            if chance.random() < 0.2:
-                raise TemporaryError("busy")
-            channel.came.append(message.key)
-
-        monkeypatch.setitem(backends.BACKENDS, "practice", carry)
-
-        def work() -> None:
-            while Message.objects.filter(state=MessageState.WAITING).exists():
-                deliver(lines=2, each=chance.randint(1, 4))
-
-        with ThreadPoolExecutor(4) as pool:
-            for done in [pool.submit(connected(work)) for _worker in range(4)]:
-                done.result()
-        assert sorted(channel.came) == names
-        for place in range(len(lines)):
-            own = set(names[place :: len(lines)])
-            assert [each for each in channel.came if each in own] == sorted(own)
 
     def test_each_recipient_reads_in_order_even_when_the_first_fails(
         self, channel: Channel, queue: list[Any]
@@ -182,47 +142,6 @@ class TestDelivery:
         work_off(queue)
         assert channel.came == ["three", "one", "two"]
         assert {state(message) for message in (first, second, other)} == {MessageState.SENT}
-
-    def test_a_line_leaves_with_one_claim_so_far_as_it_may(
-        self, channel: Channel, queue: list[Any], django_assert_num_queries: DjangoAssertNumQueries
-    ) -> None:
-        for number in range(5):
-            written(str(number))
-        with clock.counting_on(clock.now()), django_assert_num_queries(1 + 3):
-            deliver(each=3)
-        assert channel.came == ["0", "1", "2"]
-        deliver()
-        assert channel.came == ["0", "1", "2", "3", "4"]
-
-    def test_what_stands_behind_one_that_fails_waits_with_it_and_has_not_been_tried(
-        self, channel: Channel, queue: list[Any]
-    ) -> None:
-        first, behind = written("one"), [written("two"), written("three")]
-        channel.failures = [TemporaryError("busy")]
-        deliver()
-        deliver()
-        assert channel.came == []
-        assert [Message.objects.get(pk=each.pk).attempts for each in (first, *behind)] == [1, 0, 0]
-        Message.objects.filter(pk=first.pk).update(next_at=clock.now())
-        deliver()
-        assert channel.came == ["one", "two", "three"]
-
-    def test_who_finds_the_first_of_a_line_claimed_takes_nothing_behind_it(
-        self, channel: Channel, queue: list[Any], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        written("one")
-        written("two")
-
-        def slow(message: Message) -> None:
-            with ThreadPoolExecutor(1) as other:
-                other.submit(connected(deliver)).result()
-            channel.came.append(message.key)
-
-        monkeypatch.setitem(backends.BACKENDS, "practice", slow)
-        deliver(each=1)
-        assert channel.came == ["one"]
-        deliver(each=1)
-        assert channel.came == ["one", "two"]
 
     def test_a_fault_of_our_own_holds_up_nobody_else(self, channel: Channel, queue: list[Any]) -> None:
         channel.failures = [ValueError("an odd address")]

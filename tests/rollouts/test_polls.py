@@ -72,6 +72,11 @@ def test_after_that_and_after_a_retry_they_are_asked(late: float, age: float) ->
     assert look(age, acted_at=NOW - timedelta(seconds=late)) is None
 
 
+@given(some.floats(0.01, 4000))
+def test_a_clock_that_went_back_keeps_nothing_from_being_asked(seconds_back: float) -> None:
+    assert look(-seconds_back) is None
+
+
 @given(seconds, some.none() | seconds, some.none() | seconds)
 def test_it_is_never_long_and_never_without_a_pause(
     waited: float, timeout: float | None, final_in: float | None

@@ -4,6 +4,7 @@ https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/ has the form
 """
 
 import json
+import logging
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portal.embedded.cluster.paths import parse, verb_of
+
+logger = logging.getLogger(__name__)
 
 
 class Audited:
@@ -53,7 +56,10 @@ class Audited:
             names = {"resource": target.plural, "namespace": target.namespace, "name": target.name}
             of = {"apiGroup": target.group, "apiVersion": target.version, "subresource": target.subresource}
             event["objectRef"] = {key: value for key, value in {**names, **of}.items() if value}
-        self._file.write(json.dumps(event) + "\n")
+        try:
+            self._file.write(json.dumps(event) + "\n")
+        except OSError as error:  # a full disk keeps nobody from an answer
+            logger.warning("the audit log cannot be written: %s", error)
 
 
 def _written(at: datetime) -> str:

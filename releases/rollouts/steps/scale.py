@@ -238,14 +238,15 @@ def _present(work: Work, record: Step) -> Workload:
 
 
 def _answered(work: Work) -> Workload | None:
-    """What the write was answered, for the look that belongs to it: nothing has come of it yet."""
+    """What the write was answered, for the look that belongs to it: its controller has not seen it yet."""
     reference, generation = work.workload, (work.step.acted or {}).get("generation")
     if work.step.acted_at is not None or PLURALS[reference.kind] not in work.listed:
         return None
-    listed = work.workloads(reference.kind)
-    return next(
-        (each for each in listed if (each.reference, each.generation) == (reference, generation)), None
-    )
+    for each in work.workloads(reference.kind):
+        is_it = (each.reference, each.generation) == (reference, generation)
+        if is_it and int(each.status.get("observedGeneration") or 0) < each.generation:
+            return each
+    return None
 
 
 def _has_first_pods(work: Work) -> bool:

@@ -62,7 +62,7 @@ def told(person: User, kind: str = "shared", key: str = "one") -> Message:
 def deliver_all() -> list[str]:
     """Let the workers deliver what is due; returns the subjects that left."""
     mail.outbox.clear()
-    while outbox.deliver_due(lines=10, each=10, ends_at=math.inf):
+    while outbox.deliver_due(most=10, ends_at=math.inf):
         pass
     return [str(sent.subject) for sent in mail.outbox]
 
