@@ -31,6 +31,7 @@ PLURALS = {
     "Service": "api/v1/namespaces/{}/services",
     "ConfigMap": "api/v1/namespaces/{}/configmaps",
     "Secret": "api/v1/namespaces/{}/secrets",
+    "HorizontalPodAutoscaler": "apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
 }
 STATES = ("deployed", "failed", "pending", "superseded", "uninstalling", "uninstalled")
 

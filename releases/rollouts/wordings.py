@@ -332,6 +332,10 @@ FAILURES: dict[str, Text] = {
     "helm_other_namespace": _("The chart writes into another namespace: {names}"),
     "helm_workloads_differ": _("The chart and the catalog do not name the same workloads: {names}"),
     "helm_image_unset": _("The chart does not take the release's image: {names}"),
+    "helm_names_replicas": _(
+        "The chart names replicas that an autoscaler owns: {names}. "
+        "Leave them out of the chart while there is one"
+    ),
     "helm_fresh": _(
         "The chart renders other values each time, such as random passwords: {names}. "
         "Let the chart keep them, or allow them by name (`fresh`)"

@@ -34,7 +34,7 @@ from tests.soak import long
 ADVANCE = "releases.rollouts.jobs.advance"
 # Nothing that a plan's schema lets through.
 MALFORMED = {"to": 5}
-# What a job of these tests may take; RQ's own limit is three minutes.
+# What a job of these tests may take; `portal.jobs` lets one have 70 seconds.
 JOB_SECONDS, ROOM_MEGABYTES, MEGABYTES_A_BITE = 1, 400, 16
 # A busy machine gives memory slowly.
 PATIENCE_SECONDS = 60

@@ -3,7 +3,7 @@
 helm is never told to wait for pods: that would hold a worker. The objects are watched like any others.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,7 +22,7 @@ from releases.catalog.models import Stage
 from releases.rollouts.drift import Drift
 from releases.rollouts.images import digest_of, repository_of, target_image
 from releases.rollouts.models import Step
-from releases.rollouts.steps import holds
+from releases.rollouts.steps import git_owned, holds
 from releases.rollouts.steps.kind import Json, Outcome, Work, failed, hold, wait
 from releases.rollouts.steps.set_image import remembered
 
@@ -135,7 +135,8 @@ def refusal(work: Work, found: Rendered) -> Outcome | None:
     elsewhere = manifests.foreign_namespaces(found.everything, work.environment.namespace)
     if elsewhere:
         return failed("helm_other_namespace", args={"names": ", ".join(elsewhere)})
-    return _unpinned(work, found) or _other_workloads(work, found.objects) or paused(work)
+    wrong = _unpinned(work, found) or _other_workloads(work, found.objects)
+    return wrong or _owned_by_others(work, found.objects) or paused(work)
 
 
 def _unpinned(work: Work, found: Rendered) -> Outcome | None:
@@ -162,6 +163,31 @@ def _other_workloads(work: Work, objects: Iterable[Json]) -> Outcome | None:
         if digest not in shown[key].get(container, "")
     ]
     return failed("helm_image_unset", args={"names": ", ".join(wrong)}) if wrong else None
+
+
+def _owned_by_others(work: Work, objects: Sequence[Json]) -> Outcome | None:
+    """Refuse what Git would undo, and a size that an autoscaler decides, be that there or in the chart."""
+    refused = (git_owned.refused(work, each) for each in _present(work))
+    return next(filter(None, refused), None) or _autoscaled(work, objects)
+
+
+def _autoscaled(work: Work, objects: Sequence[Json]) -> Outcome | None:
+    sized = {_thing(each) for each in objects if "replicas" in (each.get("spec") or {})}
+    if not sized:
+        return None
+    # Taking one that may not be read for none would fight it.
+    scalers = [*work.collection("horizontalpodautoscalers"), *(each for each in objects if _scales(each))]
+    targets = [(each.get("spec") or {}).get("scaleTargetRef") or {} for each in scalers]
+    names = sorted(sized & {f"{each.get('kind')}/{each.get('name')}" for each in targets})
+    return failed("helm_names_replicas", args={"names": ", ".join(names)}) if names else None
+
+
+def _scales(body: Json) -> bool:
+    return body.get("kind") == "HorizontalPodAutoscaler"
+
+
+def _thing(body: Json) -> str:
+    return f"{body.get('kind')}/{(body.get('metadata') or {}).get('name')}"
 
 
 def paused(work: Work) -> Outcome | None:

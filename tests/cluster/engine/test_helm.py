@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.utils import translation
 from pytest_django.fixtures import Settings
 
+from portal.integrations.argo.ownership import TRACKING_ID
 from portal.integrations.helm import client, process
 from portal.integrations.helm.charts import read_chart
 from portal.integrations.helm.client import Charted, Helm
@@ -21,10 +23,12 @@ from releases.rollouts import engine, leases, plans, texts
 from releases.rollouts.models import Pin, Rollout, Step
 from releases.rollouts.steps import helm as under
 from releases.rollouts.steps.helm_backup import HelmBackup
-from releases.rollouts.steps.kind import Outcome, Work
+from releases.rollouts.steps.helm_upgrade import HelmUpgrade
+from releases.rollouts.steps.kind import Outcome, Work, wait
 from tests.charts import HELM, owned_deployment, standin, write_chart
 from tests.cluster.api import Json
 from tests.cluster.conftest import Cluster
+from tests.cluster.contract.autoscaling import autoscaler
 from tests.cluster.engine.conftest import Lay
 from tests.cluster.engine.test_held_updates import asked, at_rest, images, is_paused, reached
 from tests.cluster.helm import build
@@ -391,6 +395,14 @@ def _unnamed(shore: Shore, _settings: Settings) -> None:
     shore.floor.services["api"].save(update_fields=["spec"])
 
 
+def _autoscaled(shore: Shore, _settings: Settings) -> None:
+    shore.floor.space.create(autoscaler("api", minimum=1, maximum=3))
+
+
+def _autoscaled_by_the_chart(shore: Shore, _settings: Settings) -> None:
+    write_chart(shore.charts, more=[autoscaler("api", minimum=1, maximum=3)])
+
+
 def _missing(_shore: Shore, settings: Settings) -> None:
     settings.HELM_BINARY = "/nowhere/helm"
 
@@ -404,6 +416,8 @@ def _missing(_shore: Shore, settings: Settings) -> None:
         (_unknown, "helm_unknown_kind", "Wonder"),
         (_unpinned, "image_unpinned", "registry.test/side:latest"),
         (_unnamed, "helm_workloads_differ", "Deployment/api"),
+        (_autoscaled, "helm_names_replicas", "Deployment/api"),
+        (_autoscaled_by_the_chart, "helm_names_replicas", "Deployment/api"),
     ],
 )
 def test_what_cannot_go_out_is_named_before_anything_is_written(
@@ -415,3 +429,39 @@ def test_what_cannot_go_out_is_named_before_anything_is_written(
     assert words in check.error
     assert check.error.startswith(str(texts.cause({"code": code, "args": {"names": words}}))[:20])
     assert len(shore.statuses()) == 1
+
+
+@long
+def test_what_an_application_of_argo_cd_may_undo_is_not_upgraded(shore: Shore) -> None:
+    floor = shore.floor
+    tracking = f"api:apps/Deployment:{floor.space.name}/api"
+    floor.space.patch("deployments", "api", {"metadata": {"annotations": {TRACKING_ID: tracking}}})
+    release = floor.release()
+    check = next(step for step in plans.preview(release).steps if step.kind == "helm_check")
+    assert "Argo CD" in check.error
+    rollout = drive(floor.start(), *ENDS)
+    failure = rollout.steps.get(kind="helm_check").failure
+    assert (rollout.state, failure and failure["code"]) == ("failed", "argo_unread")
+    assert len(shore.statuses()) == 1
+
+
+@long
+def test_an_autoscaler_that_comes_after_the_checks_keeps_the_upgrade_from_writing_its_size(
+    shore: Shore,
+) -> None:
+    floor = shore.floor
+    rollout = floor.start()
+    wait_for(lambda: _checked(rollout), what="the check", seconds=60)
+    floor.space.create(autoscaler("api", minimum=1, maximum=3))
+    drive(rollout, *ENDS)
+    failure = rollout.steps.get(kind="helm_upgrade").failure
+    assert (rollout.state, failure and failure["code"]) == ("failed", "helm_names_replicas")
+    assert floor.space.get("deployments", "api")["spec"]["replicas"] == 1
+    assert len(shore.statuses()) == 1
+
+
+def _checked(rollout: Rollout) -> bool:
+    """Carry it on until nothing is left to be checked; what comes next has not been looked at."""
+    with mock.patch.object(HelmUpgrade, "prepare", return_value=wait("made_up")):
+        engine.advance(rollout.pk)
+    return rollout.steps.get(kind="helm_check").state == "succeeded"

@@ -15,7 +15,8 @@ from portal.audit.models import AuditEntry
 from portal.outbox.models import Message
 from portal.people.operations import deactivate_person
 from releases import operations
-from releases.catalog.models import Connection
+from releases.catalog import rights
+from releases.catalog.models import Connection, Environment, Plan
 from releases.models import Release
 from releases.pipeline import jobs
 from releases.pipeline import operations as pipeline
@@ -111,6 +112,38 @@ def test_another_repository_branch_or_service_starts_nothing(ci: Shop, change: d
     answer = send("shop-ci", {**BUILD, **change})
 
     assert (answer.status_code, answer.json()["arrivals"]) == (202, 0)
+
+
+@long
+@pytest.mark.parametrize(
+    ("ref", "follows"),
+    [
+        ("refs/heads/release/2.8", True),
+        ("refs/heads/release/2.8/hotfix", True),
+        ("refs/heads/release", False),
+        ("refs/heads/pre-release/2.8", False),
+        ("refs/tags/release/2.8", False),
+    ],
+)
+def test_staging_follows_the_branches_of_releases(ci: Shop, ref: str, follows: bool) -> None:
+    development = Environment.objects.get(name="shop-dev")
+    staging = Environment.objects.create(
+        name="shop-staging",
+        system="shop",
+        stage="staging",
+        cluster=development.cluster,
+        namespace="shop-staging",
+        protected=False,
+        spec={"triggers": [{"event": "push", "pattern": "release/*"}]},
+    )
+    Plan.objects.get(name="shop-dev").environments.add(staging)
+    ci.shopping.environments.add(staging)
+    rights.grant()
+    answer = send("shop-ci", {**BUILD, "ref": ref})
+    work()
+
+    assert answer.json()["arrivals"] == int(follows)
+    assert [each.environment for each in Release.objects.filter(state="rolling_out")] == [staging] * follows
 
 
 @long
