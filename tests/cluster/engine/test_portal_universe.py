@@ -95,6 +95,27 @@ def the_proof_holds_what_ran(rollout: Rollout, file: Path) -> None:
 
 
 @long
+def test_staging_goes_out_by_its_own_plan_and_comes_back(system: System) -> None:
+    staging = f"{SYSTEM}-staging"
+    before = system.images(staging)
+    rollout = drive(
+        system.start(system.release(staging, dict.fromkeys((*BACKEND, *FRONTEND), "v1.4.1"))),
+        *ENDS,
+        seconds=90,
+    )
+    assert rollout.state == "succeeded", why(rollout)
+    assert rollout.release.plan is not None
+    assert rollout.release.plan.name == staging
+    assert rollout.verdict is not None
+    assert rollout.verdict["exact"] is True
+    items = {item.service.name: {item.image} for item in rollout.release.items.select_related("service")}
+    assert system.images(staging) == items != before
+    drive(system.back(rollout), "rolled_back", "rollback_failed", seconds=60)
+    assert rollout.state == "rolled_back", why(rollout)
+    assert system.images(staging) == before
+
+
+@long
 def test_a_broken_version_is_named_and_goes_back(system: System) -> None:
     before = system.images(SYSTEM)
     rollout = drive(start(system, "v1.4.1", shopping_service="v1.4.0-withdrawn"), *ENDS, seconds=90)
