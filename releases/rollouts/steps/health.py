@@ -1,11 +1,13 @@
 """Health over HTTP: Spring's actuator judged by its JSON, plain HTTP by its code."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from portal import clock
 from portal.errors import PermanentError, TemporaryError
 from portal.integrations.http.client import get
 from portal.sentences import kept
@@ -19,6 +21,9 @@ from releases.rollouts.tables import PARTS
 
 ASK_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
+# An address that let a worker wait in vain is left alone for so many times that long: it costs other rollouts
+# a tenth of a worker, as a cluster that hangs does (attacks.md, F19).
+LEFT_ALONE = 9
 # What a step may say of its own, over the service's document.
 OWN = frozenset({"port", "path", "url", "expect", "json"})
 PATHS = {"actuator": "/actuator/health", "http": "/"}
@@ -131,16 +136,27 @@ def _read(work: Work, name: str) -> Json:
 def _ask(work: Work, document: Json) -> Outcome:
     target = target_of(work, document)
     allow = allowed(work.environment, addresses=target.addresses)
+    since = time.monotonic()
     try:
         answer = get(target.url, timeout_seconds=ANSWER_SECONDS, allow=allow)
     except TemporaryError as error:
         args = {"url": target.url, "message": kept(error.detail)}
-        return wait("no_answer", seconds=ASK_SECONDS, args=args, unmeasured=True)
+        rest = _rest(work.step, waited=time.monotonic() - since)
+        return wait("no_answer", seconds=rest, args=args, unmeasured=True)
     is_well, said = health_of(document, answer.status, answer.json)
     args = {"url": target.url, **said}
     if is_well:
         return done("healthy", args=args)
     return wait("unhealthy", seconds=ASK_SECONDS, args={**args, "message": in_short(said)})
+
+
+def _rest(step: Step, *, waited: float) -> float:
+    """How long an address that does not answer is left alone; it is asked again before the time is over."""
+    alone = max(ASK_SECONDS, waited * LEFT_ALONE)
+    if step.deadline_at is None:
+        return alone
+    left = (step.deadline_at - clock.now()).total_seconds() - ANSWER_SECONDS
+    return min(alone, max(left - ASK_SECONDS, ASK_SECONDS))
 
 
 def _document(step: Step) -> Json:
