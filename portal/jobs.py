@@ -315,14 +315,17 @@ def run(name: str, *args: Argument) -> None:
 
 
 def _call(name: str, args: tuple[Argument, ...], *, believed: bool) -> None:
-    """Call it; where a connection that was believed had ended, once more: a job may run twice."""
+    """Call it; once more where the database failed it on a connection that was only believed.
+
+    That may have ended since it was looked at, and a job may run twice.
+    """
     function = find(name)
     try:
         function(*args)
     except DATABASE_AWAY as error:
         if not believed:
             raise
-        logger.info("job %s%r begins anew, its connection had ended: %s", name, args, error)
+        logger.info("job %s%r begins anew: %s", name, args, error)
         refresh(believing=False)
         function(*args)
 

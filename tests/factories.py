@@ -188,6 +188,12 @@ def make_checklist(*items: Mapping[str, Any], name: str = "shop-checks") -> Chec
     return Checklist.objects.create(name=name, spec=spec)
 
 
+def make_environment(shop: Shop, name: str, **fields: Any) -> Environment:
+    """One more environment on the shop's cluster: of the shop, in a namespace of its name, by default."""
+    usual = {"system": "shop", "namespace": name, "cluster": shop.environment.cluster}
+    return Environment.objects.create(name=name, **{**usual, **fields})
+
+
 def runs(service: Service, environment: Environment, version: str) -> Running:
     """Note that this version was seen to run."""
     digest = digest_for(service.name, version)

@@ -24,7 +24,7 @@ from releases.open_incidents import open_incidents
 from releases.rollouts.looking import Look, PodSeen
 from releases.rollouts.models import Rollout
 from releases.rollouts.pod_logs import Tail
-from tests.factories import Shop, approve_all, make_release, roll_out, runs
+from tests.factories import Shop, approve_all, make_environment, make_release, roll_out, runs
 from tests.incidents.conftest import open_here
 from tests.people import acting
 from tests.portal.api import ApiClient
@@ -424,14 +424,7 @@ def test_a_release_of_another_environment_of_the_system_is_shown_to_who_may_see_
     shop: Shop, incident: Incident
 ) -> None:
     release = make_release(shop, incident={"link": link_of(incident).removesuffix("/"), "reason": "y"})
-    hidden = Environment.objects.create(
-        name="shop-staging",
-        system="shop",
-        stage="staging",
-        cluster=shop.environment.cluster,
-        namespace="s",
-        spec={"visibility": "private"},
-    )
+    hidden = make_environment(shop, "shop-staging", stage="staging", spec={"visibility": "private"})
     rights.grant()
     Release.objects.filter(pk=release.pk).update(environment=hidden)
     assert list(queries.releases_of(incident, None)) == [release]

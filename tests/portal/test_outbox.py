@@ -210,6 +210,21 @@ class TestDelivery:
         assert channel.came == ["one", "two"]
         assert not deliver()
 
+    def test_what_another_worker_has_claimed_since_is_not_put_back(
+        self, channel: Channel, queue: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written("one")
+        other = written("two", recipient="other@example.com")
+        later = clock.now() + timedelta(minutes=5)
+
+        def stands_still(_message: Message) -> None:
+            Message.objects.filter(pk=other.pk).update(attempts=2, next_at=later)
+
+        monkeypatch.setitem(backends.BACKENDS, "practice", stands_still)
+        deliver(ends_at=0.0)
+        found = Message.objects.get(pk=other.pk)
+        assert (found.attempts, found.next_at) == (2, later)
+
     def test_messages_to_several_cost_one_claim(
         self, channel: Channel, queue: list[Any], django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:

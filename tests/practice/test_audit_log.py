@@ -52,3 +52,17 @@ def _is_ours(event: Json) -> bool:
 
 def _moment(text: Any) -> datetime:
     return datetime.fromisoformat(text)
+
+
+@long
+def test_a_full_disk_keeps_nobody_from_an_answer(tmp_path: Path) -> None:
+    practice = Practice(tmp_path, options=("--audit-log", "/dev/full"))
+    practice.start()
+    api = practice.api
+    try:
+        space = Space(api, "default")
+        space.create(config_map("settings", a="1"))
+        assert space.get("configmaps", "settings")["data"] == {"a": "1"}
+    finally:
+        api.close()
+        practice.end()

@@ -26,6 +26,7 @@ from tests.factories import (
     Shop,
     approve_all,
     make_checklist,
+    make_environment,
     make_release,
     roll_out,
     runs,
@@ -70,16 +71,8 @@ def english() -> Iterator[None]:
 @pytest.fixture
 def row(shop: Shop) -> Row:
     """A row of two."""
-    beta = Environment.objects.create(
-        name="shop-beta",
-        title="Beta",
-        system="shop",
-        stage="staging",
-        cluster=shop.environment.cluster,
-        cluster_group="production",
-        namespace="shop-beta",
-        protected=False,
-    )
+    names = {"title": "Beta", "stage": "staging", "cluster_group": "production"}
+    beta = make_environment(shop, "shop-beta", protected=False, **names)
     shop.shopping.environments.add(beta)
     Plan.objects.create(name="shop-beta", spec=WAVES).environments.add(beta)
     rights.grant()

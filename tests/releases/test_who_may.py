@@ -13,9 +13,8 @@ from portal.errors import NotAllowed
 from portal.people.models import User
 from releases import operations
 from releases.catalog import rights
-from releases.catalog.models import Environment
 from releases.models import Gate, Release
-from tests.factories import Shop, decide, make_checklist, make_release, runs
+from tests.factories import Shop, decide, make_checklist, make_environment, make_release, runs
 from tests.people import Cast, acting
 
 COMPOSERS = {"author", "pl", "team_lead"}
@@ -48,14 +47,8 @@ MAY: dict[str, set[str]] = {
 
 def make_following(shop: Shop) -> None:
     """An environment after the shop's."""
-    following = Environment.objects.create(
-        name="shop-next",
-        system="shop",
-        stage="production",
-        cluster=shop.environment.cluster,
-        namespace="shop-next",
-        spec={"after": {"environment": "shop-production"}},
-    )
+    after = {"after": {"environment": "shop-production"}}
+    following = make_environment(shop, "shop-next", stage="production", spec=after)
     shop.shopping.environments.add(following)
     rights.grant()
 

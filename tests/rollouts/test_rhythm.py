@@ -27,7 +27,7 @@ from releases.rollouts.models import Rollout
 from releases.rollouts.rhythm.figures import Figures
 from releases.rollouts.rhythm.period import Asked
 from releases.rollouts.rhythm.report import report
-from tests.factories import Shop, decide, make_release, make_service, roll_out
+from tests.factories import Shop, decide, make_environment, make_release, make_service, roll_out
 from tests.people import BY_THE_PORTAL, person
 from tests.portal.api import ApiClient
 from tests.soak import examples, long
@@ -229,14 +229,8 @@ def test_team_service_and_environment_narrow_every_number(shop: Shop) -> None:
 @long
 def test_nobody_counts_what_they_may_not_see(shop: Shop) -> None:
     team = Team.objects.create(key="vault", title="Vault")
-    hidden = Environment.objects.create(
-        name="vault-production",
-        system="vault",
-        stage="production",
-        cluster=shop.environment.cluster,
-        namespace="vault",
-        spec={"visibility": "private"},
-    )
+    private = {"visibility": "private"}
+    hidden = make_environment(shop, "vault-production", system="vault", stage="production", spec=private)
     make_service("vault-service", team, hidden)
     rights.grant()
     member = person("member", ("pl", "service:vault-service"))

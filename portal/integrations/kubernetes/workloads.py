@@ -237,6 +237,12 @@ def container_statuses(pod: Json) -> list[Json]:
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
+def scaled_by(autoscaler: Json) -> tuple[str, str]:
+    """Return the kind and the name of the workload whose size an autoscaler decides."""
+    target = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
+    return str(target.get("kind") or ""), str(target.get("name") or "")
+
+
 def pods_with(selector: Mapping[str, str], pods: Sequence[Json]) -> list[Json]:
     """Return the pods that carry all the labels."""
     return [pod for pod in pods if selector.items() <= (pod["metadata"].get("labels") or {}).items()]

@@ -16,7 +16,7 @@ from portal.integrations.helm import manifests
 from portal.integrations.helm.client import Charted, Helm, Revision
 from portal.integrations.helm.manifests import Difference
 from portal.integrations.kubernetes.connection import Access, read_connection
-from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workload
+from portal.integrations.kubernetes.workloads import PLURALS, Reference, Workload, scaled_by
 from releases.catalog.charts import chart_of, values_for
 from releases.catalog.models import Stage
 from releases.rollouts.drift import Drift
@@ -29,6 +29,7 @@ from releases.rollouts.steps.set_image import remembered
 STEP_LABEL = "release-portal.step"
 ROLLOUT_LABEL = "release-portal.rollout"
 MOST_CHANGES = 100
+AUTOSCALER = "HorizontalPodAutoscaler"
 # Hooks are all that helm waits for; they end within the time of a worker's job, or are a Job of the plan.
 HOOK_SECONDS = 20
 # So long an operation that has begun may belong to a helm that still runs, left by a worker that died.
@@ -136,7 +137,13 @@ def refusal(work: Work, found: Rendered) -> Outcome | None:
     if elsewhere:
         return failed("helm_other_namespace", args={"names": ", ".join(elsewhere)})
     wrong = _unpinned(work, found) or _other_workloads(work, found.objects)
-    return wrong or _owned_by_others(work, found.objects) or paused(work)
+    return wrong or _kept_by_others(work) or _autoscaled(work, found.objects)
+
+
+def _kept_by_others(work: Work) -> Outcome | None:
+    """Refuse what Git would undo, and where somebody has paused a workload: nothing would come of it."""
+    refused = (git_owned.refused(work, each) or holds.refused(each) for each in _present(work))
+    return next(filter(None, refused), None)
 
 
 def _unpinned(work: Work, found: Rendered) -> Outcome | None:
@@ -165,34 +172,16 @@ def _other_workloads(work: Work, objects: Iterable[Json]) -> Outcome | None:
     return failed("helm_image_unset", args={"names": ", ".join(wrong)}) if wrong else None
 
 
-def _owned_by_others(work: Work, objects: Sequence[Json]) -> Outcome | None:
-    """Refuse what Git would undo, and a size that an autoscaler decides, be that there or in the chart."""
-    refused = (git_owned.refused(work, each) for each in _present(work))
-    return next(filter(None, refused), None) or _autoscaled(work, objects)
-
-
 def _autoscaled(work: Work, objects: Sequence[Json]) -> Outcome | None:
-    sized = {_thing(each) for each in objects if "replicas" in (each.get("spec") or {})}
+    """Refuse to write a size that an autoscaler decides, be that there or in the chart."""
+    sized = {manifests.name_of(each) for each in objects if "replicas" in (each.get("spec") or {})}
     if not sized:
         return None
     # Taking one that may not be read for none would fight it.
-    scalers = [*work.collection("horizontalpodautoscalers"), *(each for each in objects if _scales(each))]
-    targets = [(each.get("spec") or {}).get("scaleTargetRef") or {} for each in scalers]
-    names = sorted(sized & {f"{each.get('kind')}/{each.get('name')}" for each in targets})
+    rendered_ones = [each for each in objects if each["kind"] == AUTOSCALER]
+    scalers = [*work.collection("horizontalpodautoscalers"), *rendered_ones]
+    names = sorted(sized & {"/".join(scaled_by(each)) for each in scalers})
     return failed("helm_names_replicas", args={"names": ", ".join(names)}) if names else None
-
-
-def _scales(body: Json) -> bool:
-    return body.get("kind") == "HorizontalPodAutoscaler"
-
-
-def _thing(body: Json) -> str:
-    return f"{body.get('kind')}/{(body.get('metadata') or {}).get('name')}"
-
-
-def paused(work: Work) -> Outcome | None:
-    """Refuse where somebody has paused one of the workloads: Helm would write it, and nothing would come."""
-    return next(filter(None, map(holds.refused, _present(work))), None)
 
 
 def held(work: Work) -> list[Json]:

@@ -3,7 +3,7 @@
 from portal.errors import PermanentError
 from portal.integrations.argo.ownership import claim_of
 from portal.integrations.kubernetes.trouble import restart_counts
-from portal.integrations.kubernetes.workloads import Workload, container_statuses, pods_with
+from portal.integrations.kubernetes.workloads import Workload, container_statuses, pods_with, scaled_by
 from releases.rollouts.images import digest_of
 from releases.rollouts.steps.kind import Json, Outcome, StepKind, Verdict, Work
 
@@ -64,8 +64,7 @@ def autoscaler(work: Work, workload: Workload) -> Json | None:
     except PermanentError:
         return None
     for each in found:
-        target = (each.get("spec") or {}).get("scaleTargetRef") or {}
-        if (target.get("kind"), target.get("name")) == (workload.reference.kind, workload.reference.name):
+        if scaled_by(each) == (workload.reference.kind, workload.reference.name):
             spec = each["spec"]
             return {
                 "name": each["metadata"]["name"],

@@ -4,8 +4,8 @@ import pytest
 
 from portal.people.operations import create_person, grant_role
 from releases.catalog import rights
-from releases.catalog.models import Connection, Environment, Plan
-from tests.factories import Shop
+from releases.catalog.models import Connection, Plan
+from tests.factories import Shop, make_environment
 from tests.people import BY_THE_PORTAL
 from tests.releases.pipeline.signing import SECRET
 
@@ -16,13 +16,11 @@ WAVES = {"waves": [{"title": "All", "services": ["shopping-service"]}]}
 def ci(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """The shop with a development environment that follows main, and a CI system that may start it."""
     monkeypatch.setenv("CI_SECRET", SECRET)
-    development = Environment.objects.create(
-        name="shop-dev",
-        system="shop",
+    development = make_environment(
+        shop,
+        "shop-dev",
         stage="development",
-        cluster=shop.environment.cluster,
         cluster_group="production",
-        namespace="shop-dev",
         protected=False,
         spec={"triggers": [{"event": "push", "pattern": "main"}]},
     )

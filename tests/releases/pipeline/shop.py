@@ -23,6 +23,13 @@ PUSH = (
 )
 
 
+def pushed_to_gitlab(commit: str, *, before: str) -> dict[str, Any]:
+    """A push to main that puts one commit on top of another; each by its first two letters."""
+    project = {"path_with_namespace": "shop/shop"}
+    pushed = {"object_kind": "push", "ref": "refs/heads/main", "project": project}
+    return {**pushed, "checkout_sha": commit * 20, "before": before * 20}
+
+
 def work() -> None:
     """What the sweep and the workers do until nothing is due."""
     while due := list(Arrival.objects.filter(state="waiting", wake_at__lte=clock.now())):

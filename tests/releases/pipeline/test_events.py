@@ -16,7 +16,7 @@ from portal.outbox.models import Message
 from portal.people.operations import deactivate_person
 from releases import operations
 from releases.catalog import rights
-from releases.catalog.models import Connection, Environment, Plan
+from releases.catalog.models import Connection, Plan
 from releases.models import Release
 from releases.pipeline import jobs
 from releases.pipeline import operations as pipeline
@@ -24,7 +24,7 @@ from releases.pipeline.models import Arrival, Delivery
 from releases.pipeline.operations import give_up_broken
 from releases.rollouts.jobs import begin_queued
 from releases.rollouts.models import Pin, QueuePlace, Rollout
-from tests.factories import ENGINE, FakeRegistry, Shop, approve_all
+from tests.factories import ENGINE, FakeRegistry, Shop, approve_all, make_environment
 from tests.people import BY_THE_PORTAL
 from tests.portal.api import ApiClient
 from tests.releases.pipeline.shop import BUILD, PUSH, arrival, tagged, work
@@ -126,16 +126,8 @@ def test_another_repository_branch_or_service_starts_nothing(ci: Shop, change: d
     ],
 )
 def test_staging_follows_the_branches_of_releases(ci: Shop, ref: str, follows: bool) -> None:
-    development = Environment.objects.get(name="shop-dev")
-    staging = Environment.objects.create(
-        name="shop-staging",
-        system="shop",
-        stage="staging",
-        cluster=development.cluster,
-        namespace="shop-staging",
-        protected=False,
-        spec={"triggers": [{"event": "push", "pattern": "release/*"}]},
-    )
+    follows_releases = {"triggers": [{"event": "push", "pattern": "release/*"}]}
+    staging = make_environment(ci, "shop-staging", stage="staging", protected=False, spec=follows_releases)
     Plan.objects.get(name="shop-dev").environments.add(staging)
     ci.shopping.environments.add(staging)
     rights.grant()

@@ -13,7 +13,7 @@ from releases.pipeline import jobs
 from releases.pipeline import operations as pipeline
 from releases.pipeline.models import Arrival
 from tests.factories import FakeRegistry, Shop, approve_all, roll_out
-from tests.releases.pipeline.shop import BUILD, arrival, tagged, work
+from tests.releases.pipeline.shop import BUILD, arrival, pushed_to_gitlab, tagged, work
 from tests.releases.pipeline.signing import github, send
 from tests.soak import long
 
@@ -117,12 +117,9 @@ def test_a_push_that_comes_late_does_not_replace_what_was_pushed_on_top_of_it(
     ci: Shop, registry: FakeRegistry
 ) -> None:
     registry.gone |= {("shopping-service", f"main-{commit * 4}") for commit in ("c0", "de")}
-    project = {"path_with_namespace": "shop/shop"}
-    older = {"object_kind": "push", "ref": "refs/heads/main", "project": project}
-    older |= {"checkout_sha": "c0" * 20, "before": "ab" * 20}
-    send("shop-gitlab", {**older, "checkout_sha": "de" * 20, "before": "c0" * 20})
+    send("shop-gitlab", pushed_to_gitlab("de", before="c0"))
     work()
-    send("shop-gitlab", older, delivery="d2")
+    send("shop-gitlab", pushed_to_gitlab("c0", before="ab"), delivery="d2")
     work()
     assert [each.state for each in Arrival.objects.order_by("pk")] == ["waiting", "replaced"]
     with translation.override("en"):
@@ -134,14 +131,9 @@ def test_a_branch_that_was_set_back_is_newer_than_what_was_withdrawn(
     ci: Shop, registry: FakeRegistry
 ) -> None:
     registry.gone |= {("shopping-service", f"main-{commit * 4}") for commit in ("c0", "de")}
-    pushed = {
-        "object_kind": "push",
-        "ref": "refs/heads/main",
-        "project": {"path_with_namespace": "shop/shop"},
-    }
-    send("shop-gitlab", {**pushed, "checkout_sha": "de" * 20, "before": "c0" * 20})
+    send("shop-gitlab", pushed_to_gitlab("de", before="c0"))
     work()
-    send("shop-gitlab", {**pushed, "checkout_sha": "c0" * 20, "before": "de" * 20}, delivery="d2")
+    send("shop-gitlab", pushed_to_gitlab("c0", before="de"), delivery="d2")
     work()
     assert [each.state for each in Arrival.objects.order_by("pk")] == ["replaced", "waiting"]
 
